@@ -1,0 +1,26 @@
+//! The words every part of Holdfast shares: ids, seats, fences, money, time, states, and the
+//! one error table.
+//!
+//! Always holds: no I/O, no clock, no randomness, no heavy dependency. Cores
+//! (`lockstore-core`, `booking-core`) import this crate, so nothing here may do what they may not.
+//! Leaves to others: wire encodings (`holdfast-proto`), storage, and behaviour.
+
+mod error_code;
+mod fence;
+mod hold_token;
+mod ids;
+pub mod limits;
+mod money;
+mod states;
+mod time;
+
+pub use error_code::{ErrorCode, GrpcCode};
+pub use fence::{Fence, FenceError, Lineage, Revision};
+pub use hold_token::{HoldToken, HoldTokenError};
+pub use ids::{
+    BookingId, EventId, HoldId, IdError, PaymentId, PlanId, SeatNo, ShowId, TicketId, UserId,
+    VenueId,
+};
+pub use money::{Currency, CurrencyError, Money};
+pub use states::{BookingState, PaymentState, SeatState, ShowState, StateError, TicketState};
+pub use time::{ClusterTime, DurationMs};
