@@ -1,0 +1,361 @@
+//! Who is calling: access tokens, checked by each service itself against the issuer's public keys.
+//!
+//! Always holds: only EdDSA signatures by a published key count, issuer and audience must be
+//! ours, and a token counts until it expires; every reason for refusing looks the same to the caller.
+//! Leaves to others: making tokens, and what a role may do.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use holdfast_types::{ErrorCode, UserId};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::Instant,
+};
+use tonic::{Status, metadata::MetadataMap};
+
+use crate::Failure;
+
+/// `iss` of every access token.
+pub const ISSUER: &str = "holdfast";
+
+/// `aud` of every access token.
+pub const AUDIENCE: &str = "holdfast";
+
+/// Metadata key of the token, `Bearer <token>`.
+pub const HEADER: &str = "authorization";
+
+/// Clocks of two machines may differ by this much.
+const LEEWAY_S: u64 = 5;
+
+/// An Ed25519 public key.
+const KEY_BYTES: usize = 32;
+
+/// Longest token that is looked at; ours have a few hundred bytes.
+const TOKEN_BYTES_MAX: usize = 4096;
+
+/// An unknown key id makes the set be fetched again at most this often, so that made-up key ids
+/// aren't a load on the issuer.
+const REFETCH_AFTER: Duration = Duration::from_secs(5);
+
+/// After a failed fetch the next may come sooner: the issuer may be starting.
+const REFETCH_AFTER_FAILURE: Duration = Duration::from_millis(250);
+
+/// A set older than this is fetched again, so that a withdrawn key stops counting. Nobody waits for
+/// that fetch.
+const KEYS_AGE_MAX: Duration = Duration::from_secs(300);
+
+/// Longest wait for one fetch.
+const FETCH_MAX: Duration = Duration::from_secs(3);
+
+/// What an access token says, as it stands in the JWT.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenClaims {
+    /// [`ISSUER`].
+    pub iss: String,
+    /// [`AUDIENCE`].
+    pub aud: String,
+    /// The account; nil for an operator.
+    pub sub: UserId,
+    /// What the account may act as.
+    pub roles: Vec<String>,
+    /// Made at, seconds since 1970.
+    pub iat: u64,
+    /// Ends at, seconds since 1970.
+    pub exp: u64,
+}
+
+/// Who is calling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// The account; nil for an operator.
+    pub user_id: UserId,
+    /// What it may act as.
+    pub roles: Vec<String>,
+    /// When the token ends, seconds since 1970.
+    pub expires_at_s: u64,
+}
+
+impl Claims {
+    /// Whether the account has the role.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| own == role)
+    }
+}
+
+type Fetch = dyn Fn() -> BoxFuture<'static, Result<String, Status>> + Send + Sync;
+
+/// Checks tokens. Clones share the keys.
+#[derive(Clone)]
+pub struct Verifier {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    fetch: Box<Fetch>,
+    /// [`KEYS_AGE_MAX`], except in tests.
+    keys_age_max: Duration,
+    keys: RwLock<Keys>,
+    /// Held while the set is fetched, with when that last ended and how.
+    fetched: Mutex<Option<Fetched>>,
+    validation: Validation,
+}
+
+#[derive(Default)]
+struct Keys {
+    by_id: HashMap<String, DecodingKey>,
+    as_of: Option<Instant>,
+}
+
+#[derive(Clone, Copy)]
+struct Fetched {
+    at: Instant,
+    ok: bool,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").finish_non_exhaustive()
+    }
+}
+
+impl Verifier {
+    /// A verifier that gets the issuer's JWK set (JSON text, RFC 7517) by `fetch` when it needs it.
+    pub fn new<F, R>(fetch: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<String, Status>> + Send + 'static,
+    {
+        Self::with_keys_age_max(fetch, KEYS_AGE_MAX)
+    }
+
+    fn with_keys_age_max<F, R>(fetch: F, keys_age_max: Duration) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<String, Status>> + Send + 'static,
+    {
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.leeway = LEEWAY_S;
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        Self {
+            shared: Arc::new(Shared {
+                fetch: Box::new(move || Box::pin(fetch())),
+                keys_age_max,
+                keys: RwLock::default(),
+                fetched: Mutex::default(),
+                validation,
+            }),
+        }
+    }
+
+    /// Who sent this call.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED` without a token or with one that doesn't count, `UNAVAILABLE` while the
+    /// issuer's keys can't be had.
+    pub async fn authenticate(&self, metadata: &MetadataMap) -> Result<Claims, Failure> {
+        let header = metadata
+            .get(HEADER)
+            .ok_or_else(|| unauthorized("an access token is needed"))?;
+        let token = header.to_str().ok().and_then(|text| {
+            let (scheme, token) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        });
+        self.verify(
+            token.ok_or_else(|| unauthorized("authorization must be `Bearer <access token>`"))?,
+        )
+        .await
+    }
+
+    /// Who this token was made for.
+    ///
+    /// # Errors
+    /// As [`Verifier::authenticate`].
+    pub async fn verify(&self, token: &str) -> Result<Claims, Failure> {
+        let refused = || unauthorized("the access token isn't valid or has expired");
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(refused());
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| refused())?;
+        if header.alg != Algorithm::EdDSA {
+            return Err(refused());
+        }
+        let key = self
+            .key(&header.kid.ok_or_else(refused)?)
+            .await?
+            .ok_or_else(refused)?;
+        let claims = jsonwebtoken::decode::<TokenClaims>(token, &key, &self.shared.validation)
+            .map_err(|error| {
+                tracing::debug!(%error, "a token was refused");
+                refused()
+            })?
+            .claims;
+        Ok(Claims {
+            user_id: claims.sub,
+            roles: claims.roles,
+            expires_at_s: claims.exp,
+        })
+    }
+
+    /// The published key of that id, after a fetch if it isn't known.
+    async fn key(&self, id: &str) -> Result<Option<DecodingKey>, Failure> {
+        let (known, stale) = self.known(id);
+        if known.is_some() {
+            if stale {
+                self.refresh_meanwhile();
+            }
+            return Ok(known);
+        }
+        let fetched = self.shared.fetched.lock().await;
+        if is_due(*fetched) {
+            self.refresh(fetched).await;
+        }
+        let (known, _) = self.known(id);
+        let ever_fetched = self
+            .shared
+            .keys
+            .read()
+            .expect("no holder panics")
+            .as_of
+            .is_some();
+        if known.is_none() && !ever_fetched {
+            return Err(Failure::new(
+                ErrorCode::Unavailable,
+                "sign-in can't be checked right now; try again",
+            )
+            .with_retry_after(Duration::from_secs(1)));
+        }
+        Ok(known)
+    }
+
+    fn known(&self, id: &str) -> (Option<DecodingKey>, bool) {
+        let keys = self.shared.keys.read().expect("no holder panics");
+        let age_max = self.shared.keys_age_max;
+        let stale = keys.as_of.is_none_or(|at| at.elapsed() > age_max);
+        (keys.by_id.get(id).cloned(), stale)
+    }
+
+    /// Fetches the set in a task of its own, unless that is under way or was tried just now.
+    fn refresh_meanwhile(&self) {
+        match self.shared.fetched.try_lock() {
+            Ok(fetched) if is_due(*fetched) => {}
+            _ => return,
+        }
+        let verifier = self.clone();
+        tokio::spawn(async move {
+            match verifier.shared.fetched.try_lock() {
+                Ok(fetched) if is_due(*fetched) => verifier.refresh(fetched).await,
+                _ => {}
+            }
+        });
+    }
+
+    /// Fetches the set, and notes when and how that ended.
+    async fn refresh(&self, mut fetched: MutexGuard<'_, Option<Fetched>>) {
+        let answer = tokio::time::timeout(FETCH_MAX, (self.shared.fetch)()).await;
+        let set = match answer {
+            Ok(Ok(text)) => parse(&text),
+            Ok(Err(status)) => Err(format!("{:?}: {}", status.code(), status.message())),
+            Err(_) => Err("no answer in time".to_owned()),
+        };
+        let ok = set.is_ok();
+        match set {
+            Ok(by_id) => {
+                *self.shared.keys.write().expect("no holder panics") = Keys {
+                    by_id,
+                    as_of: Some(Instant::now()),
+                };
+            }
+            Err(error) => tracing::warn!(error, "the token issuer's keys can't be fetched"),
+        }
+        *fetched = Some(Fetched {
+            at: Instant::now(),
+            ok,
+        });
+    }
+}
+
+/// Whether the last fetch was long enough ago for another.
+fn is_due(last: Option<Fetched>) -> bool {
+    last.is_none_or(|Fetched { at, ok }| {
+        let pause = if ok {
+            REFETCH_AFTER
+        } else {
+            REFETCH_AFTER_FAILURE
+        };
+        at.elapsed() >= pause
+    })
+}
+
+fn parse(text: &str) -> Result<HashMap<String, DecodingKey>, String> {
+    let set: JwkSet =
+        serde_json::from_str(text).map_err(|error| format!("not a JWK set: {error}"))?;
+    set.keys
+        .iter()
+        .filter_map(|jwk| Some((jwk.common.key_id.clone()?, jwk)))
+        .map(|(id, jwk)| {
+            let key = DecodingKey::from_jwk(jwk).map_err(|error| format!("key {id}: {error}"))?;
+            // The library takes the first 32 bytes without looking whether there are so many.
+            match key.try_get_as_bytes() {
+                Ok(bytes) if bytes.len() == KEY_BYTES => Ok((id, key)),
+                _ => Err(format!("key {id}: not an Ed25519 public key")),
+            }
+        })
+        .collect()
+}
+
+fn unauthorized(message: &str) -> Failure {
+    Failure::new(ErrorCode::Unauthorized, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures::FutureExt;
+
+    use super::*;
+
+    const JWKS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"ag_xo00mx7qtT_ZwfryfeDlpzlqFjpu1MwIK55wk5Es"}]}"#;
+
+    #[tokio::test]
+    async fn nobody_waits_for_an_issuer_that_hangs_while_the_key_is_known() {
+        let fetches = Arc::new(AtomicU32::new(0));
+        let (asked_again, mut asks) = tokio::sync::mpsc::unbounded_channel();
+        let verifier = Verifier::with_keys_age_max(
+            move || {
+                let first = fetches.fetch_add(1, Ordering::Relaxed) == 0;
+                let asked_again = asked_again.clone();
+                async move {
+                    if !first {
+                        let _ = asked_again.send(());
+                        std::future::pending::<()>().await;
+                    }
+                    Ok(JWKS.to_owned())
+                }
+            },
+            Duration::ZERO,
+        );
+        assert!(verifier.key("k1").await.expect("fetched").is_some());
+        // Long enough ago for another fetch.
+        *verifier.shared.fetched.lock().await = None;
+        for _ in 0..3 {
+            let key = verifier.key("k1");
+            let key = key.now_or_never().expect("at once").expect("known");
+            assert!(key.is_some());
+        }
+        let again = tokio::time::timeout(Duration::from_secs(20), asks.recv()).await;
+        again.expect("in time").expect("the set is fetched again");
+        assert!(asks.try_recv().is_err(), "once");
+    }
+}

@@ -1,0 +1,39 @@
+//! What every server process shares: configuration, secrets, logs, metrics, health, deadlines,
+//! the one error to the wire, servers that drain, channels, token checks, background loops.
+//!
+//! Always holds: no business word beyond `holdfast-types`; nothing here is a global except what
+//! the process has one of anyway (log subscriber, metrics recorder); everything that waits has a
+//! named limit. Plain HTTP/2 only: a bind address that isn't loopback needs `insecure`.
+//! Leaves to others: what a service does, and which errors it gives.
+
+pub mod auth;
+pub mod client;
+pub mod config;
+pub mod deadline;
+mod failure;
+pub mod metrics;
+pub mod ops;
+pub mod request_id;
+pub mod server;
+pub mod task;
+pub mod telemetry;
+
+pub use failure::{Failure, FieldViolation};
+
+use tokio_util::sync::CancellationToken;
+
+/// What a process hands to each of its roles.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// Cancelled once, when the process is to end. A role then drains and returns.
+    pub shutdown: CancellationToken,
+    /// Which parts of the process are ready to serve.
+    pub readiness: ops::Readiness,
+}
+
+impl Context {
+    /// A context of a process that has just started: nothing is ready, nothing ends.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}

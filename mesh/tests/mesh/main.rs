@@ -1,0 +1,11 @@
+//! Mesh over real ports: what callers and operators see of a server, and which tokens count.
+
+use std::time::Duration;
+
+mod auth;
+mod ops;
+mod serving;
+mod text_service;
+
+/// Longest wait for anything here.
+const LIMIT: Duration = Duration::from_secs(20);
