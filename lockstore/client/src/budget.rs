@@ -1,0 +1,53 @@
+//! A budget for retries, so that a store in trouble isn't asked ever more.
+//!
+//! Always holds: over time retries are at most a fifth of the calls, after a reserve that lasts
+//! through one failover of a busy client. Following a leader's address is no retry.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What a retry costs, in the unit of deposits.
+const RETRY_COST: u32 = 5;
+/// What a call brings: a fifth of a retry.
+const CALL_DEPOSIT: u32 = 1;
+/// A thousand retries: some hundred calls in flight, each trying ten times through a failover.
+const RESERVE: u32 = 1_000 * RETRY_COST;
+
+#[derive(Debug)]
+pub(crate) struct Budget(AtomicU32);
+
+impl Budget {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicU32::new(RESERVE))
+    }
+
+    pub(crate) fn deposit(&self) {
+        let deposit = |left: u32| Some(left.saturating_add(CALL_DEPOSIT).min(RESERVE));
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, deposit);
+    }
+
+    /// Whether there is enough for a retry, which it then pays for.
+    pub(crate) fn withdraw(&self) -> bool {
+        let withdraw = |left: u32| left.checked_sub(RETRY_COST);
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, withdraw)
+            .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_are_a_fifth_of_calls_once_the_reserve_is_gone() {
+        let budget = Budget::new();
+        assert_eq!((0..).take_while(|_| budget.withdraw()).count(), 1_000);
+        let retries = (0..100).filter(|_| {
+            budget.deposit();
+            budget.withdraw()
+        });
+        assert_eq!(retries.count(), 20);
+    }
+}

@@ -1,0 +1,315 @@
+//! The client: one method a command or read.
+
+use std::{sync::Arc, time::Duration};
+
+use holdfast_proto::lockstore::v1::{
+    self as pb, lock_store_service_client::LockStoreServiceClient,
+};
+use holdfast_types::{
+    ClusterTime, DurationMs, HoldId, ShowId, UserId, limits::NOT_AFTER_AHEAD_MAX,
+};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status, transport::Channel};
+
+use crate::{
+    Answer, ChangeOutcome, ChangeShow, CommitHold, CommitOutcome, Error, ExtendHold, ExtendOutcome,
+    GetHoldOutcome, HoldOutcome, HoldSeats, OpenOutcome, OpenShow, ReleaseHold, ReleaseOutcome,
+    ReturnOutcome, ReturnSeats, Show, Until,
+    budget::Budget,
+    call::Caller,
+    clock::ClusterClock,
+    convert::{self, Answered},
+    peers::Peers,
+};
+
+/// How far ahead a write's deadline is named at most: 5 s below what the store allows, because a new
+/// leader's time may lag a little behind what the old one said.
+const NOT_AFTER_AHEAD: DurationMs = DurationMs(NOT_AFTER_AHEAD_MAX.0 - 5_000);
+
+/// What a client may be told besides its nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Connections to each node. One carries some thousand calls a second; at least 1.
+    pub channels_per_endpoint: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            channels_per_endpoint: 2,
+        }
+    }
+}
+
+/// A client of one cluster. Cheap to clone; clones share connections and knowledge.
+///
+/// Every method takes how long the caller will wait, `deadline`, and ends by then. A write's copies
+/// can't take effect after it either, as far as cluster time is known. All errors are those of
+/// [`Error`]; for reads `OutcomeUnknown` doesn't occur.
+#[derive(Debug, Clone)]
+pub struct Client {
+    caller: Arc<Caller>,
+    clock: Arc<ClusterClock>,
+}
+
+/// How one write is sent.
+struct Write {
+    deadline: Instant,
+    id: [u8; 16],
+}
+
+impl Client {
+    /// A client of the nodes at `endpoints`, each the URI of a client plane
+    /// (`http://host:port`). Nothing is sent yet; call it within a Tokio runtime. An address that
+    /// is no URI is logged and left out.
+    pub fn connect(endpoints: Vec<String>) -> Self {
+        Self::connect_with(endpoints, Options::default())
+    }
+
+    /// [`Client::connect`] with options.
+    pub fn connect_with(endpoints: Vec<String>, options: Options) -> Self {
+        let peers = Peers::new(&endpoints, options.channels_per_endpoint);
+        Self {
+            caller: Arc::new(Caller {
+                peers,
+                budget: Budget::new(),
+            }),
+            clock: Arc::new(ClusterClock::default()),
+        }
+    }
+
+    /// Makes a show known, or adds the next chunk of its layout. The same chunk again changes
+    /// nothing.
+    pub async fn open_show(
+        &self,
+        request: OpenShow,
+        deadline: Duration,
+    ) -> Result<Answer<OpenOutcome>, Error> {
+        let message = convert::open_show(request);
+        self.write(Write::new(deadline), message, |mut stub, r| async move {
+            stub.open_show(r).await
+        })
+        .await
+    }
+
+    /// Changes a show's state or rules.
+    pub async fn change_show(
+        &self,
+        request: ChangeShow,
+        deadline: Duration,
+    ) -> Result<Answer<ChangeOutcome>, Error> {
+        let message = convert::change_show(&request);
+        self.write(Write::new(deadline), message, |mut stub, r| async move {
+            stub.change_show(r).await
+        })
+        .await
+    }
+
+    /// Holds seats, all or none.
+    pub async fn hold(
+        &self,
+        request: HoldSeats,
+        deadline: Duration,
+    ) -> Result<Answer<HoldOutcome>, Error> {
+        let write = Write {
+            id: request.hold_id.to_bytes(),
+            ..Write::new(deadline)
+        };
+        let message = convert::hold_seats(&request);
+        self.write(write, message, |mut stub, r| async move {
+            stub.hold_seats(r).await
+        })
+        .await
+    }
+
+    /// Moves a hold's end; the answer is also the check of holder, fence and seats.
+    pub async fn extend(
+        &self,
+        request: ExtendHold,
+        deadline: Duration,
+    ) -> Result<Answer<ExtendOutcome>, Error> {
+        let write = Write::new(deadline);
+        let until = match request.until {
+            Until::At(time) => time,
+            Until::FromNow(span) => self.cluster_time(write.deadline).await?.plus(span),
+        };
+        let message = convert::extend_hold(&request, until);
+        self.write(write, message, |mut stub, r| async move {
+            stub.extend_hold(r).await
+        })
+        .await
+    }
+
+    /// Ends a hold and frees its seats. One that was released before is success again.
+    pub async fn release(
+        &self,
+        request: ReleaseHold,
+        deadline: Duration,
+    ) -> Result<Answer<ReleaseOutcome>, Error> {
+        let message = convert::release_hold(&request);
+        self.write(Write::new(deadline), message, |mut stub, r| async move {
+            stub.release_hold(r).await
+        })
+        .await
+    }
+
+    /// Sells a hold's seats to a booking. Sold to it before is success again.
+    pub async fn commit(
+        &self,
+        request: CommitHold,
+        deadline: Duration,
+    ) -> Result<Answer<CommitOutcome>, Error> {
+        let message = convert::commit_hold(&request);
+        self.write(Write::new(deadline), message, |mut stub, r| async move {
+            stub.commit_hold(r).await
+        })
+        .await
+    }
+
+    /// Puts sold seats back on sale.
+    pub async fn return_seats(
+        &self,
+        request: ReturnSeats,
+        deadline: Duration,
+    ) -> Result<Answer<ReturnOutcome>, Error> {
+        let message = convert::return_seats(&request);
+        self.write(Write::new(deadline), message, |mut stub, r| async move {
+            stub.return_seats(r).await
+        })
+        .await
+    }
+
+    /// A show with every seat's state at one revision; `None` if the store has no such show.
+    /// Linearizable.
+    pub async fn show(
+        &self,
+        show_id: ShowId,
+        deadline: Duration,
+    ) -> Result<Answer<Option<Show>>, Error> {
+        let message = convert::get_show(show_id);
+        self.read(deadline, message, |mut stub, r| async move {
+            stub.get_show(r).await
+        })
+        .await
+    }
+
+    /// A live hold of this holder. Linearizable.
+    pub async fn get_hold(
+        &self,
+        show_id: ShowId,
+        hold_id: HoldId,
+        holder: UserId,
+        deadline: Duration,
+    ) -> Result<Answer<GetHoldOutcome>, Error> {
+        let message = convert::get_hold(show_id, hold_id, holder);
+        self.read(deadline, message, |mut stub, r| async move {
+            stub.get_hold(r).await
+        })
+        .await
+    }
+
+    /// Cluster time, asked of the leader. Linearizable, so it is also a check that a leader with a
+    /// quorum is there.
+    pub async fn time(&self, deadline: Duration) -> Result<Answer<()>, Error> {
+        self.read_time(Instant::now() + deadline).await
+    }
+
+    async fn read_time(&self, deadline: Instant) -> Result<Answer<()>, Error> {
+        let message = pb::GetTimeRequest {};
+        self.ask(false, deadline, message, |mut stub, r| async move {
+            stub.get_time(r).await
+        })
+        .await
+    }
+
+    /// Cluster time as known here, asked for if nothing was heard yet.
+    async fn cluster_time(&self, deadline: Instant) -> Result<ClusterTime, Error> {
+        match self.clock.time_at(Instant::now().into_std()) {
+            Some(time) => Ok(time),
+            None => Ok(self.read_time(deadline).await?.cluster_time),
+        }
+    }
+
+    async fn read<M, A, F>(
+        &self,
+        deadline: Duration,
+        message: M,
+        method: impl Fn(LockStoreServiceClient<Channel>, Request<M>) -> F,
+    ) -> Result<Answer<A::Outcome>, Error>
+    where
+        M: Clone,
+        A: Answered,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        self.ask(false, Instant::now() + deadline, message, method)
+            .await
+    }
+
+    /// Names the deadline in cluster time and asks. If the store says that it has passed or is too
+    /// far ahead, what was known of its time was wrong. This copy had no effect, and the id is the
+    /// same, so it is sent once more with a new deadline, by the time that the answer taught.
+    async fn write<M, A, F>(
+        &self,
+        write: Write,
+        mut message: M,
+        method: impl Fn(LockStoreServiceClient<Channel>, Request<M>) -> F,
+    ) -> Result<Answer<A::Outcome>, Error>
+    where
+        M: convert::Named + Clone,
+        A: Answered,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let mut last_chance = false;
+        loop {
+            let now = self.cluster_time(write.deadline).await?;
+            let left = write.deadline.saturating_duration_since(Instant::now());
+            let left = DurationMs(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            let not_after = now.plus(left.min(NOT_AFTER_AHEAD));
+            message.name(write.id, not_after);
+            let answer: Answer<A::Outcome> = self
+                .ask(true, write.deadline, message.clone(), &method)
+                .await?;
+            let misnamed = A::says_deadline_is_wrong(&answer.outcome);
+            if !misnamed || last_chance || Instant::now() >= write.deadline {
+                return Ok(answer);
+            }
+            last_chance = true;
+        }
+    }
+
+    async fn ask<M, A, F>(
+        &self,
+        is_write: bool,
+        deadline: Instant,
+        message: M,
+        method: impl Fn(LockStoreServiceClient<Channel>, Request<M>) -> F,
+    ) -> Result<Answer<A::Outcome>, Error>
+    where
+        M: Clone,
+        A: Answered,
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let (answer, sent) = self
+            .caller
+            .call(is_write, deadline, message, method)
+            .await?;
+        let answer = convert::answer(answer)?;
+        self.clock.hear(
+            answer.lineage,
+            answer.cluster_time,
+            Instant::now().into_std(),
+            is_write.then_some(sent.into_std()),
+        );
+        Ok(answer)
+    }
+}
+
+impl Write {
+    /// Under an id of its own.
+    fn new(deadline: Duration) -> Self {
+        Self {
+            deadline: Instant::now() + deadline,
+            id: rand::random(),
+        }
+    }
+}

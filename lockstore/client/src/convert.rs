@@ -1,0 +1,411 @@
+//! Between this crate's types and the wire's.
+//!
+//! Always holds: a message of ours is complete; one of the store's that isn't understood is
+//! [`Error::Malformed`], never guessed at.
+
+use bytes::Bytes;
+use holdfast_proto::lockstore::v1 as pb;
+use holdfast_types::{
+    ClusterTime, DurationMs, Fence, HoldId, Lineage, Revision, SeatNo, SeatState, ShowId, UserId,
+};
+
+use crate::{
+    Answer, ChangeOutcome, ChangeShow, CommitHold, CommitOutcome, Error, ExtendHold, ExtendOutcome,
+    GetHoldOutcome, Hold, HoldOutcome, HoldSeats, OpenOutcome, OpenShow, Refusal, RefusalReason,
+    ReleaseHold, ReleaseOutcome, ReturnOutcome, ReturnSeats, SeatRefusal, Show, ShowRules,
+    ShowState,
+};
+
+/// A request that carries an id and a deadline.
+pub(crate) trait Named {
+    fn name(&mut self, id: [u8; 16], not_after: ClusterTime);
+}
+
+/// An answer of the wire.
+pub(crate) trait Answered {
+    type Outcome;
+    fn parts(self) -> Result<(Option<pb::AnswerInfo>, Self::Outcome), Error>;
+    /// Whether it is the refusal of a deadline that has passed or is too far ahead.
+    fn says_deadline_is_wrong(_: &Self::Outcome) -> bool {
+        false
+    }
+}
+
+pub(crate) fn answer<A: Answered>(message: A) -> Result<Answer<A::Outcome>, Error> {
+    let (info, outcome) = message.parts()?;
+    let info = info.ok_or(Error::Malformed("an answer without info"))?;
+    let lineage = u8::try_from(info.lineage).map_err(|_| Error::Malformed("lineage"))?;
+    Ok(Answer {
+        lineage: Lineage(lineage),
+        revision: revision(info.revision)?,
+        cluster_time: ClusterTime(info.cluster_time_ms),
+        outcome,
+    })
+}
+
+macro_rules! named {
+    ($($message:ident)+) => {
+        $(impl Named for pb::$message {
+            fn name(&mut self, id: [u8; 16], not_after: ClusterTime) {
+                let not_after_ms = not_after.0;
+                self.request = Some(pb::RequestInfo { id: bytes(id), not_after_ms });
+            }
+        })+
+    };
+}
+
+named! {
+    OpenShowRequest ChangeShowRequest HoldSeatsRequest ExtendHoldRequest ReleaseHoldRequest
+    CommitHoldRequest ReturnSeatsRequest
+}
+
+macro_rules! answered {
+    ($($response:ident, $module:ident, $outcome:ident: $success:ident($value:ident$(, $answer:ident)?) => $made:expr;)+) => {
+        $(impl Answered for pb::$response {
+            type Outcome = $outcome;
+
+            fn parts(self) -> Result<(Option<pb::AnswerInfo>, $outcome), Error> {
+                $(let $answer = &self;)?
+                let outcome = match self.outcome.clone() {
+                    Some(pb::$module::Outcome::$success($value)) => $made,
+                    Some(pb::$module::Outcome::Refusal(refused)) => {
+                        $outcome::Refused(refusal(refused)?)
+                    }
+                    None => return Err(Error::Malformed("an answer without outcome")),
+                };
+                Ok((self.info, outcome))
+            }
+
+            fn says_deadline_is_wrong(outcome: &$outcome) -> bool {
+                matches!(
+                    outcome,
+                    $outcome::Refused(Refusal {
+                        reason: RefusalReason::DeadlinePassed | RefusalReason::DeadlineTooFar,
+                        ..
+                    })
+                )
+            }
+        })+
+    };
+}
+
+answered! {
+    OpenShowResponse, open_show_response, OpenOutcome: Opened(v) => OpenOutcome::Opened {
+        state: show_state(v.state)?,
+        seats_known: v.seats_known,
+    };
+    ChangeShowResponse, change_show_response, ChangeOutcome: Changed(v) => ChangeOutcome::Changed {
+        state: show_state(v.state)?,
+    };
+    HoldSeatsResponse, hold_seats_response, HoldOutcome: Held(v, answer) => HoldOutcome::Held {
+        hold: hold(v)?,
+        replayed: answer.replayed,
+    };
+    ExtendHoldResponse, extend_hold_response, ExtendOutcome: Extended(v) =>
+        ExtendOutcome::Extended(hold(v)?);
+    ReleaseHoldResponse, release_hold_response, ReleaseOutcome: Released(v) =>
+        ReleaseOutcome::Released { seat_nos: seat_nos(&v.seat_nos) };
+    CommitHoldResponse, commit_hold_response, CommitOutcome: Sold(v) => CommitOutcome::Sold {
+        seat_nos: seat_nos(&v.seat_nos),
+        already: v.already,
+    };
+    ReturnSeatsResponse, return_seats_response, ReturnOutcome: Returned(v) =>
+        ReturnOutcome::Returned { seat_nos: seat_nos(&v.seat_nos), already: v.already };
+    GetHoldResponse, get_hold_response, GetHoldOutcome: Hold(v) => GetHoldOutcome::Live(hold(v)?);
+}
+
+impl Answered for pb::GetShowResponse {
+    type Outcome = Option<Show>;
+
+    fn parts(self) -> Result<(Option<pb::AnswerInfo>, Option<Show>), Error> {
+        if !self.found {
+            return Ok((self.info, None));
+        }
+        let rules = self.rules.ok_or(Error::Malformed("a show without rules"))?;
+        let states = self.seat_states.iter();
+        let show = Show {
+            state: show_state(self.state)?,
+            rules: ShowRules {
+                hold_ttl: DurationMs(rules.hold_ttl_ms),
+                hold_total_max: DurationMs(rules.hold_total_ms_max),
+                seats_per_customer_max: rules.seats_per_customer_max,
+            },
+            seat_states: states
+                .map(|state| {
+                    seat_state((*state).into())?.ok_or(Error::Malformed("a seat without state"))
+                })
+                .collect::<Result<_, _>>()?,
+        };
+        Ok((self.info, Some(show)))
+    }
+}
+
+impl Answered for pb::GetTimeResponse {
+    type Outcome = ();
+
+    fn parts(self) -> Result<(Option<pb::AnswerInfo>, ()), Error> {
+        Ok((self.info, ()))
+    }
+}
+
+pub(crate) fn open_show(request: OpenShow) -> pb::OpenShowRequest {
+    pb::OpenShowRequest {
+        request: None,
+        show_id: bytes(request.show_id.to_bytes()),
+        seat_count: request.seat_count,
+        rules: Some(rules(&request.rules)),
+        first_seat_no: request.first_seat_no.0,
+        seats: request
+            .seats
+            .iter()
+            .map(|seat| pb::LayoutSeat {
+                row_no: seat.row_no,
+                gap_after: seat.gap_after,
+            })
+            .collect(),
+        on_sale: request.on_sale,
+    }
+}
+
+pub(crate) fn change_show(request: &ChangeShow) -> pb::ChangeShowRequest {
+    let state = match request.state {
+        None => pb::ShowState::Unspecified,
+        Some(ShowState::Opening) => pb::ShowState::Opening,
+        Some(ShowState::OnSale) => pb::ShowState::OnSale,
+        Some(ShowState::Paused) => pb::ShowState::Paused,
+        Some(ShowState::Closed) => pb::ShowState::Closed,
+        Some(ShowState::Cancelled) => pb::ShowState::Cancelled,
+    };
+    pb::ChangeShowRequest {
+        request: None,
+        show_id: bytes(request.show_id.to_bytes()),
+        state: state.into(),
+        rules: request.rules.as_ref().map(rules),
+    }
+}
+
+pub(crate) fn hold_seats(request: &HoldSeats) -> pb::HoldSeatsRequest {
+    pb::HoldSeatsRequest {
+        request: None,
+        show_id: bytes(request.show_id.to_bytes()),
+        holder: bytes(request.holder.to_bytes()),
+        seat_nos: numbers(&request.seat_nos),
+        ttl_ms: request.ttl.0,
+        price_version: request.price_version,
+        late_money: request.late_money,
+    }
+}
+
+pub(crate) fn extend_hold(request: &ExtendHold, until: ClusterTime) -> pb::ExtendHoldRequest {
+    pb::ExtendHoldRequest {
+        request: None,
+        show_id: bytes(request.show_id.to_bytes()),
+        holder: bytes(request.holder.to_bytes()),
+        hold_id: bytes(request.hold_id.to_bytes()),
+        fence: request.fence.as_u64(),
+        until_ms: until.0,
+    }
+}
+
+pub(crate) fn release_hold(request: &ReleaseHold) -> pb::ReleaseHoldRequest {
+    pb::ReleaseHoldRequest {
+        request: None,
+        show_id: bytes(request.show_id.to_bytes()),
+        holder: bytes(request.holder.to_bytes()),
+        hold_id: bytes(request.hold_id.to_bytes()),
+        fence: request.fence.as_u64(),
+    }
+}
+
+pub(crate) fn commit_hold(request: &CommitHold) -> pb::CommitHoldRequest {
+    pb::CommitHoldRequest {
+        request: None,
+        show_id: bytes(request.show_id.to_bytes()),
+        hold_id: bytes(request.hold_id.to_bytes()),
+        fence: request.fence.as_u64(),
+        seat_nos: numbers(&request.seat_nos),
+        booking_id: bytes(request.booking_id.to_bytes()),
+    }
+}
+
+pub(crate) fn return_seats(request: &ReturnSeats) -> pb::ReturnSeatsRequest {
+    pb::ReturnSeatsRequest {
+        request: None,
+        show_id: bytes(request.show_id.to_bytes()),
+        fence: request.fence.as_u64(),
+        seat_nos: numbers(&request.seat_nos),
+        booking_id: bytes(request.booking_id.to_bytes()),
+    }
+}
+
+pub(crate) fn get_show(show_id: ShowId) -> pb::GetShowRequest {
+    pb::GetShowRequest {
+        show_id: bytes(show_id.to_bytes()),
+    }
+}
+
+pub(crate) fn get_hold(show_id: ShowId, hold_id: HoldId, holder: UserId) -> pb::GetHoldRequest {
+    pb::GetHoldRequest {
+        show_id: bytes(show_id.to_bytes()),
+        hold_id: bytes(hold_id.to_bytes()),
+        holder: bytes(holder.to_bytes()),
+    }
+}
+
+fn rules(rules: &ShowRules) -> pb::ShowRules {
+    pb::ShowRules {
+        hold_ttl_ms: rules.hold_ttl.0,
+        hold_total_ms_max: rules.hold_total_max.0,
+        seats_per_customer_max: rules.seats_per_customer_max,
+    }
+}
+
+fn bytes(id: [u8; 16]) -> Bytes {
+    Bytes::copy_from_slice(&id)
+}
+
+fn numbers(seat_nos: &[SeatNo]) -> Vec<u32> {
+    seat_nos.iter().map(|seat_no| seat_no.0).collect()
+}
+
+fn seat_nos(numbers: &[u32]) -> Vec<SeatNo> {
+    numbers.iter().map(|number| SeatNo(*number)).collect()
+}
+
+fn revision(number: u64) -> Result<Revision, Error> {
+    Revision::from_u64(number).map_err(|_| Error::Malformed("revision"))
+}
+
+fn hold(hold: pb::Hold) -> Result<Hold, Error> {
+    Ok(Hold {
+        hold_id: HoldId::from_slice(&hold.hold_id).map_err(|_| Error::Malformed("hold id"))?,
+        fence: Fence::from_u64(hold.fence).map_err(|_| Error::Malformed("fence"))?,
+        seat_nos: seat_nos(&hold.seat_nos),
+        granted_at: ClusterTime(hold.granted_at_ms),
+        expires_at: ClusterTime(hold.expires_at_ms),
+        extendable_until: ClusterTime(hold.extendable_until_ms),
+        price_version: hold.price_version,
+    })
+}
+
+fn show_state(number: i32) -> Result<ShowState, Error> {
+    match pb::ShowState::try_from(number) {
+        Ok(pb::ShowState::Opening) => Ok(ShowState::Opening),
+        Ok(pb::ShowState::OnSale) => Ok(ShowState::OnSale),
+        Ok(pb::ShowState::Paused) => Ok(ShowState::Paused),
+        Ok(pb::ShowState::Closed) => Ok(ShowState::Closed),
+        Ok(pb::ShowState::Cancelled) => Ok(ShowState::Cancelled),
+        Ok(pb::ShowState::Unspecified) | Err(_) => Err(Error::Malformed("show state")),
+    }
+}
+
+/// `None` where there is no such seat.
+fn seat_state(number: i32) -> Result<Option<SeatState>, Error> {
+    match pb::SeatState::try_from(number) {
+        Ok(pb::SeatState::Unspecified) => Ok(None),
+        Ok(pb::SeatState::Available) => Ok(Some(SeatState::Available)),
+        Ok(pb::SeatState::Held) => Ok(Some(SeatState::Held)),
+        Ok(pb::SeatState::Sold) => Ok(Some(SeatState::Sold)),
+        Ok(pb::SeatState::Blocked) => Ok(Some(SeatState::Blocked)),
+        Err(_) => Err(Error::Malformed("seat state")),
+    }
+}
+
+fn refusal(refusal: pb::Refusal) -> Result<Refusal, Error> {
+    let seat = |seat: &pb::SeatRefusal| {
+        Ok(SeatRefusal {
+            seat_no: SeatNo(seat.seat_no),
+            state: seat_state(seat.state)?,
+        })
+    };
+    Ok(Refusal {
+        reason: reason(refusal.reason)?,
+        seats: refusal.seats.iter().map(seat).collect::<Result<_, _>>()?,
+        limit: refusal.limit,
+    })
+}
+
+fn reason(number: i32) -> Result<RefusalReason, Error> {
+    use pb::RefusalReason as Wire;
+    Ok(match Wire::try_from(number) {
+        Ok(Wire::DeadlinePassed) => RefusalReason::DeadlinePassed,
+        Ok(Wire::DeadlineTooFar) => RefusalReason::DeadlineTooFar,
+        Ok(Wire::RequestReused) => RefusalReason::RequestReused,
+        Ok(Wire::ShowNotFound) => RefusalReason::ShowNotFound,
+        Ok(Wire::Invalid) => RefusalReason::Invalid,
+        Ok(Wire::SeatUnknown) => RefusalReason::SeatUnknown,
+        Ok(Wire::ShowNotOnSale) => RefusalReason::ShowNotOnSale,
+        Ok(Wire::TooManyRequests) => RefusalReason::TooManyRequests,
+        Ok(Wire::HoldNotFound) => RefusalReason::HoldNotFound,
+        Ok(Wire::Expired) => RefusalReason::Expired,
+        Ok(Wire::Released) => RefusalReason::Released,
+        Ok(Wire::StaleFence) => RefusalReason::StaleFence,
+        Ok(Wire::AlreadySold) => RefusalReason::AlreadySold,
+        Ok(Wire::Conflict) => RefusalReason::Conflict,
+        Ok(Wire::LimitExceeded) => RefusalReason::LimitExceeded,
+        Ok(Wire::LeavesLoneSeat) => RefusalReason::LeavesLoneSeat,
+        Ok(Wire::NoBlock) => RefusalReason::NoBlock,
+        Ok(Wire::UntilTooLate) => RefusalReason::UntilTooLate,
+        Ok(Wire::Unspecified) | Err(_) => return Err(Error::Malformed("refusal reason")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_and_state_of_the_wire_is_known_by_its_name() {
+        for number in 1..=18 {
+            let wire = pb::RefusalReason::try_from(number).expect("the contract lists 18");
+            let ours = reason(number).expect("it is known");
+            assert_eq!(format!("{ours:?}"), format!("{wire:?}"));
+        }
+        for number in 1..=5 {
+            let wire = pb::ShowState::try_from(number).expect("the contract lists 5");
+            let ours = show_state(number).expect("it is known");
+            assert_eq!(format!("{ours:?}"), format!("{wire:?}"));
+            let request = ChangeShow {
+                show_id: ShowId::from_bytes([1; 16]),
+                state: Some(ours),
+                rules: None,
+            };
+            assert_eq!(change_show(&request).state, number);
+        }
+        for number in 1..=4 {
+            let wire = pb::SeatState::try_from(number).expect("the contract lists 4");
+            let ours = seat_state(number).expect("it is known").expect("it is one");
+            assert_eq!(format!("{ours:?}"), format!("{wire:?}"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_malformed_and_not_guessed() {
+        for number in [0, 19, -1] {
+            assert!(matches!(reason(number), Err(Error::Malformed(_))));
+        }
+        assert!(show_state(0).is_err() && show_state(6).is_err() && seat_state(5).is_err());
+        let with = |info| answer(pb::GetTimeResponse { info });
+        let info = pb::AnswerInfo {
+            lineage: 1,
+            revision: 1 << 55,
+            cluster_time_ms: 5,
+        };
+        assert!(with(Some(info)).is_ok());
+        assert!(with(None).is_err());
+        assert!(
+            with(Some(pb::AnswerInfo {
+                lineage: 256,
+                ..info
+            }))
+            .is_err()
+        );
+        assert!(
+            with(Some(pb::AnswerInfo {
+                revision: 1 << 63,
+                ..info
+            }))
+            .is_err()
+        );
+    }
+}

@@ -1,0 +1,28 @@
+//! Why there is no answer.
+
+use std::time::Duration;
+
+/// No answer within the deadline. A refusal is none of these: it is an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No node could take the request: none is reachable, or there is no leader or quorum. It had
+    /// no effect and will have none.
+    #[error("the lock store is unavailable")]
+    Unavailable,
+    /// The request was sent and no answer came. It may have taken effect, or may until its
+    /// deadline; asking again with the same id (a hold's), or reading, tells.
+    #[error("the lock store gave no answer; the outcome is unknown")]
+    OutcomeUnknown,
+    /// The store is busy. The request had no effect.
+    #[error("the lock store is overloaded; retry after {} ms", retry_after.as_millis())]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A field is malformed; no retry helps.
+    #[error("the lock store didn't understand the request: {0}")]
+    Invalid(String),
+    /// The answer is not one this client knows; the store may be of another version.
+    #[error("the lock store's answer wasn't understood: {0}")]
+    Malformed(&'static str),
+}

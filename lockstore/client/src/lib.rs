@@ -1,0 +1,58 @@
+//! The lock store's client: finds and follows the leader, and retries what is safe.
+//!
+//! Always holds: a call ends by its deadline; every try of a call carries the same request id and
+//! body, so that it has one effect; a refusal is an answer and never an [`Error`]. Leaves to the
+//! store every decision, and to callers what a hold is for. Light: no dependency on the store.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use holdfast_types::{DurationMs, HoldId, SeatNo, ShowId, UserId};
+//! use lockstore_client::{Client, HoldOutcome, HoldSeats};
+//!
+//! # async fn example() -> Result<(), lockstore_client::Error> {
+//! let nodes = ["http://127.0.0.1:7101", "http://127.0.0.1:7102", "http://127.0.0.1:7103"];
+//! let client = Client::connect(nodes.map(String::from).to_vec());
+//! let request = HoldSeats {
+//!     hold_id: HoldId::from_bytes([1; 16]),
+//!     show_id: ShowId::from_bytes([2; 16]),
+//!     holder: UserId::from_bytes([3; 16]),
+//!     seat_nos: vec![SeatNo(17), SeatNo(18)],
+//!     ttl: DurationMs(0),
+//!     price_version: 1,
+//!     late_money: false,
+//! };
+//! let answer = client.hold(request, Duration::from_secs(2)).await?;
+//! match answer.outcome {
+//!     HoldOutcome::Held { hold, .. } => {
+//!         let left = answer.cluster_time.until(hold.expires_at);
+//!         println!("held under fence {} for {} s", hold.fence, left.as_secs());
+//!     }
+//!     HoldOutcome::Refused(refusal) => println!("not held: {:?}", refusal.reason),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod answer;
+mod budget;
+mod call;
+mod client;
+mod clock;
+mod convert;
+mod error;
+mod peers;
+mod request;
+mod status;
+
+pub use answer::{
+    Answer, ChangeOutcome, CommitOutcome, ExtendOutcome, GetHoldOutcome, Hold, HoldOutcome,
+    OpenOutcome, Refusal, RefusalReason, ReleaseOutcome, ReturnOutcome, SeatRefusal, Show,
+    ShowRules, ShowState,
+};
+pub use client::{Client, Options};
+pub use error::Error;
+pub use request::{
+    ChangeShow, CommitHold, ExtendHold, HoldSeats, LayoutSeat, OpenShow, ReleaseHold, ReturnSeats,
+    Until,
+};

@@ -1,0 +1,156 @@
+//! The nodes this client knows, with their channels, and which of them led last.
+//!
+//! Always holds: the nodes it was given stay; those it was pointed to by a node are kept too, up
+//! to a limit. A channel connects when it is first used and again after it broke.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use holdfast_proto::lockstore::v1::lock_store_service_client::LockStoreServiceClient;
+use tonic::transport::{Channel, Endpoint};
+
+/// Nodes known at most: a large cluster, moved once.
+const PEERS_MAX: usize = 32;
+/// Longest wait for a connection: a node on the same network that doesn't answer by then is down.
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long a silent connection with calls on it is trusted before a ping, and the ping's time.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(2);
+/// Windows: a chunk of layout or a map of 100,000 seats fits many times.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+const FRAME_SIZE_MAX: u32 = 64 << 10;
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) uri: String,
+    channels: Vec<Channel>,
+    turn: AtomicUsize,
+}
+
+impl Peer {
+    fn new(uri: &str, channels: usize) -> Result<Self, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(uri.to_owned())?
+            .connect_timeout(CONNECT_WAIT_MAX)
+            .tcp_nodelay(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME_SIZE_MAX)
+            .http2_keep_alive_interval(KEEPALIVE_EVERY)
+            .keep_alive_timeout(KEEPALIVE_ANSWER)
+            .keep_alive_while_idle(true);
+        let channels = (0..channels.max(1))
+            .map(|_| endpoint.connect_lazy())
+            .collect();
+        Ok(Self {
+            uri: uri.to_owned(),
+            channels,
+            turn: AtomicUsize::new(0),
+        })
+    }
+
+    /// A stub on the next channel in turn.
+    pub(crate) fn stub(&self) -> LockStoreServiceClient<Channel> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.channels.len();
+        LockStoreServiceClient::new(self.channels[turn].clone())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Peers {
+    channels_per_peer: usize,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    peers: Vec<Arc<Peer>>,
+    /// The one to ask: the last known leader, or the next to try.
+    preferred: usize,
+}
+
+impl Peers {
+    /// Addresses that are no URI are left out, and said so.
+    pub(crate) fn new(uris: &[String], channels_per_peer: usize) -> Self {
+        let peers = uris
+            .iter()
+            .take(PEERS_MAX)
+            .filter_map(|uri| match Peer::new(uri, channels_per_peer) {
+                Ok(peer) => Some(Arc::new(peer)),
+                Err(error) => {
+                    tracing::error!(lockstore.endpoint = %uri, %error, "not a usable endpoint");
+                    None
+                }
+            })
+            .collect();
+        Self {
+            channels_per_peer,
+            known: Mutex::new(Known {
+                peers,
+                preferred: 0,
+            }),
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom to ask; `None` if no address was usable.
+    pub(crate) fn preferred(&self) -> Option<Arc<Peer>> {
+        let known = self.known();
+        known.peers.get(known.preferred).cloned()
+    }
+
+    /// `peer` couldn't help: the next one is asked, unless somebody else chose already.
+    pub(crate) fn pass_over(&self, peer: &Arc<Peer>) {
+        let mut known = self.known();
+        let still_preferred = known
+            .peers
+            .get(known.preferred)
+            .is_some_and(|preferred| Arc::ptr_eq(preferred, peer));
+        if still_preferred {
+            known.preferred = (known.preferred + 1) % known.peers.len();
+        }
+    }
+
+    /// `peer` answered: it is asked from now on.
+    pub(crate) fn prefer(&self, peer: &Arc<Peer>) {
+        let mut known = self.known();
+        if let Some(index) = known
+            .peers
+            .iter()
+            .position(|known| Arc::ptr_eq(known, peer))
+        {
+            known.preferred = index;
+        }
+    }
+
+    /// A node said that `uri` leads. Says whether that can be followed.
+    pub(crate) fn prefer_uri(&self, uri: &str) -> bool {
+        let mut known = self.known();
+        let index = known.peers.iter().position(|peer| same_uri(&peer.uri, uri));
+        let index = match index {
+            Some(index) => index,
+            None if known.peers.len() < PEERS_MAX => {
+                let Ok(peer) = Peer::new(uri, self.channels_per_peer) else {
+                    return false;
+                };
+                known.peers.push(Arc::new(peer));
+                known.peers.len() - 1
+            }
+            None => return false,
+        };
+        known.preferred = index;
+        true
+    }
+}
+
+fn same_uri(a: &str, b: &str) -> bool {
+    a.trim_end_matches('/') == b.trim_end_matches('/')
+}

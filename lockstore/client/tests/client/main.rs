@@ -1,0 +1,5 @@
+//! The client against small servers that answer by script.
+
+mod following;
+mod node;
+mod retrying;

@@ -1,0 +1,385 @@
+//! A lock-store node that says what a test tells it to say.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use holdfast_proto::lockstore::v1::{
+    self as pb,
+    lock_store_service_server::{LockStoreService, LockStoreServiceServer},
+};
+use holdfast_types::{DurationMs, HoldId, SeatNo, ShowId, UserId};
+use lockstore_client::{Client, HoldSeats};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinHandle,
+};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// Cluster time of every node.
+pub(crate) const TIME: u64 = 1_000_000;
+
+/// What to say to one write.
+#[derive(Clone)]
+pub(crate) enum Say {
+    /// The write's own success.
+    Yes,
+    /// A refusal for this reason.
+    No(pb::RefusalReason),
+    /// A refusal of the deadline by a store whose time is this.
+    TooLate(u64),
+    /// What a store whose time is this says by the deadline.
+    ByDeadline(u64),
+    NotLeader(Option<String>),
+    NoQuorum,
+    OutcomeUnknown,
+    Overloaded(Duration),
+    Invalid,
+    /// Nothing, ever.
+    Silence,
+    /// An answer without the outcome.
+    Nonsense,
+}
+
+#[derive(Default)]
+struct Script {
+    next: VecDeque<Say>,
+    then: Option<Say>,
+    holds: Vec<pb::HoldSeatsRequest>,
+    extensions: Vec<pb::ExtendHoldRequest>,
+    times_asked: u32,
+}
+
+/// A running node; it ends with the test.
+pub(crate) struct Node {
+    pub(crate) uri: String,
+    script: Arc<Mutex<Script>>,
+    server: JoinHandle<()>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Node {
+    /// Says `first`, one a write, then `then` for ever.
+    pub(crate) async fn start(first: &[Say], then: Say) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let uri = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let script = Script {
+            next: first.iter().cloned().collect(),
+            then: Some(then),
+            ..Script::default()
+        };
+        let script = Arc::new(Mutex::new(script));
+        let service = LockStoreServiceServer::new(Service(Arc::clone(&script)));
+        let server = tokio::spawn(async move {
+            let incoming = TcpListenerStream::new(listener);
+            let served = tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming(incoming);
+            served.await.expect("the server runs until it is aborted");
+        });
+        Self {
+            uri,
+            script,
+            server,
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(vec![self.uri.clone()])
+    }
+
+    pub(crate) fn holds(&self) -> Vec<pb::HoldSeatsRequest> {
+        self.script
+            .lock()
+            .expect("no test panics with it")
+            .holds
+            .clone()
+    }
+
+    pub(crate) fn extensions(&self) -> Vec<pb::ExtendHoldRequest> {
+        self.script
+            .lock()
+            .expect("no test panics with it")
+            .extensions
+            .clone()
+    }
+
+    pub(crate) fn times_asked(&self) -> u32 {
+        self.script
+            .lock()
+            .expect("no test panics with it")
+            .times_asked
+    }
+
+    pub(crate) fn say_next(&self, say: Say) {
+        self.script
+            .lock()
+            .expect("no test panics with it")
+            .next
+            .push_back(say);
+    }
+}
+
+/// An address where nothing listens.
+pub(crate) struct Nowhere {
+    pub(crate) uri: String,
+    /// Bound and not listening, so that nobody else gets the port.
+    _reserved: TcpSocket,
+}
+
+pub(crate) fn nowhere() -> Nowhere {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(any).expect("a free port");
+    Nowhere {
+        uri: format!("http://{}", socket.local_addr().expect("it is bound")),
+        _reserved: socket,
+    }
+}
+
+pub(crate) fn a_hold() -> HoldSeats {
+    HoldSeats {
+        hold_id: HoldId::from_bytes([1; 16]),
+        show_id: ShowId::from_bytes([2; 16]),
+        holder: UserId::from_bytes([3; 16]),
+        seat_nos: vec![SeatNo(4), SeatNo(5)],
+        ttl: DurationMs(0),
+        price_version: 6,
+        late_money: false,
+    }
+}
+
+fn info(cluster_time_ms: u64) -> Option<pb::AnswerInfo> {
+    Some(pb::AnswerInfo {
+        lineage: 1,
+        revision: (1 << 55) | (9 << 15),
+        cluster_time_ms,
+    })
+}
+
+fn with_reason(code: Code, reason: &str, metadata: HashMap<String, String>) -> Status {
+    let details = ErrorDetails::with_error_info(reason, "holdfast", metadata);
+    Status::with_error_details(code, reason, details)
+}
+
+struct Service(Arc<Mutex<Script>>);
+
+impl Service {
+    fn next(&self) -> Say {
+        let mut script = self.0.lock().expect("no test panics with it");
+        script
+            .next
+            .pop_front()
+            .or_else(|| script.then.clone())
+            .expect("start sets it")
+    }
+
+    /// The time to answer with, and the refusal, if it is one.
+    async fn refusal(&self, not_after: u64) -> Result<(u64, Option<pb::Refusal>), Status> {
+        let refusal = |reason: pb::RefusalReason, limit| pb::Refusal {
+            reason: reason.into(),
+            seats: vec![pb::SeatRefusal {
+                seat_no: 5,
+                state: pb::SeatState::Sold.into(),
+            }],
+            limit,
+        };
+        match self.next() {
+            Say::Yes | Say::Nonsense => Ok((TIME, None)),
+            Say::No(reason) => Ok((TIME, Some(refusal(reason, 7)))),
+            Say::TooLate(time) => {
+                Ok((time, Some(refusal(pb::RefusalReason::DeadlinePassed, time))))
+            }
+            Say::ByDeadline(time) => {
+                let reason = if not_after > time + 60_000 {
+                    Some(pb::RefusalReason::DeadlineTooFar)
+                } else if not_after < time {
+                    Some(pb::RefusalReason::DeadlinePassed)
+                } else {
+                    None
+                };
+                Ok((time, reason.map(|reason| refusal(reason, time))))
+            }
+            Say::NotLeader(leader) => {
+                let metadata = leader
+                    .map(|uri| ("leader_addr".to_owned(), uri))
+                    .into_iter()
+                    .collect();
+                Err(with_reason(Code::Unavailable, "NOT_LEADER", metadata))
+            }
+            Say::NoQuorum => Err(with_reason(Code::Unavailable, "NO_QUORUM", HashMap::new())),
+            Say::OutcomeUnknown => Err(with_reason(
+                Code::Unavailable,
+                "OUTCOME_UNKNOWN",
+                HashMap::new(),
+            )),
+            Say::Overloaded(delay) => {
+                let mut details =
+                    ErrorDetails::with_error_info("OVERLOADED", "holdfast", HashMap::new());
+                details.set_retry_info(Some(delay));
+                Err(Status::with_error_details(
+                    Code::ResourceExhausted,
+                    "busy",
+                    details,
+                ))
+            }
+            Say::Invalid => Err(Status::invalid_argument("show_id: not 16 bytes")),
+            Say::Silence => std::future::pending().await,
+        }
+    }
+
+    fn says_nonsense(&self) -> bool {
+        let script = self.0.lock().expect("no test panics with it");
+        matches!(script.then, Some(Say::Nonsense))
+    }
+}
+
+fn unscripted<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("no test asks this"))
+}
+
+#[tonic::async_trait]
+impl LockStoreService for Service {
+    async fn hold_seats(
+        &self,
+        request: Request<pb::HoldSeatsRequest>,
+    ) -> Result<Response<pb::HoldSeatsResponse>, Status> {
+        use pb::hold_seats_response::Outcome;
+        let request = request.into_inner();
+        self.0
+            .lock()
+            .expect("no test panics with it")
+            .holds
+            .push(request.clone());
+        let not_after = request.request.as_ref().map_or(0, |info| info.not_after_ms);
+        let (time, outcome) = match self.refusal(not_after).await? {
+            (time, Some(refusal)) => (time, Outcome::Refusal(refusal)),
+            (time, None) => {
+                let hold = pb::Hold {
+                    hold_id: request.request.unwrap_or_default().id,
+                    fence: (1 << 55) | (9 << 15),
+                    seat_nos: request.seat_nos,
+                    granted_at_ms: TIME,
+                    expires_at_ms: TIME + 600_000,
+                    extendable_until_ms: TIME + 1_800_000,
+                    price_version: request.price_version,
+                };
+                (time, Outcome::Held(hold))
+            }
+        };
+        let outcome = (!self.says_nonsense()).then_some(outcome);
+        Ok(Response::new(pb::HoldSeatsResponse {
+            info: info(time),
+            outcome,
+            replayed: true,
+        }))
+    }
+
+    async fn extend_hold(
+        &self,
+        request: Request<pb::ExtendHoldRequest>,
+    ) -> Result<Response<pb::ExtendHoldResponse>, Status> {
+        use pb::extend_hold_response::Outcome;
+        let request = request.into_inner();
+        self.0
+            .lock()
+            .expect("no test panics with it")
+            .extensions
+            .push(request.clone());
+        let not_after = request.request.as_ref().map_or(0, |info| info.not_after_ms);
+        let (time, outcome) = match self.refusal(not_after).await? {
+            (time, Some(refusal)) => (time, Outcome::Refusal(refusal)),
+            (time, None) => {
+                let hold = pb::Hold {
+                    hold_id: request.hold_id,
+                    fence: request.fence,
+                    expires_at_ms: request.until_ms,
+                    ..pb::Hold::default()
+                };
+                (time, Outcome::Extended(hold))
+            }
+        };
+        Ok(Response::new(pb::ExtendHoldResponse {
+            info: info(time),
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn get_time(
+        &self,
+        _: Request<pb::GetTimeRequest>,
+    ) -> Result<Response<pb::GetTimeResponse>, Status> {
+        self.0.lock().expect("no test panics with it").times_asked += 1;
+        Ok(Response::new(pb::GetTimeResponse { info: info(TIME) }))
+    }
+
+    async fn get_show(
+        &self,
+        _: Request<pb::GetShowRequest>,
+    ) -> Result<Response<pb::GetShowResponse>, Status> {
+        self.refusal(0).await?;
+        Ok(Response::new(pb::GetShowResponse {
+            info: info(TIME),
+            found: true,
+            state: pb::ShowState::OnSale.into(),
+            rules: Some(pb::ShowRules {
+                hold_ttl_ms: 1,
+                hold_total_ms_max: 2,
+                seats_per_customer_max: 3,
+            }),
+            seat_states: vec![1, 2, 3, 4].into(),
+        }))
+    }
+
+    async fn get_hold(
+        &self,
+        _: Request<pb::GetHoldRequest>,
+    ) -> Result<Response<pb::GetHoldResponse>, Status> {
+        unscripted()
+    }
+
+    async fn open_show(
+        &self,
+        _: Request<pb::OpenShowRequest>,
+    ) -> Result<Response<pb::OpenShowResponse>, Status> {
+        unscripted()
+    }
+
+    async fn change_show(
+        &self,
+        _: Request<pb::ChangeShowRequest>,
+    ) -> Result<Response<pb::ChangeShowResponse>, Status> {
+        unscripted()
+    }
+
+    async fn release_hold(
+        &self,
+        _: Request<pb::ReleaseHoldRequest>,
+    ) -> Result<Response<pb::ReleaseHoldResponse>, Status> {
+        unscripted()
+    }
+
+    async fn commit_hold(
+        &self,
+        _: Request<pb::CommitHoldRequest>,
+    ) -> Result<Response<pb::CommitHoldResponse>, Status> {
+        unscripted()
+    }
+
+    async fn return_seats(
+        &self,
+        _: Request<pb::ReturnSeatsRequest>,
+    ) -> Result<Response<pb::ReturnSeatsResponse>, Status> {
+        unscripted()
+    }
+}

@@ -1,0 +1,252 @@
+//! What the log may ask of the state machine. The shapes mirror `holdfast.lockstore.v1`; the node
+//! converts.
+//!
+//! Always holds: a command is data, valid or not. Bounds are checked in `apply`, so that a bad
+//! command gets the same refusal on every replica.
+
+use holdfast_types::{
+    BookingId, ClusterTime, DurationMs, Fence, HoldId, SeatNo, ShowId, UserId,
+    limits::{HOLD_TOTAL_MAX, HOLD_TTL_MAX, HOLD_TTL_MIN, SEATS_PER_SHOW_MAX},
+};
+
+/// The idempotency key of a request, chosen by its caller. It counts per show.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub [u8; 16]);
+
+impl std::fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RequestId({:032x})", u128::from_be_bytes(self.0))
+    }
+}
+
+impl From<HoldId> for RequestId {
+    fn from(id: HoldId) -> Self {
+        Self(id.to_bytes())
+    }
+}
+
+impl From<RequestId> for HoldId {
+    fn from(id: RequestId) -> Self {
+        Self::from_bytes(id.0)
+    }
+}
+
+/// Names a request, and bounds how late a copy of it may take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// The idempotency key.
+    pub id: RequestId,
+    /// The last instant of cluster time at which it may take effect; at most
+    /// [`NOT_AFTER_AHEAD_MAX`](holdfast_types::limits::NOT_AFTER_AHEAD_MAX) ahead. Zero has
+    /// always passed.
+    pub not_after: ClusterTime,
+}
+
+/// The rules of a show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShowRules {
+    /// TTL of a new hold.
+    pub hold_ttl: DurationMs,
+    /// Longest a hold may live in total, extensions included.
+    pub hold_total_max: DurationMs,
+    /// Seats one customer may have over all holds and purchases.
+    pub seats_per_customer_max: u32,
+}
+
+impl ShowRules {
+    /// Whether they are in bounds (`holdfast_types::limits`): a TTL from 1 s to 1 h, a total from
+    /// the TTL to 2 h, a cap from 1 to all seats that a show can have.
+    pub fn are_valid(&self) -> bool {
+        (HOLD_TTL_MIN..=HOLD_TTL_MAX).contains(&self.hold_ttl)
+            && (self.hold_ttl..=HOLD_TOTAL_MAX).contains(&self.hold_total_max)
+            && (1..=SEATS_PER_SHOW_MAX).contains(&self.seats_per_customer_max)
+    }
+}
+
+/// What is known of a seat besides its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayoutSeat {
+    /// Which row, dense from 0 over the show; the seats of a row are neighbours in seat order.
+    pub row_no: u32,
+    /// No neighbour to the next seat of the row (an aisle).
+    pub gap_after: bool,
+}
+
+/// A show's state as callers see it. Unlike [`holdfast_types::ShowState`] it knows no draft (such
+/// a show isn't in the store) and knows that a layout can be on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ShowState {
+    /// The layout is still arriving; nothing can be held.
+    Opening,
+    /// Holds are granted.
+    OnSale,
+    /// No new holds; those there are go on.
+    Paused,
+    /// No new holds, for good; the holds that are left run out.
+    Closed,
+    /// Called off; there are no holds, and nothing is sold any more.
+    Cancelled,
+}
+
+/// Makes a show known, or adds the next chunk of its layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenShow {
+    /// Names the request.
+    pub request: Request,
+    /// The show.
+    pub show_id: ShowId,
+    /// Seats of the whole show; the same in every chunk.
+    pub seat_count: u32,
+    /// The rules; the same in every chunk.
+    pub rules: ShowRules,
+    /// The number of this chunk's first seat.
+    pub first_seat_no: SeatNo,
+    /// The seats of this chunk, 1 to
+    /// [`LAYOUT_CHUNK_SEATS_MAX`](holdfast_types::limits::LAYOUT_CHUNK_SEATS_MAX).
+    pub seats: Vec<LayoutSeat>,
+    /// Put the show on sale if this chunk completes the layout; it is paused otherwise.
+    pub on_sale: bool,
+}
+
+/// Changes a show's state or rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeShow {
+    /// Names the request.
+    pub request: Request,
+    /// The show.
+    pub show_id: ShowId,
+    /// The state to be in; `None` leaves it.
+    pub state: Option<ShowState>,
+    /// The rules to have; `None` leaves them.
+    pub rules: Option<ShowRules>,
+}
+
+/// Holds seats, all or nothing (HS-2). `request.id` is the hold's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldSeats {
+    /// Names the request and the hold.
+    pub request: Request,
+    /// The show.
+    pub show_id: ShowId,
+    /// Who holds.
+    pub holder: UserId,
+    /// 1 to [`SEATS_PER_HOLD_MAX`](holdfast_types::limits::SEATS_PER_HOLD_MAX) seats, none twice;
+    /// their order means nothing.
+    pub seat_nos: Vec<SeatNo>,
+    /// Zero for the show's own TTL; never more than it.
+    pub ttl: DurationMs,
+    /// The price version that was quoted; recorded, and no part of the body.
+    pub price_version: u32,
+    /// Money came after the hold ended: exempt from pause, not from the cap.
+    pub late_money: bool,
+}
+
+/// Moves a hold's promised end to `until`; never earlier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtendHold {
+    /// Names the request.
+    pub request: Request,
+    /// The show.
+    pub show_id: ShowId,
+    /// Who holds.
+    pub holder: UserId,
+    /// The hold.
+    pub hold_id: HoldId,
+    /// The fence it was granted.
+    pub fence: Fence,
+    /// The end to have; an earlier one than now promised leaves it.
+    pub until: ClusterTime,
+}
+
+/// Ends a hold and frees its seats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseHold {
+    /// Names the request.
+    pub request: Request,
+    /// The show.
+    pub show_id: ShowId,
+    /// Who holds.
+    pub holder: UserId,
+    /// The hold.
+    pub hold_id: HoldId,
+    /// The fence it was granted.
+    pub fence: Fence,
+}
+
+/// Sells a hold's seats to a booking: the one atomic decision of a purchase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitHold {
+    /// Names the request.
+    pub request: Request,
+    /// The show.
+    pub show_id: ShowId,
+    /// The hold.
+    pub hold_id: HoldId,
+    /// The fence it was granted.
+    pub fence: Fence,
+    /// All seats of the hold; their order means nothing.
+    pub seat_nos: Vec<SeatNo>,
+    /// The purchase.
+    pub booking_id: BookingId,
+}
+
+/// Puts sold seats back on sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnSeats {
+    /// Names the request.
+    pub request: Request,
+    /// The show.
+    pub show_id: ShowId,
+    /// The fence they were sold under.
+    pub fence: Fence,
+    /// Some or all seats of the sale; their order means nothing.
+    pub seat_nos: Vec<SeatNo>,
+    /// The purchase they were sold to.
+    pub booking_id: BookingId,
+}
+
+/// One command of a log entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is documented at its type")]
+pub enum Command {
+    OpenShow(OpenShow),
+    ChangeShow(ChangeShow),
+    HoldSeats(HoldSeats),
+    ExtendHold(ExtendHold),
+    ReleaseHold(ReleaseHold),
+    CommitHold(CommitHold),
+    ReturnSeats(ReturnSeats),
+    /// Lets time pass: sweeps what is due, over all shows, up to a bound. Written by the leader
+    /// when [`State::next_due`](crate::State::next_due) has come and nothing else sweeps.
+    Tick,
+}
+
+impl Command {
+    /// The request it carries; a tick has none.
+    pub const fn request(&self) -> Option<&Request> {
+        match self {
+            Self::OpenShow(c) => Some(&c.request),
+            Self::ChangeShow(c) => Some(&c.request),
+            Self::HoldSeats(c) => Some(&c.request),
+            Self::ExtendHold(c) => Some(&c.request),
+            Self::ReleaseHold(c) => Some(&c.request),
+            Self::CommitHold(c) => Some(&c.request),
+            Self::ReturnSeats(c) => Some(&c.request),
+            Self::Tick => None,
+        }
+    }
+
+    /// The show it names; a tick names none.
+    pub const fn show_id(&self) -> Option<ShowId> {
+        match self {
+            Self::OpenShow(c) => Some(c.show_id),
+            Self::ChangeShow(c) => Some(c.show_id),
+            Self::HoldSeats(c) => Some(c.show_id),
+            Self::ExtendHold(c) => Some(c.show_id),
+            Self::ReleaseHold(c) => Some(c.show_id),
+            Self::CommitHold(c) => Some(c.show_id),
+            Self::ReturnSeats(c) => Some(c.show_id),
+            Self::Tick => None,
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! What is true of every state and of every step (see ARCHITECTURE.md), each with its id and its one
+//! definition: for tests, for reading snapshots, and for the CLI's audit.
+//!
+//! Always holds: checking reads only, and says what it found in words. HS-6 (what was acknowledged
+//! stays) is a property of the log and belongs to the node.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use holdfast_types::{Fence, SeatNo, SeatState, UserId, limits::SEATS_PER_HOLD_MAX};
+
+use crate::{
+    Effect, HoldEnd, Phase, RequestId, ShowRules, State,
+    show::{Count, Show},
+};
+
+/// One invariant of a state.
+#[derive(Debug, Clone, Copy)]
+pub struct Invariant {
+    /// Its id in ARCHITECTURE.md; `SHOW` is the table of a show's states.
+    pub id: &'static str,
+    /// What it says of a state.
+    pub statement: &'static str,
+    check: fn(&Show, &State) -> Result<(), String>,
+}
+
+/// An invariant that doesn't hold: a defect of the program, or a damaged state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{id} is violated: {detail}")]
+pub struct Violation {
+    /// Which.
+    pub id: &'static str,
+    /// Where and how.
+    pub detail: String,
+}
+
+/// Every invariant of a show.
+pub const ALL: [Invariant; 8] = [
+    Invariant {
+        id: "SHOW",
+        statement: "a show's state fits its layout, its rules and its holds",
+        check: show_state_fits,
+    },
+    Invariant {
+        id: "HS-1",
+        statement: "a seat is available, held by one live hold, sold to one booking, or blocked",
+        check: each_seat_is_one_thing,
+    },
+    Invariant {
+        id: "HS-2",
+        statement: "a live hold has all its seats, and a sale has the seats it counts",
+        check: holds_and_sales_are_whole,
+    },
+    Invariant {
+        id: "HS-3",
+        statement: "a fence was granted once, in the past",
+        check: fences_are_of_the_past,
+    },
+    Invariant {
+        id: "HS-4",
+        statement: "a live hold is due at its promised end, padded, and never promised too much",
+        check: holds_are_due_in_time,
+    },
+    Invariant {
+        id: "HS-5",
+        statement: "the hash that is kept up to date is the one computed from scratch",
+        check: hash_is_right,
+    },
+    Invariant {
+        id: "HS-7",
+        statement: "a live hold's request is remembered, a finished one until its time",
+        check: requests_are_remembered,
+    },
+    Invariant {
+        id: "HS-8",
+        statement: "the counts per customer are those of holds and sales",
+        check: counts_are_right,
+    },
+];
+
+/// Checks a whole state; reads all of it.
+///
+/// # Errors
+/// The first [`Violation`].
+pub fn check(state: &State) -> Result<(), Violation> {
+    for show in state.all_shows().values() {
+        check_show(show, state)?;
+    }
+    let due: Vec<_> = state.all_due().iter().copied().collect();
+    let mut expected: Vec<_> = state
+        .all_shows()
+        .values()
+        .filter_map(|show| Some((show.due()?, show.id())))
+        .collect();
+    expected.sort_unstable();
+    if due != expected {
+        return Err(Violation {
+            id: "HS-4",
+            detail: "a show isn't due when it should be".into(),
+        });
+    }
+    if state.hash() != state.recompute_hash() {
+        return Err(Violation {
+            id: "HS-5",
+            detail: "the state's hash is off".into(),
+        });
+    }
+    Ok(())
+}
+
+pub(crate) fn check_show(show: &Show, state: &State) -> Result<(), Violation> {
+    for invariant in &ALL {
+        (invariant.check)(show, state).map_err(|detail| Violation {
+            id: invariant.id,
+            detail: format!("show {}: {detail}", show.id()),
+        })?;
+    }
+    Ok(())
+}
+
+/// Checks that `after` can come after `before`, some commands later: fences grow (HS-3), no hold
+/// expired early (HS-4), no request was forgotten early (HS-7), no cap was exceeded (HS-8).
+/// Several commands at once are checked as far as their ends tell.
+///
+/// # Errors
+/// The first [`Violation`].
+pub fn check_step(before: &State, after: &State) -> Result<(), Violation> {
+    let fail = |id, detail: String| Err(Violation { id, detail });
+    if after.now() < before.now() || after.revision() < before.revision() {
+        return fail("HS-5", "time or revision went back".into());
+    }
+    for (id, old) in before.all_shows().iter() {
+        let Some(new) = after.all_shows().get(id) else {
+            return fail("HS-1", format!("show {id} is gone"));
+        };
+        if Arc::ptr_eq(old, new) {
+            continue;
+        }
+        for (invariant, check) in STEPS {
+            check(old, new, after).map_err(|detail| Violation {
+                id: invariant,
+                detail: format!("show {id}: {detail}"),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+type StepCheck = fn(&Show, &Show, &State) -> Result<(), String>;
+
+const STEPS: [(&str, StepCheck); 4] = [
+    ("HS-3", fences_grow),
+    ("HS-4", no_hold_expired_early),
+    ("HS-7", no_request_was_forgotten_early),
+    ("HS-8", no_cap_was_exceeded),
+];
+
+fn ensure(holds: bool, detail: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(detail()) }
+}
+
+fn show_state_fits(show: &Show, _: &State) -> Result<(), String> {
+    let complete = show.seats_known() == show.seat_count();
+    let has_holds = !show.holds().is_empty();
+    let fits = match show.phase() {
+        Phase::Opening => !complete && !has_holds,
+        Phase::OnSale | Phase::Paused => complete,
+        Phase::Closing => complete && has_holds,
+        Phase::Closed => !has_holds,
+        // Those not put away yet.
+        Phase::Cancelled => complete || !has_holds,
+    };
+    ensure(fits, || {
+        format!("{:?} with these holds and this layout", show.phase())
+    })?;
+    let rules = [show.rules(), show.opening_rules()];
+    ensure(rules.into_iter().all(ShowRules::are_valid), || {
+        "rules out of bounds".into()
+    })?;
+    ensure(show.seats_known() <= show.seat_count(), || {
+        "more layout than seats".into()
+    })
+}
+
+fn each_seat_is_one_thing(show: &Show, _: &State) -> Result<(), String> {
+    let mut holds: BTreeMap<SeatNo, Fence> = BTreeMap::new();
+    for hold in show.holds().values() {
+        for seat_no in hold.seat_nos.iter() {
+            let other = holds.insert(*seat_no, hold.fence);
+            ensure(other.is_none(), || {
+                format!("seat {seat_no} is in two holds")
+            })?;
+        }
+    }
+    for (seat_no, seat) in show.touched_seats().iter() {
+        ensure(seat_no.0 < show.seat_count(), || {
+            format!("seat {seat_no} is beyond the layout")
+        })?;
+        let held_by = holds.remove(seat_no);
+        let fits = match seat.state {
+            SeatState::Held => held_by == Some(seat.fence),
+            SeatState::Sold => held_by.is_none() && show.sales().contains_key(&seat.fence),
+            SeatState::Available | SeatState::Blocked => held_by.is_none(),
+        };
+        ensure(fits, || {
+            format!(
+                "seat {seat_no} is {} but its holds and sales differ",
+                seat.state
+            )
+        })?;
+    }
+    ensure(holds.is_empty(), || {
+        "a hold names a seat that was never held".into()
+    })
+}
+
+fn holds_and_sales_are_whole(show: &Show, _: &State) -> Result<(), String> {
+    for hold in show.holds().values() {
+        let seats = &hold.seat_nos;
+        let in_bounds = (1..=SEATS_PER_HOLD_MAX).contains(&seats.len());
+        ensure(in_bounds && seats.is_sorted_by(|a, b| a < b), || {
+            format!("hold {} names its seats badly", hold.id)
+        })?;
+        for seat_no in seats.iter() {
+            let seat = show.seat(*seat_no);
+            ensure(
+                seat.state == SeatState::Held && seat.fence == hold.fence,
+                || format!("hold {} has lost seat {seat_no}", hold.id),
+            )?;
+        }
+    }
+    let mut sold: BTreeMap<Fence, u32> = BTreeMap::new();
+    for seat in show
+        .touched_seats()
+        .values()
+        .filter(|seat| seat.state == SeatState::Sold)
+    {
+        *sold.entry(seat.fence).or_default() += 1;
+    }
+    let counted: BTreeMap<Fence, u32> = show
+        .sales()
+        .iter()
+        .map(|(fence, sale)| (*fence, sale.seat_count))
+        .collect();
+    ensure(sold == counted, || {
+        "sales don't count the seats sold".into()
+    })
+}
+
+fn fences_are_of_the_past(show: &Show, state: &State) -> Result<(), String> {
+    for (seat_no, seat) in show.touched_seats().iter() {
+        let granted = Fence::ZERO < seat.fence && seat.fence <= state.revision();
+        ensure(granted || seat.state == SeatState::Blocked, || {
+            format!("seat {seat_no} has fence {:?}", seat.fence)
+        })?;
+    }
+    let mut granted: BTreeMap<Fence, RequestId> = BTreeMap::new();
+    let holds = show.holds().values().map(|hold| (hold.fence, hold.id));
+    let sales = show
+        .sales()
+        .iter()
+        .map(|(fence, sale)| (*fence, sale.hold_id));
+    for (fence, hold_id) in holds.chain(sales) {
+        let other = granted.insert(fence, hold_id.into());
+        ensure(other.is_none(), || {
+            format!("fence {fence:?} was granted twice")
+        })?;
+    }
+    Ok(())
+}
+
+fn holds_are_due_in_time(show: &Show, state: &State) -> Result<(), String> {
+    for hold in show.holds().values() {
+        let ordered = hold.granted_at <= hold.expires_at
+            && hold.expires_at <= hold.extendable_until
+            && hold.granted_at <= state.now()
+            && hold.expires_at <= hold.overdue_at();
+        ensure(ordered, || {
+            format!("hold {} has its times out of order", hold.id)
+        })?;
+        ensure(
+            show.overdue().contains(&(hold.overdue_at(), hold.id)),
+            || format!("hold {} is not due", hold.id),
+        )?;
+    }
+    ensure(show.overdue().len() == show.holds().len(), || {
+        "something else is due".into()
+    })
+}
+
+fn hash_is_right(show: &Show, _: &State) -> Result<(), String> {
+    ensure(show.hash() == show.recompute_hash(), || {
+        "the show's hash is off".into()
+    })
+}
+
+fn requests_are_remembered(show: &Show, _: &State) -> Result<(), String> {
+    let mut living = 0_usize;
+    let mut finished = 0_usize;
+    for (id, known) in show.requests().iter() {
+        if let Effect::Held { hold, end } = &known.effect {
+            ensure(RequestId::from(hold.id) == *id, || {
+                format!("{id:?} granted another's hold")
+            })?;
+            ensure(end.is_none() == known.keep_until.is_none(), || {
+                format!("{id:?} is remembered for the wrong time")
+            })?;
+            if end.is_none() {
+                living += 1;
+                let same = show.holds().get(&hold.id).is_some_and(|live| {
+                    (live.fence, live.holder, live.granted_at)
+                        == (hold.fence, hold.holder, hold.granted_at)
+                        && live.seat_nos == hold.seat_nos
+                        && live.expires_at >= hold.expires_at
+                });
+                ensure(same, || format!("{id:?} granted a hold that isn't there"))?;
+            }
+        } else {
+            ensure(known.keep_until.is_some(), || {
+                format!("{id:?} would be kept for good")
+            })?;
+        }
+        if let Some(keep_until) = known.keep_until {
+            finished += 1;
+            let in_time =
+                keep_until >= known.not_after && show.finished().contains(&(keep_until, *id));
+            ensure(in_time, || {
+                format!("{id:?} would be forgotten at the wrong time")
+            })?;
+        }
+    }
+    ensure(living == show.holds().len(), || {
+        "a live hold's request is not remembered".into()
+    })?;
+    ensure(finished == show.finished().len(), || {
+        "something else is to be forgotten".into()
+    })
+}
+
+fn counts_are_right(show: &Show, _: &State) -> Result<(), String> {
+    let mut counts: BTreeMap<UserId, Count> = BTreeMap::new();
+    for hold in show.holds().values() {
+        counts.entry(hold.holder).or_default().held += hold.seat_nos.len() as u32;
+    }
+    for sale in show.sales().values() {
+        counts.entry(sale.holder).or_default().sold += sale.seat_count;
+    }
+    let kept: BTreeMap<UserId, Count> = show.customers().iter().map(|(id, n)| (*id, *n)).collect();
+    ensure(kept == counts, || "a customer's count is off".into())
+}
+
+fn fences_grow(old: &Show, new: &Show, _: &State) -> Result<(), String> {
+    for (seat_no, was) in old.touched_seats().iter() {
+        let is = new.seat(*seat_no);
+        let newly_held = is.state == SeatState::Held && was.state != SeatState::Held;
+        let grew = if newly_held {
+            is.fence > was.fence
+        } else {
+            is.fence >= was.fence
+        };
+        ensure(grew, || {
+            format!("seat {seat_no} went from {:?} to {:?}", was.fence, is.fence)
+        })?;
+    }
+    Ok(())
+}
+
+fn no_hold_expired_early(old: &Show, new: &Show, after: &State) -> Result<(), String> {
+    for hold in old.holds().values() {
+        let known = new
+            .requests()
+            .get(&RequestId::from(hold.id))
+            .map(|known| &known.effect);
+        let expired = matches!(
+            known,
+            Some(Effect::Held {
+                end: Some(HoldEnd::Expired),
+                ..
+            })
+        );
+        ensure(!expired || hold.overdue_at() <= after.now(), || {
+            format!("hold {} expired at {}", hold.id, after.now())
+        })?;
+    }
+    Ok(())
+}
+
+fn no_request_was_forgotten_early(old: &Show, new: &Show, after: &State) -> Result<(), String> {
+    for (id, known) in old
+        .requests()
+        .iter()
+        .filter(|(id, _)| !new.requests().contains_key(*id))
+    {
+        ensure(known.keep_until.is_none_or(|at| at < after.now()), || {
+            format!("{id:?} was forgotten at {}", after.now())
+        })?;
+    }
+    Ok(())
+}
+
+fn no_cap_was_exceeded(old: &Show, new: &Show, _: &State) -> Result<(), String> {
+    for (customer, count) in new.customers().iter() {
+        let grew = count.total() > old.count(*customer).total();
+        ensure(
+            !grew || count.total() <= new.rules().seats_per_customer_max,
+            || format!("customer {customer} has {} seats", count.total()),
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,285 @@
+//! What a command does to its show: one file a command, each a list of refusals in the order of
+//! [`RefusalReason`](crate::RefusalReason), then the one effect.
+//!
+//! Always holds: a refused command changes nothing. What is common to all (deadline, memory of
+//! requests) is here; time has passed and the sweep was done before.
+
+mod change_show;
+mod commit_hold;
+mod extend_hold;
+mod hold_seats;
+mod open_show;
+mod release_hold;
+mod return_seats;
+
+use std::sync::Arc;
+
+use holdfast_types::{
+    ClusterTime, Fence, HoldId, Revision, SeatNo, UserId,
+    limits::{NOT_AFTER_AHEAD_MAX, SEATS_PER_HOLD_MAX},
+};
+
+use crate::{
+    BodyHash, Command, Effect, Event, Outcome, Refusal, RefusalReason, Request, SeatRefusal,
+    limits::{REFUSAL_SEATS_MAX, REQUESTS_PER_SHOW_HARD_MAX},
+    request::{self, Remembered},
+    show::Show,
+};
+
+pub(crate) use open_show::new_show;
+
+/// One command being judged.
+pub(crate) struct Case<'a> {
+    pub(crate) now: ClusterTime,
+    pub(crate) revision: Revision,
+    pub(crate) request: Request,
+    pub(crate) body: BodyHash,
+    pub(crate) events: &'a mut Vec<Event>,
+}
+
+impl Case<'_> {
+    /// The request finished now, with an effect.
+    fn done(&self) -> Remembered {
+        let not_after = self.request.not_after;
+        Remembered {
+            body: self.body,
+            not_after,
+            keep_until: Some(request::keep_until(self.now, not_after)),
+            effect: Effect::Done,
+        }
+    }
+}
+
+/// Judges a command of a known show. Ticks are none of this module.
+pub(crate) fn command(show: &mut Show, command: &Command, case: &mut Case<'_>) -> Outcome {
+    let known = match known_request(show, case) {
+        Ok(known) => known,
+        Err(refusal) => return Outcome::Refused(refusal),
+    };
+    if known.is_some() {
+        show.remember_longer(case.request.id, case.request.not_after);
+    }
+    let outcome = match (command, known) {
+        (Command::HoldSeats(_), Some(Effect::Held { hold, .. })) => {
+            return Outcome::Held {
+                hold,
+                replayed: true,
+            };
+        }
+        (Command::ChangeShow(_), Some(_)) => {
+            return Outcome::ShowChanged {
+                state: show.phase().as_state(),
+            };
+        }
+        (Command::OpenShow(c), _) => open_show::judge(show, c, case),
+        (Command::ChangeShow(c), None) => change_show::judge(show, c, case),
+        (Command::HoldSeats(c), _) => hold_seats::judge(show, c, case),
+        (Command::ExtendHold(c), known) => extend_hold::judge(show, c, known.is_some(), case),
+        (Command::ReleaseHold(c), _) => release_hold::judge(show, c, case),
+        (Command::CommitHold(c), _) => commit_hold::judge(show, c, case),
+        (Command::ReturnSeats(c), _) => return_seats::judge(show, c, case),
+        (Command::Tick, _) => Ok(Outcome::Ticked { swept: 0 }),
+    };
+    outcome.unwrap_or_else(Outcome::Refused)
+}
+
+/// What is remembered of a request, or why it is refused before anything else is looked at.
+fn known_request(show: &Show, case: &Case<'_>) -> Result<Option<Effect>, Refusal> {
+    let known = show.requests().get(&case.request.id);
+    if known.is_none() {
+        deadline_has_not_passed(&case.request, case.now)?;
+    }
+    deadline_is_near(&case.request, case.now)?;
+    match known {
+        Some(known) if known.body != case.body => Err(RefusalReason::RequestReused.into()),
+        Some(known) => Ok(Some(known.effect.clone())),
+        None => Ok(None),
+    }
+}
+
+/// The checks for a request of a show that isn't there, which can't be remembered.
+pub(crate) fn deadline(request: &Request, now: ClusterTime) -> Result<(), Refusal> {
+    deadline_has_not_passed(request, now)?;
+    deadline_is_near(request, now)
+}
+
+fn deadline_has_not_passed(request: &Request, now: ClusterTime) -> Result<(), Refusal> {
+    if request.not_after < now || request.not_after == ClusterTime(0) {
+        return Err(Refusal::with_time(RefusalReason::DeadlinePassed, now));
+    }
+    Ok(())
+}
+
+fn deadline_is_near(request: &Request, now: ClusterTime) -> Result<(), Refusal> {
+    let latest = now.plus(NOT_AFTER_AHEAD_MAX);
+    if request.not_after > latest {
+        return Err(Refusal::with_time(RefusalReason::DeadlineTooFar, latest));
+    }
+    Ok(())
+}
+
+/// A selection in ascending order.
+///
+/// # Errors
+/// `Invalid` if it is empty, too large or names a seat twice; `SeatUnknown` if the show has no
+/// such seat.
+fn selection(show: &Show, seat_nos: &[SeatNo]) -> Result<Arc<[SeatNo]>, Refusal> {
+    if seat_nos.is_empty() || seat_nos.len() > SEATS_PER_HOLD_MAX {
+        return Err(Refusal::with_limit(
+            RefusalReason::Invalid,
+            SEATS_PER_HOLD_MAX as u64,
+        ));
+    }
+    let mut sorted = seat_nos.to_vec();
+    sorted.sort_unstable();
+    if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(RefusalReason::Invalid.into());
+    }
+    let unknown: Vec<_> = sorted
+        .iter()
+        .filter(|seat_no| seat_no.0 >= show.seat_count())
+        .map(|seat_no| SeatRefusal {
+            seat_no: *seat_no,
+            state: None,
+        })
+        .take(REFUSAL_SEATS_MAX)
+        .collect();
+    if !unknown.is_empty() {
+        let limit = u64::from(show.seat_count());
+        return Err(Refusal {
+            reason: RefusalReason::SeatUnknown,
+            seats: unknown,
+            limit,
+        });
+    }
+    Ok(sorted.into())
+}
+
+/// Room for a request that a customer could repeat without end.
+fn room_to_remember(show: &Show, limit: usize) -> Result<(), Refusal> {
+    debug_assert!(limit <= REQUESTS_PER_SHOW_HARD_MAX);
+    if show.requests().len() >= limit {
+        return Err(Refusal::with_limit(
+            RefusalReason::TooManyRequests,
+            limit as u64,
+        ));
+    }
+    Ok(())
+}
+
+/// Why a hold of which nothing is remembered (or whose holder is another) can't be used. Its sale,
+/// if it became one, outlives the memory: whoever ends a pending booking relies on being told
+/// "sold" however late it asks.
+fn unknown_hold(show: &Show, hold_id: HoldId, fence: Fence, holder: Option<UserId>) -> Refusal {
+    let sold = show.sales().get(&fence).is_some_and(|sale| {
+        sale.hold_id == hold_id && holder.is_none_or(|holder| sale.holder == holder)
+    });
+    if sold {
+        RefusalReason::AlreadySold.into()
+    } else {
+        RefusalReason::HoldNotFound.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_types::{BookingId, DurationMs, Lineage, ShowId};
+
+    use super::*;
+    use crate::{
+        CommitHold, ExtendHold, HoldSeats, Phase, RequestId, ShowRules, State,
+        limits::REQUESTS_PER_SHOW_MAX,
+    };
+
+    const NOW: ClusterTime = ClusterTime(1_000);
+    const LINEAGE: Lineage = Lineage(1);
+
+    fn request(id: u128) -> Request {
+        Request {
+            id: RequestId(id.to_be_bytes()),
+            not_after: ClusterTime(2_000),
+        }
+    }
+
+    #[test]
+    fn show_full_of_requests_refuses_new_holds_and_still_sells() {
+        let show_id = ShowId::from_bytes([1; 16]);
+        let holder = UserId::from_bytes([2; 16]);
+        let rules = ShowRules {
+            hold_ttl: DurationMs(10_000),
+            hold_total_max: DurationMs(20_000),
+            seats_per_customer_max: 4,
+        };
+        let mut show = Show::new(show_id, Phase::OnSale, 2, rules, rules);
+        let known = Remembered {
+            body: BodyHash(0),
+            not_after: NOW,
+            keep_until: Some(ClusterTime(5_000)),
+            effect: Effect::Done,
+        };
+        for id in 1..REQUESTS_PER_SHOW_MAX as u128 {
+            show.remember(RequestId((id << 64).to_be_bytes()), known.clone());
+        }
+        let mut state = State::new(LINEAGE);
+        state.insert_show(show);
+        let mut revisions = (1..).map(|index| Revision::new(LINEAGE, index, 0));
+        let mut apply = |command, now| {
+            state
+                .apply(&command, now, revisions.next().expect("endless"))
+                .0
+        };
+        let hold = |id: u128, seat_no| {
+            Command::HoldSeats(HoldSeats {
+                request: request(id),
+                show_id,
+                holder,
+                seat_nos: vec![SeatNo(seat_no)],
+                ttl: DurationMs(0),
+                price_version: 0,
+                late_money: false,
+            })
+        };
+
+        let Outcome::Held { hold: held, .. } = apply(hold(1, 0), NOW) else {
+            panic!("there is room for one")
+        };
+        let Outcome::Refused(refusal) = apply(hold(2, 1), NOW) else {
+            panic!("it is full")
+        };
+        assert_eq!(refusal.reason, RefusalReason::TooManyRequests);
+        let extend = Command::ExtendHold(ExtendHold {
+            request: request(3),
+            show_id,
+            holder,
+            hold_id: held.id,
+            fence: held.fence,
+            until: ClusterTime(15_000),
+        });
+        assert!(matches!(apply(extend, NOW), Outcome::Extended { .. }));
+        let commit = Command::CommitHold(CommitHold {
+            request: request(4),
+            show_id,
+            hold_id: held.id,
+            fence: held.fence,
+            seat_nos: vec![SeatNo(0)],
+            booking_id: BookingId::from_bytes([3; 16]),
+        });
+        assert!(matches!(apply(commit, NOW), Outcome::Sold { .. }));
+        // Forgetting, in bounded steps and not early, makes room again.
+        let again = |now: u64| {
+            let Command::HoldSeats(mut command) = hold(5, 1) else {
+                panic!("a hold")
+            };
+            command.request.not_after = ClusterTime(now);
+            Command::HoldSeats(command)
+        };
+        assert!(matches!(
+            apply(again(5_000), ClusterTime(5_000)),
+            Outcome::Refused(_)
+        ));
+        assert!(matches!(
+            apply(again(5_001), ClusterTime(5_001)),
+            Outcome::Held { .. }
+        ));
+    }
+}

@@ -1,0 +1,29 @@
+//! Limits of the state machine alone; those that others must know too are in
+//! [`holdfast_types::limits`].
+
+/// Shows that the store knows before it refuses new ones with `TooManyRequests`: the traffic to
+/// plan for; small ones take a few kilobytes each.
+pub const SHOWS_MAX: usize = 1_000_000;
+
+/// Requests that a show remembers before it refuses new holds with `TooManyRequests`: 10 minutes
+/// of 1,700 granted holds a second, in some 300 MB. Nothing is forgotten early (HS-7).
+pub const REQUESTS_PER_SHOW_MAX: usize = 1 << 20;
+
+/// Requests that a show remembers before it also refuses what a customer can repeat without end
+/// (`ExtendHold`, `ChangeShow`, `OpenShow`). Releases, sales and returns are never refused for
+/// this: each ends a hold or a sale, and those are bounded by [`REQUESTS_PER_SHOW_MAX`].
+pub const REQUESTS_PER_SHOW_HARD_MAX: usize = 2 << 20;
+
+/// Remembered requests that one command forgets at most, after their time: enough to drain a rush with a few ticks.
+pub const FORGET_PER_COMMAND_MAX: usize = 4_096;
+
+/// How long after the first request of a show may be forgotten a `Tick` is due for it, if nothing
+/// else touches the show: memory is in no hurry, and a later tick forgets many at once.
+pub const FORGET_SLACK_MS: u64 = 60_000;
+
+/// Seats that a refusal names at most.
+pub const REFUSAL_SEATS_MAX: usize = holdfast_types::limits::SEATS_PER_HOLD_MAX;
+
+/// Seats in one exported [`SeatsRecord`](crate::SeatsRecord) or
+/// [`LayoutRecord`](crate::LayoutRecord): some 64 KiB encoded.
+pub const SEATS_PER_RECORD_MAX: usize = 2_048;

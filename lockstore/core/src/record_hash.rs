@@ -1,0 +1,122 @@
+//! The hash of each kind of record, for the sum that is a state's hash (HS-5).
+//!
+//! Always holds: every field that can make two states answer differently is in it. What follows
+//! from other records (counts, queues) isn't. Kinds count from 32, apart from those of bodies.
+
+use holdfast_types::{ClusterTime, Fence, Lineage, Revision, SeatNo, SeatState, ShowId};
+
+use crate::{
+    Effect, Hold, HoldEnd, LayoutSeat, Phase, RequestId, ShowRules, StableHasher,
+    request::Remembered,
+    show::{Sale, Seat},
+};
+
+fn of_show(kind: u8, show_id: ShowId) -> StableHasher {
+    StableHasher::new(kind).bytes(&show_id.to_bytes())
+}
+
+pub(crate) fn meta(lineage: Lineage, now: ClusterTime, revision: Revision) -> u128 {
+    StableHasher::new(32)
+        .u8(lineage.0)
+        .u64(now.0)
+        .u64(revision.as_u64())
+        .finish()
+}
+
+pub(crate) fn show(
+    id: ShowId,
+    phase: Phase,
+    seat_count: u32,
+    rules: &ShowRules,
+    opening_rules: &ShowRules,
+) -> u128 {
+    let phase = match phase {
+        Phase::Opening => 1,
+        Phase::OnSale => 2,
+        Phase::Paused => 3,
+        Phase::Closing => 4,
+        Phase::Closed => 5,
+        Phase::Cancelled => 6,
+    };
+    let mut hash = of_show(33, id).u8(phase).u32(seat_count);
+    for rules in [rules, opening_rules] {
+        hash = hash
+            .u64(rules.hold_ttl.0)
+            .u64(rules.hold_total_max.0)
+            .u32(rules.seats_per_customer_max);
+    }
+    hash.finish()
+}
+
+pub(crate) fn layout(show_id: ShowId, seat_no: SeatNo, seat: &LayoutSeat) -> u128 {
+    of_show(34, show_id)
+        .u32(seat_no.0)
+        .u32(seat.row_no)
+        .u8(u8::from(seat.gap_after))
+        .finish()
+}
+
+pub(crate) fn seat(show_id: ShowId, seat_no: SeatNo, seat: &Seat) -> u128 {
+    let state = match seat.state {
+        SeatState::Available => 1,
+        SeatState::Held => 2,
+        SeatState::Sold => 3,
+        SeatState::Blocked => 4,
+    };
+    of_show(35, show_id)
+        .u32(seat_no.0)
+        .u8(state)
+        .u64(seat.fence.as_u64())
+        .finish()
+}
+
+pub(crate) fn hold(show_id: ShowId, hold: &Hold) -> u128 {
+    hold_fields(of_show(36, show_id), hold).finish()
+}
+
+pub(crate) fn sale(show_id: ShowId, fence: Fence, sale: &Sale) -> u128 {
+    of_show(37, show_id)
+        .u64(fence.as_u64())
+        .bytes(&sale.hold_id.to_bytes())
+        .bytes(&sale.holder.to_bytes())
+        .bytes(&sale.booking_id.to_bytes())
+        .u32(sale.seat_count)
+        .finish()
+}
+
+pub(crate) fn request(show_id: ShowId, id: RequestId, known: &Remembered) -> u128 {
+    let hash = of_show(38, show_id)
+        .bytes(&id.0)
+        .u128(known.body.0)
+        .u64(known.not_after.0)
+        .u8(u8::from(known.keep_until.is_some()))
+        .u64(known.keep_until.unwrap_or_default().0);
+    match &known.effect {
+        Effect::Done => hash.u8(0).finish(),
+        Effect::Held { hold, end } => {
+            let end = match end {
+                None => 1,
+                Some(HoldEnd::Expired) => 2,
+                Some(HoldEnd::Released) => 3,
+                Some(HoldEnd::Sold) => 4,
+                Some(HoldEnd::Cancelled) => 5,
+            };
+            hold_fields(hash.u8(end), hold).finish()
+        }
+    }
+}
+
+fn hold_fields(hash: StableHasher, hold: &Hold) -> StableHasher {
+    let hash = hash
+        .bytes(&hold.id.to_bytes())
+        .bytes(&hold.holder.to_bytes())
+        .u64(hold.fence.as_u64())
+        .u64(hold.granted_at.0)
+        .u64(hold.expires_at.0)
+        .u64(hold.extendable_until.0)
+        .u32(hold.price_version)
+        .u64(hold.seat_nos.len() as u64);
+    hold.seat_nos
+        .iter()
+        .fold(hash, |hash, seat_no| hash.u32(seat_no.0))
+}

@@ -1,0 +1,172 @@
+//! What happens to a show's seats and its memory, each as a whole: what `judge` decides on, and
+//! what time does.
+//!
+//! Always holds: seats, hold or sale, and the hold's request change together.
+
+use std::sync::Arc;
+
+use holdfast_types::{BookingId, ClusterTime, Fence, HoldId, SeatNo, SeatState};
+
+use super::{Phase, Sale, Seat, Show, seats_of};
+use crate::{Effect, Hold, HoldEnd, RequestId, request, request::Remembered};
+
+impl Show {
+    /// Available → held, all of the hold's seats.
+    pub(crate) fn grant(&mut self, hold: Arc<Hold>) {
+        for seat_no in hold.seat_nos.iter() {
+            self.set_seat(
+                *seat_no,
+                Seat {
+                    state: SeatState::Held,
+                    fence: hold.fence,
+                },
+            );
+        }
+        self.insert_hold(hold);
+    }
+
+    /// Moves the promised end of a live hold.
+    pub(crate) fn extend(&mut self, hold_id: HoldId, expires_at: ClusterTime) -> Arc<Hold> {
+        let old = self.remove_hold(hold_id);
+        let hold = Arc::new(Hold {
+            expires_at,
+            ..Hold::clone(&old)
+        });
+        self.insert_hold(Arc::clone(&hold));
+        hold
+    }
+
+    /// Held → available, and the hold's request starts to age.
+    pub(crate) fn end_hold(
+        &mut self,
+        hold_id: HoldId,
+        end: HoldEnd,
+        now: ClusterTime,
+    ) -> Arc<Hold> {
+        let hold = self.remove_hold(hold_id);
+        for seat_no in hold.seat_nos.iter() {
+            self.set_seat(
+                *seat_no,
+                Seat {
+                    state: SeatState::Available,
+                    fence: hold.fence,
+                },
+            );
+        }
+        self.finish_hold(hold_id, end, now);
+        hold
+    }
+
+    /// Held → sold, all of the hold's seats.
+    pub(crate) fn sell(
+        &mut self,
+        hold_id: HoldId,
+        booking_id: BookingId,
+        now: ClusterTime,
+    ) -> Arc<Hold> {
+        let hold = self.remove_hold(hold_id);
+        for seat_no in hold.seat_nos.iter() {
+            self.set_seat(
+                *seat_no,
+                Seat {
+                    state: SeatState::Sold,
+                    fence: hold.fence,
+                },
+            );
+        }
+        let sale = Sale {
+            hold_id,
+            holder: hold.holder,
+            booking_id,
+            seat_count: seats_of(&hold),
+        };
+        self.insert_sale(hold.fence, sale);
+        self.finish_hold(hold_id, HoldEnd::Sold, now);
+        hold
+    }
+
+    /// Sold → available; all of `seat_nos` are sold under `fence`. The fence stays on them.
+    pub(crate) fn put_back(&mut self, fence: Fence, seat_nos: &[SeatNo]) {
+        for seat_no in seat_nos {
+            self.set_seat(
+                *seat_no,
+                Seat {
+                    state: SeatState::Available,
+                    fence,
+                },
+            );
+        }
+        let mut sale = self.remove_sale(fence);
+        let returned = u32::try_from(seat_nos.len()).expect("a command names few seats");
+        sale.seat_count -= returned;
+        if sale.seat_count > 0 {
+            self.insert_sale(fence, sale);
+        }
+    }
+
+    fn finish_hold(&mut self, hold_id: HoldId, end: HoldEnd, now: ClusterTime) {
+        let id = RequestId::from(hold_id);
+        let mut known = self
+            .requests
+            .get(&id)
+            .expect("a live hold's request is remembered")
+            .clone();
+        known.keep_until = Some(request::keep_until(now, known.not_after));
+        if let Effect::Held { end: ended, .. } = &mut known.effect {
+            *ended = Some(end);
+        }
+        self.remember(id, known);
+        if self.phase == Phase::Closing && self.holds.is_empty() {
+            self.set_phase(Phase::Closed);
+        }
+    }
+
+    /// A copy of a remembered request came; it stays remembered past that copy's deadline too.
+    pub(crate) fn remember_longer(&mut self, id: RequestId, not_after: ClusterTime) {
+        let Some(known) = self.requests.get(&id) else {
+            return;
+        };
+        if not_after <= known.not_after {
+            return;
+        }
+        let keep_until = known.keep_until.map(|at| at.max(not_after));
+        let known = Remembered {
+            not_after,
+            keep_until,
+            ..known.clone()
+        };
+        self.remember(id, known);
+    }
+
+    /// Ends overdue holds, oldest first, at most `limit`; all holds of a cancelled show are. Says
+    /// how they ended, and which.
+    pub(crate) fn sweep(&mut self, now: ClusterTime, limit: usize) -> (HoldEnd, Vec<Arc<Hold>>) {
+        let cancelled = self.is_cancelled();
+        let end = if cancelled {
+            HoldEnd::Cancelled
+        } else {
+            HoldEnd::Expired
+        };
+        let mut ended = Vec::new();
+        while ended.len() < limit
+            && let Some((overdue_at, hold_id)) = self.overdue.get_min().copied()
+            && (cancelled || overdue_at <= now)
+        {
+            ended.push(self.end_hold(hold_id, end, now));
+        }
+        (end, ended)
+    }
+
+    /// Forgets requests whose time is over, oldest first, at most `limit`. Says how many.
+    pub(crate) fn forget_finished(&mut self, now: ClusterTime, limit: usize) -> usize {
+        let mut forgotten = 0;
+        while forgotten < limit
+            && let Some((keep_until, id)) = self.finished.get_min().copied()
+            && keep_until < now
+        {
+            self.forget(id);
+            forgotten += 1;
+        }
+        forgotten
+    }
+}

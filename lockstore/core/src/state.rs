@@ -1,0 +1,450 @@
+//! The whole state, and the one way to change it.
+//!
+//! Always holds: `clone` shares everything and costs the same whatever the size, so a clone is a
+//! snapshot; a command touches its own show, and a tick those that are due.
+
+use std::{ops::Bound, sync::Arc};
+
+use holdfast_types::{
+    ClusterTime, HoldId, Lineage, Revision, SeatNo, SeatState, ShowId, UserId,
+    limits::SWEEP_PER_COMMAND_MAX,
+};
+use imbl::{OrdMap, OrdSet};
+
+use crate::{
+    Command, Event, Hold, HoldEnd, Outcome, Refusal, RefusalReason, ShowRules, ShowState,
+    StateHash, body_hash,
+    judge::{self, Case},
+    limits::{FORGET_PER_COMMAND_MAX, SHOWS_MAX},
+    record_hash,
+    show::{CANCELLED_DUE, Show},
+};
+
+/// After every show in the order of ids.
+const LAST_SHOW: ShowId = ShowId::from_bytes([u8::MAX; 16]);
+
+/// All shows at one revision.
+#[derive(Debug, Clone)]
+pub struct State {
+    lineage: Lineage,
+    now: ClusterTime,
+    revision: Revision,
+    shows: OrdMap<ShowId, Arc<Show>>,
+    /// When each show that needs a tick needs it; follows from the shows.
+    due: OrdSet<(ClusterTime, ShowId)>,
+    /// Over all records of all shows.
+    shows_hash: StateHash,
+}
+
+impl State {
+    /// The empty state with which a life of the cluster begins.
+    pub fn new(lineage: Lineage) -> Self {
+        Self::at(lineage, ClusterTime(0), Revision::new(lineage, 0, 0))
+    }
+
+    pub(crate) fn at(lineage: Lineage, now: ClusterTime, revision: Revision) -> Self {
+        Self {
+            lineage,
+            now,
+            revision,
+            shows: OrdMap::new(),
+            due: OrdSet::new(),
+            shows_hash: StateHash::default(),
+        }
+    }
+
+    /// Applies one command of the log. `stamp` is its entry's time, which counts only if it is
+    /// later than all before; `revision` is its place in the log, one position after another for
+    /// the commands of an entry.
+    ///
+    /// # Panics
+    /// If `revision` is not after the last one, or of another lineage: the log was applied twice
+    /// or belongs to another cluster.
+    pub fn apply(
+        &mut self,
+        command: &Command,
+        stamp: ClusterTime,
+        revision: Revision,
+    ) -> (Outcome, Vec<Event>) {
+        assert!(
+            revision > self.revision,
+            "{revision:?} applied after {:?}",
+            self.revision
+        );
+        assert_eq!(revision.lineage(), self.lineage, "a log of another lineage");
+        self.now = self.now.max(stamp);
+        self.revision = revision;
+
+        let mut events = Vec::new();
+        let outcome = match (command.show_id(), command.request(), body_hash(command)) {
+            (Some(show_id), Some(request), Some(body)) => {
+                let events = &mut events;
+                let case = Case {
+                    now: self.now,
+                    revision,
+                    request: *request,
+                    body,
+                    events,
+                };
+                self.apply_to_show(command, show_id, case)
+            }
+            _ => Outcome::Ticked {
+                swept: self.tick(&mut events),
+            },
+        };
+        (outcome, events)
+    }
+
+    fn apply_to_show(&mut self, command: &Command, show_id: ShowId, mut case: Case<'_>) -> Outcome {
+        let Some(show) = self.shows.get_mut(&show_id) else {
+            return self.apply_to_no_show(command, case, SHOWS_MAX);
+        };
+        let show = Arc::make_mut(show);
+        let (hash_before, due_before) = (show.hash(), show.due());
+        sweep(show, case.now, SWEEP_PER_COMMAND_MAX, case.events);
+        show.forget_finished(case.now, FORGET_PER_COMMAND_MAX);
+        let outcome = judge::command(show, command, &mut case);
+        let (hash, due) = (show.hash(), show.due());
+        self.account(show_id, hash_before, hash, due_before, due);
+        outcome
+    }
+
+    /// Only a first chunk has something to do with a show that isn't there, and only while there
+    /// are fewer than `shows_max`.
+    fn apply_to_no_show(
+        &mut self,
+        command: &Command,
+        mut case: Case<'_>,
+        shows_max: usize,
+    ) -> Outcome {
+        if let Err(refusal) = judge::deadline(&case.request, case.now) {
+            return Outcome::Refused(refusal);
+        }
+        let Command::OpenShow(open) = command else {
+            return Outcome::Refused(RefusalReason::ShowNotFound.into());
+        };
+        let mut show = match judge::new_show(open) {
+            Ok(show) => show,
+            Err(refusal) => return Outcome::Refused(refusal),
+        };
+        let outcome = judge::command(&mut show, command, &mut case);
+        if matches!(outcome, Outcome::Refused(_)) {
+            return outcome;
+        }
+        if self.shows.len() >= shows_max {
+            // The show that was made goes, and so does what was said of it.
+            case.events.clear();
+            let limit = shows_max as u64;
+            return Outcome::Refused(Refusal::with_limit(RefusalReason::TooManyRequests, limit));
+        }
+        self.insert_show(show);
+        outcome
+    }
+
+    pub(crate) fn insert_show(&mut self, show: Show) {
+        self.account(
+            show.id(),
+            StateHash::default(),
+            show.hash(),
+            None,
+            show.due(),
+        );
+        self.shows.insert(show.id(), Arc::new(show));
+    }
+
+    /// Keeps what follows from a show that changed.
+    fn account(
+        &mut self,
+        show_id: ShowId,
+        hash_before: StateHash,
+        hash: StateHash,
+        due_before: Option<ClusterTime>,
+        due: Option<ClusterTime>,
+    ) {
+        self.shows_hash.subtract(hash_before.0);
+        self.shows_hash.add(hash.0);
+        if due_before != due {
+            if let Some(at) = due_before {
+                self.due.remove(&(at, show_id));
+            }
+            if let Some(at) = due {
+                self.due.insert((at, show_id));
+            }
+        }
+    }
+
+    /// The show that a tick turns to next, if one is due.
+    fn most_due(&self) -> Option<(ClusterTime, ShowId)> {
+        let timed = (
+            Bound::Excluded((CANCELLED_DUE, LAST_SHOW)),
+            Bound::Unbounded,
+        );
+        let timed = self.due.range(timed).next();
+        timed
+            .filter(|(at, _)| *at <= self.now)
+            .or_else(|| self.due.get_min().filter(|(at, _)| *at <= self.now))
+            .copied()
+    }
+
+    /// Sweeps the shows that are due, longest due first, until a bound is met. Each turn ends a
+    /// hold or forgets a request, so there are few. Cancelled shows come last: to callers their
+    /// holds have ended already, and there may be enough of them to make others late.
+    fn tick(&mut self, events: &mut Vec<Event>) -> u32 {
+        let (mut sweeps, mut forgets) = (SWEEP_PER_COMMAND_MAX, FORGET_PER_COMMAND_MAX);
+        while sweeps > 0
+            && forgets > 0
+            && let Some((due_before, show_id)) = self.most_due()
+        {
+            let show = self
+                .shows
+                .get_mut(&show_id)
+                .expect("only a known show is due");
+            let show = Arc::make_mut(show);
+            let hash_before = show.hash();
+            let swept = sweep(show, self.now, sweeps, events);
+            let forgotten = show.forget_finished(self.now, forgets);
+            assert!(swept + forgotten > 0, "show {show_id} is due for nothing");
+            sweeps -= swept;
+            forgets -= forgotten;
+            let (hash, due) = (show.hash(), show.due());
+            self.account(show_id, hash_before, hash, Some(due_before), due);
+        }
+        u32::try_from(SWEEP_PER_COMMAND_MAX - sweeps).expect("the bound is a few thousand")
+    }
+}
+
+/// Reading.
+impl State {
+    /// Which life of the cluster this is.
+    pub const fn lineage(&self) -> Lineage {
+        self.lineage
+    }
+
+    /// Cluster time.
+    pub const fn now(&self) -> ClusterTime {
+        self.now
+    }
+
+    /// The revision of the last command.
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// When a tick has something to do, unless other commands do it before: the earliest end of a
+    /// hold anywhere, padding included, or the time to forget requests. It may be past, and is
+    /// while a cancelled show's holds are being put away.
+    pub fn next_due(&self) -> Option<ClusterTime> {
+        self.due.get_min().map(|(at, _)| *at)
+    }
+
+    /// How many shows there are.
+    pub fn show_count(&self) -> usize {
+        self.shows.len()
+    }
+
+    /// A show.
+    pub fn show(&self, id: ShowId) -> Option<ShowView<'_>> {
+        self.shows.get(&id).map(|show| ShowView { show })
+    }
+
+    /// Every show, in the order of ids.
+    pub fn shows(&self) -> impl Iterator<Item = ShowView<'_>> {
+        self.shows.values().map(|show| ShowView { show })
+    }
+
+    /// A live hold of this holder.
+    ///
+    /// # Errors
+    /// `ShowNotFound`; `HoldNotFound`, also for another's; or how it ended while that is
+    /// remembered: `Expired`, `Released` (or called off), `AlreadySold`.
+    pub fn hold(
+        &self,
+        show_id: ShowId,
+        hold_id: HoldId,
+        holder: UserId,
+    ) -> Result<&Arc<Hold>, Refusal> {
+        let show = self
+            .shows
+            .get(&show_id)
+            .ok_or(RefusalReason::ShowNotFound)?;
+        let (hold, end) = show
+            .known_hold(hold_id)
+            .filter(|(hold, _)| hold.holder == holder)
+            .ok_or(RefusalReason::HoldNotFound)?;
+        match end {
+            None => Ok(hold),
+            Some(HoldEnd::Expired) => Err(RefusalReason::Expired.into()),
+            Some(HoldEnd::Released | HoldEnd::Cancelled) => Err(RefusalReason::Released.into()),
+            Some(HoldEnd::Sold) => Err(RefusalReason::AlreadySold.into()),
+        }
+    }
+
+    /// The hash of everything that can make two states answer differently (HS-5); kept up to
+    /// date, so it costs nothing to ask.
+    pub fn hash(&self) -> StateHash {
+        let mut hash = self.shows_hash;
+        hash.add(record_hash::meta(self.lineage, self.now, self.revision));
+        hash
+    }
+
+    /// The same from scratch; reads the whole state.
+    pub fn recompute_hash(&self) -> StateHash {
+        let mut hash = StateHash::default();
+        hash.add(record_hash::meta(self.lineage, self.now, self.revision));
+        for show in self.shows.values() {
+            hash.add(show.recompute_hash().0);
+        }
+        hash
+    }
+
+    pub(crate) const fn all_shows(&self) -> &OrdMap<ShowId, Arc<Show>> {
+        &self.shows
+    }
+
+    pub(crate) const fn all_due(&self) -> &OrdSet<(ClusterTime, ShowId)> {
+        &self.due
+    }
+}
+
+/// A show as callers may see it.
+#[derive(Debug, Clone, Copy)]
+pub struct ShowView<'a> {
+    show: &'a Show,
+}
+
+impl<'a> ShowView<'a> {
+    /// Which.
+    pub const fn id(&self) -> ShowId {
+        self.show.id()
+    }
+
+    /// Its state.
+    pub const fn state(&self) -> ShowState {
+        self.show.phase().as_state()
+    }
+
+    /// Its rules.
+    pub const fn rules(&self) -> ShowRules {
+        *self.show.rules()
+    }
+
+    /// Seats of the whole show.
+    pub const fn seat_count(&self) -> u32 {
+        self.show.seat_count()
+    }
+
+    /// Seats of the layout that have arrived.
+    pub fn seats_known(&self) -> u32 {
+        self.show.seats_known()
+    }
+
+    /// Live holds.
+    pub fn hold_count(&self) -> usize {
+        if self.show.is_cancelled() {
+            0
+        } else {
+            self.show.holds().len()
+        }
+    }
+
+    /// Remembered requests, of [`REQUESTS_PER_SHOW_MAX`](crate::limits::REQUESTS_PER_SHOW_MAX).
+    pub fn request_count(&self) -> usize {
+        self.show.requests().len()
+    }
+
+    /// What each seat is, in seat order, all of them.
+    pub fn seat_states(&self) -> impl Iterator<Item = SeatState> + use<'a> {
+        let cancelled = self.show.is_cancelled();
+        let as_seen = move |state| match state {
+            SeatState::Held if cancelled => SeatState::Available,
+            state => state,
+        };
+        let mut touched = self.show.touched_seats().iter().peekable();
+        (0..self.show.seat_count()).map(move |seat_no| {
+            touched
+                .next_if(|(touched_no, _)| **touched_no == SeatNo(seat_no))
+                .map_or(SeatState::Available, |(_, seat)| as_seen(seat.state))
+        })
+    }
+}
+
+/// Time passes in one show: overdue holds end, or all of a cancelled one's. Says how many.
+pub(crate) fn sweep(
+    show: &mut Show,
+    now: ClusterTime,
+    limit: usize,
+    events: &mut Vec<Event>,
+) -> usize {
+    let (end, ended) = show.sweep(now, limit);
+    events.extend(
+        ended
+            .iter()
+            .map(|hold| Event::hold_ended(show.id(), hold, end)),
+    );
+    ended.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_types::DurationMs;
+
+    use super::*;
+    use crate::{LayoutSeat, OpenShow, Request, RequestId};
+
+    #[test]
+    fn new_show_beyond_the_limit_is_refused_and_known_ones_go_on() {
+        let mut state = State::new(Lineage(1));
+        let open = |n: u8| {
+            Command::OpenShow(OpenShow {
+                request: Request {
+                    id: RequestId([n; 16]),
+                    not_after: ClusterTime(1),
+                },
+                show_id: ShowId::from_bytes([n; 16]),
+                seat_count: 1,
+                rules: ShowRules {
+                    hold_ttl: DurationMs(1_000),
+                    hold_total_max: DurationMs(1_000),
+                    seats_per_customer_max: 1,
+                },
+                first_seat_no: SeatNo(0),
+                seats: vec![LayoutSeat {
+                    row_no: 0,
+                    gap_after: false,
+                }],
+                on_sale: true,
+            })
+        };
+        let mut ask = |command: &Command| {
+            let mut events = Vec::new();
+            let case = Case {
+                now: ClusterTime(0),
+                revision: Revision::new(Lineage(1), 1, 0),
+                request: *command.request().expect("it is one"),
+                body: body_hash(command).expect("it has one"),
+                events: &mut events,
+            };
+            let outcome = state.apply_to_no_show(command, case, 2);
+            (outcome, events.len(), state.show_count())
+        };
+        for n in 1..=2 {
+            let (outcome, events, shows) = ask(&open(n));
+            assert!(matches!(outcome, Outcome::ShowOpened { .. }));
+            assert_eq!((events, shows), (1, usize::from(n)));
+        }
+        let refusal = Refusal::with_limit(RefusalReason::TooManyRequests, 2);
+        assert_eq!(ask(&open(3)), (Outcome::Refused(refusal), 0, 2));
+        // A bad request is told so first.
+        let Command::OpenShow(mut bad) = open(3) else {
+            panic!("open makes this command")
+        };
+        bad.seats[0].row_no = 7;
+        let refusal = Refusal::new(RefusalReason::Invalid);
+        assert_eq!(
+            ask(&Command::OpenShow(bad)),
+            (Outcome::Refused(refusal), 0, 2)
+        );
+        let (outcome, _) = state.apply(&open(1), ClusterTime(0), Revision::new(Lineage(1), 2, 0));
+        assert!(matches!(outcome, Outcome::ShowOpened { .. }));
+    }
+}

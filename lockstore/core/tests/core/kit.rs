@@ -1,0 +1,304 @@
+//! A state with its log, and short ways to write commands.
+
+use holdfast_types::{
+    BookingId, ClusterTime, DurationMs, Fence, HoldId, Lineage, Revision, SeatNo, SeatState,
+    ShowId, UserId,
+};
+use lockstore_core::{
+    ChangeShow, Command, CommitHold, Event, ExtendHold, Hold, HoldSeats, LayoutSeat, OpenShow,
+    Outcome, Refusal, RefusalReason, ReleaseHold, Request, RequestId, ReturnSeats, ShowRules,
+    ShowState, State, invariants,
+};
+use std::sync::Arc;
+
+pub(crate) const LINEAGE: Lineage = Lineage(1);
+pub(crate) const START: ClusterTime = ClusterTime(1_000_000);
+pub(crate) const TTL_MS: u64 = 100_000;
+/// The TTL and its padding of 1 %.
+pub(crate) const OVERDUE_MS: u64 = 101_000;
+pub(crate) const TOTAL_MS: u64 = 300_000;
+pub(crate) const CAP: u32 = 6;
+/// Longer than any request is remembered.
+pub(crate) const FORGOTTEN_MS: u64 = 601_000;
+
+pub(crate) fn rules() -> ShowRules {
+    ShowRules {
+        hold_ttl: DurationMs(TTL_MS),
+        hold_total_max: DurationMs(TOTAL_MS),
+        seats_per_customer_max: CAP,
+    }
+}
+
+pub(crate) fn show_id(n: u8) -> ShowId {
+    ShowId::from_bytes([n; 16])
+}
+
+pub(crate) fn user(n: u8) -> UserId {
+    UserId::from_bytes([n; 16])
+}
+
+pub(crate) fn booking(n: u8) -> BookingId {
+    BookingId::from_bytes([n; 16])
+}
+
+pub(crate) fn seats(numbers: &[u32]) -> Vec<SeatNo> {
+    numbers.iter().map(|n| SeatNo(*n)).collect()
+}
+
+/// A state fed command by command; every step is checked against the invariants.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(crate) state: State,
+    pub(crate) log: Vec<(Command, ClusterTime, Revision)>,
+    pub(crate) events: Vec<Event>,
+    now: ClusterTime,
+    requests: u64,
+}
+
+impl Store {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::new(LINEAGE),
+            log: Vec::new(),
+            events: Vec::new(),
+            now: START,
+            requests: 0,
+        }
+    }
+
+    /// With show 1 of 20 seats on sale.
+    pub(crate) fn with_show() -> Self {
+        let mut store = Self::new();
+        let command = open(store.request(), 20, true);
+        assert_eq!(
+            store.apply(command),
+            Outcome::ShowOpened {
+                state: ShowState::OnSale,
+                seats_known: 20
+            }
+        );
+        store
+    }
+
+    pub(crate) fn now(&self) -> ClusterTime {
+        self.now
+    }
+
+    pub(crate) fn wait(&mut self, ms: u64) {
+        self.now = self.now.plus(DurationMs(ms));
+    }
+
+    /// A request of its own, good for 5 s.
+    pub(crate) fn request(&mut self) -> Request {
+        self.requests += 1;
+        let id = RequestId((u128::from(self.requests) << 64).to_be_bytes());
+        Request {
+            id,
+            not_after: self.now.plus(DurationMs(5_000)),
+        }
+    }
+
+    /// With show 1 of 8,000 seats on sale, of which the first `holds` are held, each by another
+    /// customer.
+    pub(crate) fn with_crowd(holds: u32) -> (Self, Vec<Arc<Hold>>) {
+        let mut store = Self::new();
+        for first in [0, 4_000] {
+            let request = store.request();
+            let Command::OpenShow(command) = open(request, 8_000, true) else {
+                panic!("open makes this command")
+            };
+            store.apply(Command::OpenShow(OpenShow {
+                first_seat_no: SeatNo(first),
+                seats: layout(first, 4_000),
+                ..command
+            }));
+        }
+        // Checking every step of thousands would be quadratic; the end is checked.
+        let grant = |n: u32| {
+            let hold = HoldSeats {
+                holder: UserId::from_bytes(u128::from(n).to_be_bytes()),
+                ..store.hold_command(1, &[n])
+            };
+            match store.apply_unchecked(Command::HoldSeats(hold)) {
+                Outcome::Held { hold, .. } => hold,
+                other => panic!("a hold answered {other:?}"),
+            }
+        };
+        let holds = (0..holds).map(grant).collect();
+        invariants::check(&store.state).expect("every state satisfies the invariants");
+        (store, holds)
+    }
+
+    pub(crate) fn apply(&mut self, command: Command) -> Outcome {
+        let before = self.state.clone();
+        let outcome = self.apply_unchecked(command);
+        invariants::check(&self.state).expect("every state satisfies the invariants");
+        invariants::check_step(&before, &self.state).expect("every step is a legal one");
+        outcome
+    }
+
+    fn apply_unchecked(&mut self, command: Command) -> Outcome {
+        let revision = Revision::new(LINEAGE, self.log.len() as u64 + 1, 0);
+        let (outcome, events) = self.state.apply(&command, self.now, revision);
+        self.events = events;
+        self.log.push((command, self.now, revision));
+        outcome
+    }
+
+    pub(crate) fn tick(&mut self) -> u32 {
+        match self.apply(Command::Tick) {
+            Outcome::Ticked { swept } => swept,
+            other => panic!("a tick answered {other:?}"),
+        }
+    }
+
+    pub(crate) fn hold_command(&mut self, holder: u8, seat_nos: &[u32]) -> HoldSeats {
+        HoldSeats {
+            request: self.request(),
+            show_id: show_id(1),
+            holder: user(holder),
+            seat_nos: seats(seat_nos),
+            ttl: DurationMs(0),
+            price_version: 7,
+            late_money: false,
+        }
+    }
+
+    pub(crate) fn hold(&mut self, holder: u8, seat_nos: &[u32]) -> Result<Arc<Hold>, Refusal> {
+        let command = self.hold_command(holder, seat_nos);
+        match self.apply(Command::HoldSeats(command)) {
+            Outcome::Held {
+                hold,
+                replayed: false,
+            } => Ok(hold),
+            Outcome::Refused(refusal) => Err(refusal),
+            other => panic!("a hold answered {other:?}"),
+        }
+    }
+
+    pub(crate) fn held(&mut self, holder: u8, seat_nos: &[u32]) -> Arc<Hold> {
+        self.hold(holder, seat_nos).expect("the seats are free")
+    }
+
+    pub(crate) fn extend(&mut self, hold: &Hold, until: ClusterTime) -> Outcome {
+        let request = self.request();
+        self.apply(extend(request, hold, until))
+    }
+
+    pub(crate) fn release(&mut self, hold: &Hold) -> Outcome {
+        let request = self.request();
+        self.apply(release(request, hold))
+    }
+
+    pub(crate) fn commit(&mut self, hold: &Hold, booking_no: u8) -> Outcome {
+        let request = self.request();
+        self.apply(commit(request, hold, booking_no))
+    }
+
+    pub(crate) fn give_back(&mut self, fence: Fence, seat_nos: &[u32], booking_no: u8) -> Outcome {
+        let request = self.request();
+        self.apply(Command::ReturnSeats(ReturnSeats {
+            request,
+            show_id: show_id(1),
+            fence,
+            seat_nos: seats(seat_nos),
+            booking_id: booking(booking_no),
+        }))
+    }
+
+    pub(crate) fn change(&mut self, state: ShowState) -> Outcome {
+        let request = self.request();
+        self.apply(change(request, Some(state), None))
+    }
+
+    pub(crate) fn show_state(&self) -> ShowState {
+        self.state
+            .show(show_id(1))
+            .expect("show 1 is there")
+            .state()
+    }
+
+    pub(crate) fn seat(&self, seat_no: usize) -> SeatState {
+        let show = self.state.show(show_id(1)).expect("show 1 is there");
+        show.seat_states().nth(seat_no).expect("the seat is there")
+    }
+}
+
+pub(crate) fn open(request: Request, seat_count: u32, on_sale: bool) -> Command {
+    Command::OpenShow(OpenShow {
+        request,
+        show_id: show_id(1),
+        seat_count,
+        rules: rules(),
+        first_seat_no: SeatNo(0),
+        seats: layout(0, seat_count),
+        on_sale,
+    })
+}
+
+/// Rows of ten.
+pub(crate) fn layout(first: u32, count: u32) -> Vec<LayoutSeat> {
+    (first..first + count)
+        .map(|n| LayoutSeat {
+            row_no: n / 10,
+            gap_after: n % 10 == 4,
+        })
+        .collect()
+}
+
+pub(crate) fn extend(request: Request, hold: &Hold, until: ClusterTime) -> Command {
+    Command::ExtendHold(ExtendHold {
+        request,
+        show_id: show_id(1),
+        holder: hold.holder,
+        hold_id: hold.id,
+        fence: hold.fence,
+        until,
+    })
+}
+
+pub(crate) fn release(request: Request, hold: &Hold) -> Command {
+    Command::ReleaseHold(ReleaseHold {
+        request,
+        show_id: show_id(1),
+        holder: hold.holder,
+        hold_id: hold.id,
+        fence: hold.fence,
+    })
+}
+
+pub(crate) fn commit(request: Request, hold: &Hold, booking_no: u8) -> Command {
+    Command::CommitHold(CommitHold {
+        request,
+        show_id: show_id(1),
+        hold_id: hold.id,
+        fence: hold.fence,
+        seat_nos: hold.seat_nos.to_vec(),
+        booking_id: booking(booking_no),
+    })
+}
+
+pub(crate) fn change(
+    request: Request,
+    state: Option<ShowState>,
+    rules: Option<ShowRules>,
+) -> Command {
+    Command::ChangeShow(ChangeShow {
+        request,
+        show_id: show_id(1),
+        state,
+        rules,
+    })
+}
+
+/// Why it was refused.
+pub(crate) fn reason(outcome: &Outcome) -> RefusalReason {
+    match outcome {
+        Outcome::Refused(refusal) => refusal.reason,
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
+
+pub(crate) fn hold_id(n: u8) -> HoldId {
+    HoldId::from_bytes([n; 16])
+}

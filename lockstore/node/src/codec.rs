@@ -1,0 +1,15 @@
+//! Between `holdfast.lockstore.v1` and the state machine's own types.
+//!
+//! Always holds: a command that came in over the wire and one that is read from the log are
+//! decoded by the same code; what is malformed is refused by field, never guessed. What is out of
+//! a rule's bounds is the state machine's to refuse.
+
+mod command;
+mod outcome;
+mod record;
+
+pub(crate) use command::{Body, Field, batch_commands, check_lengths, command, id};
+pub(crate) use outcome::{
+    hold_to_pb, refusal_to_pb, rules_to_pb, seat_state_to_pb, show_state_to_pb,
+};
+pub(crate) use record::{record_from_pb, record_to_pb};

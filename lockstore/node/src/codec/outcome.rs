@@ -1,0 +1,85 @@
+//! Outcomes and what reads show, as clients see them.
+
+use bytes::Bytes;
+use holdfast_proto::lockstore::v1 as pb;
+use holdfast_types::SeatState;
+use lockstore_core as core;
+
+pub(crate) fn show_state_to_pb(state: core::ShowState) -> pb::ShowState {
+    match state {
+        core::ShowState::Opening => pb::ShowState::Opening,
+        core::ShowState::OnSale => pb::ShowState::OnSale,
+        core::ShowState::Paused => pb::ShowState::Paused,
+        core::ShowState::Closed => pb::ShowState::Closed,
+        core::ShowState::Cancelled => pb::ShowState::Cancelled,
+    }
+}
+
+pub(crate) fn seat_state_to_pb(state: SeatState) -> pb::SeatState {
+    match state {
+        SeatState::Available => pb::SeatState::Available,
+        SeatState::Held => pb::SeatState::Held,
+        SeatState::Sold => pb::SeatState::Sold,
+        SeatState::Blocked => pb::SeatState::Blocked,
+    }
+}
+
+pub(crate) fn rules_to_pb(rules: core::ShowRules) -> pb::ShowRules {
+    pb::ShowRules {
+        hold_ttl_ms: rules.hold_ttl.0,
+        hold_total_ms_max: rules.hold_total_max.0,
+        seats_per_customer_max: rules.seats_per_customer_max,
+    }
+}
+
+pub(crate) fn hold_to_pb(hold: &core::Hold) -> pb::Hold {
+    pb::Hold {
+        hold_id: Bytes::copy_from_slice(&hold.id.to_bytes()),
+        fence: hold.fence.as_u64(),
+        seat_nos: hold.seat_nos.iter().map(|seat| seat.0).collect(),
+        granted_at_ms: hold.granted_at.0,
+        expires_at_ms: hold.expires_at.0,
+        extendable_until_ms: hold.extendable_until.0,
+        price_version: hold.price_version,
+    }
+}
+
+fn reason_to_pb(reason: core::RefusalReason) -> pb::RefusalReason {
+    use core::RefusalReason as R;
+    match reason {
+        R::DeadlinePassed => pb::RefusalReason::DeadlinePassed,
+        R::DeadlineTooFar => pb::RefusalReason::DeadlineTooFar,
+        R::RequestReused => pb::RefusalReason::RequestReused,
+        R::ShowNotFound => pb::RefusalReason::ShowNotFound,
+        R::Invalid => pb::RefusalReason::Invalid,
+        R::SeatUnknown => pb::RefusalReason::SeatUnknown,
+        R::ShowNotOnSale => pb::RefusalReason::ShowNotOnSale,
+        R::TooManyRequests => pb::RefusalReason::TooManyRequests,
+        R::HoldNotFound => pb::RefusalReason::HoldNotFound,
+        R::Expired => pb::RefusalReason::Expired,
+        R::Released => pb::RefusalReason::Released,
+        R::StaleFence => pb::RefusalReason::StaleFence,
+        R::AlreadySold => pb::RefusalReason::AlreadySold,
+        R::Conflict => pb::RefusalReason::Conflict,
+        R::LimitExceeded => pb::RefusalReason::LimitExceeded,
+        R::UntilTooLate => pb::RefusalReason::UntilTooLate,
+    }
+}
+
+pub(crate) fn refusal_to_pb(refusal: &core::Refusal) -> pb::Refusal {
+    pb::Refusal {
+        reason: reason_to_pb(refusal.reason).into(),
+        seats: refusal
+            .seats
+            .iter()
+            .map(|seat| pb::SeatRefusal {
+                seat_no: seat.seat_no.0,
+                state: seat
+                    .state
+                    .map_or(pb::SeatState::Unspecified, seat_state_to_pb)
+                    .into(),
+            })
+            .collect(),
+        limit: refusal.limit,
+    }
+}

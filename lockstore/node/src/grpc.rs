@@ -1,0 +1,8 @@
+//! The client plane and the admin plane.
+
+mod admin;
+mod client;
+mod failure;
+
+pub(crate) use admin::Admin;
+pub(crate) use client::Client;

@@ -1,0 +1,353 @@
+//! `LockStoreService`: decode, have it replicated or read, encode.
+//!
+//! Always holds: only the leader answers; a read sees every write acknowledged before it began; a
+//! request whose deadline has passed isn't proposed; reads in flight are bounded, and a seat map is
+//! encoded where it keeps nobody waiting. Leaves to the state machine every rule.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use holdfast_mesh::deadline::Deadline;
+use holdfast_proto::lockstore::v1::{self as pb, lock_store_service_server::LockStoreService};
+use holdfast_types::{HoldId, ShowId, UserId};
+use lockstore_core::Outcome;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tonic::{Request, Response, Status};
+
+use super::failure;
+use crate::{
+    clock::Clock,
+    codec::{self, Body},
+    config::Config,
+    limits,
+    machine::{Machine, Reply, View},
+    proposer::{self, Proposer},
+    raft::{Node, ReadError},
+};
+
+/// How long before the caller's deadline its answer leaves, so that it learns the reason.
+const ANSWER_AHEAD: Duration = Duration::from_millis(10);
+
+/// What the client plane needs.
+pub(crate) struct Client {
+    pub(crate) config: Arc<Config>,
+    pub(crate) node: Node,
+    pub(crate) proposer: Proposer,
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) clock: Arc<Clock>,
+    /// Places for reads: [`limits::READS_IN_FLIGHT_MAX`].
+    pub(crate) reads: Semaphore,
+}
+
+/// A state to answer from, and the place that the read has until it is answered.
+struct Read<'a> {
+    view: View,
+    _place: SemaphorePermit<'a>,
+}
+
+impl Client {
+    fn not_leader(&self) -> Status {
+        let leader = self.node.standing().borrow().leader;
+        match leader {
+            Some(leader) if leader != self.config.node_id => failure::not_leader(
+                self.config
+                    .member(leader)
+                    .map(|member| member.client_addr.as_str()),
+            ),
+            _ => failure::no_quorum(),
+        }
+    }
+
+    fn check_leads(&self) -> Result<(), Status> {
+        if self.node.standing().borrow().leader == Some(self.config.node_id) {
+            return Ok(());
+        }
+        Err(self.not_leader())
+    }
+
+    /// Has a command decided; the answer is the state machine's.
+    async fn decide<T>(&self, request: Request<T>, body: fn(T) -> Body) -> Result<Reply, Status> {
+        let deadline = Deadline::of(&request);
+        let body = body(request.into_inner());
+        codec::check_lengths(&body).map_err(failure::invalid)?;
+        codec::command(&body).map_err(failure::invalid)?;
+        self.check_leads()?;
+        let wait = deadline.remaining().saturating_sub(ANSWER_AHEAD);
+        self.proposer
+            .propose(body, Deadline::after(wait))
+            .await
+            .map_err(|error| match error {
+                proposer::Error::NotLeader => self.not_leader(),
+                proposer::Error::NoQuorum => failure::no_quorum(),
+                proposer::Error::Overloaded => failure::overloaded(),
+                proposer::Error::Unknown => failure::outcome_unknown(),
+            })
+    }
+
+    /// The state with every write that was acknowledged before.
+    async fn read(&self, deadline: Deadline) -> Result<Read<'_>, Status> {
+        self.check_leads()?;
+        let place = failure::place(&self.reads)?;
+        let wait = deadline
+            .remaining()
+            .saturating_sub(ANSWER_AHEAD)
+            .min(limits::READ_WAIT_MAX);
+        match tokio::time::timeout(wait, self.node.read_index(wait)).await {
+            Ok(Ok(())) => Ok(Read {
+                view: self.machine.view(),
+                _place: place,
+            }),
+            Ok(Err(ReadError::NotLeader)) => Err(self.not_leader()),
+            Ok(Err(ReadError::NoQuorum)) | Err(_) => Err(failure::no_quorum()),
+        }
+    }
+
+    /// What an answer to a read carries; its time is the leader's present one.
+    fn read_info(&self, view: &View) -> pb::AnswerInfo {
+        let now = view.state.now().0;
+        let time = self
+            .clock
+            .leading(Instant::now())
+            .map_or(now, |(_, time)| time.max(now));
+        pb::AnswerInfo {
+            lineage: view.state.lineage().0.into(),
+            revision: view.revision().as_u64(),
+            cluster_time_ms: time,
+        }
+    }
+}
+
+fn info(reply: &Reply) -> pb::AnswerInfo {
+    pb::AnswerInfo {
+        lineage: reply.revision.lineage().0.into(),
+        revision: reply.revision.as_u64(),
+        cluster_time_ms: reply.now.0,
+    }
+}
+
+fn show_to_pb(view: &View, show_id: ShowId, info: Option<pb::AnswerInfo>) -> pb::GetShowResponse {
+    let Some(show) = view.state.show(show_id) else {
+        return pb::GetShowResponse {
+            info,
+            ..Default::default()
+        };
+    };
+    let seat_states: Vec<u8> = show
+        .seat_states()
+        .map(|state| codec::seat_state_to_pb(state) as u8)
+        .collect();
+    pb::GetShowResponse {
+        info,
+        found: true,
+        state: codec::show_state_to_pb(show.state()).into(),
+        rules: Some(codec::rules_to_pb(show.rules())),
+        seat_states: Bytes::from(seat_states),
+    }
+}
+
+fn numbers(seat_nos: &[holdfast_types::SeatNo]) -> Vec<u32> {
+    seat_nos.iter().map(|seat| seat.0).collect()
+}
+
+#[tonic::async_trait]
+impl LockStoreService for Client {
+    async fn open_show(
+        &self,
+        request: Request<pb::OpenShowRequest>,
+    ) -> Result<Response<pb::OpenShowResponse>, Status> {
+        use pb::open_show_response::Outcome as Answer;
+        let reply = self.decide(request, Body::OpenShow).await?;
+        let outcome = match &reply.outcome {
+            Outcome::ShowOpened { state, seats_known } => Answer::Opened(pb::ShowOpened {
+                state: codec::show_state_to_pb(*state).into(),
+                seats_known: *seats_known,
+            }),
+            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
+            _ => return Err(failure::internal("OpenShow")),
+        };
+        let info = Some(info(&reply));
+        Ok(Response::new(pb::OpenShowResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn change_show(
+        &self,
+        request: Request<pb::ChangeShowRequest>,
+    ) -> Result<Response<pb::ChangeShowResponse>, Status> {
+        use pb::change_show_response::Outcome as Answer;
+        let reply = self.decide(request, Body::ChangeShow).await?;
+        let outcome = match &reply.outcome {
+            Outcome::ShowChanged { state } => Answer::Changed(pb::ShowChanged {
+                state: codec::show_state_to_pb(*state).into(),
+            }),
+            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
+            _ => return Err(failure::internal("ChangeShow")),
+        };
+        let info = Some(info(&reply));
+        Ok(Response::new(pb::ChangeShowResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn hold_seats(
+        &self,
+        request: Request<pb::HoldSeatsRequest>,
+    ) -> Result<Response<pb::HoldSeatsResponse>, Status> {
+        use pb::hold_seats_response::Outcome as Answer;
+        let reply = self.decide(request, Body::HoldSeats).await?;
+        let (outcome, replayed) = match &reply.outcome {
+            Outcome::Held { hold, replayed } => (Answer::Held(codec::hold_to_pb(hold)), *replayed),
+            Outcome::Refused(refusal) => (Answer::Refusal(codec::refusal_to_pb(refusal)), false),
+            _ => return Err(failure::internal("HoldSeats")),
+        };
+        let info = Some(info(&reply));
+        Ok(Response::new(pb::HoldSeatsResponse {
+            info,
+            outcome: Some(outcome),
+            replayed,
+        }))
+    }
+
+    async fn extend_hold(
+        &self,
+        request: Request<pb::ExtendHoldRequest>,
+    ) -> Result<Response<pb::ExtendHoldResponse>, Status> {
+        use pb::extend_hold_response::Outcome as Answer;
+        let reply = self.decide(request, Body::ExtendHold).await?;
+        let outcome = match &reply.outcome {
+            Outcome::Extended { hold } => Answer::Extended(codec::hold_to_pb(hold)),
+            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
+            _ => return Err(failure::internal("ExtendHold")),
+        };
+        let info = Some(info(&reply));
+        Ok(Response::new(pb::ExtendHoldResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn release_hold(
+        &self,
+        request: Request<pb::ReleaseHoldRequest>,
+    ) -> Result<Response<pb::ReleaseHoldResponse>, Status> {
+        use pb::release_hold_response::Outcome as Answer;
+        let reply = self.decide(request, Body::ReleaseHold).await?;
+        let outcome = match &reply.outcome {
+            Outcome::Released { seat_nos } => Answer::Released(pb::HoldReleased {
+                seat_nos: numbers(seat_nos),
+            }),
+            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
+            _ => return Err(failure::internal("ReleaseHold")),
+        };
+        let info = Some(info(&reply));
+        Ok(Response::new(pb::ReleaseHoldResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn commit_hold(
+        &self,
+        request: Request<pb::CommitHoldRequest>,
+    ) -> Result<Response<pb::CommitHoldResponse>, Status> {
+        use pb::commit_hold_response::Outcome as Answer;
+        let reply = self.decide(request, Body::CommitHold).await?;
+        let outcome = match &reply.outcome {
+            Outcome::Sold { seat_nos, already } => Answer::Sold(pb::SeatsSold {
+                seat_nos: numbers(seat_nos),
+                already: *already,
+            }),
+            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
+            _ => return Err(failure::internal("CommitHold")),
+        };
+        let info = Some(info(&reply));
+        Ok(Response::new(pb::CommitHoldResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn return_seats(
+        &self,
+        request: Request<pb::ReturnSeatsRequest>,
+    ) -> Result<Response<pb::ReturnSeatsResponse>, Status> {
+        use pb::return_seats_response::Outcome as Answer;
+        let reply = self.decide(request, Body::ReturnSeats).await?;
+        let outcome = match &reply.outcome {
+            Outcome::Returned { seat_nos, already } => Answer::Returned(pb::SeatsReturned {
+                seat_nos: numbers(seat_nos),
+                already: *already,
+            }),
+            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
+            _ => return Err(failure::internal("ReturnSeats")),
+        };
+        let info = Some(info(&reply));
+        Ok(Response::new(pb::ReturnSeatsResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn get_show(
+        &self,
+        request: Request<pb::GetShowRequest>,
+    ) -> Result<Response<pb::GetShowResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        let show_id = codec::id("show_id", &request.get_ref().show_id, ShowId::from_slice)
+            .map_err(failure::invalid)?;
+        let read = self.read(deadline).await?;
+        let info = Some(self.read_info(&read.view));
+        let view = read.view.clone();
+        // A hundred thousand seats would keep consensus from its worker.
+        tokio::task::spawn_blocking(move || show_to_pb(&view, show_id, info))
+            .await
+            .map(Response::new)
+            .map_err(|_| failure::internal("GetShow"))
+    }
+
+    async fn get_hold(
+        &self,
+        request: Request<pb::GetHoldRequest>,
+    ) -> Result<Response<pb::GetHoldResponse>, Status> {
+        use pb::get_hold_response::Outcome as Answer;
+        let deadline = Deadline::of(&request);
+        let request = request.into_inner();
+        let id = |name, bytes: &Bytes| codec::id(name, bytes, HoldId::from_slice);
+        let show_id =
+            codec::id("show_id", &request.show_id, ShowId::from_slice).map_err(failure::invalid)?;
+        let hold_id = id("hold_id", &request.hold_id).map_err(failure::invalid)?;
+        let holder =
+            codec::id("holder", &request.holder, UserId::from_slice).map_err(failure::invalid)?;
+        let read = self.read(deadline).await?;
+        let view = &read.view;
+        let info = Some(self.read_info(view));
+        let outcome = match view.state.hold(show_id, hold_id, holder) {
+            Ok(hold) => Answer::Hold(codec::hold_to_pb(hold)),
+            Err(refusal) => Answer::Refusal(codec::refusal_to_pb(&refusal)),
+        };
+        Ok(Response::new(pb::GetHoldResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn get_time(
+        &self,
+        request: Request<pb::GetTimeRequest>,
+    ) -> Result<Response<pb::GetTimeResponse>, Status> {
+        let read = self.read(Deadline::of(&request)).await?;
+        // Without a leader's clock the applied time may be hours old.
+        if self.clock.leading(Instant::now()).is_none() {
+            return Err(failure::no_quorum());
+        }
+        Ok(Response::new(pb::GetTimeResponse {
+            info: Some(self.read_info(&read.view)),
+        }))
+    }
+}

@@ -1,0 +1,86 @@
+//! Errors of the client plane, with the reasons that `lockstore.proto` names. They are the store's
+//! own and not of the public table: only `lockstore-client` sees them.
+
+use std::{collections::HashMap, time::Duration};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::{codec::Field, limits, metrics};
+
+const DOMAIN: &str = "holdfast";
+/// After how long a client without a leader should ask again: a fraction of an election.
+const NO_QUORUM_RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Another node leads; where, if it is known.
+pub(super) fn not_leader(leader_addr: Option<&str>) -> Status {
+    let metadata: HashMap<String, String> = leader_addr
+        .map(|address| ("leader_addr".to_owned(), address.to_owned()))
+        .into_iter()
+        .collect();
+    let details = ErrorDetails::with_error_info("NOT_LEADER", DOMAIN, metadata);
+    Status::with_error_details(Code::Unavailable, "this node doesn't lead", details)
+}
+
+/// Nobody can decide now; nothing was done.
+pub(super) fn no_quorum() -> Status {
+    let mut details = ErrorDetails::with_error_info("NO_QUORUM", DOMAIN, HashMap::new());
+    details.set_retry_info(Some(NO_QUORUM_RETRY_AFTER));
+    Status::with_error_details(Code::Unavailable, "no leader with a quorum", details)
+}
+
+/// It may or may not take effect.
+pub(super) fn outcome_unknown() -> Status {
+    let details = ErrorDetails::with_error_info("OUTCOME_UNKNOWN", DOMAIN, HashMap::new());
+    let message =
+        "the request was sent to the log and its outcome isn't known; ask again with the same id";
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
+/// Too much waits; nothing was done.
+pub(super) fn overloaded() -> Status {
+    let mut details = ErrorDetails::with_error_info("OVERLOADED", DOMAIN, HashMap::new());
+    details.set_retry_info(Some(limits::OVERLOAD_RETRY_AFTER));
+    Status::with_error_details(Code::ResourceExhausted, "too many requests wait", details)
+}
+
+/// A place for work that is bounded, or the refusal if none is free.
+pub(super) fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, Status> {
+    places.try_acquire().map_err(|_| {
+        metrics::overloaded();
+        overloaded()
+    })
+}
+
+/// A field can't be read.
+pub(super) fn invalid(field: Field) -> Status {
+    let mut details = ErrorDetails::with_error_info("INVALID_REQUEST", DOMAIN, HashMap::new());
+    details.add_bad_request_violation(field.name, field.why.clone());
+    Status::with_error_details(Code::InvalidArgument, field.to_string(), details)
+}
+
+/// A defect: logged here, shown to nobody.
+pub(super) fn internal(what: &str) -> Status {
+    tracing::error!(what, "an answer didn't fit its request");
+    let details = ErrorDetails::with_error_info("INTERNAL_ERROR", DOMAIN, HashMap::new());
+    Status::with_error_details(Code::Internal, "internal error", details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_beyond_its_bound_is_refused_until_a_place_is_free() {
+        let places = Semaphore::new(1);
+        let taken = place(&places).expect("free");
+        let status = place(&places).expect_err("taken");
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().expect("info").reason, "OVERLOADED");
+        assert!(details.retry_info().is_some());
+        drop(taken);
+        assert!(place(&places).is_ok());
+    }
+}

@@ -1,0 +1,36 @@
+//! One node of the lock store: the state machine of `lockstore-core`, replicated by Raft, kept in
+//! RocksDB and snapshot files, asked over gRPC.
+//!
+//! Always holds: an acknowledged write is on the disks of a majority (HS-6); every answer comes
+//! from the leader and is linearizable; a node never takes part with what it can see to be less than it had (a lost or
+//! foreign data directory is refused, a failed write ends the process; an older copy of its own
+//! can't be told). What is written, to disk
+//! or to peers, is versioned and our own encoding.
+//!
+//! Leaves to others: what a command means (`lockstore-core`), retries and finding the leader
+//! (`lockstore-client`), processes and their configuration (`cluster`).
+//!
+//! Reading order: `server` puts a node together; a write goes `grpc::client` → `proposer` →
+//! `raft` → `machine`; time is in `clock` and `leader`; a cluster begins in `founding`.
+
+mod clock;
+mod codec;
+mod config;
+mod error;
+mod founding;
+mod frame;
+mod grpc;
+mod identity;
+mod leader;
+mod limits;
+mod machine;
+mod metrics;
+mod peers;
+mod proposer;
+mod raft;
+mod server;
+mod status;
+
+pub use config::{Config, Member};
+pub use error::Error;
+pub use server::serve;

@@ -1,0 +1,87 @@
+//! Every bound of a node, named once, with why it has its value.
+
+use std::time::Duration;
+
+/// The one Raft group of today.
+pub(crate) const GROUP_ID: u32 = 0;
+
+/// Members of a cluster: more would only make every write slower.
+pub(crate) const MEMBERS_MAX: usize = 9;
+
+/// Requests that may wait to be proposed; beyond it the answer is OVERLOADED. Several times what
+/// one entry takes, and still under a second of work.
+pub(crate) const PROPOSALS_QUEUED_MAX: usize = 16_384;
+/// Commands in one entry: far under the 32,768 that a revision can number, and some milliseconds
+/// of applying.
+pub(crate) const COMMANDS_PER_ENTRY_MAX: usize = 2_048;
+/// Bytes of commands in one entry, unless a single command is larger.
+pub(crate) const ENTRY_BYTES_MAX: usize = 1 << 20;
+/// Entries proposed and not yet applied. Few, so that under load entries fill up; several, so
+/// that one waiting for its quorum doesn't stop the next.
+pub(crate) const ENTRIES_IN_FLIGHT_MAX: usize = 8;
+/// After how long a refused caller should try again.
+pub(crate) const OVERLOAD_RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Reads waiting for their read index or being encoded; beyond it the answer is OVERLOADED. At
+/// 100,000 seats each it is 50 MB of seat maps.
+pub(crate) const READS_IN_FLIGHT_MAX: usize = 512;
+/// Status questions of operators in flight, each of which asks every peer.
+pub(crate) const STATUSES_IN_FLIGHT_MAX: usize = 8;
+
+/// Writes waiting for the log's I/O thread.
+pub(crate) const LOG_QUEUE_MAX: usize = 4_096;
+/// Writes merged into one synced batch.
+pub(crate) const LOG_BATCH_WRITES_MAX: usize = 1_024;
+/// Bytes merged into one synced batch, unless one write is larger.
+pub(crate) const LOG_BATCH_BYTES_MAX: usize = 8 << 20;
+/// Log kept in memory for replication and applying; older entries are read from disk.
+pub(crate) const LOG_TAIL_BYTES_MAX: usize = 32 << 20;
+/// Bytes of entries in one append to a peer, unless one entry is larger.
+pub(crate) const APPEND_BYTES_MAX: usize = 2 << 20;
+/// Entries in one append to a peer.
+pub(crate) const APPEND_ENTRIES_MAX: u64 = 1_024;
+
+/// Largest message a peer accepts: an append's bytes, one large entry, and room.
+pub(crate) const PEER_MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// Largest request on the client plane: a layout chunk of 4,096 seats takes under 64 KiB.
+pub(crate) const CLIENT_MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of one message of a snapshot stream.
+pub(crate) const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
+/// Largest snapshot file that is accepted from a peer.
+pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 64 << 30;
+/// Snapshots received at once: each is verified in memory, and one is of use.
+pub(crate) const SNAPSHOTS_RECEIVED_MAX: usize = 1;
+/// Largest record of a snapshot file.
+pub(crate) const SNAPSHOT_RECORD_BYTES_MAX: usize = 64 << 20;
+
+/// How long an append may go without an answer before its connection is given up. Never shorter:
+/// a follower that is merely slow must not have its stream torn down.
+pub(crate) const APPEND_STALL_MAX: Duration = Duration::from_secs(15);
+/// How long a peer may take to answer a status question.
+pub(crate) const PEER_STATUS_TIMEOUT: Duration = Duration::from_millis(500);
+/// How often a node that waits to be founded asks its peers.
+pub(crate) const FOUNDING_POLL: Duration = Duration::from_millis(100);
+/// A whole snapshot transfer.
+pub(crate) const SNAPSHOT_TRANSFER_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Wall time that may have passed while the whole cluster was down; a clock that shows more is
+/// taken to be wrong.
+pub(crate) const WALL_FORWARD_MS_MAX: u64 = 30 * 24 * 3_600 * 1_000;
+/// How far a wall clock may have gone back meanwhile: what setting it right may take.
+pub(crate) const WALL_BACKWARD_MS_MAX: u64 = 10_000;
+
+/// An idle leader notes the wall clock in the log that often, so that it is the time down that is
+/// measured and not the time since the last command; well under [`WALL_FORWARD_MS_MAX`].
+pub(crate) const WALL_NOTED_EVERY_MS: u64 = 3_600 * 1_000;
+/// How often a leader with nothing due looks at the wall clock.
+pub(crate) const WALL_LOOK_PERIOD: Duration = Duration::from_secs(60);
+
+/// How often readiness looks whether the leader still has a quorum.
+pub(crate) const QUORUM_LOOK_PERIOD: Duration = Duration::from_millis(250);
+
+/// How late a Tick may be proposed after something fell due.
+pub(crate) const TICK_PERIOD: Duration = Duration::from_millis(50);
+/// How long a read waits for the state machine to catch up with the read index.
+pub(crate) const READ_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long stopping may take before the rest is abandoned.
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);

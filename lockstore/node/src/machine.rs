@@ -1,0 +1,214 @@
+//! The state as this node has applied it, shared between the log, reads and the leader's tasks.
+//!
+//! Always holds: only committed entries change it, each once and in order; a view is taken in
+//! O(1) and stays as it was; whoever reads never waits for an entry being applied. Leaves to
+//! `lockstore-core` what a command does.
+
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use holdfast_proto::lockstore::v1 as pb;
+use holdfast_types::{ClusterTime, Lineage, Revision};
+use lockstore_core::{Outcome, RefusalReason, State};
+use tokio::sync::watch;
+
+use crate::{codec, metrics};
+
+/// The newest behaviour that this program knows; a batch of a newer one stops the node.
+pub(crate) const BEHAVIOUR: u32 = 0;
+
+/// The answer to one command of an entry.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) revision: Revision,
+    /// Cluster time at that revision.
+    pub(crate) now: ClusterTime,
+    pub(crate) outcome: Outcome,
+}
+
+/// An entry that this program can't apply.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the entry can't be read: {0}")]
+    Field(#[from] codec::Field),
+    #[error("the entry can't be read: {0}")]
+    Decode(#[from] prost::DecodeError),
+    #[error(
+        "the entry needs behaviour {0}, this program knows up to {BEHAVIOUR}: run a newer release"
+    )]
+    Behaviour(u32),
+    #[error("the entry has {0} commands, more than revisions can number")]
+    TooMany(usize),
+}
+
+/// The state at one log position.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    pub(crate) state: State,
+    /// The last entry applied.
+    pub(crate) applied: Option<pb::LogPosition>,
+    /// The wall clock of the leader that wrote the last batch applied, in milliseconds since the
+    /// Unix epoch; 0 before the first.
+    pub(crate) wall_ms: u64,
+}
+
+impl View {
+    /// Nothing applied yet.
+    pub(crate) fn new(lineage: Lineage) -> Self {
+        Self {
+            state: State::new(lineage),
+            applied: None,
+            wall_ms: 0,
+        }
+    }
+
+    /// What a read of it has seen: at least the revision of every write before.
+    pub(crate) fn revision(&self) -> Revision {
+        let entry = self.applied.map_or(Revision::ZERO, |at| {
+            Revision::new(self.state.lineage(), at.index, 0)
+        });
+        self.state.revision().max(entry)
+    }
+}
+
+/// The view that is current, and the one that the next entry changes.
+pub(crate) struct Machine {
+    /// What was applied last; locked only to copy it or to put the next in its place.
+    view: RwLock<View>,
+    /// Locked while an entry is applied; readers don't touch it.
+    next: Mutex<View>,
+    changed: watch::Sender<()>,
+}
+
+impl Machine {
+    pub(crate) fn new(lineage: Lineage) -> Self {
+        let view = View::new(lineage);
+        Self {
+            view: RwLock::new(view.clone()),
+            next: Mutex::new(view),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    /// The state as it is now; it doesn't change under the caller.
+    pub(crate) fn view(&self) -> View {
+        self.read(View::clone)
+    }
+
+    /// Looks at the state; `look` must be short, since the next view waits for it.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&View) -> T) -> T {
+        look(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Told after each change.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Puts an installed snapshot's state in place.
+    pub(crate) fn replace(&self, view: View) {
+        self.change(|current| *current = view);
+    }
+
+    /// Applies an entry without commands.
+    pub(crate) fn pass(&self, position: pb::LogPosition) {
+        self.change(|view| view.applied = Some(position));
+    }
+
+    /// Applies an encoded `CommandBatch`; one reply a command.
+    ///
+    /// # Errors
+    /// [`Error`] if this program can't; nothing was changed then.
+    pub(crate) fn apply(
+        &self,
+        position: pb::LogPosition,
+        batch: bytes::Bytes,
+    ) -> Result<Vec<Reply>, Error> {
+        let batch: pb::CommandBatch = prost::Message::decode(batch)?;
+        if batch.behaviour > BEHAVIOUR {
+            return Err(Error::Behaviour(batch.behaviour));
+        }
+        let commands = codec::batch_commands(&batch)?;
+        if commands.len() > usize::from(Revision::POSITION_MAX) {
+            return Err(Error::TooMany(commands.len()));
+        }
+        let stamp = ClusterTime(batch.stamp_ms);
+        let replies = self.change(|view| {
+            let lineage = view.state.lineage();
+            let replies = commands
+                .iter()
+                .zip(0..=Revision::POSITION_MAX)
+                .map(|(command, place)| {
+                    let revision = Revision::new(lineage, position.index, place);
+                    let (outcome, _events) = view.state.apply(command, stamp, revision);
+                    Reply {
+                        revision,
+                        now: view.state.now(),
+                        outcome,
+                    }
+                })
+                .collect::<Vec<_>>();
+            view.applied = Some(position);
+            view.wall_ms = batch.wall_ms;
+            replies
+        });
+        metrics::applied(position.index);
+        count(&replies);
+        Ok(replies)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut View) -> T) -> T {
+        // A panic while it was held may have left half an entry in it: nothing goes on then.
+        let mut next = self
+            .next
+            .lock()
+            .expect("the state machine stopped when it panicked");
+        let result = change(&mut next);
+        let mut view = next.clone();
+        std::mem::swap(
+            &mut view,
+            &mut self.view.write().unwrap_or_else(PoisonError::into_inner),
+        );
+        // What the old view alone still had is freed without a lock that readers want.
+        drop(view);
+        drop(next);
+        self.changed.send_replace(());
+        result
+    }
+}
+
+fn count(replies: &[Reply]) {
+    for reply in replies {
+        match &reply.outcome {
+            Outcome::Held {
+                replayed: false, ..
+            } => metrics::hold_granted(),
+            Outcome::Refused(refusal) if refusal.reason == RefusalReason::Conflict => {
+                metrics::hold_conflicted();
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn reader_does_not_wait_for_an_entry_being_applied() {
+        let machine = Machine::new(Lineage(1));
+        let position = pb::LogPosition { term: 1, index: 1 };
+        let (looked, look) = mpsc::channel();
+        std::thread::scope(|scope| {
+            machine.change(|view| {
+                view.applied = Some(position);
+                scope.spawn(|| looked.send(machine.read(|view| view.applied)));
+                let seen = look.recv_timeout(Duration::from_secs(30));
+                assert_eq!(seen, Ok(None), "it sees what was applied before, at once");
+            });
+        });
+        assert_eq!(machine.view().applied, Some(position));
+    }
+}

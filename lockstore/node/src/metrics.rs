@@ -1,0 +1,58 @@
+//! Every metric of a node, named once. On a follower the counters of outcomes count what it
+//! applied, so each node's agree over time.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+
+/// Times that this node saw another leader than before.
+const LEADER_CHANGES: &str = "lockstore_leader_changes_total";
+/// Seconds that writing and syncing one batch of the log took.
+const LOG_SYNC_SECONDS: &str = "lockstore_log_sync_seconds";
+/// Entries in one synced batch.
+const LOG_SYNC_ENTRIES: &str = "lockstore_log_sync_entries";
+/// Commands in one proposed entry.
+const ENTRY_COMMANDS: &str = "lockstore_entry_commands";
+/// The last log index applied.
+const APPLIED_INDEX: &str = "lockstore_applied_index";
+/// Holds granted.
+const HOLDS: &str = "lockstore_holds_total";
+/// Requests refused because a seat was taken.
+const CONFLICTS: &str = "lockstore_conflicts_total";
+/// Requests refused because the queue was full.
+const OVERLOADED: &str = "lockstore_overloaded_total";
+/// Times that a new leader didn't believe the wall clock after the whole cluster was down.
+const TIME_JUMPS: &str = "lockstore_time_jumps_total";
+
+pub(crate) fn leader_changed() {
+    counter!(LEADER_CHANGES).increment(1);
+}
+
+pub(crate) fn log_synced(took: Duration, entries: usize) {
+    histogram!(LOG_SYNC_SECONDS).record(took.as_secs_f64());
+    histogram!(LOG_SYNC_ENTRIES).record(entries as f64);
+}
+
+pub(crate) fn entry_proposed(commands: usize) {
+    histogram!(ENTRY_COMMANDS).record(commands as f64);
+}
+
+pub(crate) fn applied(index: u64) {
+    gauge!(APPLIED_INDEX).set(index as f64);
+}
+
+pub(crate) fn hold_granted() {
+    counter!(HOLDS).increment(1);
+}
+
+pub(crate) fn hold_conflicted() {
+    counter!(CONFLICTS).increment(1);
+}
+
+pub(crate) fn time_jumped() {
+    counter!(TIME_JUMPS).increment(1);
+}
+
+pub(crate) fn overloaded() {
+    counter!(OVERLOADED).increment(1);
+}

@@ -1,0 +1,341 @@
+//! From single commands to log entries.
+//!
+//! Always holds: an idle leader proposes at once; under load commands that wait share an entry,
+//! and when something is due a tick goes first in it, however many wait; several entries are in
+//! flight, a bounded number, and when those wait for a quorum that is gone the others are told so;
+//! a command whose caller no longer waits is not proposed; what was proposed and got no answer is
+//! said to be unknown, never failed.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use holdfast_mesh::deadline::Deadline;
+use holdfast_proto::lockstore::v1 as pb;
+use prost::Message;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::{
+    clock::Clock,
+    codec, limits,
+    machine::{BEHAVIOUR, Machine, Reply},
+    metrics,
+    raft::{Node, ProposeError},
+};
+
+/// A command that got no reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Error {
+    /// Not proposed.
+    NotLeader,
+    /// Not proposed.
+    NoQuorum,
+    /// Not proposed: too many wait, or it waited until its deadline.
+    Overloaded,
+    /// It may or may not take effect.
+    Unknown,
+}
+
+impl From<ProposeError> for Error {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::NotLeader => Self::NotLeader,
+            ProposeError::NoQuorum => Self::NoQuorum,
+            ProposeError::Unknown => Self::Unknown,
+        }
+    }
+}
+
+const WAITING: u8 = 0;
+const PROPOSED: u8 = 1;
+const ABANDONED: u8 = 2;
+
+/// Who has the last word on a command: its caller or the proposer, whoever is first.
+#[derive(Debug, Default)]
+struct Claim(AtomicU8);
+
+impl Claim {
+    fn take(&self, to: u8) -> bool {
+        self.0
+            .compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+}
+
+struct Pending {
+    command: pb::LogCommand,
+    claim: Arc<Claim>,
+    reply: oneshot::Sender<Result<Reply, Error>>,
+}
+
+impl Pending {
+    /// Takes it for the log, unless nobody waits for it any more.
+    fn take(&self) -> bool {
+        !self.reply.is_closed() && self.claim.take(PROPOSED)
+    }
+}
+
+/// Where commands are handed in; clones share the queue.
+#[derive(Clone)]
+pub(crate) struct Proposer {
+    queue: mpsc::Sender<Pending>,
+}
+
+impl Proposer {
+    /// Starts proposing; ends when every handle is gone.
+    pub(crate) fn start(node: Node, machine: Arc<Machine>, clock: Arc<Clock>) -> Self {
+        let (queue, waiting) = mpsc::channel(limits::PROPOSALS_QUEUED_MAX);
+        tokio::spawn(run(node, machine, clock, waiting));
+        Self { queue }
+    }
+
+    /// Has a command replicated and applied, and waits for the answer until `deadline`. One whose
+    /// caller goes away before it was proposed is not.
+    ///
+    /// # Errors
+    /// [`Error`] says whether it can still take effect.
+    pub(crate) async fn propose(
+        &self,
+        body: codec::Body,
+        deadline: Deadline,
+    ) -> Result<Reply, Error> {
+        let claim = Arc::new(Claim::default());
+        let (reply, answer) = oneshot::channel();
+        let command = pb::LogCommand {
+            command: Some(body),
+        };
+        let pending = Pending {
+            command,
+            claim: Arc::clone(&claim),
+            reply,
+        };
+        if self.queue.try_send(pending).is_err() {
+            metrics::overloaded();
+            return Err(Error::Overloaded);
+        }
+        match tokio::time::timeout_at(deadline.at(), answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) if claim.take(ABANDONED) => {
+                metrics::overloaded();
+                Err(Error::Overloaded)
+            }
+            Ok(Err(_)) | Err(_) => Err(Error::Unknown),
+        }
+    }
+}
+
+async fn run(
+    node: Node,
+    machine: Arc<Machine>,
+    clock: Arc<Clock>,
+    mut waiting: mpsc::Receiver<Pending>,
+) {
+    let in_flight = Arc::new(Semaphore::new(limits::ENTRIES_IN_FLIGHT_MAX));
+    while let Some(first) = waiting.recv().await {
+        // While every place is taken, more commands gather behind the first.
+        let permit = place(&node, &in_flight).await;
+        let batch = gather(first, &mut waiting);
+        if batch.is_empty() {
+            continue;
+        }
+        let Some(permit) = permit else {
+            let mut batch = batch;
+            // Whoever waits now has waited for the same quorum; a bounded number, so that those
+            // who come meanwhile can't keep this going.
+            while batch.len() < limits::PROPOSALS_QUEUED_MAX
+                && let Ok(next) = waiting.try_recv()
+            {
+                if next.take() {
+                    batch.push(next);
+                }
+            }
+            answer_all(
+                batch.into_iter().map(|pending| pending.reply),
+                Error::NoQuorum,
+            );
+            continue;
+        };
+        let Some((term, stamp_ms)) = clock.leading(Instant::now()) else {
+            let error = if node.standing().borrow().leader.is_some() {
+                Error::NotLeader
+            } else {
+                Error::NoQuorum
+            };
+            answer_all(batch.into_iter().map(|pending| pending.reply), error);
+            continue;
+        };
+        let (commands, replies): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|pending| (pending.command, pending.reply))
+            .unzip();
+        let due = machine.read(|view| view.state.next_due());
+        let commands = with_tick(commands, due.is_some_and(|due| due.0 <= stamp_ms));
+        metrics::entry_proposed(commands.len());
+        let batch = pb::CommandBatch {
+            stamp_ms,
+            wall_ms: wall_ms(),
+            behaviour: BEHAVIOUR,
+            commands,
+        };
+        tokio::spawn(propose(node.clone(), term, batch, replies, permit));
+    }
+}
+
+/// A place for one more entry in flight; `None` if there is none because the entries that have
+/// them wait for a quorum that is gone, which can take as long as that is.
+async fn place(node: &Node, in_flight: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    loop {
+        let wait = tokio::time::timeout(node.lease(), Arc::clone(in_flight).acquire_owned());
+        match wait.await {
+            Ok(permit) => return permit.ok(),
+            Err(_) if !node.has_quorum() => return None,
+            Err(_) => {}
+        }
+    }
+}
+
+/// `first` and those that wait behind it, as many as fit one entry.
+fn gather(first: Pending, waiting: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
+    let mut bytes = first.command.encoded_len();
+    let mut batch = vec![first];
+    while batch.len() < limits::COMMANDS_PER_ENTRY_MAX && bytes < limits::ENTRY_BYTES_MAX {
+        let Ok(next) = waiting.try_recv() else { break };
+        bytes += next.command.encoded_len();
+        batch.push(next);
+    }
+    batch.retain(Pending::take);
+    batch
+}
+
+/// The commands with a tick before them if something is due, unless they begin with one: holds
+/// of a quiet show must not wait for the queue of a busy one.
+fn with_tick(mut commands: Vec<pb::LogCommand>, due: bool) -> Vec<pb::LogCommand> {
+    let tick = pb::LogCommand {
+        command: Some(codec::Body::Tick(pb::Tick {})),
+    };
+    if due && commands.first() != Some(&tick) {
+        commands.insert(0, tick);
+    }
+    commands
+}
+
+async fn propose(
+    node: Node,
+    term: u64,
+    batch: pb::CommandBatch,
+    waiting: Vec<oneshot::Sender<Result<Reply, Error>>>,
+    permit: OwnedSemaphorePermit,
+) {
+    let commands = batch.commands.len();
+    let result = node.propose(term, batch.encode_to_vec().into()).await;
+    drop(permit);
+    match result {
+        // A caller that went away meanwhile needs no answer.
+        Ok(replies) if replies.len() == commands => {
+            // Nobody waits for the tick that was put in front.
+            let put_in_front = commands - waiting.len();
+            for (waiting, reply) in waiting
+                .into_iter()
+                .zip(replies.into_iter().skip(put_in_front))
+            {
+                drop(waiting.send(Ok(reply)));
+            }
+        }
+        Ok(replies) => {
+            tracing::error!(
+                replies = replies.len(),
+                "an entry was answered for other commands"
+            );
+            answer_all(waiting, Error::Unknown);
+        }
+        Err(error) => answer_all(waiting, error.into()),
+    }
+}
+
+fn answer_all(
+    waiting: impl IntoIterator<Item = oneshot::Sender<Result<Reply, Error>>>,
+    error: Error,
+) {
+    for waiting in waiting {
+        drop(waiting.send(Err(error)));
+    }
+}
+
+/// The wall clock, in milliseconds since the Unix epoch.
+pub(crate) fn wall_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(id: u8) -> pb::LogCommand {
+        pb::LogCommand {
+            command: Some(codec::Body::HoldSeats(pb::HoldSeatsRequest {
+                show_id: vec![id; 16].into(),
+                ..Default::default()
+            })),
+        }
+    }
+
+    fn pending(command: pb::LogCommand) -> (Pending, oneshot::Receiver<Result<Reply, Error>>) {
+        let (reply, answer) = oneshot::channel();
+        let pending = Pending {
+            command,
+            claim: Arc::default(),
+            reply,
+        };
+        (pending, answer)
+    }
+
+    fn is_tick(command: &pb::LogCommand) -> bool {
+        matches!(command.command, Some(codec::Body::Tick(_)))
+    }
+
+    #[test]
+    fn tick_goes_into_the_very_next_entry_however_many_commands_wait() {
+        let (queue, mut waiting) = mpsc::channel(limits::PROPOSALS_QUEUED_MAX);
+        let mut answers = Vec::new();
+        for _ in 0..2 * limits::COMMANDS_PER_ENTRY_MAX {
+            let (pending, answer) = pending(hold(1));
+            assert!(queue.try_send(pending).is_ok());
+            answers.push(answer);
+        }
+        let first = waiting.try_recv().expect("one waits");
+        let batch = gather(first, &mut waiting);
+        assert_eq!(batch.len(), limits::COMMANDS_PER_ENTRY_MAX);
+        let commands: Vec<_> = batch.into_iter().map(|pending| pending.command).collect();
+        assert_eq!(with_tick(commands.clone(), false), commands);
+        let ticked = with_tick(commands.clone(), true);
+        assert!(is_tick(&ticked[0]));
+        assert_eq!(ticked[1..], commands);
+    }
+
+    #[test]
+    fn entry_that_begins_with_a_tick_gets_no_second_one() {
+        let tick = with_tick(Vec::new(), true);
+        assert!(is_tick(&tick[0]));
+        assert_eq!(with_tick(tick.clone(), true), tick);
+    }
+
+    #[test]
+    fn command_whose_caller_went_away_is_not_proposed() {
+        let (_queue, mut waiting) = mpsc::channel(1);
+        let (gone, answer) = pending(hold(1));
+        drop(answer);
+        assert!(gather(gone, &mut waiting).is_empty());
+        let (late, _answer) = pending(hold(2));
+        assert!(late.claim.take(ABANDONED));
+        assert!(gather(late, &mut waiting).is_empty());
+        let (wanted, _answer) = pending(hold(3));
+        assert_eq!(gather(wanted, &mut waiting).len(), 1);
+    }
+}

@@ -1,0 +1,342 @@
+//! The peer plane's server.
+//!
+//! Always holds: a request for another node, cluster, lineage or group is refused before it is
+//! looked at; before the node is founded nothing but its status is told; time is taken only from
+//! a leader whose message was not refused; a snapshot is verified before consensus hears of it,
+//! since one that can't be installed would end the node.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use holdfast_proto::lockstore::v1::{self as pb, peer_service_server::PeerService};
+use openraft::{
+    Snapshot,
+    raft::{
+        AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
+        VoteRequest, VoteResponse,
+    },
+};
+use tokio::{io::AsyncWriteExt, sync::Semaphore};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    Node, convert,
+    snapshot::{self, SnapshotFile, Snapshots},
+    types::{SnapshotMeta, TypeConfig},
+};
+use crate::{clock::Clock, limits, peers::Peers, status::StatusSource};
+
+/// What the peer plane needs.
+pub(crate) struct PeerServer {
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) status: Arc<StatusSource>,
+    /// Set when the node is founded.
+    pub(crate) node: Arc<OnceLock<Node>>,
+    /// Places for snapshots being received: [`limits::SNAPSHOTS_RECEIVED_MAX`].
+    pub(crate) receiving: Semaphore,
+}
+
+impl PeerServer {
+    fn check(&self, address: Option<&pb::PeerAddress>) -> Result<(), Status> {
+        let address = address.ok_or_else(|| Status::invalid_argument("no address"))?;
+        if self.peers.is_for_us(address) {
+            return Ok(());
+        }
+        tracing::warn!(
+            ?address,
+            "a peer's request for another node, cluster or lineage was refused"
+        );
+        Err(Status::failed_precondition("not meant for this node"))
+    }
+
+    fn node(&self, address: Option<&pb::PeerAddress>) -> Result<&Node, Status> {
+        self.check(address)?;
+        self.node
+            .get()
+            .ok_or_else(|| Status::unavailable("not founded yet"))
+    }
+}
+
+fn malformed(error: convert::Error) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn stopped(error: impl std::fmt::Display) -> Status {
+    tracing::warn!(%error, "a peer's request met a node that has stopped");
+    Status::unavailable("this node has stopped")
+}
+
+fn vote_request(
+    vote: Option<&pb::RaftVote>,
+    last: Option<&pb::LogPosition>,
+    leadership_transfer: bool,
+) -> Result<VoteRequest<TypeConfig>, Status> {
+    Ok(VoteRequest {
+        vote: convert::vote_from_pb(vote).map_err(malformed)?,
+        last_log_id: last.map(convert::log_id_from_pb),
+        leadership_transfer,
+    })
+}
+
+#[tonic::async_trait]
+impl PeerService for PeerServer {
+    async fn append_entries(
+        &self,
+        request: Request<pb::AppendEntriesRequest>,
+    ) -> Result<Response<pb::AppendEntriesResponse>, Status> {
+        use pb::append_entries_response::Outcome;
+        let received = Instant::now();
+        let request = request.into_inner();
+        let node = self.node(request.address.as_ref())?;
+        let entries = request
+            .entries
+            .into_iter()
+            .map(convert::entry_from_bytes)
+            .collect::<Result<_, _>>()
+            .map_err(malformed)?;
+        let rpc = AppendEntriesRequest {
+            vote: convert::vote_from_pb(request.vote.as_ref()).map_err(malformed)?,
+            prev_log_id: request.previous.as_ref().map(convert::log_id_from_pb),
+            entries,
+            leader_commit: request.committed.as_ref().map(convert::log_id_from_pb),
+        };
+        let response = node.raft().append_entries(rpc).await.map_err(stopped)?;
+        if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+            self.clock.leader_spoke(received);
+            if let Some(time) = request.leader_time {
+                self.clock.hear(time.term, time.time_ms, received);
+            }
+        }
+        let outcome = match response {
+            AppendEntriesResponse::Success => Outcome::All(pb::AppendedAll {}),
+            AppendEntriesResponse::PartialSuccess(last) => Outcome::Some(pb::AppendedSome {
+                last: last.as_ref().map(convert::log_id_to_pb),
+            }),
+            AppendEntriesResponse::Conflict => Outcome::Conflict(pb::AppendConflict {}),
+            AppendEntriesResponse::HigherVote(vote) => {
+                Outcome::HigherVote(convert::vote_to_pb(&vote))
+            }
+        };
+        Ok(Response::new(pb::AppendEntriesResponse {
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn vote(
+        &self,
+        request: Request<pb::VoteRequest>,
+    ) -> Result<Response<pb::VoteResponse>, Status> {
+        let request = request.into_inner();
+        let node = self.node(request.address.as_ref())?;
+        let rpc = vote_request(
+            request.vote.as_ref(),
+            request.last.as_ref(),
+            request.leadership_transfer,
+        )?;
+        let VoteResponse {
+            vote,
+            vote_granted,
+            last_log_id,
+        } = node.raft().vote(rpc).await.map_err(stopped)?;
+        let newest = self.clock.newest(Instant::now());
+        Ok(Response::new(pb::VoteResponse {
+            vote: Some(convert::vote_to_pb(&vote)),
+            granted: vote_granted,
+            last: last_log_id.as_ref().map(convert::log_id_to_pb),
+            leader_time: newest.map(|word| pb::LeaderTime {
+                term: word.term,
+                time_ms: word.time_ms,
+                age_ms: word.age_ms,
+            }),
+        }))
+    }
+
+    async fn pre_vote(
+        &self,
+        request: Request<pb::PreVoteRequest>,
+    ) -> Result<Response<pb::PreVoteResponse>, Status> {
+        let request = request.into_inner();
+        let node = self.node(request.address.as_ref())?;
+        let rpc = vote_request(
+            request.vote.as_ref(),
+            request.last.as_ref(),
+            request.leadership_transfer,
+        )?;
+        let VoteResponse {
+            vote,
+            vote_granted,
+            last_log_id,
+        } = node.raft().pre_vote(rpc).await.map_err(stopped)?;
+        Ok(Response::new(pb::PreVoteResponse {
+            vote: Some(convert::vote_to_pb(&vote)),
+            granted: vote_granted,
+            last: last_log_id.as_ref().map(convert::log_id_to_pb),
+        }))
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<Streaming<pb::InstallSnapshotRequest>>,
+    ) -> Result<Response<pb::InstallSnapshotResponse>, Status> {
+        let received = Instant::now();
+        let mut parts = request.into_inner();
+        let first = next_part(&mut parts).await?;
+        let Some(pb::install_snapshot_request::Part::Start(start)) = first else {
+            return Err(Status::invalid_argument("no start"));
+        };
+        let node = self.node(start.address.as_ref())?;
+        let vote = convert::vote_from_pb(start.vote.as_ref()).map_err(malformed)?;
+        let meta = SnapshotMeta {
+            last_log_id: start.last.as_ref().map(convert::log_id_from_pb),
+            last_membership: convert::stored_membership_from_pb(start.membership.as_ref())
+                .map_err(malformed)?,
+        };
+        let Ok(_place) = self.receiving.try_acquire() else {
+            return Err(Status::aborted("another snapshot is being received"));
+        };
+        let snapshot = self.receive(&mut parts, start.length, &meta).await?;
+        let response = node
+            .raft()
+            .install_full_snapshot(vote, Snapshot { meta, snapshot })
+            .await
+            .map_err(stopped)?;
+        if response.vote == vote {
+            self.clock.leader_spoke(received);
+            if let Some(time) = start.leader_time {
+                self.clock.hear(time.term, time.time_ms, received);
+            }
+        }
+        let vote = Some(convert::vote_to_pb(&response.vote));
+        Ok(Response::new(pb::InstallSnapshotResponse { vote }))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<pb::TransferLeaderRequest>,
+    ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
+        use pb::transfer_leader_response::Outcome;
+        let request = request.into_inner();
+        let node = self.node(request.address.as_ref())?;
+        let rpc = TransferLeaderRequest::new(
+            convert::vote_from_pb(request.from.as_ref()).map_err(malformed)?,
+            request.successor_node_id,
+            request.last.as_ref().map(convert::log_id_from_pb),
+        );
+        let outcome = match node
+            .raft()
+            .handle_transfer_leader(rpc)
+            .await
+            .map_err(stopped)?
+        {
+            Ok(()) => Outcome::Accepted(pb::TransferAccepted {}),
+            Err(TransferLeaderError::VoteChanged { actual, .. }) => {
+                let vote = Some(convert::vote_to_pb(&actual));
+                Outcome::Refused(pb::TransferRefused {
+                    vote,
+                    flushed: None,
+                })
+            }
+            Err(TransferLeaderError::LogNotFlushed { actual, .. }) => {
+                let flushed = actual.as_ref().map(convert::log_id_to_pb);
+                Outcome::Refused(pb::TransferRefused {
+                    vote: None,
+                    flushed,
+                })
+            }
+        };
+        Ok(Response::new(pb::TransferLeaderResponse {
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn get_peer_status(
+        &self,
+        request: Request<pb::GetPeerStatusRequest>,
+    ) -> Result<Response<pb::GetPeerStatusResponse>, Status> {
+        self.check(request.into_inner().address.as_ref())?;
+        Ok(Response::new(self.status.own()))
+    }
+}
+
+impl PeerServer {
+    /// Writes a snapshot's bytes to a file of its own, synced, and verifies it; nothing is left if
+    /// that fails or is given up.
+    async fn receive(
+        &self,
+        parts: &mut Streaming<pb::InstallSnapshotRequest>,
+        length: u64,
+        meta: &SnapshotMeta,
+    ) -> Result<SnapshotFile, Status> {
+        if length > limits::SNAPSHOT_BYTES_MAX {
+            return Err(Status::invalid_argument("the snapshot is too long"));
+        }
+        let unfinished = self.snapshots.unfinished();
+        write_parts(unfinished.path(), parts, length).await?;
+        let (snapshots, meta) = (Arc::clone(&self.snapshots), meta.clone());
+        let verify = move || {
+            let file = SnapshotFile::open_unfinished(unfinished)?;
+            snapshots.load_as(&meta, &file)?;
+            Ok::<_, snapshot::Error>(file)
+        };
+        match tokio::task::spawn_blocking(verify).await {
+            Ok(Ok(file)) => Ok(file),
+            Ok(Err(error @ snapshot::Error::Damaged { .. })) => {
+                tracing::error!(%error, "a damaged snapshot was received and is not used");
+                Err(Status::data_loss("the snapshot arrived damaged"))
+            }
+            Ok(Err(error)) => Err(not_received(&error)),
+            Err(error) => Err(not_received(&error)),
+        }
+    }
+}
+
+/// The next part; a sender that went silent is given up, so that another can have the place.
+async fn next_part(
+    parts: &mut Streaming<pb::InstallSnapshotRequest>,
+) -> Result<Option<pb::install_snapshot_request::Part>, Status> {
+    let message = tokio::time::timeout(limits::APPEND_STALL_MAX, parts.message())
+        .await
+        .map_err(|_| Status::deadline_exceeded("no part of the snapshot came"))??;
+    Ok(message.and_then(|message| message.part))
+}
+
+async fn write_parts(
+    path: &Path,
+    parts: &mut Streaming<pb::InstallSnapshotRequest>,
+    length: u64,
+) -> Result<(), Status> {
+    let failed = |error: std::io::Error| not_received(&error);
+    // Made here and now, so that giving up can't leave it to be made afterwards.
+    let file = fs::File::create_new(path).map_err(failed)?;
+    let mut file = tokio::fs::File::from_std(file);
+    let mut written = 0;
+    while let Some(part) = next_part(parts).await? {
+        let pb::install_snapshot_request::Part::Bytes(bytes) = part else {
+            return Err(Status::invalid_argument("a part that is no bytes"));
+        };
+        written += bytes.len() as u64;
+        if written > length {
+            break;
+        }
+        file.write_all(&bytes).await.map_err(failed)?;
+    }
+    if written != length {
+        return Err(Status::invalid_argument(
+            "the snapshot isn't as long as was said",
+        ));
+    }
+    // Only this tells of a write that failed in the background.
+    file.flush().await.map_err(failed)?;
+    file.sync_all().await.map_err(failed)
+}
+
+fn not_received(error: &dyn std::error::Error) -> Status {
+    tracing::error!(%error, "a snapshot could not be received");
+    Status::internal("the snapshot could not be written")
+}

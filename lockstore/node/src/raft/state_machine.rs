@@ -1,0 +1,151 @@
+//! openraft's view of the state: apply entries, build and install snapshots.
+//!
+//! Always holds: a snapshot is a clone taken between two entries, encoded elsewhere, so that
+//! building one stops no write; a snapshot is installed whole, after it was verified and is on
+//! disk under its name, or not at all.
+
+use std::{io, sync::Arc};
+
+use futures::{Stream, StreamExt};
+use openraft::{
+    EntryPayload, OptionalSend, RaftSnapshotBuilder,
+    storage::{EntryResponder, RaftStateMachine},
+};
+
+use super::{
+    convert,
+    snapshot::{SnapshotFile, Snapshots},
+    types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
+};
+use crate::machine::{Machine, View};
+
+pub(crate) struct StateMachine {
+    machine: Arc<Machine>,
+    snapshots: Arc<Snapshots>,
+    applied: Option<LogId>,
+    membership: StoredMembership,
+}
+
+impl StateMachine {
+    pub(crate) fn new(machine: Arc<Machine>, snapshots: Arc<Snapshots>) -> Self {
+        Self {
+            machine,
+            snapshots,
+            applied: None,
+            membership: StoredMembership::default(),
+        }
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.applied, self.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        while let Some(item) = entries.next().await {
+            let (entry, responder) = item?;
+            let position = convert::log_id_to_pb(&entry.log_id);
+            let replies = match entry.payload {
+                EntryPayload::Blank => {
+                    self.machine.pass(position);
+                    Vec::new()
+                }
+                EntryPayload::Membership(membership) => {
+                    self.machine.pass(position);
+                    self.membership = StoredMembership::new(Some(entry.log_id), membership);
+                    Vec::new()
+                }
+                EntryPayload::Normal(batch) => self
+                    .machine
+                    .apply(position, batch.0)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+            };
+            self.applied = Some(entry.log_id);
+            if let Some(responder) = responder {
+                responder.send(replies);
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder {
+            snapshots: Arc::clone(&self.snapshots),
+            view: self.machine.view(),
+            meta: SnapshotMeta {
+                last_log_id: self.applied,
+                last_membership: self.membership.clone(),
+            },
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        file: SnapshotFile,
+    ) -> io::Result<()> {
+        let snapshots = Arc::clone(&self.snapshots);
+        let wanted = meta.clone();
+        let view = blocking(move || {
+            let view = snapshots.load_as(&wanted, &file)?;
+            snapshots.adopt(&wanted, file)?;
+            Ok(view)
+        })
+        .await?;
+        self.machine.replace(view);
+        self.applied = meta.last_log_id;
+        self.membership = meta.last_membership.clone();
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        Ok(self
+            .snapshots
+            .get()
+            .map(|(meta, snapshot)| Snapshot { meta, snapshot }))
+    }
+}
+
+/// The state at one position, to be written to a file.
+pub(crate) struct Builder {
+    snapshots: Arc<Snapshots>,
+    view: View,
+    meta: SnapshotMeta,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = SnapshotFile;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        let (snapshots, view, meta) = (
+            Arc::clone(&self.snapshots),
+            self.view.clone(),
+            self.meta.clone(),
+        );
+        let snapshot = blocking(move || {
+            let file = snapshots.write(&meta, &view)?;
+            Ok(Snapshot {
+                meta,
+                snapshot: file,
+            })
+        })
+        .await?;
+        tracing::info!(snapshot = %snapshot.meta, bytes = snapshot.snapshot.length(), "snapshot written");
+        Ok(snapshot)
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
+}

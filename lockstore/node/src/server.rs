@@ -1,0 +1,297 @@
+//! Puts a node together, serves, and takes it apart again.
+//!
+//! Always holds: nothing listens before the configuration and the data directory are accepted;
+//! when [`serve`] returns, the data directory can be opened again, unless it said that something
+//! still used it.
+
+use std::{
+    sync::{Arc, OnceLock, RwLock},
+    time::Duration,
+};
+
+use holdfast_mesh as mesh;
+use holdfast_proto::lockstore::v1::{
+    admin_service_server::AdminServiceServer, lock_store_service_server::LockStoreServiceServer,
+    peer_service_server::PeerServiceServer,
+};
+use holdfast_types::Lineage;
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+
+use crate::{
+    Error,
+    clock::Clock,
+    config::Config,
+    founding::Founding,
+    grpc,
+    identity::{Identity, log_folder, snapshot_folder},
+    leader, limits,
+    machine::Machine,
+    peers::Peers,
+    proposer::Proposer,
+    raft::{Node, Parts, log_store::LogStore, peer_service::PeerServer, snapshot::Snapshots},
+    status::StatusSource,
+};
+
+/// The client plane's name in readiness and logs.
+const NAME: &str = "lockstore";
+/// The peer plane's name in errors.
+const PEER_NAME: &str = "lockstore-peer";
+/// How long a leader that stops waits for another to take over.
+const HAND_OVER_MAX: Duration = Duration::from_secs(1);
+
+/// Runs a node until `context.shutdown`. The client plane's address and readiness are under
+/// `lockstore` in `context.readiness`; it is ready while it knows a leader.
+///
+/// # Errors
+/// [`Error`] if it can't start, must not (its state is another's, or lost), or stopped by itself.
+pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
+    config.validate()?;
+    context.readiness.declare(NAME);
+    let found = Identity::read(&config)?;
+    let path = log_folder(&config.data_dir);
+    let opening = path.clone();
+    let opened =
+        tokio::task::spawn_blocking(move || LogStore::open(&opening, limits::LOG_TAIL_BYTES_MAX))
+            .await
+            .map_err(|error| Error::Raft(error.to_string()))?;
+    let (log, closed) = opened.map_err(|error| Error::Log {
+        path,
+        source: Box::new(error),
+    })?;
+    let result = run(config, &context, found, log).await;
+    // It resolves, with nothing, when the last of the node has let go of the database.
+    if tokio::time::timeout(limits::SHUTDOWN_TIMEOUT, closed)
+        .await
+        .is_err()
+    {
+        tracing::warn!("the log was still in use when the node stopped");
+    }
+    result
+}
+
+/// What every part of a running node shares.
+struct Shared {
+    config: Arc<Config>,
+    log: LogStore,
+    snapshots: Arc<Snapshots>,
+    machine: Arc<Machine>,
+    clock: Arc<Clock>,
+    peers: Arc<Peers>,
+    status: Arc<StatusSource>,
+    node: Arc<OnceLock<Node>>,
+}
+
+async fn run(
+    config: Config,
+    context: &mesh::Context,
+    found: Option<Identity>,
+    log: LogStore,
+) -> Result<(), Error> {
+    let identity = Identity::settle(found, &config, &log).await?;
+    let lineage = Lineage(config.lineage);
+    let folder = snapshot_folder(&config.data_dir);
+    let snapshots = Arc::new(Snapshots::open(folder, config.cluster_id.clone(), lineage)?);
+    let machine = Arc::new(Machine::new(lineage));
+    let clock = Arc::new(Clock::default());
+    let peers = Arc::new(Peers::new(&config)?);
+    let node = Arc::new(OnceLock::new());
+    let status = Arc::new(StatusSource {
+        node_id: config.node_id,
+        incarnation: identity.incarnation(),
+        founders: RwLock::default(),
+        node: Arc::clone(&node),
+        machine: Arc::clone(&machine),
+        clock: Arc::clone(&clock),
+    });
+    let listener = mesh::server::bind(PEER_NAME, config.listen_peer, config.insecure).await?;
+    tracing::info!(node = config.node_id, listen = %config.listen_peer, "serving peers");
+    let peer_server = PeerServer {
+        peers: Arc::clone(&peers),
+        clock: Arc::clone(&clock),
+        snapshots: Arc::clone(&snapshots),
+        status: Arc::clone(&status),
+        node: Arc::clone(&node),
+        receiving: Semaphore::new(limits::SNAPSHOTS_RECEIVED_MAX),
+    };
+    let stop_peers = CancellationToken::new();
+    let mut serving_peers = tokio::spawn(serve_peers(listener, peer_server, stop_peers.clone()));
+
+    let config = Arc::new(config);
+    let shared = Shared {
+        config,
+        log,
+        snapshots,
+        machine,
+        clock,
+        peers,
+        status,
+        node,
+    };
+    let result = tokio::select! {
+        result = take_part(shared, context) => result,
+        // Without its peers it is of no use.
+        ended = &mut serving_peers => match ended {
+            Ok(result) => result.map_err(Error::from),
+            Err(error) => Err(Error::Raft(error.to_string())),
+        },
+    };
+    stop_peers.cancel();
+    if !serving_peers.is_finished()
+        && tokio::time::timeout(limits::SHUTDOWN_TIMEOUT, &mut serving_peers)
+            .await
+            .is_err()
+    {
+        serving_peers.abort();
+    }
+    result
+}
+
+async fn serve_peers(
+    listener: TcpListener,
+    server: PeerServer,
+    stop: CancellationToken,
+) -> Result<(), tonic::transport::Error> {
+    let service = PeerServiceServer::new(server)
+        .max_decoding_message_size(limits::PEER_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(limits::PEER_MESSAGE_BYTES_MAX);
+    Server::builder()
+        .add_service(service)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            stop.cancelled_owned(),
+        )
+        .await
+}
+
+/// From founding to shutdown.
+async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error> {
+    let founding = Founding {
+        config: &shared.config,
+        log: &shared.log,
+        peers: &shared.peers,
+        status: &shared.status,
+    };
+    if !founding.wait(&context.shutdown).await? {
+        return Ok(());
+    }
+    let Shared {
+        config,
+        log,
+        snapshots,
+        machine,
+        clock,
+        peers,
+        status,
+        node: cell,
+    } = shared;
+    let parts = Parts {
+        log,
+        snapshots,
+        machine: Arc::clone(&machine),
+        peers: Arc::clone(&peers),
+        clock: Arc::clone(&clock),
+    };
+    let node = Node::start(&config, parts).await?;
+    let node = cell.get_or_init(|| node).clone();
+    let ids = || config.members.iter().map(|member| member.node_id);
+    if ids().min() == Some(config.node_id) {
+        node.initialize(ids()).await?;
+    }
+
+    let mut tasks = JoinSet::new();
+    let stop_tasks = CancellationToken::new();
+    let proposer = Proposer::start(node.clone(), Arc::clone(&machine), Arc::clone(&clock));
+    tasks.spawn(leader::keep_time(
+        node.clone(),
+        Arc::clone(&machine),
+        Arc::clone(&clock),
+        stop_tasks.clone(),
+    ));
+    tasks.spawn(leader::tick(
+        proposer.clone(),
+        Arc::clone(&machine),
+        Arc::clone(&clock),
+        stop_tasks.clone(),
+    ));
+    let speaking = Arc::clone(&clock);
+    let client = grpc::Client {
+        config: Arc::clone(&config),
+        node: node.clone(),
+        proposer,
+        machine,
+        clock,
+        reads: Semaphore::new(limits::READS_IN_FLIGHT_MAX),
+    };
+    let admin = grpc::Admin {
+        config: Arc::clone(&config),
+        peers,
+        status,
+        asking: Semaphore::new(limits::STATUSES_IN_FLIGHT_MAX),
+    };
+    let served = CancellationToken::new();
+    let serving = async {
+        let _served = served.clone().drop_guard();
+        serve_clients(&config, client, admin, &node, speaking, context).await
+    };
+    // As soon as it is to stop: while calls drain, another can lead already.
+    let handing_over = async {
+        tokio::select! {
+            biased;
+            () = context.shutdown.cancelled() => hand_over(&node, config.node_id).await,
+            () = served.cancelled() => {}
+        }
+    };
+    let (result, ()) = tokio::join!(serving, handing_over);
+    // It may have been made the leader meanwhile, or end for another reason.
+    hand_over(&node, config.node_id).await;
+    stop_tasks.cancel();
+    while tasks.join_next().await.is_some() {}
+    node.shutdown().await;
+    result
+}
+
+/// If this node leads, makes another lead, and waits until it does.
+async fn hand_over(node: &Node, node_id: u64) {
+    if node.standing().borrow().leader != Some(node_id) || !node.hand_over().await {
+        return;
+    }
+    let mut standing = node.standing();
+    let taken =
+        standing.wait_for(|standing| standing.leader.is_some_and(|leader| leader != node_id));
+    if tokio::time::timeout(HAND_OVER_MAX, taken).await.is_err() {
+        tracing::warn!("nobody took over the leadership in time");
+    }
+}
+
+async fn serve_clients(
+    config: &Config,
+    client: grpc::Client,
+    admin: grpc::Admin,
+    node: &Node,
+    clock: Arc<Clock>,
+    context: &mesh::Context,
+) -> Result<(), Error> {
+    let clients = LockStoreServiceServer::new(client)
+        .max_decoding_message_size(limits::CLIENT_MESSAGE_BYTES_MAX);
+    let routes = Routes::new(clients).add_service(AdminServiceServer::new(admin));
+    let options = mesh::server::Options {
+        name: NAME,
+        listen: config.listen_client,
+        insecure: config.insecure,
+        descriptor_set: holdfast_proto::FILE_DESCRIPTOR_SET,
+    };
+    let serving = mesh::server::serve_grpc(options, routes, context);
+    tokio::pin!(serving);
+    tokio::select! {
+        result = &mut serving => result.map_err(Error::from),
+        stopped = leader::watch(NAME, node.clone(), clock, config.node_id, context) => match stopped {
+            Some(why) => Err(Error::Raft(why)),
+            None => serving.await.map_err(Error::from),
+        },
+    }
+}
