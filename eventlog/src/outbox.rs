@@ -1,0 +1,98 @@
+//! The writing side: one row in the transaction of the change it tells of.
+
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::{Error, NewEvent};
+
+/// Largest payload of one event. Events name things; they don't carry them.
+pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+
+/// A service's outbox: table `<schema>.outbox`, as in `sql/outbox.sql`.
+#[derive(Debug, Clone, Copy)]
+pub struct Outbox {
+    schema: &'static str,
+}
+
+impl Outbox {
+    /// The outbox in `schema`.
+    ///
+    /// # Panics
+    /// If `schema` isn't made of lower-case letters, digits and `_`: it becomes part of SQL text.
+    pub const fn new(schema: &'static str) -> Self {
+        assert!(
+            is_plain_name(schema.as_bytes()),
+            "a schema is named in [a-z0-9_]+"
+        );
+        Self { schema }
+    }
+
+    /// Writes `event` in the caller's transaction and returns its id. It is delivered if and only
+    /// if that transaction commits.
+    ///
+    /// # Errors
+    /// [`Error::PayloadTooLarge`]; [`Error::Database`].
+    pub async fn append(
+        &self,
+        connection: &mut PgConnection,
+        event: NewEvent,
+    ) -> Result<Uuid, Error> {
+        if event.payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(Error::PayloadTooLarge {
+                event_type: event.event_type,
+                bytes: event.payload.len(),
+            });
+        }
+        let id = Uuid::now_v7();
+        let sql = format!(
+            "INSERT INTO {}.outbox (id, topic, key, event_type, payload) VALUES ($1, $2, $3, $4, $5)",
+            self.schema
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(id)
+            .bind(event.topic)
+            .bind(event.key)
+            .bind(event.event_type)
+            .bind(event.payload)
+            .execute(connection)
+            .await?;
+        Ok(id)
+    }
+
+    /// Wakes the relay, after the commit; without it the next poll finds the row, up to
+    /// 100 ms later on an idle system. Not part of `append`, because Postgres commits transactions
+    /// that notify one after another, and so would undo group commit for the whole database.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; nothing is lost by ignoring it.
+    pub async fn wake(&self, pool: &PgPool) -> Result<(), Error> {
+        sqlx::query_scalar!("SELECT pg_notify('eventlog_outbox', $1)::text", self.schema)
+            .fetch_one(pool)
+            .await?;
+        Ok(())
+    }
+}
+
+const fn is_plain_name(name: &[u8]) -> bool {
+    let mut at = 0;
+    while at < name.len() {
+        if !(name[at].is_ascii_lowercase() || name[at].is_ascii_digit() || name[at] == b'_') {
+            return false;
+        }
+        at += 1;
+    }
+    !name.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain_name;
+
+    #[test]
+    fn only_plain_names_become_sql() {
+        assert!(is_plain_name(b"booking"));
+        for name in ["", "Booking", "a.b", "a\"b", "a b", "a;"] {
+            assert!(!is_plain_name(name.as_bytes()), "{name}");
+        }
+    }
+}
