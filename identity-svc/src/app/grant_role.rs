@@ -1,0 +1,41 @@
+//! An administrator gives an account a role. It shows in tokens made from then on.
+
+use holdfast_mesh::auth::Claims;
+use holdfast_types::UserId;
+
+use super::{App, check_admin};
+use crate::{
+    account::{Email, Role},
+    error::{CallError, Checks},
+    store::{
+        audit::{self, Action},
+        users,
+    },
+};
+
+/// The account's id and all its roles. A role it has is no error and no audit row.
+pub(crate) async fn grant_role(
+    app: &App,
+    caller: &Claims,
+    email: &str,
+    role: &str,
+) -> Result<(UserId, Vec<String>), CallError> {
+    check_admin(caller)?;
+    let mut checks = Checks::default();
+    let email = checks.take("email", Email::parse(email));
+    let role = checks.take("role", Role::parse(role));
+    let (Some(email), Some(role)) = (email, role) else {
+        return checks.refuse();
+    };
+
+    let mut tx = app.pool.begin().await?;
+    let user_id = users::id_by_email(&mut tx, &email)
+        .await?
+        .ok_or(CallError::UserNotFound)?;
+    if users::grant(&mut tx, user_id, role).await? {
+        audit::insert(&mut tx, caller.user_id, Action::RoleGranted(role), user_id).await?;
+    }
+    let roles = users::roles(&mut tx, user_id).await?;
+    tx.commit().await?;
+    Ok((user_id, roles))
+}

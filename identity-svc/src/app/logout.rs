@@ -1,0 +1,14 @@
+//! Ending a sign-in. An unknown token ends nothing and is no error: the caller has what it wants.
+
+use super::App;
+use crate::{error::CallError, store::sign_ins, token};
+
+/// Ends the token's whole family.
+pub(crate) async fn logout(app: &App, refresh_token: &str) -> Result<(), CallError> {
+    let mut tx = app.pool.begin().await?;
+    if let Some(found) = sign_ins::find_locked(&mut tx, &token::hash_of(refresh_token)).await? {
+        sign_ins::revoke(&mut tx, found.family_id).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}

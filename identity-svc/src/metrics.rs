@@ -1,0 +1,11 @@
+//! Every metric of this service.
+
+/// Sign-ins tried; label `outcome`: `ok`, `refused` (wrong address or password), `overloaded`,
+/// `failed` (no answer to be had).
+pub(crate) const SIGN_INS: &str = "identity_sign_ins_total";
+
+/// Refresh tokens used a second time; each ended a family.
+pub(crate) const REFRESH_REUSES: &str = "identity_refresh_reuses_total";
+
+/// Passwords being hashed or waiting for it.
+pub(crate) const HASHES_IN_FLIGHT: &str = "identity_password_hashes_in_flight";

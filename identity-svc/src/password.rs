@@ -1,0 +1,211 @@
+//! Hashing and checking passwords without starving everything else.
+//!
+//! Always holds: at most one hash a core runs at a time, on a thread where blocking is allowed;
+//! behind them waits a bounded queue, and beyond that callers are told to come back; checking
+//! the password of an account that isn't there costs the same as of one that is.
+
+use std::{num::NonZero, sync::Arc};
+
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{self, PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use rand::RngExt;
+use tokio::sync::Semaphore;
+
+use crate::{account::Password, error::CallError, metrics};
+
+/// OWASP's password storage cheat sheet, second choice for argon2id: 19 MiB, 2 passes, 1 lane.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// Hashes that may wait per core: at about 25 ms each, the last is done inside the default
+/// deadline of a call.
+const WAITING_PER_CORE_MAX: usize = 256;
+
+/// Hashes passwords; shared by all calls.
+#[derive(Debug)]
+pub(crate) struct Hasher {
+    argon2: Argon2<'static>,
+    /// One permit a hash that runs or waits.
+    admitted: Arc<Semaphore>,
+    /// One permit a core.
+    running: Arc<Semaphore>,
+    /// What the password of an account that isn't there is checked against.
+    nobody: Arc<str>,
+}
+
+impl Hasher {
+    /// One for this machine's cores.
+    pub(crate) fn new() -> Result<Self, password_hash::Error> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self::with_limits(cores, cores * (WAITING_PER_CORE_MAX + 1))
+    }
+
+    fn with_limits(running: usize, admitted: usize) -> Result<Self, password_hash::Error> {
+        let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
+            .expect("the constants are within argon2's bounds");
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let unguessable: [u8; 32] = rand::rng().random();
+        let nobody = hash(&argon2, &unguessable)?.into();
+        Ok(Self {
+            argon2,
+            admitted: Arc::new(Semaphore::new(admitted)),
+            running: Arc::new(Semaphore::new(running)),
+            nobody,
+        })
+    }
+
+    /// The PHC string to store.
+    pub(crate) async fn hash(&self, password: Password) -> Result<String, CallError> {
+        let argon2 = self.argon2.clone();
+        self.run(move || hash(&argon2, password.expose().as_bytes()))
+            .await?
+            .map_err(CallError::Hash)
+    }
+
+    /// Whether `password` is the one of `stored`; never, after the same work, where that is none.
+    pub(crate) async fn is_right(
+        &self,
+        password: Password,
+        stored: Option<String>,
+    ) -> Result<bool, CallError> {
+        let known = stored.is_some();
+        let stored: Arc<str> = stored.map_or_else(|| self.nobody.clone(), Into::into);
+        let argon2 = self.argon2.clone();
+        let verified = self
+            .run(move || {
+                let parsed = PasswordHash::new(&stored)
+                    .map_err(|_| password_hash::Error::EncodingInvalid)?;
+                argon2.verify_password(password.expose().as_bytes(), &parsed)
+            })
+            .await?;
+        match verified {
+            Ok(()) => Ok(known),
+            Err(password_hash::Error::PasswordInvalid) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, CallError> {
+        let Ok(admitted) = self.admitted.clone().try_acquire_owned() else {
+            return Err(CallError::Overloaded);
+        };
+        let in_flight = ::metrics::gauge!(metrics::HASHES_IN_FLIGHT);
+        in_flight.increment(1.0);
+        let counted = Counted(in_flight);
+        let running = self
+            .running
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        // The permits go with the work: a caller that gives up doesn't make room for another
+        // before its hash is done.
+        Ok(tokio::task::spawn_blocking(move || {
+            let _held = (admitted, running, counted);
+            work()
+        })
+        .await?)
+    }
+}
+
+/// Takes itself off the gauge.
+struct Counted(::metrics::Gauge);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+fn hash(argon2: &Argon2<'_>, password: &[u8]) -> Result<String, password_hash::Error> {
+    let hash: PasswordHash = argon2.hash_password(password)?;
+    Ok(hash.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Password::parse(text.to_owned()).expect("long enough")
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_of_a_real_account_is_right() {
+        let hasher = Hasher::new().expect("a hasher");
+        let stored = hasher
+            .hash(password("correct horse"))
+            .await
+            .expect("hashes");
+        assert!(
+            stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{stored}"
+        );
+        assert_ne!(
+            stored,
+            hasher
+                .hash(password("correct horse"))
+                .await
+                .expect("hashes"),
+            "salted"
+        );
+        assert!(
+            hasher
+                .is_right(password("correct horse"), Some(stored.clone()))
+                .await
+                .expect("checks")
+        );
+        assert!(
+            !hasher
+                .is_right(password("battery staple"), Some(stored))
+                .await
+                .expect("checks")
+        );
+        assert!(
+            !hasher
+                .is_right(password("correct horse"), None)
+                .await
+                .expect("checks")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_recovers() {
+        let hasher = Arc::new(Hasher::with_limits(1, 2).expect("a hasher"));
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let running = tokio::spawn({
+            let hasher = hasher.clone();
+            async move { hasher.run(move || gate.recv()).await }
+        });
+        let waiting = tokio::spawn({
+            let hasher = hasher.clone();
+            async move { hasher.run(|| ()).await }
+        });
+        let full = async {
+            while hasher.admitted.available_permits() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), full)
+            .await
+            .expect("fills");
+        assert!(matches!(
+            hasher.run(|| ()).await,
+            Err(CallError::Overloaded)
+        ));
+        open.send(()).expect("the hash waits");
+        running
+            .await
+            .expect("no panic")
+            .expect("runs")
+            .expect("was opened");
+        waiting.await.expect("no panic").expect("runs");
+        hasher.run(|| ()).await.expect("has room again");
+    }
+}

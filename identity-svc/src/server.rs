@@ -1,0 +1,159 @@
+//! Composition: pool, keys, gRPC, and the sweep of ended sign-ins.
+
+use std::{sync::Arc, time::Duration};
+
+use holdfast_mesh::{self as mesh, auth::Verifier};
+use holdfast_proto::identity::v1::identity_service_server::IdentityServiceServer;
+use sqlx::{
+    PgPool,
+    migrate::{MigrateError, Migrator},
+    postgres::PgPoolOptions,
+};
+use tonic::service::Routes;
+
+use crate::{
+    Config,
+    app::App,
+    grpc::Identity,
+    password::Hasher,
+    store::{sign_ins, signing_keys},
+    token::{Issuer, SigningKey},
+};
+
+/// The service's name in readiness.
+pub const PART: &str = "identity";
+
+/// Longest wait for a connection of the pool; well under a call's deadline.
+const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// Longest statement. All are by key; longer means a lock that won't come.
+const STATEMENT_TIMEOUT: &str = "5s";
+
+/// How often ended sign-ins are deleted, how many by one statement, and how many statements follow
+/// one another while there are more: a million in a period, or 1,600 sign-ins a second.
+const SWEEP_PERIOD: Duration = Duration::from_secs(600);
+const SWEPT_MAX: u32 = 1_000;
+const SWEEP_BATCHES_MAX: usize = 1_000;
+
+/// The migrations of schema `identity`.
+pub static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// Why the service didn't start or ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting can't be used.
+    #[error("identity.{key}: {why}")]
+    Config {
+        /// Which.
+        key: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// Postgres can't be reached, or a statement failed.
+    #[error("identity: database")]
+    Database(#[from] sqlx::Error),
+    /// The schema couldn't be brought up to date.
+    #[error("identity: migrating the schema")]
+    Migrate(#[from] MigrateError),
+    /// The signing key is unusable.
+    #[error("identity: signing keys")]
+    SigningKeys(#[from] jsonwebtoken::errors::Error),
+    /// Password hashing can't be set up.
+    #[error("identity: password hashing")]
+    Hashing(#[from] argon2::password_hash::Error),
+    /// Serving failed.
+    #[error("identity: serving")]
+    Serve(#[from] mesh::server::Error),
+}
+
+impl From<(&'static str, String)> for Error {
+    fn from((key, why): (&'static str, String)) -> Self {
+        Self::Config { key, why }
+    }
+}
+
+/// Makes or upgrades schema `identity`; several at once are fine.
+///
+/// # Errors
+/// What the database says, and a migration that was changed after it ran.
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    MIGRATOR.run(pool).await
+}
+
+/// Runs the service until shutdown, then drains. Its address is in readiness under [`PART`].
+///
+/// # Errors
+/// [`Error`] if it can't start or its listener breaks.
+pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
+    context.readiness.declare(PART);
+    config.check()?;
+    let pool = connect(&config).await?;
+
+    let keys = signing_keys::load_or_insert(&pool, SigningKey::generate()?).await?;
+    let issuer = Arc::new(Issuer::new(&keys)?);
+    let jwks = issuer.jwks().to_owned();
+    let identity = Identity {
+        app: App {
+            pool: pool.clone(),
+            hasher: Hasher::new()?,
+            issuer,
+            verifier: Verifier::new(move || std::future::ready(Ok(jwks.clone()))),
+            operator_token: config.operator_token,
+        },
+    };
+    let options = mesh::server::Options {
+        name: PART,
+        listen: config.listen,
+        insecure: config.insecure,
+        descriptor_set: holdfast_proto::FILE_DESCRIPTOR_SET,
+    };
+    let routes = Routes::new(IdentityServiceServer::new(identity));
+    let sweep = async {
+        let step = || sweep_sign_ins(&pool);
+        mesh::task::periodic(
+            "sweep sign-ins",
+            SWEEP_PERIOD,
+            context.shutdown.clone(),
+            step,
+        )
+        .await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        served = mesh::server::serve_grpc(options, routes, &context) => Ok(served?),
+        never = sweep => never,
+    }
+}
+
+/// A pool on the schema brought up to date.
+async fn connect(config: &Config) -> Result<PgPool, Error> {
+    let options = config.database()?.application_name("holdfast-identity");
+
+    // Without the statement timeout: a migration may take long, or wait for another process's.
+    let alone = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(CONNECTION_WAIT_MAX)
+        .connect_with(options.clone())
+        .await?;
+    migrate(&alone).await?;
+    alone.close().await;
+
+    Ok(PgPoolOptions::new()
+        .max_connections(config.database_connections_max)
+        .acquire_timeout(CONNECTION_WAIT_MAX)
+        .connect_with(options.options([("statement_timeout", STATEMENT_TIMEOUT)]))
+        .await?)
+}
+
+async fn sweep_sign_ins(pool: &PgPool) -> Result<(), sqlx::Error> {
+    for _ in 0..SWEEP_BATCHES_MAX {
+        let deleted = sign_ins::delete_expired(pool, SWEPT_MAX).await?;
+        if deleted > 0 {
+            tracing::debug!(deleted, "deleted sign-ins that had run out");
+        }
+        if deleted < u64::from(SWEPT_MAX) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Accounts and their roles.
+
+use chrono::{DateTime, Utc};
+use holdfast_types::UserId;
+use sqlx::PgConnection;
+
+use crate::account::{Email, Role};
+
+/// What signing in needs.
+pub(crate) struct Credentials {
+    pub(crate) user_id: UserId,
+    pub(crate) password_hash: String,
+}
+
+/// What an account's owner sees.
+pub(crate) struct Account {
+    pub(crate) email: String,
+    pub(crate) roles: Vec<String>,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+/// Makes an account; false, and nothing made, if the address has one.
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    email: &Email,
+    password_hash: &str,
+) -> Result<bool, sqlx::Error> {
+    let made = sqlx::query!(
+        "INSERT INTO identity.users (user_id, email, password_hash) VALUES ($1, $2, $3) ON CONFLICT (email) DO NOTHING",
+        user_id.as_uuid(),
+        email.as_str(),
+        password_hash,
+    )
+    .execute(conn)
+    .await?;
+    Ok(made.rows_affected() == 1)
+}
+
+/// Who has the address.
+pub(crate) async fn id_by_email(
+    conn: &mut PgConnection,
+    email: &Email,
+) -> Result<Option<UserId>, sqlx::Error> {
+    let id = sqlx::query_scalar!(
+        "SELECT user_id FROM identity.users WHERE email = $1",
+        email.as_str()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(id.map(UserId::from_uuid))
+}
+
+/// What to check a password against.
+pub(crate) async fn credentials(
+    conn: &mut PgConnection,
+    email: &Email,
+) -> Result<Option<Credentials>, sqlx::Error> {
+    let row = sqlx::query!(
+        "SELECT user_id, password_hash FROM identity.users WHERE email = $1",
+        email.as_str()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Credentials {
+        user_id: UserId::from_uuid(row.user_id),
+        password_hash: row.password_hash,
+    }))
+}
+
+/// The account of that id.
+pub(crate) async fn account(
+    conn: &mut PgConnection,
+    user_id: UserId,
+) -> Result<Option<Account>, sqlx::Error> {
+    let Some(row) = sqlx::query!(
+        "SELECT email, created_at FROM identity.users WHERE user_id = $1",
+        user_id.as_uuid()
+    )
+    .fetch_optional(&mut *conn)
+    .await?
+    else {
+        return Ok(None);
+    };
+    let roles = roles(conn, user_id).await?;
+    Ok(Some(Account {
+        email: row.email,
+        roles,
+        created_at: row.created_at,
+    }))
+}
+
+/// What the account may act as, in alphabetical order.
+pub(crate) async fn roles(
+    conn: &mut PgConnection,
+    user_id: UserId,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT role FROM identity.user_roles WHERE user_id = $1 ORDER BY role",
+        user_id.as_uuid()
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Gives the role; false if the account has it.
+pub(crate) async fn grant(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    role: Role,
+) -> Result<bool, sqlx::Error> {
+    let granted = sqlx::query!(
+        "INSERT INTO identity.user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        user_id.as_uuid(),
+        role.as_str(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(granted.rows_affected() == 1)
+}

@@ -1,0 +1,212 @@
+//! Signing in, renewing, signing out.
+
+use std::time::{Duration, Instant};
+
+use holdfast_proto::identity::v1::{LogoutRequest, RefreshRequest, Tokens};
+use holdfast_types::ErrorCode;
+use sqlx::PgPool;
+use tonic::Status;
+
+use crate::{PASSWORD, Service, config, count, refusal, start};
+
+async fn refresh(service: &mut Service, token: &str) -> Result<Tokens, Status> {
+    let request = RefreshRequest {
+        refresh_token: token.to_owned(),
+    };
+    Ok(service
+        .client
+        .refresh(request)
+        .await?
+        .into_inner()
+        .tokens
+        .expect("tokens"))
+}
+
+async fn signed_in(pool: &PgPool) -> (Service, Tokens) {
+    let mut service = start(config(pool)).await;
+    service
+        .register("ann@example.org")
+        .await
+        .expect("registers");
+    let tokens = service
+        .login("ann@example.org", PASSWORD)
+        .await
+        .expect("signs in");
+    (service, tokens)
+}
+
+#[sqlx::test(migrations = false)]
+async fn an_unknown_address_and_a_wrong_password_get_the_same_answer(pool: PgPool) {
+    let (mut service, _) = signed_in(&pool).await;
+    let long = "a".repeat(1000);
+    let wrong = service
+        .login("ann@example.org", "wrong password")
+        .await
+        .expect_err("refused");
+    for (email, password) in [
+        ("bob@example.org", PASSWORD),
+        ("not an address", PASSWORD),
+        ("", ""),
+        ("ann@example.org", "short"),
+        ("ann@example.org", long.as_str()),
+    ] {
+        let refused = service.login(email, password).await.expect_err("refused");
+        assert_eq!(refused.code(), wrong.code(), "{email:?}");
+        assert_eq!(refused.message(), wrong.message(), "{email:?}");
+        assert_eq!(refused.details(), wrong.details(), "{email:?}");
+    }
+    assert_eq!(refusal::<()>(Err(wrong)).0, ErrorCode::Unauthorized);
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn an_unknown_address_takes_as_long_as_a_wrong_password(pool: PgPool) {
+    let (mut service, _) = signed_in(&pool).await;
+    // The fastest of many, taken in turn: what else the machine does falls out.
+    let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
+    for _ in 0..10 {
+        for (email, fastest) in [
+            ("ann@example.org", &mut known),
+            ("bob@example.org", &mut unknown),
+        ] {
+            let started = Instant::now();
+            service
+                .login(email, "wrong password")
+                .await
+                .expect_err("refused");
+            *fastest = (*fastest).min(started.elapsed());
+        }
+    }
+    assert!(
+        unknown * 2 > known && known * 2 > unknown,
+        "known {known:?}, unknown {unknown:?}"
+    );
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_refresh_token_renews_once_and_its_reuse_ends_the_family(pool: PgPool) {
+    let (mut service, first) = signed_in(&pool).await;
+    let other = service
+        .login("ann@example.org", PASSWORD)
+        .await
+        .expect("signs in elsewhere");
+    let second = refresh(&mut service, &first.refresh_token)
+        .await
+        .expect("renews");
+    let third = refresh(&mut service, &second.refresh_token)
+        .await
+        .expect("renews");
+    assert_ne!(second.refresh_token, third.refresh_token);
+
+    assert_eq!(
+        refusal(refresh(&mut service, &first.refresh_token).await).0,
+        ErrorCode::Unauthorized
+    );
+    let refused = refresh(&mut service, &third.refresh_token).await;
+    assert_eq!(
+        refusal(refused).0,
+        ErrorCode::Unauthorized,
+        "the newest of the family ended too"
+    );
+    refresh(&mut service, &other.refresh_token)
+        .await
+        .expect("another sign-in goes on");
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn of_two_uses_at_once_at_most_one_renews(pool: PgPool) {
+    let (service, first) = signed_in(&pool).await;
+    let uses: Vec<_> = (0..4)
+        .map(|_| {
+            let mut client = service.client.clone();
+            let request = RefreshRequest {
+                refresh_token: first.refresh_token.clone(),
+            };
+            tokio::spawn(async move { client.refresh(request).await })
+        })
+        .collect();
+    let mut renewed = 0;
+    for one in uses {
+        renewed += usize::from(one.await.expect("no panic").is_ok());
+    }
+    assert_eq!(renewed, 1);
+    let live = "SELECT count(*) FROM identity.refresh_families WHERE revoked_at IS NULL";
+    assert_eq!(count(&pool, live).await, 0, "the reuse ended the family");
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn renewed_tokens_have_the_roles_of_now(pool: PgPool) {
+    let (mut service, first) = signed_in(&pool).await;
+    sqlx::query("INSERT INTO identity.user_roles (user_id, role) SELECT user_id, 'staff' FROM identity.users")
+        .execute(&pool)
+        .await
+        .expect("grants");
+    let renewed = refresh(&mut service, &first.refresh_token)
+        .await
+        .expect("renews");
+    let claims = jsonwebtoken::dangerous::insecure_decode::<holdfast_mesh::auth::TokenClaims>(
+        &renewed.access_token,
+    )
+    .expect("claims")
+    .claims;
+    assert_eq!(claims.roles, ["customer", "staff"]);
+    assert_eq!(claims.exp - claims.iat, 900);
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn made_up_and_expired_refresh_tokens_are_refused(pool: PgPool) {
+    let (mut service, first) = signed_in(&pool).await;
+    for token in ["", "made up", &"a".repeat(43), &"a".repeat(10_000)] {
+        assert_eq!(
+            refusal(refresh(&mut service, token).await).0,
+            ErrorCode::Unauthorized
+        );
+    }
+    sqlx::query("UPDATE identity.refresh_families SET expires_at = now()")
+        .execute(&pool)
+        .await
+        .expect("ages");
+    assert_eq!(
+        refusal(refresh(&mut service, &first.refresh_token).await).0,
+        ErrorCode::Unauthorized
+    );
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn signing_out_ends_the_family_and_may_be_repeated(pool: PgPool) {
+    let (mut service, first) = signed_in(&pool).await;
+    let second = refresh(&mut service, &first.refresh_token)
+        .await
+        .expect("renews");
+    for token in [&second.refresh_token, &second.refresh_token, "unknown"] {
+        let request = LogoutRequest {
+            refresh_token: token.to_owned(),
+        };
+        service.client.logout(request).await.expect("is no error");
+    }
+    assert_eq!(
+        refusal(refresh(&mut service, &second.refresh_token).await).0,
+        ErrorCode::Unauthorized
+    );
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn neither_passwords_nor_refresh_tokens_are_stored(pool: PgPool) {
+    let (service, first) = signed_in(&pool).await;
+    let dump: String = sqlx::query_scalar(
+        "SELECT (SELECT string_agg(u::text, ' ') FROM identity.users u)
+             || (SELECT string_agg(t::text || ' ' || encode(t.token_hash, 'escape'), ' ') FROM identity.refresh_tokens t)",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("dumps");
+    assert!(dump.contains("$argon2id$") && !dump.contains(PASSWORD));
+    assert!(!dump.contains(&first.refresh_token));
+    service.stop().await;
+}
