@@ -1,0 +1,68 @@
+//! Makes a show, DRAFT: nobody but its organiser sees it, and nothing of it is for sale.
+
+use holdfast_mesh::Failure;
+use holdfast_types::ErrorCode;
+
+use super::{Catalog, unchanged};
+use crate::{
+    access::Actor,
+    fields::Fields,
+    model::{NewShow, Price, Show},
+    plan::Category,
+    store::{self, Owned},
+};
+
+impl Catalog {
+    pub(crate) async fn create_show(&self, actor: Actor, asked: NewShow) -> Result<Show, Failure> {
+        let event = store::events::find(&self.pool, asked.event_id).await?;
+        if !event.is_some_and(|event| actor.may_change(event.owner_id)) {
+            return Err(Failure::new(
+                ErrorCode::EventNotFound,
+                "there is no such event",
+            ));
+        }
+        let plan = store::plans::find(&self.pool, asked.plan_id).await?;
+        let Some(plan) = plan.filter(|plan| actor.may_change(plan.owner_id)) else {
+            return Err(Failure::new(
+                ErrorCode::PlanNotFound,
+                "there is no such plan",
+            ));
+        };
+        check_prices(&asked.prices, &plan.value.categories)?;
+        let is_new = store::shows::insert(&self.pool, actor.user_id, &asked).await?;
+        let show = store::shows::find(&self.pool, asked.show_id).await?;
+        if !is_new {
+            let there = show.as_ref().map(|show| Owned {
+                owner_id: show.owner_id,
+                value: show.as_asked_for(),
+            });
+            unchanged(actor, there, &asked)?;
+        }
+        show.ok_or_else(|| Failure::new(ErrorCode::ShowNotFound, "the show is gone"))
+    }
+}
+
+/// A price for each category that seats use, and none for a category that the plan lacks.
+fn check_prices(prices: &[Price], categories: &[Category]) -> Result<(), Failure> {
+    let mut fields = Fields::default();
+    for price in prices {
+        if !categories
+            .iter()
+            .any(|category| category.name == price.category)
+        {
+            fields.note(
+                "prices",
+                format!("{:?} is none of the plan's categories", price.category),
+            );
+        }
+    }
+    for category in categories.iter().filter(|category| category.seat_count > 0) {
+        if !prices.iter().any(|price| price.category == category.name) {
+            fields.note(
+                "prices",
+                format!("{:?} has seats and no price", category.name),
+            );
+        }
+    }
+    fields.finish(Some(()))
+}

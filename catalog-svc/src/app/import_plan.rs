@@ -1,0 +1,111 @@
+//! Reads a seating-plan file and keeps it, whole or not at all.
+
+use std::sync::Arc;
+
+use holdfast_mesh::Failure;
+use holdfast_types::{ErrorCode, PlanId, VenueId};
+use sha2::{Digest, Sha256};
+
+use super::{Catalog, unchanged};
+use crate::{
+    access::Actor,
+    plan::{self, Category, Mistakes, Plan},
+    store::{self, plans::Summary},
+};
+
+/// A plan as its organiser sends it.
+#[derive(Debug)]
+pub(crate) struct NewPlan {
+    pub(crate) plan_id: PlanId,
+    pub(crate) venue_id: VenueId,
+    /// `None` for the file's own.
+    pub(crate) name: Option<String>,
+    pub(crate) json: Vec<u8>,
+}
+
+/// What came of a file.
+#[derive(Debug)]
+pub(crate) struct ImportedPlan {
+    pub(crate) plan_id: PlanId,
+    pub(crate) seat_count: u32,
+    /// Those that seats use, in file order.
+    pub(crate) categories: Vec<Category>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Catalog {
+    pub(crate) async fn import_plan(
+        &self,
+        actor: Actor,
+        asked: NewPlan,
+    ) -> Result<ImportedPlan, Failure> {
+        let venue = store::venues::find(&self.pool, asked.venue_id).await?;
+        if !venue.is_some_and(|venue| actor.may_change(venue.owner_id)) {
+            return Err(Failure::new(
+                ErrorCode::VenueNotFound,
+                "there is no such venue",
+            ));
+        }
+        let (plan, source_sha256) = self.read(asked.json).await?;
+        let Some(name) = asked.name.or_else(|| plan.name.clone()) else {
+            return Err(Failure::invalid(
+                "name",
+                "is empty, and the file has none either",
+            ));
+        };
+        let summary = Summary {
+            plan_id: asked.plan_id,
+            venue_id: asked.venue_id,
+            name,
+            source_sha256,
+            seat_count: plan.seats.len() as u32,
+            warnings: plan.warnings.clone(),
+            categories: plan.categories.clone(),
+        };
+        let summary = if store::plans::insert(&self.pool, actor.user_id, &summary, &plan).await? {
+            summary
+        } else {
+            let there = store::plans::find(&self.pool, asked.plan_id).await?;
+            unchanged(actor, there, &summary)?
+        };
+        Ok(ImportedPlan {
+            plan_id: summary.plan_id,
+            seat_count: summary.seat_count,
+            categories: summary
+                .categories
+                .into_iter()
+                .filter(|c| c.seat_count > 0)
+                .collect(),
+            warnings: summary.warnings,
+        })
+    }
+
+    /// The plan and the SHA-256 of its file, worked out off the threads that serve.
+    async fn read(&self, json: Vec<u8>) -> Result<(Plan, Vec<u8>), Failure> {
+        let permit = Arc::clone(&self.imports).acquire_owned().await;
+        let reading = tokio::task::spawn_blocking(move || {
+            let _permit = permit.expect("the semaphore is never closed");
+            plan::read(&json).map(|plan| (plan, Sha256::digest(&json).to_vec()))
+        });
+        reading
+            .await
+            .map_err(|panic| Failure::internal(&panic))?
+            .map_err(refused)
+    }
+}
+
+fn refused(mistakes: Mistakes) -> Failure {
+    let count = mistakes.listed().len() + mistakes.unlisted_count();
+    let message = match (count, mistakes.listed()) {
+        (1, [only]) => format!("{} {}", only.field, only.why),
+        _ => format!("the plan file has {count} mistakes"),
+    };
+    let mut failure = Failure::new(ErrorCode::InvalidRequest, message);
+    for mistake in mistakes.listed() {
+        failure = failure.and_field(&mistake.field, mistake.why.clone());
+    }
+    match mistakes.unlisted_count() {
+        0 => failure,
+        more => failure.and_field("plan_json", format!("has {more} more mistakes")),
+    }
+}

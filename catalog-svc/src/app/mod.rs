@@ -1,0 +1,91 @@
+//! Use cases: what changes the catalogue, one a file.
+//!
+//! Always holds: each may run twice, with the effect of once. A `create` with a known id changes
+//! nothing: with the same body it answers what is there, with another it is ALREADY_EXISTS.
+//! Leaves to others: who calls and whether their fields are within bounds (`grpc`), SQL (`store`).
+
+mod change_show_state;
+mod create_event;
+mod create_show;
+mod create_venue;
+mod import_plan;
+mod publish_show;
+
+use std::sync::Arc;
+
+use holdfast_mesh::Failure;
+use holdfast_types::{ErrorCode, ShowState};
+use sqlx::PgPool;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+pub(crate) use import_plan::{ImportedPlan, NewPlan};
+
+use crate::{access::Actor, clients::inventory::Inventory, model::Show, store::Owned};
+
+/// Plan files read at once: each takes a core for a moment and up to 100 MB.
+const IMPORTS_AT_ONCE_MAX: usize = 2;
+
+/// What use cases work with.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    pub(crate) pool: PgPool,
+    inventory: Inventory,
+    imports: Arc<Semaphore>,
+    /// A change of a show's state keeps a connection while booking-svc is asked; these leave
+    /// connections for everybody else.
+    state_changes: Semaphore,
+}
+
+impl Catalog {
+    pub(crate) fn new(pool: PgPool, inventory: Inventory) -> Self {
+        let connections_max = pool.options().get_max_connections() as usize;
+        Self {
+            pool,
+            inventory,
+            imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE_MAX)),
+            state_changes: Semaphore::new((connections_max / 2).max(1)),
+        }
+    }
+
+    async fn state_change_permit(&self) -> SemaphorePermit<'_> {
+        self.state_changes
+            .acquire()
+            .await
+            .expect("the semaphore is never closed")
+    }
+}
+
+/// The answer to a `create` whose id is known.
+fn unchanged<T: PartialEq>(
+    actor: Actor,
+    existing: Option<Owned<T>>,
+    asked: &T,
+) -> Result<T, Failure> {
+    match existing {
+        Some(there) if actor.may_change(there.owner_id) && there.value == *asked => Ok(there.value),
+        _ => Err(Failure::new(
+            ErrorCode::AlreadyExists,
+            "this id is taken by something else",
+        )),
+    }
+}
+
+/// The show, if the actor may change it. Somebody else's draft isn't found.
+fn changeable(actor: Actor, show: Option<Show>) -> Result<Show, Failure> {
+    match show {
+        Some(show) if actor.may_change(show.owner_id) => Ok(show),
+        Some(show) if show.is_public() => Err(Failure::new(
+            ErrorCode::Forbidden,
+            "this is another organiser's show",
+        )),
+        _ => Err(Failure::new(
+            ErrorCode::ShowNotFound,
+            "there is no such show",
+        )),
+    }
+}
+
+fn wrong_state(show: &Show, wanted: ShowState) -> Failure {
+    let message = format!("a show that is {} can't become {wanted}", show.state);
+    Failure::new(ErrorCode::InvalidState, message)
+}

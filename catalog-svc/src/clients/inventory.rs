@@ -1,0 +1,176 @@
+//! What booking-svc is asked to sell.
+//!
+//! Always holds: calls carry the organiser's own token and the deadline of the call they serve;
+//! all are idempotent, so a caller may repeat them. Leaves to others: retries.
+
+use std::collections::HashMap;
+
+use holdfast_mesh::{Failure, auth, deadline::Deadline};
+use holdfast_proto::booking::v1::{
+    ChangeInventoryStateRequest, InventorySeat, OpenInventoryRequest,
+    inventory_service_client::InventoryServiceClient,
+};
+use holdfast_types::{ErrorCode, ShowId, ShowState};
+use tonic::{Request, Status, metadata::AsciiMetadataValue, transport::Channel};
+
+use crate::{model::Show, store::seat_map::Seat};
+
+/// For whom a call is made, and until when.
+#[derive(Debug, Clone)]
+pub(crate) struct OnBehalf {
+    /// The `authorization` metadata of the call being served.
+    pub(crate) authorization: Option<AsciiMetadataValue>,
+    pub(crate) deadline: Deadline,
+}
+
+/// booking-svc's inventory.
+#[derive(Debug, Clone)]
+pub(crate) struct Inventory {
+    client: InventoryServiceClient<Channel>,
+}
+
+/// A seat's category has no price, which no show of ours is stored with.
+#[derive(Debug, thiserror::Error)]
+#[error("show {show_id} has no price for category {category:?}")]
+struct Unpriced {
+    show_id: ShowId,
+    category: String,
+}
+
+/// booking-svc refused what should always be fine.
+#[derive(Debug, thiserror::Error)]
+#[error("booking-svc refused the inventory of show {show_id}: {failure}")]
+struct Disagreement {
+    show_id: ShowId,
+    failure: Failure,
+}
+
+impl Inventory {
+    pub(crate) fn new(booking: Channel) -> Self {
+        Self {
+            client: InventoryServiceClient::new(booking),
+        }
+    }
+
+    /// Makes the show's seats (in seat order) sellable.
+    pub(crate) async fn open(
+        &self,
+        on_behalf: &OnBehalf,
+        show: &Show,
+        seats: Vec<Seat>,
+    ) -> Result<(), Failure> {
+        let prices: HashMap<&str, i64> = show
+            .prices
+            .iter()
+            .map(|price| (price.category.as_str(), price.amount))
+            .collect();
+        let seats = seats.into_iter().map(|seat| {
+            let price = prices.get(seat.category.as_str()).copied();
+            let price = price.ok_or_else(|| {
+                let category = seat.category.clone();
+                Failure::internal(&Unpriced {
+                    show_id: show.show_id,
+                    category,
+                })
+            })?;
+            Ok(InventorySeat {
+                label: seat.label,
+                section: seat.section,
+                row_no: seat.row_no,
+                gap_after: seat.gap_after,
+                category: seat.category,
+                price,
+            })
+        });
+        let message = OpenInventoryRequest {
+            show_id: show.show_id.to_bytes().to_vec(),
+            title: show.event.title.clone(),
+            starts_at_ms: show.starts_at.timestamp_millis(),
+            currency: show.currency.to_string(),
+            price_version: show.price_version,
+            hold_ttl_ms: show.rules.hold_ttl.0,
+            hold_total_ms_max: show.rules.hold_total_max.0,
+            seats_per_customer_max: show.rules.seats_per_customer_max,
+            seats: seats.collect::<Result<_, Failure>>()?,
+            owner_id: Some(show.owner_id.to_bytes().to_vec()),
+        };
+        let answer = self
+            .client
+            .clone()
+            .open_inventory(request(on_behalf, message))
+            .await;
+        answer
+            .map(drop)
+            .map_err(|status| refused(show.show_id, &status))
+    }
+
+    /// Moves the state of a show that was opened.
+    pub(crate) async fn change_state(
+        &self,
+        on_behalf: &OnBehalf,
+        show_id: ShowId,
+        state: ShowState,
+    ) -> Result<(), Failure> {
+        let answer = self.ask_state(on_behalf, show_id, state).await;
+        answer.map_err(|status| refused(show_id, &status))
+    }
+
+    /// Calls off a show that may have been opened. If booking-svc doesn't know it, nothing of it
+    /// was ever for sale.
+    pub(crate) async fn call_off_draft(
+        &self,
+        on_behalf: &OnBehalf,
+        show_id: ShowId,
+    ) -> Result<(), Failure> {
+        let asked = self.ask_state(on_behalf, show_id, ShowState::Cancelled);
+        match asked.await {
+            Err(status) if Failure::from_status(&status).code() == ErrorCode::ShowNotFound => {
+                Ok(())
+            }
+            answer => answer.map_err(|status| refused(show_id, &status)),
+        }
+    }
+
+    async fn ask_state(
+        &self,
+        on_behalf: &OnBehalf,
+        show_id: ShowId,
+        state: ShowState,
+    ) -> Result<(), Status> {
+        let message = ChangeInventoryStateRequest {
+            show_id: show_id.to_bytes().to_vec(),
+            state: state.to_string(),
+        };
+        let answer = self
+            .client
+            .clone()
+            .change_inventory_state(request(on_behalf, message))
+            .await;
+        answer.map(drop)
+    }
+}
+
+fn request<T>(on_behalf: &OnBehalf, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(authorization) = &on_behalf.authorization {
+        request
+            .metadata_mut()
+            .insert(auth::HEADER, authorization.clone());
+    }
+    on_behalf.deadline.apply(&mut request);
+    request
+}
+
+/// What an organiser can act on is passed on; a refusal of what we checked is our defect.
+fn refused(show_id: ShowId, status: &Status) -> Failure {
+    let failure = Failure::from_status(status);
+    match failure.code() {
+        ErrorCode::Unauthorized
+        | ErrorCode::Forbidden
+        | ErrorCode::InvalidState
+        | ErrorCode::InProgress
+        | ErrorCode::RateLimited
+        | ErrorCode::Unavailable => failure,
+        _ => Failure::internal(&Disagreement { show_id, failure }),
+    }
+}

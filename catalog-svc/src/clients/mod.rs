@@ -1,0 +1,4 @@
+//! Outbound calls.
+
+pub(crate) mod identity;
+pub(crate) mod inventory;

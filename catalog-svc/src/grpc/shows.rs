@@ -1,0 +1,228 @@
+//! Shows and seat maps on the wire.
+
+use chrono::{DateTime, Utc};
+use holdfast_mesh::Failure;
+use holdfast_proto::catalog::v1 as wire;
+use holdfast_types::{Currency, DurationMs, EventId, PlanId, ShowId, ShowState, limits};
+
+use super::{events, venues};
+use crate::{
+    cursor::CursorError,
+    fields::Fields,
+    model::{NewShow, Price, Rules, Show},
+    store::{
+        seat_map::{Category, Seat},
+        shows::Filter,
+    },
+};
+
+/// Prices that one show lists; a plan has at most as many categories.
+const PRICES_MAX: usize = 100;
+/// Most a seat may cost, in minor units: ten million of a currency with cents. 64 of them add up
+/// within 64 bits.
+const PRICE_MAX: i64 = 1_000_000_000;
+const CATEGORY_NAME_BYTES_MAX: usize = 120;
+const CITY_BYTES_MAX: usize = 200;
+
+pub(super) fn decode(request: wire::CreateShowRequest) -> Result<NewShow, Failure> {
+    let mut fields = Fields::default();
+    let show_id = fields.id("show_id", &request.show_id, ShowId::from_slice);
+    let event_id = fields.id("event_id", &request.event_id, EventId::from_slice);
+    let plan_id = fields.id("plan_id", &request.plan_id, PlanId::from_slice);
+    let starts_at = fields.time("starts_at_ms", request.starts_at_ms);
+    let currency = currency(&request.currency, &mut fields);
+    let prices = prices(&request.prices, &mut fields);
+    let rules = rules(&request.rules.unwrap_or_default(), &mut fields);
+    let show = (|| {
+        Some(NewShow {
+            show_id: show_id?,
+            event_id: event_id?,
+            plan_id: plan_id?,
+            starts_at: starts_at?,
+            currency: currency?,
+            prices: prices?,
+            rules: rules?,
+        })
+    })();
+    fields.finish(show)
+}
+
+fn currency(text: &str, fields: &mut Fields) -> Option<Currency> {
+    text.parse()
+        .map_err(|error: holdfast_types::CurrencyError| fields.note("currency", error.to_string()))
+        .ok()
+}
+
+fn prices(listed: &[wire::Price], fields: &mut Fields) -> Option<Vec<Price>> {
+    if listed.len() > PRICES_MAX {
+        fields.note(
+            "prices",
+            format!("are {}; at most {PRICES_MAX} are read", listed.len()),
+        );
+        return None;
+    }
+    let mut prices = Vec::with_capacity(listed.len());
+    for (index, price) in listed.iter().enumerate() {
+        let field = format!("prices[{index}].category");
+        let category = fields.line(&field, &price.category, CATEGORY_NAME_BYTES_MAX)?;
+        if !(0..=PRICE_MAX).contains(&price.amount) {
+            let field = format!("prices[{index}].amount");
+            fields.note(field, format!("must be from 0 to {PRICE_MAX} minor units"));
+        }
+        prices.push(Price {
+            category,
+            amount: price.amount,
+        });
+    }
+    prices.sort();
+    if let Some(pair) = prices
+        .windows(2)
+        .find(|pair| pair[0].category == pair[1].category)
+    {
+        fields.note("prices", format!("{:?} has two prices", pair[0].category));
+    }
+    Some(prices)
+}
+
+fn rules(rules: &wire::ShowRules, fields: &mut Fields) -> Option<Rules> {
+    let or_default = |ms: u64, default: DurationMs| match ms {
+        0 => default,
+        ms => DurationMs(ms),
+    };
+    let hold_ttl = or_default(rules.hold_ttl_ms, limits::HOLD_TTL_DEFAULT);
+    if !(limits::HOLD_TTL_MIN..=limits::HOLD_TTL_MAX).contains(&hold_ttl) {
+        let (min, max) = (limits::HOLD_TTL_MIN.0, limits::HOLD_TTL_MAX.0);
+        fields.note("rules.hold_ttl_ms", format!("must be from {min} to {max}"));
+        return None;
+    }
+    let total_default = limits::HOLD_TOTAL_DEFAULT.max(hold_ttl);
+    let hold_total_max = or_default(rules.hold_total_ms_max, total_default);
+    if !(hold_ttl..=limits::HOLD_TOTAL_MAX).contains(&hold_total_max) {
+        let (min, max) = (hold_ttl.0, limits::HOLD_TOTAL_MAX.0);
+        fields.note(
+            "rules.hold_total_ms_max",
+            format!("must be from hold_ttl_ms ({min}) to {max}"),
+        );
+    }
+    let seats_per_customer_max = match rules.seats_per_customer_max {
+        0 => limits::SEATS_PER_CUSTOMER_DEFAULT,
+        seats => seats,
+    };
+    if seats_per_customer_max > limits::SEATS_PER_SHOW_MAX {
+        let why = format!("must be from 1 to {}", limits::SEATS_PER_SHOW_MAX);
+        fields.note("rules.seats_per_customer_max", why);
+    }
+    Some(Rules {
+        hold_ttl,
+        hold_total_max,
+        seats_per_customer_max,
+    })
+}
+
+/// Which show shall become what.
+pub(super) fn decode_change(
+    request: &wire::ChangeShowStateRequest,
+) -> Result<(ShowId, ShowState), Failure> {
+    let mut fields = Fields::default();
+    let show_id = fields.id("show_id", &request.show_id, ShowId::from_slice);
+    let state = request.state.parse().ok().filter(|state| {
+        matches!(
+            state,
+            ShowState::Paused | ShowState::Closed | ShowState::Cancelled
+        )
+    });
+    if state.is_none() {
+        fields.note("state", "must be PAUSED, CLOSED or CANCELLED");
+    }
+    fields.finish(show_id.zip(state))
+}
+
+/// Which shows, and how many.
+pub(super) fn decode_list(
+    request: &wire::ListShowsRequest,
+    now: DateTime<Utc>,
+) -> Result<(Filter, u32), Failure> {
+    let mut fields = Fields::default();
+    let limit = fields.page_limit("limit", request.limit);
+    let category = match request.category.as_str() {
+        "" => None,
+        text => events::category("category", text, &mut fields),
+    };
+    let city = fields.line_or_empty("city", &request.city, CITY_BYTES_MAX);
+    let from = match request.from_ms {
+        None => Some(now),
+        Some(ms) => fields.time("from_ms", ms),
+    };
+    let to = request.to_ms.and_then(|ms| fields.time("to_ms", ms));
+    let after = match request.cursor.as_str() {
+        "" => None,
+        text => text
+            .parse()
+            .map_err(|error: CursorError| fields.note("cursor", error.to_string()))
+            .ok(),
+    };
+    let filter = from.map(|from| Filter {
+        category,
+        city: city.filter(|city| !city.is_empty()),
+        from,
+        to,
+        after,
+    });
+    fields.finish(filter.zip(limit))
+}
+
+pub(super) fn encode(show: Show) -> wire::Show {
+    let prices = show
+        .prices
+        .into_iter()
+        .map(|Price { category, amount }| wire::Price { category, amount });
+    wire::Show {
+        show_id: show.show_id.to_bytes().to_vec(),
+        event: Some(events::encode(show.event)),
+        venue: Some(venues::encode(show.venue)),
+        plan_id: show.plan_id.to_bytes().to_vec(),
+        starts_at_ms: show.starts_at.timestamp_millis(),
+        state: show.state.to_string(),
+        currency: show.currency.to_string(),
+        prices: prices.collect(),
+        rules: Some(wire::ShowRules {
+            hold_ttl_ms: show.rules.hold_ttl.0,
+            hold_total_ms_max: show.rules.hold_total_max.0,
+            seats_per_customer_max: show.rules.seats_per_customer_max,
+        }),
+        seat_count: show.seat_count,
+        price_version: show.price_version,
+    }
+}
+
+/// `size` is width and height; `seats` are in seat order.
+pub(super) fn encode_seat_map(
+    show: &Show,
+    (width, height): (f64, f64),
+    categories: Vec<Category>,
+    seats: Vec<Seat>,
+) -> wire::GetSeatMapResponse {
+    let categories = categories.into_iter().map(|category| wire::Category {
+        name: category.name,
+        color: category.color,
+        price: category.price,
+    });
+    let seats = (0..).zip(seats).map(|(seat_no, seat)| wire::Seat {
+        seat_no,
+        label: seat.label,
+        section: seat.section,
+        row: seat.row,
+        number: seat.number,
+        x: seat.x,
+        y: seat.y,
+        category: seat.category,
+    });
+    wire::GetSeatMapResponse {
+        show_id: show.show_id.to_bytes().to_vec(),
+        currency: show.currency.to_string(),
+        width,
+        height,
+        categories: categories.collect(),
+        seats: seats.collect(),
+    }
+}

@@ -1,0 +1,96 @@
+//! Composition: pool, clients, service, serve, drain.
+
+use std::time::Duration;
+
+use holdfast_mesh as mesh;
+use sqlx::{PgPool, postgres::PgPoolOptions};
+
+use crate::{Config, Error, clients, grpc};
+
+/// The part's name in readiness and logs.
+pub const NAME: &str = "catalog";
+
+/// How long a call waits for a connection before it is told to come again.
+const ACQUIRE_MAX: Duration = Duration::from_secs(3);
+
+/// Longest statement: as long as a call may take. The longest are inserts of 5,000 seats and reading
+/// 100,000; longer means a lock that won't come.
+const STATEMENT_TIMEOUT: &str = "10s";
+
+/// How long connections may take to end at shutdown.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Brings schema `catalog` up to date. Several may do so at once.
+///
+/// # Errors
+/// If Postgres is away, or the schema is newer than this program.
+pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
+    MIGRATOR.run(pool).await
+}
+
+/// Serves the catalogue until shutdown, then drains.
+///
+/// # Errors
+/// [`Error`] if a setting is wrong, Postgres is away at start, or the listener breaks.
+pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
+    context.readiness.declare(NAME);
+    config.check()?;
+    let identity = mesh::client::channel(&config.identity)?;
+    let booking = mesh::client::channel(&config.booking)?;
+    let pool = connect(&config).await?;
+
+    let options = mesh::server::Options {
+        name: NAME,
+        listen: config.listen,
+        insecure: config.insecure,
+        descriptor_set: holdfast_proto::FILE_DESCRIPTOR_SET,
+    };
+    let routes = grpc::routes(pool.clone(), clients::identity::verifier(identity), booking);
+    let served = mesh::server::serve_grpc(options, routes, &context).await;
+    if tokio::time::timeout(CLOSE_MAX, pool.close()).await.is_err() {
+        tracing::warn!("a database connection was still used at shutdown");
+    }
+    Ok(served?)
+}
+
+/// A pool on the schema brought up to date.
+async fn connect(config: &Config) -> Result<PgPool, Error> {
+    let options = config.database()?.application_name("holdfast-catalog");
+    let pool = |connections, options| {
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_MAX)
+            .connect_with(options)
+    };
+    // Without the statement timeout: a migration may take long, or wait for another process's.
+    let alone = pool(1, options.clone()).await.map_err(Error::Database)?;
+    migrate(&alone).await?;
+    alone.close().await;
+    let options = options.options([("statement_timeout", STATEMENT_TIMEOUT)]);
+    pool(config.database_connections_max, options)
+        .await
+        .map_err(Error::Database)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions;
+
+    use super::*;
+
+    #[sqlx::test(migrations = false)]
+    async fn statements_that_serve_calls_are_cut_off(pool: PgPool) {
+        let config = Config {
+            database_url: mesh::config::Secret::new(pool.connect_options().to_url_lossy()),
+            ..Config::default()
+        };
+        let pool = connect(&config).await.expect("connects");
+        let limit: String = sqlx::query_scalar("SHOW statement_timeout")
+            .fetch_one(&pool)
+            .await
+            .expect("is told");
+        assert_eq!(limit, STATEMENT_TIMEOUT);
+    }
+}

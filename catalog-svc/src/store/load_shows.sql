@@ -1,0 +1,11 @@
+SELECT s.show_id, s.owner_id, s.plan_id, s.starts_at, s.currency, s.hold_ttl_ms,
+       s.hold_total_ms_max, s.seats_per_customer_max, s.price_version, s.state,
+       p.seat_count,
+       e.event_id, e.title, e.description, e.category,
+       v.venue_id, v.name, v.address, v.city, v.country, v.latitude, v.longitude, v.time_zone
+FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (show_id, place)
+JOIN catalog.shows s ON s.show_id = asked.show_id
+JOIN catalog.events e ON e.event_id = s.event_id
+JOIN catalog.plans p ON p.plan_id = s.plan_id
+JOIN catalog.venues v ON v.venue_id = p.venue_id
+ORDER BY asked.place

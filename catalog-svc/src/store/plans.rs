@@ -1,0 +1,218 @@
+//! `catalog.plans` and what they consist of.
+
+use holdfast_types::{PlanId, UserId, VenueId};
+use sqlx::{PgConnection, PgPool};
+
+use super::{Error, Owned};
+use crate::plan::{Category, Plan, Row, Seat, Section};
+
+/// Rows of one INSERT: keeps a statement at a few megabytes.
+const ROWS_PER_INSERT_MAX: usize = 5_000;
+
+/// A plan without its parts, and what it was imported from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Summary {
+    pub(crate) plan_id: PlanId,
+    pub(crate) venue_id: VenueId,
+    pub(crate) name: String,
+    pub(crate) source_sha256: Vec<u8>,
+    pub(crate) seat_count: u32,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) categories: Vec<Category>,
+}
+
+/// Adds a plan with all its parts, or nothing; false if the id is taken.
+pub(crate) async fn insert(
+    pool: &PgPool,
+    owner_id: UserId,
+    summary: &Summary,
+    plan: &Plan,
+) -> Result<bool, Error> {
+    let mut transaction = pool.begin().await?;
+    let inserted = sqlx::query!(
+        "INSERT INTO catalog.plans
+             (plan_id, venue_id, owner_id, name, width, height, seat_count, source_sha256, warnings)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (plan_id) DO NOTHING",
+        summary.plan_id.as_uuid(),
+        summary.venue_id.as_uuid(),
+        owner_id.as_uuid(),
+        summary.name,
+        plan.width,
+        plan.height,
+        summary.seat_count.cast_signed(),
+        summary.source_sha256,
+        &summary.warnings,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let id = summary.plan_id;
+    insert_categories(&mut transaction, id, &plan.categories).await?;
+    insert_sections(&mut transaction, id, &plan.sections).await?;
+    for (chunk, rows) in (0..).zip(plan.rows.chunks(ROWS_PER_INSERT_MAX)) {
+        insert_rows(&mut transaction, id, chunk * ROWS_PER_INSERT_MAX, rows).await?;
+    }
+    for (chunk, seats) in (0..).zip(plan.seats.chunks(ROWS_PER_INSERT_MAX)) {
+        insert_seats(&mut transaction, id, chunk * ROWS_PER_INSERT_MAX, seats).await?;
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn insert_categories(
+    connection: &mut PgConnection,
+    id: PlanId,
+    categories: &[Category],
+) -> Result<(), Error> {
+    let names: Vec<String> = categories
+        .iter()
+        .map(|category| category.name.clone())
+        .collect();
+    let colors: Vec<String> = categories
+        .iter()
+        .map(|category| category.color.clone())
+        .collect();
+    let counts: Vec<i32> = categories
+        .iter()
+        .map(|category| category.seat_count.cast_signed())
+        .collect();
+    sqlx::query!(
+        "INSERT INTO catalog.plan_categories (plan_id, category_no, name, color, seat_count)
+         SELECT $1, no::int - 1, name, color, seats
+         FROM unnest($2::text[], $3::text[], $4::int[]) WITH ORDINALITY AS c (name, color, seats, no)",
+        id.as_uuid(),
+        &names,
+        &colors,
+        &counts,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_sections(
+    connection: &mut PgConnection,
+    id: PlanId,
+    sections: &[Section],
+) -> Result<(), Error> {
+    let names: Vec<String> = sections
+        .iter()
+        .map(|section| section.name.clone())
+        .collect();
+    let zones: Vec<String> = sections
+        .iter()
+        .map(|section| section.zone_name.clone())
+        .collect();
+    sqlx::query!(
+        "INSERT INTO catalog.plan_sections (plan_id, section_no, name, zone_name)
+         SELECT $1, no::int - 1, name, zone
+         FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS s (name, zone, no)",
+        id.as_uuid(),
+        &names,
+        &zones,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_rows(
+    connection: &mut PgConnection,
+    id: PlanId,
+    first: usize,
+    rows: &[Row],
+) -> Result<(), Error> {
+    let sections: Vec<i32> = rows
+        .iter()
+        .map(|row| row.section_no.cast_signed())
+        .collect();
+    let names: Vec<String> = rows.iter().map(|row| row.name.clone()).collect();
+    sqlx::query!(
+        "INSERT INTO catalog.plan_rows (plan_id, row_no, section_no, name)
+         SELECT $1, $2 + no::int - 1, section, name
+         FROM unnest($3::int[], $4::text[]) WITH ORDINALITY AS r (section, name, no)",
+        id.as_uuid(),
+        first as i32,
+        &sections,
+        &names,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_seats(
+    connection: &mut PgConnection,
+    id: PlanId,
+    first: usize,
+    seats: &[Seat],
+) -> Result<(), Error> {
+    let rows: Vec<i32> = seats.iter().map(|seat| seat.row_no.cast_signed()).collect();
+    let categories: Vec<i32> = seats
+        .iter()
+        .map(|seat| seat.category_no.cast_signed())
+        .collect();
+    let labels: Vec<String> = seats.iter().map(|seat| seat.label.clone()).collect();
+    let numbers: Vec<String> = seats.iter().map(|seat| seat.number.clone()).collect();
+    let xs: Vec<f64> = seats.iter().map(|seat| seat.x).collect();
+    let ys: Vec<f64> = seats.iter().map(|seat| seat.y).collect();
+    let gaps: Vec<bool> = seats.iter().map(|seat| seat.gap_after).collect();
+    let uuids: Vec<String> = seats.iter().map(|seat| seat.uuid.clone()).collect();
+    sqlx::query_file!(
+        "src/store/insert_seats.sql",
+        id.as_uuid(),
+        first as i32,
+        &rows,
+        &categories,
+        &labels,
+        &numbers,
+        &xs,
+        &ys,
+        &gaps,
+        &uuids,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A plan without its seats, and its owner.
+pub(crate) async fn find(pool: &PgPool, id: PlanId) -> Result<Option<Owned<Summary>>, Error> {
+    let plan = sqlx::query!(
+        "SELECT owner_id, venue_id, name, source_sha256, seat_count, warnings
+         FROM catalog.plans WHERE plan_id = $1",
+        id.as_uuid(),
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(plan) = plan else { return Ok(None) };
+    let categories = sqlx::query!(
+        "SELECT name, color, seat_count FROM catalog.plan_categories
+         WHERE plan_id = $1 ORDER BY category_no",
+        id.as_uuid(),
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(Some(Owned {
+        owner_id: plan.owner_id.into(),
+        value: Summary {
+            plan_id: id,
+            venue_id: plan.venue_id.into(),
+            name: plan.name,
+            source_sha256: plan.source_sha256,
+            seat_count: plan.seat_count.cast_unsigned(),
+            warnings: plan.warnings,
+            categories: categories
+                .into_iter()
+                .map(|row| Category {
+                    name: row.name,
+                    color: row.color,
+                    seat_count: row.seat_count.cast_unsigned(),
+                })
+                .collect(),
+        },
+    }))
+}

@@ -1,0 +1,208 @@
+//! `catalog.shows` and their prices.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use holdfast_types::{DurationMs, EventId, ShowId, ShowState, UserId};
+use sqlx::{PgConnection, PgPool, PgTransaction};
+use uuid::Uuid;
+
+use super::Error;
+use crate::{
+    cursor::ShowCursor,
+    model::{Event, NewShow, Price, Rules, Show, Venue},
+};
+
+/// Which public shows a list is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Filter {
+    pub(crate) category: Option<String>,
+    /// Compared without case.
+    pub(crate) city: Option<String>,
+    pub(crate) from: DateTime<Utc>,
+    pub(crate) to: Option<DateTime<Utc>>,
+    pub(crate) after: Option<ShowCursor>,
+}
+
+/// Adds a show, DRAFT, with its prices; false if the id is taken.
+pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, show: &NewShow) -> Result<bool, Error> {
+    let mut transaction = pool.begin().await?;
+    let inserted = sqlx::query!(
+        "INSERT INTO catalog.shows
+             (show_id, owner_id, event_id, plan_id, starts_at, currency,
+              hold_ttl_ms, hold_total_ms_max, seats_per_customer_max)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (show_id) DO NOTHING",
+        show.show_id.as_uuid(),
+        owner_id.as_uuid(),
+        show.event_id.as_uuid(),
+        show.plan_id.as_uuid(),
+        show.starts_at,
+        show.currency.as_str(),
+        show.rules.hold_ttl.0.cast_signed(),
+        show.rules.hold_total_max.0.cast_signed(),
+        show.rules.seats_per_customer_max.cast_signed(),
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let categories: Vec<String> = show
+        .prices
+        .iter()
+        .map(|price| price.category.clone())
+        .collect();
+    let amounts: Vec<i64> = show.prices.iter().map(|price| price.amount).collect();
+    sqlx::query!(
+        "INSERT INTO catalog.show_prices (show_id, category, amount)
+         SELECT $1, category, amount FROM unnest($2::text[], $3::bigint[]) AS p (category, amount)",
+        show.show_id.as_uuid(),
+        &categories,
+        &amounts,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// A show, whatever its state.
+pub(crate) async fn find(pool: &PgPool, id: ShowId) -> Result<Option<Show>, Error> {
+    let mut connection = pool.acquire().await?;
+    Ok(load(&mut connection, &[id.as_uuid()]).await?.pop())
+}
+
+/// A show that nobody else changes until the transaction ends; waits for whoever does.
+pub(crate) async fn lock(
+    transaction: &mut PgTransaction<'_>,
+    id: ShowId,
+) -> Result<Option<Show>, Error> {
+    sqlx::query_scalar!(
+        "SELECT show_id FROM catalog.shows WHERE show_id = $1 FOR UPDATE",
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    Ok(load(transaction, &[id.as_uuid()]).await?.pop())
+}
+
+/// Records a show's state.
+pub(crate) async fn set_state(
+    transaction: &mut PgTransaction<'_>,
+    id: ShowId,
+    state: ShowState,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE catalog.shows SET state = $2 WHERE show_id = $1",
+        id.as_uuid(),
+        state.as_str(),
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Public shows by start, then id; at most `limit`.
+pub(crate) async fn page(pool: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<Show>, Error> {
+    let mut connection = pool.acquire().await?;
+    let ids = sqlx::query_file_scalar!(
+        "src/store/page_of_shows.sql",
+        filter.category,
+        filter.city,
+        filter.from,
+        filter.to,
+        filter.after.map(|after| after.starts_at),
+        filter.after.map(|after| after.show_id.as_uuid()),
+        i64::from(limit),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    load(&mut connection, &ids).await
+}
+
+/// An event's public shows by start; at most `limit`, those to come first to be kept.
+pub(crate) async fn of_event(
+    pool: &PgPool,
+    id: EventId,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<Show>, Error> {
+    let mut connection = pool.acquire().await?;
+    let ids = sqlx::query_scalar!(
+        "SELECT show_id FROM catalog.shows
+         WHERE event_id = $1 AND state <> 'DRAFT'
+         ORDER BY starts_at < $2, starts_at, show_id
+         LIMIT $3",
+        id.as_uuid(),
+        now,
+        i64::from(limit),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut shows = load(&mut connection, &ids).await?;
+    shows.sort_by_key(|show| (show.starts_at, show.show_id));
+    Ok(shows)
+}
+
+/// Shows with all their pages say, in the order of `ids`; unknown ids are left out.
+async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Show>, Error> {
+    let rows = sqlx::query_file!("src/store/load_shows.sql", ids)
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut prices: HashMap<Uuid, Vec<Price>> = HashMap::new();
+    let price_rows = sqlx::query!(
+        r#"SELECT show_id, category, amount FROM catalog.show_prices
+           WHERE show_id = ANY($1) ORDER BY show_id, category COLLATE "C""#,
+        ids,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in price_rows {
+        let price = Price {
+            category: row.category,
+            amount: row.amount,
+        };
+        prices.entry(row.show_id).or_default().push(price);
+    }
+    let unreadable = |what| Error::Unreadable {
+        table: "catalog.shows",
+        what,
+    };
+    rows.into_iter()
+        .map(|row| {
+            Ok(Show {
+                show_id: row.show_id.into(),
+                owner_id: row.owner_id.into(),
+                event: Event {
+                    event_id: row.event_id.into(),
+                    title: row.title,
+                    description: row.description,
+                    category: row.category,
+                },
+                venue: Venue {
+                    venue_id: row.venue_id.into(),
+                    name: row.name,
+                    address: row.address,
+                    city: row.city,
+                    country: row.country,
+                    latitude: row.latitude,
+                    longitude: row.longitude,
+                    time_zone: row.time_zone,
+                },
+                plan_id: row.plan_id.into(),
+                seat_count: row.seat_count.cast_unsigned(),
+                starts_at: row.starts_at,
+                state: row.state.parse().map_err(|_| unreadable("state"))?,
+                currency: row.currency.parse().map_err(|_| unreadable("currency"))?,
+                prices: prices.remove(&row.show_id).unwrap_or_default(),
+                price_version: row.price_version.cast_unsigned(),
+                rules: Rules {
+                    hold_ttl: DurationMs(row.hold_ttl_ms.cast_unsigned()),
+                    hold_total_max: DurationMs(row.hold_total_ms_max.cast_unsigned()),
+                    seats_per_customer_max: row.seats_per_customer_max.cast_unsigned(),
+                },
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,12 @@
+//! The service over a real port and a database per test, with an inventory server that records
+//! what it is asked.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod fields;
+mod lists;
+mod plans;
+mod publishing;
+mod rights;
+mod serving;
+mod world;

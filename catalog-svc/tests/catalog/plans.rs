@@ -1,0 +1,192 @@
+//! Importing plans, and the seat maps that come of them.
+
+use std::collections::{HashMap, HashSet};
+
+use holdfast_types::ErrorCode;
+use sqlx::PgPool;
+
+use crate::world::{STADIUM, World, assert_refused, id, plan, refused_fields, token, venue};
+
+#[sqlx::test]
+async fn the_stadium_is_imported_and_its_map_has_every_seat(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let show = world.draft(&organiser).await;
+    assert_eq!(show.seat_count, 738);
+
+    let map = world.seat_map(&organiser, &show.show_id).await.unwrap();
+    assert_eq!(
+        (map.width, map.height, map.currency.as_str()),
+        (2000.0, 2000.0, "EUR")
+    );
+    let categories: Vec<(&str, &str, i64)> = map
+        .categories
+        .iter()
+        .map(|c| (c.name.as_str(), c.color.as_str(), c.price))
+        .collect();
+    let expected = [
+        ("Category I", "#F44336", 9900),
+        ("Category II", "#9C27B0", 5900),
+        ("Category IV", "#2196F3", 0),
+        ("Category V", "#8BC34A", 1500),
+    ];
+    assert_eq!(categories, expected);
+    assert!(
+        map.seats
+            .iter()
+            .zip(0..)
+            .all(|(seat, no)| seat.seat_no == no)
+    );
+    let labels: HashSet<&str> = map.seats.iter().map(|seat| seat.label.as_str()).collect();
+    assert_eq!(labels.len(), 738);
+    let seat = map
+        .seats
+        .iter()
+        .find(|seat| seat.label == "GROUND-2-A-7")
+        .unwrap();
+    assert_eq!(
+        (
+            seat.section.as_str(),
+            seat.row.as_str(),
+            seat.number.as_str()
+        ),
+        ("GROUND-2", "A", "7")
+    );
+    assert!(
+        (seat.x - 1646.938).abs() < 0.001 && (seat.y - 634.490).abs() < 0.001,
+        "{seat:?}"
+    );
+}
+
+#[sqlx::test]
+async fn importing_again_answers_the_same_and_another_file_under_that_id_is_refused(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let venue = world.create_venue(&organiser, venue()).await.unwrap();
+    let request = plan(&venue.venue_id);
+    let first = world
+        .import_plan(&organiser, request.clone())
+        .await
+        .unwrap();
+    let counts: HashMap<&str, u32> = first
+        .categories
+        .iter()
+        .map(|c| (c.category.as_str(), c.seats))
+        .collect();
+    let expected = HashMap::from([
+        ("Category I", 369),
+        ("Category II", 168),
+        ("Category IV", 84),
+        ("Category V", 117),
+    ]);
+    assert_eq!(counts, expected);
+    assert_eq!(first.warnings.len(), 2, "{:?}", first.warnings);
+
+    assert_eq!(
+        world
+            .import_plan(&organiser, request.clone())
+            .await
+            .unwrap(),
+        first
+    );
+    let mut other = request.clone();
+    other.plan_json.push(b'\n');
+    assert_refused(
+        world.import_plan(&organiser, other).await,
+        ErrorCode::AlreadyExists,
+    );
+    let mut other = request.clone();
+    other.name = "Another name".to_owned();
+    assert_refused(
+        world.import_plan(&organiser, other).await,
+        ErrorCode::AlreadyExists,
+    );
+    assert_refused(
+        world.import_plan(&token("organiser"), request).await,
+        ErrorCode::VenueNotFound,
+    );
+}
+
+#[sqlx::test]
+async fn a_broken_file_is_refused_with_every_place_and_nothing_is_kept(pool: PgPool) {
+    let mut world = World::start(pool.clone()).await;
+    let organiser = token("organiser");
+    let venue = world.create_venue(&organiser, venue()).await.unwrap();
+    let mut request = plan(&venue.venue_id);
+    let text = str::from_utf8(STADIUM).unwrap();
+    let broken = text
+        // Uuid of GROUND-1-A-1, given to GROUND-1-B-1 too.
+        .replace(
+            "c7e8126f-0f14-44d3-9108-92c35e63c320",
+            "ccb6d8c1-b81e-491b-b2ae-e8a4644c6616",
+        )
+        .replacen("\"Category V\"", "\"Category X\"", 1);
+    request.plan_json = broken.into_bytes();
+    let fields = refused_fields(world.import_plan(&organiser, request.clone()).await);
+    assert_eq!(
+        fields[0],
+        r#"zones[0] "Ground floor" row "B" seat "1" uuid"#
+    );
+    assert!(fields[1].ends_with("category"), "{fields:?}");
+
+    request.plan_json = STADIUM.to_vec();
+    assert_eq!(
+        world
+            .import_plan(&organiser, request)
+            .await
+            .unwrap()
+            .seat_count,
+        738
+    );
+    let plans = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM catalog.plans");
+    assert_eq!(plans.fetch_one(&pool).await.unwrap(), 1);
+}
+
+#[sqlx::test]
+async fn more_than_twenty_mistakes_are_counted(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let venue = world.create_venue(&organiser, venue()).await.unwrap();
+    let mut request = plan(&venue.venue_id);
+    request.plan_json = str::from_utf8(STADIUM)
+        .unwrap()
+        .replace("\"seat_number\"", "\"no\"")
+        .into();
+    let failure = world.import_plan(&organiser, request).await.unwrap_err();
+    assert_eq!(failure.message(), "the plan file has 738 mistakes");
+    assert_eq!(failure.fields().len(), 21);
+    assert_eq!(failure.fields()[20].why, "has 718 more mistakes");
+}
+
+#[sqlx::test]
+async fn a_file_over_eight_mebibytes_is_refused_by_name(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let venue = world.create_venue(&organiser, venue()).await.unwrap();
+    let mut request = plan(&venue.venue_id);
+    request.plan_json = vec![b' '; 8 * 1024 * 1024 + 1];
+    assert_eq!(
+        refused_fields(world.import_plan(&organiser, request).await),
+        ["plan_json"]
+    );
+}
+
+#[sqlx::test]
+async fn a_plan_needs_a_venue_that_is_there_and_a_name_from_somewhere(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    assert_refused(
+        world.import_plan(&organiser, plan(&id())).await,
+        ErrorCode::VenueNotFound,
+    );
+    let venue = world.create_venue(&organiser, venue()).await.unwrap();
+    let mut request = plan(&venue.venue_id);
+    let unnamed = str::from_utf8(STADIUM).unwrap().replace("\"Plan\"", "\"\"");
+    request.plan_json = unnamed.into_bytes();
+    assert_eq!(
+        refused_fields(world.import_plan(&organiser, request.clone()).await),
+        ["name"]
+    );
+    request.name = "Stadium".to_owned();
+    world.import_plan(&organiser, request).await.unwrap();
+}

@@ -1,0 +1,400 @@
+//! What tests need: a running catalogue, an inventory that records calls, tokens, and requests
+//! that are right until a test bends them.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use holdfast_mesh::{
+    self as mesh, Failure,
+    auth::{TokenClaims, Verifier},
+    deadline::Deadline,
+};
+use holdfast_proto::{
+    booking::v1::{
+        ChangeInventoryStateRequest, ChangeInventoryStateResponse, OpenInventoryRequest,
+        OpenInventoryResponse,
+        inventory_service_server::{InventoryService, InventoryServiceServer},
+    },
+    catalog::v1::{self as wire, catalog_service_client::CatalogServiceClient},
+};
+use holdfast_types::{ErrorCode, UserId};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
+use sqlx::PgPool;
+use tokio_util::sync::DropGuard;
+use tonic::{Request, Response, Status, service::Routes, transport::Channel};
+use uuid::Uuid;
+
+pub(crate) const STADIUM: &[u8] = include_bytes!("../../../data/seating/stadium-738.json");
+
+const KEY_ID: &str = "test";
+/// How long a server may take to start.
+const START_MAX: Duration = Duration::from_secs(10);
+/// PKCS #8 of an Ed25519 key, up to its 32 bytes.
+const ED25519_DER_START: [u8; 16] = [
+    0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+];
+
+pub(crate) struct World {
+    pub(crate) client: CatalogServiceClient<Channel>,
+    pub(crate) inventory: Inventory,
+    _shutdown: DropGuard,
+}
+
+impl World {
+    pub(crate) async fn start(pool: PgPool) -> Self {
+        let context = mesh::Context::new();
+        let inventory = Inventory::default();
+        let served = InventoryServiceServer::new(inventory.clone());
+        let booking = spawn("booking", Routes::new(served), &context).await;
+        let verifier = Verifier::new(|| async { Ok(jwks()) });
+        let routes = catalog_svc::grpc::routes(pool, verifier, booking);
+        let channel = spawn("catalog", routes, &context).await;
+        let client = CatalogServiceClient::new(channel);
+        Self {
+            client,
+            inventory,
+            _shutdown: context.shutdown.drop_guard(),
+        }
+    }
+
+    /// A client of its own, for calls at the same time.
+    pub(crate) fn client(&self) -> CatalogServiceClient<Channel> {
+        self.client.clone()
+    }
+
+    pub(crate) async fn create_venue(
+        &mut self,
+        token: &str,
+        venue: wire::Venue,
+    ) -> Result<wire::Venue, Failure> {
+        let request = wire::CreateVenueRequest { venue: Some(venue) };
+        answer(self.client.create_venue(with(token, request)).await).map(|a| a.venue.unwrap())
+    }
+
+    pub(crate) async fn create_event(
+        &mut self,
+        token: &str,
+        event: wire::Event,
+    ) -> Result<wire::Event, Failure> {
+        let request = wire::CreateEventRequest { event: Some(event) };
+        answer(self.client.create_event(with(token, request)).await).map(|a| a.event.unwrap())
+    }
+
+    pub(crate) async fn import_plan(
+        &mut self,
+        token: &str,
+        request: wire::ImportPlanRequest,
+    ) -> Result<wire::ImportPlanResponse, Failure> {
+        answer(self.client.import_plan(with(token, request)).await)
+    }
+
+    pub(crate) async fn create_show(
+        &mut self,
+        token: &str,
+        request: wire::CreateShowRequest,
+    ) -> Result<wire::Show, Failure> {
+        answer(self.client.create_show(with(token, request)).await).map(|a| a.show.unwrap())
+    }
+
+    pub(crate) async fn publish(&mut self, token: &str, id: &[u8]) -> Result<wire::Show, Failure> {
+        let request = wire::PublishShowRequest {
+            show_id: id.to_vec(),
+        };
+        answer(self.client.publish_show(with(token, request)).await).map(|a| a.show.unwrap())
+    }
+
+    pub(crate) async fn change_state(
+        &mut self,
+        token: &str,
+        id: &[u8],
+        state: &str,
+    ) -> Result<wire::Show, Failure> {
+        let request = wire::ChangeShowStateRequest {
+            show_id: id.to_vec(),
+            state: state.to_owned(),
+        };
+        answer(self.client.change_show_state(with(token, request)).await).map(|a| a.show.unwrap())
+    }
+
+    /// `token` may be empty, for nobody.
+    pub(crate) async fn show(&mut self, token: &str, id: &[u8]) -> Result<wire::Show, Failure> {
+        let request = wire::GetShowRequest {
+            show_id: id.to_vec(),
+        };
+        answer(self.client.get_show(with(token, request)).await).map(|a| a.show.unwrap())
+    }
+
+    /// `token` may be empty, for nobody.
+    pub(crate) async fn seat_map(
+        &mut self,
+        token: &str,
+        id: &[u8],
+    ) -> Result<wire::GetSeatMapResponse, Failure> {
+        let request = wire::GetSeatMapRequest {
+            show_id: id.to_vec(),
+        };
+        answer(self.client.get_seat_map(with(token, request)).await)
+    }
+
+    /// Venue, plan and event of the organiser, and the request for a show there.
+    pub(crate) async fn prepared_show(&mut self, token: &str) -> wire::CreateShowRequest {
+        let venue = self.create_venue(token, venue()).await.unwrap();
+        let plan = self
+            .import_plan(token, plan(&venue.venue_id))
+            .await
+            .unwrap();
+        let event = self.create_event(token, event()).await.unwrap();
+        show(&event.event_id, &plan.plan_id)
+    }
+
+    /// A draft with all it needs, made by the organiser.
+    pub(crate) async fn draft(&mut self, token: &str) -> wire::Show {
+        let request = self.prepared_show(token).await;
+        self.create_show(token, request).await.unwrap()
+    }
+}
+
+/// What the inventory was asked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Call {
+    Open(Box<OpenInventoryRequest>),
+    Change { show_id: Vec<u8>, state: String },
+}
+
+#[derive(Debug, Default)]
+struct Recorded {
+    calls: Vec<Call>,
+    authorizations: Vec<String>,
+    deadlines: Vec<Duration>,
+    refusals: VecDeque<Failure>,
+}
+
+/// An inventory that agrees to everything, unless it was told to refuse.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Inventory {
+    recorded: Arc<Mutex<Recorded>>,
+}
+
+impl Inventory {
+    /// Answers the next call that isn't spoken for with `failure`.
+    pub(crate) fn refuse_next(&self, failure: Failure) {
+        self.recorded.lock().unwrap().refusals.push_back(failure);
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.recorded.lock().unwrap().calls.clone()
+    }
+
+    pub(crate) fn authorizations(&self) -> Vec<String> {
+        self.recorded.lock().unwrap().authorizations.clone()
+    }
+
+    pub(crate) fn deadlines(&self) -> Vec<Duration> {
+        self.recorded.lock().unwrap().deadlines.clone()
+    }
+
+    fn record<T>(&self, request: &Request<T>, call: Call) -> Result<(), Status> {
+        let mut recorded = self.recorded.lock().unwrap();
+        recorded.calls.push(call);
+        let authorization = request.metadata().get("authorization");
+        let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
+        recorded
+            .authorizations
+            .push(authorization.unwrap_or_default());
+        recorded.deadlines.push(Deadline::of(request).remaining());
+        recorded
+            .refusals
+            .pop_front()
+            .map_or(Ok(()), |failure| Err(failure.into()))
+    }
+}
+
+#[tonic::async_trait]
+impl InventoryService for Inventory {
+    async fn open_inventory(
+        &self,
+        request: Request<OpenInventoryRequest>,
+    ) -> Result<Response<OpenInventoryResponse>, Status> {
+        self.record(&request, Call::Open(Box::new(request.get_ref().clone())))?;
+        let seat_count = request.get_ref().seats.len() as u32;
+        Ok(Response::new(OpenInventoryResponse { seat_count }))
+    }
+
+    async fn change_inventory_state(
+        &self,
+        request: Request<ChangeInventoryStateRequest>,
+    ) -> Result<Response<ChangeInventoryStateResponse>, Status> {
+        let ChangeInventoryStateRequest { show_id, state } = request.get_ref().clone();
+        self.record(
+            &request,
+            Call::Change {
+                show_id,
+                state: state.clone(),
+            },
+        )?;
+        Ok(Response::new(ChangeInventoryStateResponse { state }))
+    }
+}
+
+/// Serves `routes` on a free port.
+async fn spawn(name: &'static str, routes: Routes, context: &mesh::Context) -> Channel {
+    let options = mesh::server::Options {
+        name,
+        listen: ([127, 0, 0, 1], 0).into(),
+        insecure: false,
+        descriptor_set: holdfast_proto::FILE_DESCRIPTOR_SET,
+    };
+    let serving = context.clone();
+    tokio::spawn(async move {
+        mesh::server::serve_grpc(options, routes, &serving)
+            .await
+            .unwrap()
+    });
+    let address = tokio::time::timeout(START_MAX, context.readiness.address(name))
+        .await
+        .unwrap();
+    mesh::client::channel(&format!("http://{address}")).unwrap()
+}
+
+/// The answer, or the failure that came over the wire.
+pub(crate) fn answer<T>(result: Result<Response<T>, Status>) -> Result<T, Failure> {
+    result
+        .map(Response::into_inner)
+        .map_err(|status| Failure::from_status(&status))
+}
+
+#[track_caller]
+pub(crate) fn assert_refused<T: std::fmt::Debug>(result: Result<T, Failure>, code: ErrorCode) {
+    assert_eq!(result.expect_err("it is refused").code(), code);
+}
+
+/// The fields that a failure names, which must be INVALID_REQUEST.
+#[track_caller]
+pub(crate) fn refused_fields<T: std::fmt::Debug>(result: Result<T, Failure>) -> Vec<String> {
+    let failure = result.expect_err("it is refused");
+    assert_eq!(failure.code(), ErrorCode::InvalidRequest, "{failure:?}");
+    failure
+        .fields()
+        .iter()
+        .map(|violation| violation.field.clone())
+        .collect()
+}
+
+pub(crate) fn with<T>(token: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    if !token.is_empty() {
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+    }
+    request
+}
+
+fn key(seed: u8) -> EncodingKey {
+    EncodingKey::from_ed_der(&[&ED25519_DER_START[..], &[seed; 32]].concat())
+}
+
+fn jwks() -> String {
+    let mut jwk = Jwk::from_encoding_key(&key(1), Algorithm::EdDSA).unwrap();
+    jwk.common.key_id = Some(KEY_ID.to_owned());
+    format!(r#"{{"keys":[{}]}}"#, serde_json::to_string(&jwk).unwrap())
+}
+
+pub(crate) fn now_s() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+fn sign(seed: u8, user_id: UserId, role: &str, exp: u64) -> String {
+    let header = Header {
+        kid: Some(KEY_ID.to_owned()),
+        ..Header::new(Algorithm::EdDSA)
+    };
+    let claims = TokenClaims {
+        iss: mesh::auth::ISSUER.to_owned(),
+        aud: mesh::auth::AUDIENCE.to_owned(),
+        sub: user_id,
+        roles: vec![role.to_owned()],
+        iat: now_s() - 10,
+        exp,
+    };
+    jsonwebtoken::encode(&header, &claims, &key(seed)).unwrap()
+}
+
+/// A good token of somebody new.
+pub(crate) fn token(role: &str) -> String {
+    sign(1, Uuid::new_v4().into(), role, now_s() + 600)
+}
+
+pub(crate) fn forged_token(role: &str) -> String {
+    sign(2, Uuid::new_v4().into(), role, now_s() + 600)
+}
+
+pub(crate) fn expired_token(role: &str) -> String {
+    sign(1, Uuid::new_v4().into(), role, now_s() - 60)
+}
+
+pub(crate) fn id() -> Vec<u8> {
+    Uuid::now_v7().as_bytes().to_vec()
+}
+
+pub(crate) fn venue() -> wire::Venue {
+    wire::Venue {
+        venue_id: id(),
+        name: "Stadion am Fluss".to_owned(),
+        address: "Uferweg 1".to_owned(),
+        city: "Berlin".to_owned(),
+        country: "DE".to_owned(),
+        latitude: 52.5,
+        longitude: 13.4,
+        time_zone: "Europe/Berlin".to_owned(),
+    }
+}
+
+pub(crate) fn plan(venue_id: &[u8]) -> wire::ImportPlanRequest {
+    wire::ImportPlanRequest {
+        plan_id: id(),
+        venue_id: venue_id.to_vec(),
+        name: String::new(),
+        plan_json: STADIUM.to_vec(),
+    }
+}
+
+pub(crate) fn event() -> wire::Event {
+    wire::Event {
+        event_id: id(),
+        title: "Die Eröffnung".to_owned(),
+        description: "Two halves.\nOne break.".to_owned(),
+        category: "sport".to_owned(),
+    }
+}
+
+/// In 60 days, with a price for each category of the stadium.
+pub(crate) fn show(event_id: &[u8], plan_id: &[u8]) -> wire::CreateShowRequest {
+    let price = |category: &str, amount| wire::Price {
+        category: category.to_owned(),
+        amount,
+    };
+    wire::CreateShowRequest {
+        show_id: id(),
+        event_id: event_id.to_vec(),
+        plan_id: plan_id.to_vec(),
+        starts_at_ms: in_days(60),
+        currency: "EUR".to_owned(),
+        prices: vec![
+            price("Category V", 1500),
+            price("Category I", 9900),
+            price("Category II", 5900),
+            price("Category IV", 0),
+        ],
+        rules: None,
+    }
+}
+
+pub(crate) fn in_days(days: i64) -> i64 {
+    (now_s() as i64 + days * 24 * 60 * 60) * 1000
+}
