@@ -1,0 +1,6 @@
+//! The workflow as facts: each ending of the crate's table, each input twice, and random
+//! histories against a model of the store.
+
+mod fixtures;
+mod histories;
+mod scenarios;

@@ -1,0 +1,148 @@
+//! Asks the lock store what a step wants to know, and says what its answer means to the workflow.
+//!
+//! Always holds: an answer that may differ tomorrow (no quorum, an unknown outcome, a full queue, a
+//! show that a rebuild hasn't loaded yet) is no answer, and the step stays open.
+
+use std::time::Duration;
+
+use booking_core::{Booking, Call, CommitAnswer, HoldAnswer, Input, Reason, ReleaseAnswer};
+use holdfast_types::{DurationMs, Fence, HoldId, Lineage};
+use lockstore_client::{
+    CommitHold, CommitOutcome, Error, HoldOutcome, HoldSeats, RefusalReason, ReleaseHold,
+    ReleaseOutcome, ReturnOutcome, ReturnSeats,
+};
+
+use super::App;
+
+/// How long one question may take; the store's own failover fits in.
+const ASK_MAX: Duration = Duration::from_secs(5);
+
+/// An answer as an input and whose it is, or the reason for which nothing that counts was said.
+type Asked = Result<(Result<Input, RefusalReason>, Lineage), Error>;
+
+impl App {
+    /// The answer to `call` as an input, and whose it is. `None`: nothing that counts was said.
+    pub(crate) async fn ask(&self, booking: &Booking, call: Call) -> Option<(Input, Lineage)> {
+        let asked = match call {
+            Call::Release { hold_id, fence } => self.ask_release(booking, hold_id, fence).await,
+            Call::Commit { hold_id, fence } => self.ask_commit(booking, hold_id, fence).await,
+            Call::HoldAgain { hold_id, attempt } => self.ask_hold(booking, hold_id, attempt).await,
+            Call::Return { fence } => self.ask_return(booking, fence).await,
+        };
+        match asked {
+            Ok((Ok(input), lineage)) => return Some((input, lineage)),
+            Ok((Err(reason), _)) => {
+                tracing::warn!(booking.id = %booking.id, ?call, ?reason, "the lock store can't say yet; the step stays open");
+            }
+            Err(error) => {
+                tracing::warn!(booking.id = %booking.id, ?call, %error, "the lock store didn't answer; the step stays open");
+            }
+        }
+        None
+    }
+
+    async fn ask_release(&self, booking: &Booking, hold_id: HoldId, fence: Fence) -> Asked {
+        let (show_id, holder) = (booking.show_id, booking.user_id);
+        let hold = ReleaseHold {
+            show_id,
+            holder,
+            hold_id,
+            fence,
+        };
+        let answer = self.lock_store.release(hold, ASK_MAX).await?;
+        let said = match answer.outcome {
+            ReleaseOutcome::Released { .. } => Ok(ReleaseAnswer::Gone),
+            ReleaseOutcome::Refused(refusal) => match refusal.reason {
+                RefusalReason::AlreadySold => Ok(ReleaseAnswer::AlreadySold),
+                RefusalReason::Expired
+                | RefusalReason::Released
+                | RefusalReason::HoldNotFound
+                | RefusalReason::StaleFence => Ok(ReleaseAnswer::Gone),
+                reason => Err(reason),
+            },
+        };
+        Ok((
+            said.map(|answer| Input::Released { fence, answer }),
+            answer.lineage,
+        ))
+    }
+
+    async fn ask_commit(&self, booking: &Booking, hold_id: HoldId, fence: Fence) -> Asked {
+        let commit = CommitHold {
+            show_id: booking.show_id,
+            hold_id,
+            fence,
+            seat_nos: booking.seats.clone(),
+            booking_id: booking.id,
+        };
+        let answer = self.lock_store.commit(commit, ASK_MAX).await?;
+        let said = match answer.outcome {
+            CommitOutcome::Sold { .. } => Ok(CommitAnswer::Sold),
+            CommitOutcome::Refused(refusal) => match refusal.reason {
+                RefusalReason::Expired
+                | RefusalReason::Released
+                | RefusalReason::HoldNotFound
+                | RefusalReason::StaleFence => Ok(CommitAnswer::Gone),
+                reason => final_reason(reason).map(CommitAnswer::Refused),
+            },
+        };
+        Ok((
+            said.map(|answer| Input::Committed { fence, answer }),
+            answer.lineage,
+        ))
+    }
+
+    async fn ask_hold(&self, booking: &Booking, hold_id: HoldId, attempt: u32) -> Asked {
+        let hold = HoldSeats {
+            show_id: booking.show_id,
+            hold_id,
+            holder: booking.user_id,
+            seat_nos: booking.seats.clone(),
+            ttl: DurationMs(0),
+            price_version: 0,
+            late_money: true,
+        };
+        let answer = self.lock_store.hold(hold, ASK_MAX).await?;
+        let said = match answer.outcome {
+            HoldOutcome::Held { hold, .. } => Ok(HoldAnswer::Held {
+                hold_id,
+                fence: hold.fence,
+                expires_at: hold.expires_at,
+            }),
+            HoldOutcome::Refused(refusal) => final_reason(refusal.reason).map(HoldAnswer::Refused),
+        };
+        Ok((
+            said.map(|answer| Input::HeldAgain { attempt, answer }),
+            answer.lineage,
+        ))
+    }
+
+    async fn ask_return(&self, booking: &Booking, fence: Fence) -> Asked {
+        let seats = ReturnSeats {
+            show_id: booking.show_id,
+            fence,
+            seat_nos: booking.seats.clone(),
+            booking_id: booking.id,
+        };
+        let answer = self.lock_store.return_seats(seats, ASK_MAX).await?;
+        let said = match answer.outcome {
+            ReturnOutcome::Returned { .. } => Ok(Input::Returned { fence }),
+            ReturnOutcome::Refused(refusal) => Err(refusal.reason),
+        };
+        Ok((said, answer.lineage))
+    }
+}
+
+/// Why a purchase can't be completed, if `reason` won't change.
+fn final_reason(reason: RefusalReason) -> Result<Reason, RefusalReason> {
+    match reason {
+        RefusalReason::ShowNotOnSale => Ok(Reason::ShowOver),
+        RefusalReason::LimitExceeded => Ok(Reason::LimitExceeded),
+        RefusalReason::Conflict | RefusalReason::AlreadySold => Ok(Reason::SeatsGone),
+        RefusalReason::RequestReused | RefusalReason::SeatUnknown | RefusalReason::Invalid => {
+            tracing::error!(?reason, "the lock store calls our request wrong");
+            Ok(Reason::Inconsistent)
+        }
+        reason => Err(reason),
+    }
+}

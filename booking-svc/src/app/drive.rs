@@ -1,0 +1,314 @@
+//! Runs the workflow: load the booking under a lock, decide, commit state and records in one
+//! transaction, then ask the store, and feed its answer back.
+//!
+//! Always holds: no lock of the database is held while the store is asked; a transaction that
+//! builds on a store answer requires that answer's lineage to be the current one. A crash at any
+//! point leaves an open step, which [`crate::tasks`] takes over by [`Input::Resume`]: the same
+//! code. Leaves to others: every decision (`booking-core`).
+
+use std::sync::Arc;
+
+use booking_core::{Alarm, Booking, Call, Decision, HoldAnswer, Input, Reason, Record, decide};
+use holdfast_types::{BookingId, BookingState, ClusterTime, Lineage, TicketId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    App,
+    announce::{self, RefundOrder},
+    inventory::Inventory,
+};
+use crate::{
+    error::Error,
+    metrics,
+    store::{bookings, lineage, seats, seats::Claim, tickets},
+};
+
+/// Decisions in one run; the longest chain is every late hold and an ending. What is left then
+/// is taken over like after a crash.
+const DECISIONS_MAX: usize = 24;
+
+/// How long an open step is left to who opened it: longer than a call to the store may take.
+const STEP_LEASE_S: f64 = 8.0;
+
+/// Namespace of ticket ids; any fixed value, never changed.
+const TICKETS: Uuid = Uuid::from_u128(0x51c0_8e5d_37f6_4d2b_b1a4_9ad7_0c62_ee13);
+
+/// What a store answer is worth: whose it is, and the show that it speaks of.
+#[derive(Debug, Clone)]
+pub(crate) struct Grounds {
+    pub(crate) lineage: Lineage,
+    pub(crate) inventory: Arc<Inventory>,
+}
+
+/// What one transaction came to.
+pub(crate) enum Outcome {
+    /// The booking as it is now, and what to ask.
+    Decided(Booking, Option<Call>),
+    /// The database refused a record; nothing was written. This is what it means.
+    Refused(Input),
+}
+
+enum Recorded {
+    Done,
+    TooFewRows(Input),
+    /// A ticket was used: the cancellation is refused and the booking left.
+    TicketUsed,
+}
+
+impl App {
+    /// Feeds `input` to a booking and follows what comes of it until nothing is open or the store
+    /// can't be asked now. Returns the booking then; `None` if there is none.
+    pub(crate) async fn drive(
+        &self,
+        booking_id: BookingId,
+        input: Input,
+        now: ClusterTime,
+    ) -> Result<Option<Booking>, Error> {
+        let mut input = input;
+        let mut grounds: Option<Grounds> = None;
+        let mut last = None;
+        for _ in 0..DECISIONS_MAX {
+            let decided = self
+                .decide_once(booking_id, input, now, grounds.as_ref())
+                .await?;
+            let Some(outcome) = decided else {
+                return Ok(None);
+            };
+            match outcome {
+                Outcome::Refused(refusal) => input = refusal,
+                Outcome::Decided(booking, None) => return Ok(Some(booking)),
+                Outcome::Decided(booking, Some(call)) => {
+                    let inventory = self.inventories.get(booking.show_id).await?;
+                    if let Some(refusal) = refuse_begun(call, &inventory) {
+                        // Ours, not the store's: there is no answer whose lineage could be old.
+                        input = refusal;
+                        grounds = None;
+                        last = Some(booking);
+                        continue;
+                    }
+                    let Some((answer, lineage)) = self.ask(&booking, call).await else {
+                        return Ok(Some(booking));
+                    };
+                    input = answer;
+                    grounds = Some(Grounds { lineage, inventory });
+                    last = Some(booking);
+                }
+            }
+        }
+        tracing::error!(booking.id = %booking_id, "a booking takes more decisions than it may");
+        Ok(last)
+    }
+
+    /// One decision in one transaction.
+    pub(crate) async fn decide_once(
+        &self,
+        booking_id: BookingId,
+        input: Input,
+        now: ClusterTime,
+        grounds: Option<&Grounds>,
+    ) -> Result<Option<Outcome>, Error> {
+        let mut transaction = self.pool.begin().await?;
+        if let Some(grounds) = grounds {
+            require_current(&mut transaction, grounds.lineage).await?;
+        }
+        let Some(before) = bookings::lock(&mut transaction, booking_id).await? else {
+            return Ok(None);
+        };
+        let decision = decide(&before, input, now);
+        if decision.next == before && decision.records.is_empty() {
+            return Ok(Some(Outcome::Decided(before, decision.call)));
+        }
+        for record in &decision.records {
+            match self
+                .record(&mut transaction, &decision.next, *record, grounds)
+                .await?
+            {
+                Recorded::Done => {}
+                Recorded::TooFewRows(refusal) => {
+                    transaction.rollback().await?;
+                    return Ok(Some(Outcome::Refused(refusal)));
+                }
+                Recorded::TicketUsed => {
+                    transaction.rollback().await?;
+                    return Ok(Some(Outcome::Decided(before, None)));
+                }
+            }
+        }
+        bookings::save(&mut transaction, &before, &decision.next, STEP_LEASE_S).await?;
+        transaction.commit().await?;
+        count(&before, &decision);
+        Ok(Some(Outcome::Decided(decision.next, decision.call)))
+    }
+
+    async fn record(
+        &self,
+        connection: &mut PgConnection,
+        booking: &Booking,
+        record: Record,
+        grounds: Option<&Grounds>,
+    ) -> Result<Recorded, Error> {
+        let claim = |fence| Claim {
+            show_id: booking.show_id,
+            seats: &booking.seats,
+            booking_id: booking.id,
+            fence,
+        };
+        let wanted = booking.seats.len() as u64;
+        match record {
+            Record::MarkSeats { fence, expires_at } => {
+                if seats::mark(connection, claim(fence), expires_at).await? != wanted {
+                    let (hold_id, attempt) = (booking.hold.hold_id, booking.hold.attempt);
+                    let refusal = Input::SeatsNotMarked {
+                        attempt,
+                        hold_id,
+                        fence,
+                    };
+                    return Ok(Recorded::TooFewRows(refusal));
+                }
+            }
+            Record::SellSeats { fence } => {
+                if seats::sell(connection, claim(fence)).await? != wanted {
+                    return Ok(Recorded::TooFewRows(Input::SeatsNotSold { fence }));
+                }
+            }
+            Record::IssueTickets => {
+                let issued = self
+                    .issue_tickets(connection, booking, inventory_of(grounds))
+                    .await?;
+                if issued != wanted {
+                    let fence = booking.hold.fence;
+                    return Ok(Recorded::TooFewRows(Input::SeatsNotSold { fence }));
+                }
+            }
+            Record::FreeSeats { fence } => {
+                seats::free(connection, claim(fence)).await?;
+            }
+            Record::VoidTickets => {
+                if tickets::void(connection, booking.id).await? != wanted {
+                    return Ok(Recorded::TicketUsed);
+                }
+            }
+            Record::Refund {
+                refund_id,
+                payment_id,
+                amount,
+                reason,
+            } => {
+                let order = RefundOrder {
+                    refund_id,
+                    payment_id,
+                    amount,
+                    reason,
+                };
+                announce::refund_requested(connection, booking, order).await?;
+            }
+            Record::AnnounceConfirmed => {
+                announce::confirmed(connection, booking, inventory_of(grounds)).await?;
+            }
+            Record::AnnounceEnded { state, reason } => {
+                announce::ended(connection, booking, state, reason).await?;
+            }
+            Record::RaiseAlarm(_) => {}
+        }
+        Ok(Recorded::Done)
+    }
+
+    async fn issue_tickets(
+        &self,
+        connection: &mut PgConnection,
+        booking: &Booking,
+        inventory: &Inventory,
+    ) -> Result<u64, Error> {
+        let issued: Vec<_> = booking
+            .seats
+            .iter()
+            .map(|seat| {
+                let mut name = booking.id.to_bytes().to_vec();
+                name.extend(seat.0.to_be_bytes());
+                let ticket_id = TicketId::from_uuid(Uuid::new_v5(&TICKETS, &name));
+                let label = inventory.label(*seat);
+                let qr_payload = self.ticket_key.seal(ticket_id, booking.show_id, label);
+                tickets::NewTicket {
+                    ticket_id,
+                    seat_no: *seat,
+                    qr_payload,
+                }
+            })
+            .collect();
+        Ok(tickets::insert(connection, booking.id, booking.show_id, &issued).await?)
+    }
+}
+
+/// Money that came after its hold was over takes no seats of a show that has begun. A hold that a
+/// lost answer may have granted under the same attempt runs out by itself.
+fn refuse_begun(call: Call, inventory: &Inventory) -> Option<Input> {
+    match call {
+        Call::HoldAgain { attempt, .. } if inventory.has_begun() => Some(Input::HeldAgain {
+            attempt,
+            answer: HoldAnswer::Refused(Reason::ShowOver),
+        }),
+        _ => None,
+    }
+}
+
+/// Fails unless `answered` is the current lineage, which then stays so until the transaction ends.
+pub(super) async fn require_current(
+    connection: &mut PgConnection,
+    answered: Lineage,
+) -> Result<(), Error> {
+    let current = match lineage::current(connection).await? {
+        Some(current) => current,
+        None => lineage::adopt(connection, answered)
+            .await?
+            .unwrap_or(answered),
+    };
+    if current == answered {
+        Ok(())
+    } else {
+        Err(Error::ForeignLineage { answered, current })
+    }
+}
+
+/// Tickets and confirmations follow from a store answer, which comes with its show.
+fn inventory_of(grounds: Option<&Grounds>) -> &Inventory {
+    &grounds
+        .expect("a booking is confirmed by an answer of the store only")
+        .inventory
+}
+
+fn count(before: &Booking, decision: &Decision) {
+    let booking = &decision.next;
+    if booking.state != before.state {
+        let reason = booking.reason.map_or("", Reason::as_str);
+        metrics::counter(
+            metrics::ENDINGS,
+            &[("state", booking.state.as_str()), ("reason", reason)],
+        );
+        tracing::info!(booking.id = %booking.id, booking.state = %booking.state, reason, "a booking moved");
+    }
+    for record in &decision.records {
+        match record {
+            Record::Refund {
+                reason, payment_id, ..
+            } => {
+                metrics::counter(metrics::REFUNDS, &[("reason", reason.as_str())]);
+                tracing::info!(booking.id = %booking.id, payment.id = %payment_id, reason = reason.as_str(), "money goes back");
+            }
+            Record::RaiseAlarm(alarm) => {
+                let kind = match alarm {
+                    Alarm::SeatsNotMarked => "seats_not_marked",
+                    Alarm::SeatsNotSold => "seats_not_sold",
+                    Alarm::SoldUnpaid => "sold_unpaid",
+                };
+                metrics::counter(metrics::ALARMS, &[("kind", kind)]);
+                tracing::error!(booking.id = %booking.id, alarm = kind, "store and database disagreed");
+            }
+            _ => {}
+        }
+    }
+    debug_assert!(
+        booking.state != BookingState::Confirmed || booking.pending_payment().is_none(),
+        "BK-2"
+    );
+}

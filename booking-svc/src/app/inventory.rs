@@ -1,0 +1,148 @@
+//! A show's immutable inventory, kept in memory: labels, numbers, prices.
+//!
+//! Always holds: only shows that the lock store knows whole are kept, and what is kept never
+//! changes, so nothing ever has to be dropped but for room.
+
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use holdfast_mesh::Failure;
+use holdfast_types::{Currency, ErrorCode, Money, SeatNo, ShowId, ShowState, UserId};
+use moka::future::Cache;
+use sqlx::PgPool;
+
+use crate::{error::Error, store::shows};
+
+/// Seats kept in memory over all shows; about 150 bytes each.
+const SEATS_KEPT_MAX: u64 = 2_000_000;
+
+/// One show's.
+#[derive(Debug)]
+pub(crate) struct Inventory {
+    pub(crate) show_id: ShowId,
+    /// Who may change the show besides admins, if anybody.
+    pub(crate) owner: Option<UserId>,
+    pub(crate) title: String,
+    starts_at: DateTime<Utc>,
+    pub(crate) currency: Currency,
+    pub(crate) price_version: u32,
+    pub(crate) hold_ttl_ms: u64,
+    pub(crate) hold_total_ms_max: u64,
+    seats: Vec<shows::Seat>,
+    by_label: HashMap<String, SeatNo>,
+}
+
+impl Inventory {
+    /// Whether the show has begun, by this machine's clock: from then on nothing of it is sold.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.starts_at <= Utc::now()
+    }
+
+    /// The seat of that label.
+    pub(crate) fn seat_no(&self, label: &str) -> Option<SeatNo> {
+        self.by_label.get(label).copied()
+    }
+
+    /// The label of a seat; empty for a number beyond the layout.
+    pub(crate) fn label(&self, seat: SeatNo) -> &str {
+        self.seat(seat).map_or("", |seat| seat.label.as_str())
+    }
+
+    /// The labels of seats, in their order.
+    pub(crate) fn labels(&self, seats: &[SeatNo]) -> Vec<String> {
+        seats
+            .iter()
+            .map(|seat| self.label(*seat).to_owned())
+            .collect()
+    }
+
+    /// Every seat's label and section, in seat order.
+    pub(crate) fn seats(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.seats
+            .iter()
+            .map(|seat| (seat.label.as_str(), seat.section.as_str()))
+    }
+
+    /// What seats cost together.
+    pub(crate) fn total(&self, seats: &[SeatNo]) -> Money {
+        // Prices are bounded by PRICE_MAX and seats by SEATS_PER_HOLD_MAX, so this can't overflow.
+        let amount = seats
+            .iter()
+            .filter_map(|seat| self.seat(*seat))
+            .map(|seat| seat.price)
+            .sum();
+        Money {
+            amount,
+            currency: self.currency,
+        }
+    }
+
+    fn seat(&self, seat: SeatNo) -> Option<&shows::Seat> {
+        self.seats.get(usize::try_from(seat.0).ok()?)
+    }
+}
+
+/// Those of all shows, read when first needed.
+#[derive(Debug)]
+pub(crate) struct Inventories {
+    pool: PgPool,
+    kept: Cache<ShowId, Arc<Inventory>>,
+}
+
+impl Inventories {
+    pub(crate) fn new(pool: PgPool) -> Self {
+        let weight = |_: &ShowId, inventory: &Arc<Inventory>| {
+            u32::try_from(inventory.seats.len()).unwrap_or(u32::MAX)
+        };
+        Self {
+            pool,
+            kept: Cache::builder()
+                .max_capacity(SEATS_KEPT_MAX)
+                .weigher(weight)
+                .build(),
+        }
+    }
+
+    /// A show's inventory; `SHOW_NOT_FOUND` if it isn't open.
+    pub(crate) async fn get(&self, show_id: ShowId) -> Result<Arc<Inventory>, Error> {
+        let load = async { read(&self.pool, show_id).await.map_err(Failure::from) };
+        self.kept
+            .try_get_with(show_id, load)
+            .await
+            .map_err(|failure| Error::Refused(Arc::unwrap_or_clone(failure)))
+    }
+}
+
+async fn read(pool: &PgPool, show_id: ShowId) -> Result<Arc<Inventory>, Error> {
+    let show = shows::find(pool, show_id)
+        .await?
+        .filter(|show| show.state != ShowState::Draft)
+        .ok_or_else(show_not_found)?;
+    let seats = shows::seats(pool, show_id).await?;
+    let by_label = (0..)
+        .map(SeatNo)
+        .zip(&seats)
+        .map(|(seat_no, seat)| (seat.label.clone(), seat_no))
+        .collect();
+    Ok(Arc::new(Inventory {
+        show_id,
+        owner: show.owner,
+        title: show.title,
+        starts_at: show.starts_at,
+        currency: show.currency,
+        price_version: show.price_version,
+        hold_ttl_ms: show.hold_ttl_ms,
+        hold_total_ms_max: show.hold_total_ms_max,
+        seats,
+        by_label,
+    }))
+}
+
+/// `SHOW_NOT_ON_SALE` for a show that has begun.
+pub(crate) fn show_has_begun() -> Failure {
+    Failure::new(ErrorCode::ShowNotOnSale, "this show has begun")
+}
+
+pub(crate) fn show_not_found() -> Failure {
+    Failure::new(ErrorCode::ShowNotFound, "no such show")
+}

@@ -1,0 +1,34 @@
+//! The use cases. No SQL and no gRPC types.
+
+mod announce;
+pub(crate) mod ask;
+pub(crate) mod book;
+pub(crate) mod cancel;
+pub(crate) mod drive;
+pub(crate) mod hold_seats;
+pub(crate) mod holds;
+pub(crate) mod inventory;
+mod lock_store;
+pub(crate) mod open_inventory;
+pub(crate) mod read;
+pub(crate) mod refusal;
+pub(crate) mod rights;
+pub(crate) mod ticket_code;
+mod wall_clock;
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use inventory::Inventories;
+use ticket_code::TicketKey;
+
+/// What every use case works with.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) pool: PgPool,
+    pub(crate) lock_store: lockstore_client::Client,
+    pub(crate) inventories: Inventories,
+    pub(crate) ticket_key: TicketKey,
+    pub(crate) payment_window: Duration,
+}

@@ -1,0 +1,161 @@
+//! What customers see of their bookings, and anyone of a show.
+
+use booking_core::{Booking, Fate};
+use chrono::{DateTime, Utc};
+use holdfast_mesh::Failure;
+use holdfast_types::{
+    BookingId, BookingState, ErrorCode, Revision, SeatState, ShowId, UserId, limits::PAGE_ITEMS_MAX,
+};
+
+use super::App;
+use crate::{
+    error::Error,
+    store::{
+        bookings::{self, Stored, Which},
+        tickets::{self, Ticket},
+    },
+};
+
+/// Items of a page when the caller names no number.
+const PAGE_ITEMS_DEFAULT: u32 = 20;
+
+/// A booking with labels.
+#[derive(Debug, Clone)]
+pub(crate) struct BookingView {
+    pub(crate) booking: Booking,
+    pub(crate) seat_ids: Vec<String>,
+    pub(crate) created_at: DateTime<Utc>,
+    /// When its hold ends unless it is paid, by the wall clock.
+    pub(crate) pay_until: DateTime<Utc>,
+}
+
+impl BookingView {
+    /// The answer that its creation was given: before anything happened to it.
+    pub(crate) fn first_told(mut self) -> Self {
+        self.booking.state = BookingState::PendingPayment;
+        self.booking.reason = None;
+        self.booking.session = None;
+        self.booking.payments.clear();
+        self
+    }
+
+    /// `NONE`, `PENDING` or `REFUNDED`.
+    pub(crate) fn refund_status(&self) -> &'static str {
+        let any = |wanted: fn(&Fate) -> bool| {
+            self.booking
+                .payments
+                .iter()
+                .any(|payment| wanted(&payment.fate))
+        };
+        if any(|fate| matches!(fate, Fate::Refunding(_))) {
+            "PENDING"
+        } else if any(|fate| matches!(fate, Fate::Refunded(_))) {
+            "REFUNDED"
+        } else {
+            "NONE"
+        }
+    }
+}
+
+/// Seats with their states, in seat order, at one revision.
+#[derive(Debug, Clone)]
+pub(crate) struct Availability {
+    pub(crate) revision: Revision,
+    pub(crate) show_state: &'static str,
+    pub(crate) seats: Vec<(String, SeatState)>,
+}
+
+impl App {
+    /// The booking if it is this user's; anybody else's is not found.
+    pub(crate) async fn booking_of(
+        &self,
+        user_id: UserId,
+        booking_id: BookingId,
+    ) -> Result<Stored, Error> {
+        let found = bookings::find(&self.pool, Which::Id(booking_id)).await?;
+        found
+            .filter(|stored| stored.booking.user_id == user_id)
+            .ok_or_else(|| Failure::new(ErrorCode::BookingNotFound, "no such booking").into())
+    }
+
+    pub(crate) async fn view(&self, stored: Stored) -> Result<BookingView, Error> {
+        let inventory = self.inventories.get(stored.booking.show_id).await?;
+        let seat_ids = inventory.labels(&stored.booking.seats);
+        Ok(BookingView {
+            booking: stored.booking,
+            seat_ids,
+            created_at: stored.created_at,
+            pay_until: stored.pay_until,
+        })
+    }
+
+    pub(crate) async fn get_booking(
+        &self,
+        user_id: UserId,
+        booking_id: BookingId,
+    ) -> Result<BookingView, Error> {
+        let stored = self.booking_of(user_id, booking_id).await?;
+        self.view(stored).await
+    }
+
+    /// A page of the user's bookings, newest first, and the cursor of the next, if there is one.
+    pub(crate) async fn list_bookings(
+        &self,
+        user_id: UserId,
+        limit: u32,
+        cursor: &str,
+    ) -> Result<(Vec<BookingView>, String), Error> {
+        let limit = if limit == 0 {
+            PAGE_ITEMS_DEFAULT
+        } else {
+            limit
+        };
+        if limit > PAGE_ITEMS_MAX {
+            return Err(Failure::invalid("limit", format!("1 to {PAGE_ITEMS_MAX}")).into());
+        }
+        let before = if cursor.is_empty() {
+            None
+        } else {
+            let id = cursor.parse::<BookingId>();
+            Some(id.map_err(|_| Failure::invalid("cursor", "not one of ours"))?)
+        };
+        let mut stored = bookings::list(&self.pool, user_id, before, limit + 1).await?;
+        let more = stored.len() > limit as usize;
+        stored.truncate(limit as usize);
+        let next = match stored.last() {
+            Some(last) if more => last.booking.id.to_string(),
+            _ => String::new(),
+        };
+        let mut views = Vec::with_capacity(stored.len());
+        for stored in stored {
+            views.push(self.view(stored).await?);
+        }
+        Ok((views, next))
+    }
+
+    /// The tickets of a confirmed booking, with labels.
+    pub(crate) async fn list_tickets(
+        &self,
+        user_id: UserId,
+        booking_id: BookingId,
+    ) -> Result<(ShowId, Vec<(Ticket, String)>), Error> {
+        let stored = self.booking_of(user_id, booking_id).await?;
+        if stored.booking.state != BookingState::Confirmed {
+            let what = format!(
+                "this booking is {}; it has no tickets",
+                stored.booking.state
+            );
+            return Err(Failure::new(ErrorCode::InvalidState, what).into());
+        }
+        let inventory = self.inventories.get(stored.booking.show_id).await?;
+        let tickets = tickets::of(&self.pool, booking_id).await?;
+        let labelled = tickets
+            .into_iter()
+            .map(|ticket| {
+                let label = inventory.label(ticket.seat_no).to_owned();
+                (ticket, label)
+            })
+            .collect();
+        Ok((stored.booking.show_id, labelled))
+    }
+}

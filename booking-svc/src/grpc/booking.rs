@@ -1,0 +1,253 @@
+//! What the gateway calls.
+
+use holdfast_mesh::{Failure, deadline::Deadline};
+use holdfast_proto::booking::v1::{self as pb, booking_service_server::BookingService};
+use holdfast_types::{BookingState, Money};
+use tonic::{Request, Response, Status};
+
+use super::{Service, booking_id, show_id};
+use crate::{
+    app::{book::Book, hold_seats::HoldSeats, holds::HoldView, read::BookingView},
+    error::Error,
+};
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn refuse(error: Error) -> Status {
+    Failure::from(error).into()
+}
+
+#[tonic::async_trait]
+impl BookingService for Service {
+    async fn get_availability(
+        &self,
+        request: Request<pb::GetAvailabilityRequest>,
+    ) -> Answer<pb::GetAvailabilityResponse> {
+        let deadline = Deadline::of(&request);
+        let request = request.into_inner();
+        let show = show_id(&request.show_id)?;
+        let found = self
+            .app
+            .availability(show, &request.section, deadline)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(pb::GetAvailabilityResponse {
+            show_id: request.show_id,
+            revision: found.revision.as_u64(),
+            show_state: found.show_state.to_owned(),
+            seats: found
+                .seats
+                .into_iter()
+                .map(|(seat_id, state)| pb::SeatAvailability {
+                    seat_id,
+                    state: state.to_string(),
+                })
+                .collect(),
+        }))
+    }
+
+    async fn create_hold(
+        &self,
+        request: Request<pb::CreateHoldRequest>,
+    ) -> Answer<pb::CreateHoldResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        let deadline = Deadline::of(&request);
+        let request = request.into_inner();
+        let hold = HoldSeats {
+            user_id,
+            show_id: show_id(&request.show_id)?,
+            labels: request.seat_ids,
+            idempotency_key: request.idempotency_key,
+        };
+        let (view, replayed) = self.app.hold_seats(hold, deadline).await.map_err(refuse)?;
+        Ok(Response::new(pb::CreateHoldResponse {
+            hold: Some(hold_message(view)),
+            replayed,
+        }))
+    }
+
+    async fn get_hold(&self, request: Request<pb::GetHoldRequest>) -> Answer<pb::GetHoldResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        let deadline = Deadline::of(&request);
+        let hold_id = request.into_inner().hold_id;
+        let view = self
+            .app
+            .get_hold(user_id, &hold_id, deadline)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(pb::GetHoldResponse {
+            hold: Some(hold_message(view)),
+        }))
+    }
+
+    async fn extend_hold(
+        &self,
+        request: Request<pb::ExtendHoldRequest>,
+    ) -> Answer<pb::ExtendHoldResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        let deadline = Deadline::of(&request);
+        let hold_id = request.into_inner().hold_id;
+        let view = self
+            .app
+            .extend_hold(user_id, &hold_id, deadline)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(pb::ExtendHoldResponse {
+            hold: Some(hold_message(view)),
+        }))
+    }
+
+    async fn release_hold(
+        &self,
+        request: Request<pb::ReleaseHoldRequest>,
+    ) -> Answer<pb::ReleaseHoldResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        let deadline = Deadline::of(&request);
+        let hold_id = request.into_inner().hold_id;
+        self.app
+            .release_hold(user_id, &hold_id, deadline)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(pb::ReleaseHoldResponse {}))
+    }
+
+    async fn create_booking(
+        &self,
+        request: Request<pb::CreateBookingRequest>,
+    ) -> Answer<pb::CreateBookingResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        let deadline = Deadline::of(&request);
+        let pb::CreateBookingRequest {
+            hold_id,
+            idempotency_key,
+        } = request.into_inner();
+        let book = Book {
+            user_id,
+            hold_id,
+            idempotency_key,
+        };
+        let (view, replayed) = self.app.book(book, deadline).await.map_err(refuse)?;
+        let booking = Some(booking_message(view));
+        Ok(Response::new(pb::CreateBookingResponse {
+            booking,
+            replayed,
+        }))
+    }
+
+    async fn get_booking(
+        &self,
+        request: Request<pb::GetBookingRequest>,
+    ) -> Answer<pb::GetBookingResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        let booking_id = booking_id(&request.into_inner().booking_id)?;
+        let view = self
+            .app
+            .get_booking(user_id, booking_id)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(pb::GetBookingResponse {
+            booking: Some(booking_message(view)),
+        }))
+    }
+
+    async fn list_bookings(
+        &self,
+        request: Request<pb::ListBookingsRequest>,
+    ) -> Answer<pb::ListBookingsResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        let pb::ListBookingsRequest { limit, cursor } = request.into_inner();
+        let (views, next_cursor) = self
+            .app
+            .list_bookings(user_id, limit, &cursor)
+            .await
+            .map_err(refuse)?;
+        let bookings = views.into_iter().map(booking_message).collect();
+        Ok(Response::new(pb::ListBookingsResponse {
+            bookings,
+            next_cursor,
+        }))
+    }
+
+    async fn cancel_booking(
+        &self,
+        request: Request<pb::CancelBookingRequest>,
+    ) -> Answer<pb::CancelBookingResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        let booking_id = booking_id(&request.into_inner().booking_id)?;
+        let view = self
+            .app
+            .cancel_booking(user_id, booking_id)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(pb::CancelBookingResponse {
+            booking: Some(booking_message(view)),
+        }))
+    }
+
+    async fn list_tickets(
+        &self,
+        request: Request<pb::ListTicketsRequest>,
+    ) -> Answer<pb::ListTicketsResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        let booking_id = booking_id(&request.into_inner().booking_id)?;
+        let (show_id, tickets) = self
+            .app
+            .list_tickets(user_id, booking_id)
+            .await
+            .map_err(refuse)?;
+        let tickets = tickets
+            .into_iter()
+            .map(|(ticket, seat_id)| pb::Ticket {
+                ticket_id: ticket.ticket_id.to_bytes().to_vec(),
+                show_id: show_id.to_bytes().to_vec(),
+                seat_id,
+                state: ticket.state.to_string(),
+                qr_payload: ticket.qr_payload,
+            })
+            .collect();
+        Ok(Response::new(pb::ListTicketsResponse { tickets }))
+    }
+}
+
+fn money_message(money: Money) -> pb::Money {
+    pb::Money {
+        amount: money.amount,
+        currency: money.currency.to_string(),
+    }
+}
+
+fn hold_message(view: HoldView) -> pb::Hold {
+    pb::Hold {
+        hold_id: view.token.to_string(),
+        show_id: view.token.show_id.to_bytes().to_vec(),
+        seat_ids: view.seat_ids,
+        total: Some(money_message(view.total)),
+        expires_at_ms: view.expires_at.timestamp_millis(),
+        expires_in_s: u32::try_from(view.expires_in.as_secs()).unwrap_or(u32::MAX),
+    }
+}
+
+pub(crate) fn booking_message(view: BookingView) -> pb::Booking {
+    let refund_status = view.refund_status().to_owned();
+    let booking = view.booking;
+    let pending = booking.state == BookingState::PendingPayment && !booking.is_paid();
+    let payment_url = booking
+        .session
+        .filter(|_| pending)
+        .map_or(String::new(), |open| open.url);
+    pb::Booking {
+        booking_id: booking.id.to_bytes().to_vec(),
+        status: booking.state.to_string(),
+        show_id: booking.show_id.to_bytes().to_vec(),
+        seat_ids: view.seat_ids,
+        total: Some(money_message(booking.total)),
+        payment_url,
+        created_at_ms: view.created_at.timestamp_millis(),
+        expires_at_ms: view.pay_until.timestamp_millis(),
+        reason: booking
+            .reason
+            .map_or("", booking_core::Reason::as_str)
+            .to_owned(),
+        refund_status,
+    }
+}

@@ -1,0 +1,95 @@
+//! What catalog-svc calls, on behalf of an organiser.
+
+use chrono::{DateTime, Utc};
+use holdfast_mesh::{Failure, deadline::Deadline};
+use holdfast_proto::booking::v1::{self as pb, inventory_service_server::InventoryService};
+use holdfast_types::{DurationMs, ShowState, UserId};
+use tonic::{Request, Response, Status};
+
+use super::{Service, show_id};
+use crate::{app::open_inventory::OpenInventory, store::shows::NewSeat};
+
+#[tonic::async_trait]
+impl InventoryService for Service {
+    async fn open_inventory(
+        &self,
+        request: Request<pb::OpenInventoryRequest>,
+    ) -> Result<Response<pb::OpenInventoryResponse>, Status> {
+        let actor = self.organiser(request.metadata()).await?;
+        let deadline = Deadline::of(&request);
+        let open = decode(request.into_inner())?;
+        let seat_count = self
+            .app
+            .open_inventory(actor, open, deadline)
+            .await
+            .map_err(Failure::from)?;
+        Ok(Response::new(pb::OpenInventoryResponse { seat_count }))
+    }
+
+    async fn change_inventory_state(
+        &self,
+        request: Request<pb::ChangeInventoryStateRequest>,
+    ) -> Result<Response<pb::ChangeInventoryStateResponse>, Status> {
+        let actor = self.organiser(request.metadata()).await?;
+        let deadline = Deadline::of(&request);
+        let request = request.into_inner();
+        let show_id = show_id(&request.show_id)?;
+        let state = request
+            .state
+            .parse::<ShowState>()
+            .ok()
+            .filter(|state| *state != ShowState::Draft)
+            .ok_or_else(|| Failure::invalid("state", "ON_SALE, PAUSED, CLOSED or CANCELLED"))?;
+        let state = self
+            .app
+            .change_show(actor, show_id, state, deadline)
+            .await
+            .map_err(Failure::from)?;
+        Ok(Response::new(pb::ChangeInventoryStateResponse {
+            state: state.to_string(),
+        }))
+    }
+}
+
+fn decode(request: pb::OpenInventoryRequest) -> Result<OpenInventory, Failure> {
+    let starts_at: DateTime<Utc> = DateTime::from_timestamp_millis(request.starts_at_ms)
+        .ok_or_else(|| Failure::invalid("starts_at_ms", "out of range"))?;
+    let currency = request
+        .currency
+        .parse()
+        .map_err(|error| Failure::invalid("currency", format!("{error}")))?;
+    let seats = request
+        .seats
+        .into_iter()
+        .enumerate()
+        .map(|(i, seat)| {
+            let row_no = i32::try_from(seat.row_no)
+                .map_err(|_| Failure::invalid(&format!("seats[{i}].row_no"), "too large"))?;
+            Ok(NewSeat {
+                label: seat.label,
+                section: seat.section,
+                row_no,
+                gap_after: seat.gap_after,
+                category: seat.category,
+                price: seat.price,
+            })
+        })
+        .collect::<Result<_, Failure>>()?;
+    let owner = request
+        .owner_id
+        .map(|bytes| UserId::from_slice(&bytes))
+        .transpose()
+        .map_err(|error| Failure::invalid("owner_id", error.to_string()))?;
+    Ok(OpenInventory {
+        show_id: show_id(&request.show_id)?,
+        owner,
+        title: request.title,
+        starts_at,
+        currency,
+        price_version: request.price_version,
+        hold_ttl: DurationMs(request.hold_ttl_ms),
+        hold_total_max: DurationMs(request.hold_total_ms_max),
+        seats_per_customer_max: request.seats_per_customer_max,
+        seats,
+    })
+}

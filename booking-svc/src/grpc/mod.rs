@@ -1,0 +1,66 @@
+//! Decode, call the use case, encode. No SQL, no rules.
+
+pub(crate) mod booking;
+mod inventory;
+
+use std::sync::Arc;
+
+use holdfast_mesh::{
+    Failure,
+    auth::{Claims, Verifier},
+};
+use holdfast_proto::booking::v1::{
+    booking_service_server::BookingServiceServer, inventory_service_server::InventoryServiceServer,
+};
+use holdfast_types::{BookingId, ErrorCode, ShowId, UserId};
+use tonic::{metadata::MetadataMap, service::Routes};
+
+use crate::app::{App, rights::Actor};
+
+/// Largest request that `OpenInventory` reads: 100,000 seats of about 100 bytes, doubled.
+const LAYOUT_BYTES_MAX: usize = 20 * 1024 * 1024;
+
+/// Both services.
+pub(crate) fn routes(app: Arc<App>, verifier: Verifier) -> Routes {
+    let service = Service { app, verifier };
+    Routes::new(BookingServiceServer::new(service.clone())).add_service(
+        InventoryServiceServer::new(service).max_decoding_message_size(LAYOUT_BYTES_MAX),
+    )
+}
+
+#[derive(Debug, Clone)]
+struct Service {
+    app: Arc<App>,
+    verifier: Verifier,
+}
+
+impl Service {
+    async fn claims(&self, metadata: &MetadataMap) -> Result<Claims, Failure> {
+        self.verifier.authenticate(metadata).await
+    }
+
+    /// The account behind the call; an operator's token has none and can't buy.
+    async fn user(&self, metadata: &MetadataMap) -> Result<UserId, Failure> {
+        let claims = self.claims(metadata).await?;
+        if claims.user_id.as_uuid().is_nil() {
+            return Err(Failure::new(
+                ErrorCode::Forbidden,
+                "an operator has no bookings",
+            ));
+        }
+        Ok(claims.user_id)
+    }
+
+    /// The organiser or admin behind the call.
+    async fn organiser(&self, metadata: &MetadataMap) -> Result<Actor, Failure> {
+        Actor::of(&self.claims(metadata).await?)
+    }
+}
+
+fn show_id(bytes: &[u8]) -> Result<ShowId, Failure> {
+    ShowId::from_slice(bytes).map_err(|error| Failure::invalid("show_id", error.to_string()))
+}
+
+fn booking_id(bytes: &[u8]) -> Result<BookingId, Failure> {
+    BookingId::from_slice(bytes).map_err(|error| Failure::invalid("booking_id", error.to_string()))
+}

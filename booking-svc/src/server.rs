@@ -1,0 +1,168 @@
+//! Puts the service together: pool, clients, tasks, server, drain.
+
+use std::{sync::Arc, time::Duration};
+
+use holdfast_eventlog::{ConsumerConfig, consume, relay};
+use holdfast_mesh::{
+    Context,
+    auth::Verifier,
+    client,
+    server::{self, serve_grpc},
+    task::periodic,
+};
+use holdfast_proto::identity::v1::{
+    GetJwksRequest, identity_service_client::IdentityServiceClient,
+};
+use rand::Rng;
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Config,
+    app::{App, inventory::Inventories, ticket_code::TicketKey},
+    error::ServeError,
+    grpc, store,
+    tasks::{
+        payments::{CONSUMER, Payments, TOPICS},
+        watch,
+    },
+};
+
+/// The part's name in readiness and logs.
+const NAME: &str = "booking";
+
+/// Longest wait for a connection: shorter than a caller waits.
+const ACQUIRE_MAX: Duration = Duration::from_secs(5);
+
+/// Longest wait for connections that are still in use when everything else has ended.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// Runs booking-svc until shutdown and a drain: brings its schema up to date, serves gRPC, relays
+/// its outbox, consumes payments, sweeps. Schema `eventlog` must be there.
+///
+/// # Errors
+/// [`ServeError`] if it can't start, or the listener breaks, or a background loop ends early.
+pub async fn serve(config: Config, context: Context) -> Result<(), ServeError> {
+    config
+        .check()
+        .map_err(|(key, why)| ServeError::Config { key, why })?;
+    let pool = PgPoolOptions::new()
+        .max_connections(config.database_connections_max)
+        .acquire_timeout(ACQUIRE_MAX)
+        .connect(config.database_url.expose())
+        .await?;
+    crate::migrate(&pool).await?;
+    let app = Arc::new(compose(&config, pool.clone()).await?);
+    let verifier = verifier(&config.identity)?;
+
+    let tasks_end = CancellationToken::new();
+    let mut tasks = start_tasks(&app, &config, &tasks_end);
+    let options = server::Options {
+        name: NAME,
+        listen: config.listen,
+        insecure: config.insecure,
+        descriptor_set: holdfast_proto::FILE_DESCRIPTOR_SET,
+    };
+    let serving = serve_grpc(options, grpc::routes(app, verifier), &context);
+    // The loops end by `tasks_end` only: without one of them nothing may seem to be well.
+    let served = tokio::select! {
+        served = serving => served.map_err(ServeError::from),
+        ended = tasks.join_next() => Err(ServeError::LoopEnded(ended.and_then(Result::err))),
+    };
+    tasks_end.cancel();
+    while tasks.join_next().await.is_some() {}
+    close(&pool).await;
+    served
+}
+
+/// Closes the pool; a connection that isn't given back in time is left to the process's end.
+async fn close(pool: &PgPool) {
+    if tokio::time::timeout(CLOSE_MAX, pool.close()).await.is_err() {
+        tracing::warn!("a database connection was still in use at shutdown");
+    }
+}
+
+/// The use cases on `pool` and the lock store named in `config`.
+pub(crate) async fn compose(config: &Config, pool: PgPool) -> Result<App, ServeError> {
+    let mut fresh = [0; 32];
+    rand::rng().fill_bytes(&mut fresh);
+    let public = ed25519_dalek::SigningKey::from_bytes(&fresh)
+        .verifying_key()
+        .to_bytes();
+    let (key_id, private) = store::tickets::signing_key(&pool, &fresh, &public)
+        .await
+        .map_err(ServeError::Store)?;
+    Ok(App {
+        lock_store: lockstore_client::Client::connect(config.lockstore.clone()),
+        inventories: Inventories::new(pool.clone()),
+        ticket_key: TicketKey::new(key_id, &private),
+        payment_window: Duration::from_millis(config.payment_window_ms),
+        pool,
+    })
+}
+
+fn start_tasks(app: &Arc<App>, config: &Config, end: &CancellationToken) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let pool = app.pool.clone();
+    tasks.spawn(relay(pool.clone(), "booking", end.clone()));
+    let payments = Payments { app: app.clone() };
+    tasks.spawn(consume(
+        pool,
+        ConsumerConfig::new(CONSUMER, TOPICS),
+        payments,
+        end.clone(),
+    ));
+    let sweeping = app.clone();
+    tasks.spawn(periodic(
+        "booking.sweep",
+        config.sweep_period(),
+        end.clone(),
+        move || {
+            let app = sweeping.clone();
+            async move { app.sweep().await }
+        },
+    ));
+    let recovering = app.clone();
+    tasks.spawn(periodic(
+        "booking.recover",
+        config.sweep_period(),
+        end.clone(),
+        move || {
+            let app = recovering.clone();
+            async move { app.recover().await }
+        },
+    ));
+    let watching = app.clone();
+    tasks.spawn(periodic(
+        "booking.watch",
+        watch::PERIOD,
+        end.clone(),
+        move || {
+            let app = watching.clone();
+            async move { app.watch_payments().await.map(drop) }
+        },
+    ));
+    tasks
+}
+
+fn verifier(identity: &str) -> Result<Verifier, ServeError> {
+    let client = IdentityServiceClient::new(client::channel(identity)?);
+    Ok(Verifier::new(move || {
+        let mut client = client.clone();
+        async move { Ok(client.get_jwks(GetJwksRequest {}).await?.into_inner().jwks) }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[sqlx::test(migrations = false)]
+    async fn connection_that_is_never_given_back_holds_no_shutdown_up(pool: PgPool) {
+        let _kept = pool.acquire().await.expect("a connection");
+        tokio::time::timeout(CLOSE_MAX * 4, close(&pool))
+            .await
+            .expect("goes on without it");
+    }
+}

@@ -1,0 +1,47 @@
+-- One row for each broken promise; see audit.rs. One statement, so one snapshot.
+WITH confirmed AS (
+    SELECT b.booking_id, b.show_id, b.fence, cardinality(b.seat_nos) AS seats
+    FROM booking.bookings b WHERE b.state = 'CONFIRMED'
+),
+sold AS (
+    SELECT c.booking_id, c.seats,
+        (SELECT count(*) FROM booking.seats s
+         JOIN booking.bookings b ON b.booking_id = c.booking_id
+         WHERE s.show_id = c.show_id AND s.seat_no = ANY (b.seat_nos) AND s.state = 'SOLD'
+             AND s.booking_id = c.booking_id AND s.fence = c.fence) AS sold,
+        (SELECT count(*) FROM booking.tickets t
+         WHERE t.booking_id = c.booking_id AND t.state <> 'VOID') AS tickets,
+        (SELECT count(*) FROM booking.booking_payments p
+         WHERE p.booking_id = c.booking_id AND p.fate = 'KEPT') AS kept
+    FROM confirmed c
+),
+findings AS (
+    SELECT 'BK-1' AS invariant, NULL::uuid AS booking_id,
+        format('seat %s of show %s has %s tickets that are not void', seat_no, show_id, count(*)) AS what
+    FROM booking.tickets WHERE state <> 'VOID' GROUP BY show_id, seat_no HAVING count(*) > 1
+    UNION ALL
+    SELECT 'BK-3', booking_id,
+        format('confirmed with %s seats, of which %s are sold to it and %s have tickets', seats, sold, tickets)
+    FROM sold WHERE sold <> seats OR tickets <> seats
+    UNION ALL
+    SELECT 'BK-2', booking_id, format('confirmed with %s kept payments', kept)
+    FROM sold WHERE kept <> 1
+    UNION ALL
+    SELECT 'BK-2', p.booking_id, format('payment %s is %s, the booking %s', p.payment_id, p.fate, b.state)
+    FROM booking.booking_payments p JOIN booking.bookings b USING (booking_id)
+    WHERE (p.fate = 'KEPT' AND b.state <> 'CONFIRMED') OR (p.fate = 'PENDING' AND b.step = 'IDLE')
+    UNION ALL
+    SELECT 'BK-2', booking_id, format('payment %s is %s since %s', payment_id, fate, fate_since)
+    FROM booking.booking_payments
+    WHERE fate IN ('PENDING', 'REFUNDING') AND fate_since < now() - make_interval(mins => 15)
+    UNION ALL
+    SELECT 'BK-3', s.booking_id, format('seat %s of show %s is sold to a booking that is %s',
+        s.seat_no, s.show_id, coalesce(b.state, 'unknown'))
+    FROM booking.seats s LEFT JOIN booking.bookings b USING (booking_id)
+    WHERE s.state = 'SOLD' AND b.state IS DISTINCT FROM 'CONFIRMED'
+    UNION ALL
+    SELECT 'BK-3', t.booking_id, format('ticket %s is %s, the booking %s', t.ticket_id, t.state, b.state)
+    FROM booking.tickets t JOIN booking.bookings b USING (booking_id)
+    WHERE t.state <> 'VOID' AND b.state <> 'CONFIRMED'
+)
+SELECT invariant AS "invariant!", booking_id, what AS "what!" FROM findings LIMIT $1

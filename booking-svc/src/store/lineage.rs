@@ -1,0 +1,84 @@
+//! The current lineage of the lock store: which life of the cluster may decide anything here.
+
+use holdfast_types::Lineage;
+use sqlx::{PgConnection, PgPool};
+
+use super::{Error, corrupt};
+
+/// Advisory lock of the lineage: transactions that build on a store answer share it, raising the
+/// lineage takes it alone. Any fixed value; "hf" "lineage" in ASCII.
+const LOCK: i64 = 0x6866_6c69_6e65_6167;
+
+/// The current lineage, which can't be raised before the caller's transaction ends.
+pub(crate) async fn current(connection: &mut PgConnection) -> Result<Option<Lineage>, Error> {
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock_shared($1)::text AS locked",
+        LOCK
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    read(connection).await
+}
+
+async fn read(connection: &mut PgConnection) -> Result<Option<Lineage>, Error> {
+    let row = sqlx::query_scalar!("SELECT lineage FROM booking.lineage")
+        .fetch_optional(connection)
+        .await?;
+    row.map(|lineage| {
+        u8::try_from(lineage)
+            .map(Lineage)
+            .map_err(|error| corrupt("lineage", error).into())
+    })
+    .transpose()
+}
+
+/// Takes `first` as the lineage of a database that has met no cluster yet; one that has is left.
+/// Returns the current one.
+pub(crate) async fn adopt(
+    connection: &mut PgConnection,
+    first: Lineage,
+) -> Result<Option<Lineage>, Error> {
+    sqlx::query!(
+        "INSERT INTO booking.lineage (lineage) VALUES ($1) ON CONFLICT DO NOTHING",
+        i16::from(first.0)
+    )
+    .execute(&mut *connection)
+    .await?;
+    read(connection).await
+}
+
+/// The current lineage; `None` before the first cluster.
+///
+/// # Errors
+/// [`Error::Database`]; [`Error::Corrupt`] for a number that can't be one.
+pub async fn current_lineage(pool: &PgPool) -> Result<Option<Lineage>, Error> {
+    read(&mut *pool.acquire().await?).await
+}
+
+/// Raises the lineage by one, when no transaction builds on an answer any more, and returns it:
+/// for a cluster that is about to be initialised, restored or rebuilt. `None` when all 255 are
+/// used up.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn raise_lineage(pool: &PgPool) -> Result<Option<Lineage>, Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)::text AS locked", LOCK)
+        .fetch_one(&mut *transaction)
+        .await?;
+    let next = match read(&mut transaction).await? {
+        None => Some(Lineage(1)),
+        Some(Lineage(lineage)) => lineage.checked_add(1).map(Lineage),
+    };
+    if let Some(Lineage(next)) = next {
+        sqlx::query!(
+            "INSERT INTO booking.lineage (lineage) VALUES ($1)
+             ON CONFLICT (only_row) DO UPDATE SET lineage = excluded.lineage",
+            i16::from(next)
+        )
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(next)
+}

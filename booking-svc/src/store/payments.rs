@@ -1,0 +1,118 @@
+//! Captured payments and where their money is.
+
+use std::collections::HashMap;
+
+use booking_core::{Booking, Fate, Payment};
+use holdfast_types::{BookingId, Money, PaymentId};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{Corrupt, Error, corrupt};
+
+/// Writes the payments that differ between `before` and `after`. One that stops standing is
+/// written before another begins to.
+pub(super) async fn save(
+    connection: &mut PgConnection,
+    before: &Booking,
+    after: &Booking,
+) -> Result<(), Error> {
+    for (position, payment) in after.payments.iter().enumerate() {
+        if before.payments.get(position) == Some(payment) {
+            continue;
+        }
+        let (fate, refund_id) = fate_columns(payment.fate);
+        sqlx::query!(
+            "INSERT INTO booking.booking_payments
+                 (payment_id, booking_id, position, amount, currency, fate, refund_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (payment_id) DO UPDATE
+                 SET fate = excluded.fate, refund_id = excluded.refund_id, fate_since = now()",
+            payment.payment_id.as_uuid(),
+            after.id.as_uuid(),
+            i32::try_from(position).unwrap_or(i32::MAX),
+            payment.amount.amount,
+            payment.amount.currency.as_str(),
+            fate,
+            refund_id,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The payments of several bookings, each in order of arrival.
+pub(super) async fn of(
+    connection: &mut PgConnection,
+    bookings: &[Uuid],
+) -> Result<HashMap<BookingId, Vec<Payment>>, Error> {
+    let rows = sqlx::query!(
+        "SELECT payment_id, booking_id, amount, currency, fate, refund_id
+         FROM booking.booking_payments WHERE booking_id = ANY($1) ORDER BY booking_id, position",
+        bookings
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut payments: HashMap<BookingId, Vec<Payment>> = HashMap::new();
+    for row in rows {
+        let currency = row
+            .currency
+            .parse()
+            .map_err(|error| corrupt("booking_payments", error))?;
+        payments
+            .entry(BookingId::from_uuid(row.booking_id))
+            .or_default()
+            .push(Payment {
+                payment_id: PaymentId::from_uuid(row.payment_id),
+                amount: Money {
+                    amount: row.amount,
+                    currency,
+                },
+                fate: fate_from(&row.fate, row.refund_id)?,
+            });
+    }
+    Ok(payments)
+}
+
+/// Payments that are overdue: under way for 15 minutes, or waiting for a minute for a decision on
+/// a booking with no open step. The longest waiting come first.
+pub(crate) async fn stuck(pool: &PgPool, limit: u32) -> Result<Vec<(BookingId, PaymentId)>, Error> {
+    let rows = sqlx::query!(
+        "SELECT p.booking_id, p.payment_id
+         FROM booking.booking_payments p JOIN booking.bookings b USING (booking_id)
+         WHERE p.fate IN ('PENDING', 'REFUNDING')
+             AND p.fate_since < now() - make_interval(mins => 1)
+             AND (p.fate_since < now() - make_interval(mins => 15)
+                  OR (p.fate = 'PENDING' AND b.step = 'IDLE'))
+         ORDER BY p.fate_since LIMIT $1",
+        i64::from(limit)
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let booking_id = BookingId::from_uuid(row.booking_id);
+            (booking_id, PaymentId::from_uuid(row.payment_id))
+        })
+        .collect())
+}
+
+fn fate_columns(fate: Fate) -> (&'static str, Option<Uuid>) {
+    match fate {
+        Fate::Pending => ("PENDING", None),
+        Fate::Kept => ("KEPT", None),
+        Fate::Refunding(refund_id) => ("REFUNDING", Some(refund_id)),
+        Fate::Refunded(refund_id) => ("REFUNDED", Some(refund_id)),
+    }
+}
+
+fn fate_from(fate: &str, refund_id: Option<Uuid>) -> Result<Fate, Corrupt> {
+    match (fate, refund_id) {
+        ("PENDING", None) => Ok(Fate::Pending),
+        ("KEPT", None) => Ok(Fate::Kept),
+        ("REFUNDING", Some(refund_id)) => Ok(Fate::Refunding(refund_id)),
+        ("REFUNDED", Some(refund_id)) => Ok(Fate::Refunded(refund_id)),
+        _ => Err(corrupt("booking_payments", format!("fate {fate}"))),
+    }
+}

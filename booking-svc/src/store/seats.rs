@@ -1,0 +1,101 @@
+//! What bookings do to seats. Each returns how many rows it met; the caller judges.
+//!
+//! Rows are locked in seat order first, so that bookings that share seats wait for each other
+//! instead of deadlocking.
+
+use holdfast_types::{BookingId, ClusterTime, Fence, SeatNo, ShowId};
+use sqlx::PgConnection;
+
+use super::{Error, to_columns, to_timestamp};
+
+/// Whose seats, and under which fence.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub(crate) show_id: ShowId,
+    pub(crate) seats: &'a [SeatNo],
+    pub(crate) booking_id: BookingId,
+    pub(crate) fence: Fence,
+}
+
+/// `HELD` where the stored fence is smaller and the seat isn't sold.
+pub(crate) async fn mark(
+    connection: &mut PgConnection,
+    claim: Claim<'_>,
+    expires_at: ClusterTime,
+) -> Result<u64, Error> {
+    lock(connection, claim).await?;
+    let updated = sqlx::query!(
+        "UPDATE booking.seats SET state = 'HELD', booking_id = $3, fence = $4, expires_at = $5
+         WHERE show_id = $1 AND seat_no = ANY($2) AND fence < $4 AND state IN ('AVAILABLE', 'HELD')",
+        claim.show_id.as_uuid(),
+        &to_columns(claim.seats),
+        claim.booking_id.as_uuid(),
+        claim.fence.as_i64(),
+        to_timestamp(expires_at),
+    )
+    .execute(connection)
+    .await?;
+    Ok(updated.rows_affected())
+}
+
+/// `SOLD` where booking and fence match.
+pub(crate) async fn sell(connection: &mut PgConnection, claim: Claim<'_>) -> Result<u64, Error> {
+    lock(connection, claim).await?;
+    let updated = sqlx::query!(
+        "UPDATE booking.seats SET state = 'SOLD', expires_at = NULL
+         WHERE show_id = $1 AND seat_no = ANY($2) AND booking_id = $3 AND fence = $4
+             AND state = 'HELD'",
+        claim.show_id.as_uuid(),
+        &to_columns(claim.seats),
+        claim.booking_id.as_uuid(),
+        claim.fence.as_i64(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(updated.rows_affected())
+}
+
+/// `AVAILABLE`, the fence kept, where booking and fence match.
+pub(crate) async fn free(connection: &mut PgConnection, claim: Claim<'_>) -> Result<u64, Error> {
+    lock(connection, claim).await?;
+    let updated = sqlx::query!(
+        "UPDATE booking.seats SET state = 'AVAILABLE', booking_id = NULL, expires_at = NULL
+         WHERE show_id = $1 AND seat_no = ANY($2) AND booking_id = $3 AND fence = $4",
+        claim.show_id.as_uuid(),
+        &to_columns(claim.seats),
+        claim.booking_id.as_uuid(),
+        claim.fence.as_i64(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(updated.rows_affected())
+}
+
+/// Whether a newer hold than the claim's has been booked for one of its seats.
+pub(crate) async fn has_newer_fence(
+    connection: &mut PgConnection,
+    claim: Claim<'_>,
+) -> Result<bool, Error> {
+    let newer = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM booking.seats
+             WHERE show_id = $1 AND seat_no = ANY($2) AND fence > $3) AS "newer!""#,
+        claim.show_id.as_uuid(),
+        &to_columns(claim.seats),
+        claim.fence.as_i64(),
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(newer)
+}
+
+async fn lock(connection: &mut PgConnection, claim: Claim<'_>) -> Result<(), Error> {
+    sqlx::query!(
+        "SELECT seat_no FROM booking.seats WHERE show_id = $1 AND seat_no = ANY($2)
+         ORDER BY seat_no FOR NO KEY UPDATE",
+        claim.show_id.as_uuid(),
+        &to_columns(claim.seats),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(())
+}

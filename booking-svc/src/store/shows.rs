@@ -1,0 +1,229 @@
+//! Shows and their immutable layout.
+
+use chrono::{DateTime, Utc};
+use holdfast_types::{Currency, ShowId, ShowState, UserId};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{Error, corrupt};
+
+/// Rows in one bulk insert: bounds the statement's size, about a megabyte.
+const INSERT_ROWS_MAX: usize = 4_096;
+
+/// What a show was opened with.
+#[derive(Debug, Clone)]
+pub(crate) struct NewShow {
+    pub(crate) show_id: ShowId,
+    /// Who may change it besides admins, if anybody.
+    pub(crate) owner: Option<UserId>,
+    pub(crate) title: String,
+    pub(crate) starts_at: DateTime<Utc>,
+    pub(crate) currency: Currency,
+    pub(crate) price_version: i32,
+    pub(crate) hold_ttl_ms: i64,
+    pub(crate) hold_total_ms_max: i64,
+    pub(crate) seats_per_customer_max: i32,
+    pub(crate) layout_hash: [u8; 32],
+}
+
+/// A seat as it was opened.
+#[derive(Debug, Clone)]
+pub(crate) struct NewSeat {
+    pub(crate) label: String,
+    pub(crate) section: String,
+    pub(crate) row_no: i32,
+    pub(crate) gap_after: bool,
+    pub(crate) category: String,
+    pub(crate) price: i64,
+}
+
+/// A show as it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Show {
+    pub(crate) owner: Option<UserId>,
+    pub(crate) title: String,
+    pub(crate) starts_at: DateTime<Utc>,
+    pub(crate) currency: Currency,
+    pub(crate) price_version: u32,
+    pub(crate) hold_ttl_ms: u64,
+    pub(crate) hold_total_ms_max: u64,
+    pub(crate) state: ShowState,
+}
+
+/// A seat as far as selling needs it; its number is its place in the list.
+#[derive(Debug, Clone)]
+pub(crate) struct Seat {
+    pub(crate) label: String,
+    pub(crate) section: String,
+    pub(crate) price: i64,
+}
+
+/// A show as whoever opens it finds it.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    pub(crate) owner: Option<UserId>,
+    pub(crate) layout_hash: Vec<u8>,
+    pub(crate) state: ShowState,
+}
+
+/// Writes a show and its seats, `DRAFT`. Does nothing if the show is there.
+/// Returns what is there now.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    show: &NewShow,
+    seats: &[NewSeat],
+) -> Result<Opened, Error> {
+    let seat_count = i32::try_from(seats.len()).expect("checked against the limit before");
+    let inserted = sqlx::query!(
+        "INSERT INTO booking.shows (show_id, owner_id, title, starts_at, currency, price_version,
+             hold_ttl_ms, hold_total_ms_max, seats_per_customer_max, seat_count, layout_hash, state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'DRAFT') ON CONFLICT DO NOTHING",
+        show.show_id.as_uuid(),
+        show.owner.map(UserId::as_uuid),
+        show.title,
+        show.starts_at,
+        show.currency.as_str(),
+        show.price_version,
+        show.hold_ttl_ms,
+        show.hold_total_ms_max,
+        show.seats_per_customer_max,
+        seat_count,
+        &show.layout_hash[..],
+    )
+    .execute(&mut *connection)
+    .await?;
+    if inserted.rows_affected() == 1 {
+        for (chunk_no, chunk) in seats.chunks(INSERT_ROWS_MAX).enumerate() {
+            insert_seats(connection, show.show_id, chunk_no * INSERT_ROWS_MAX, chunk).await?;
+        }
+    }
+    let row = sqlx::query!(
+        "SELECT owner_id, layout_hash, state FROM booking.shows WHERE show_id = $1",
+        show.show_id.as_uuid()
+    )
+    .fetch_one(connection)
+    .await?;
+    let state = row.state.parse().map_err(|error| corrupt("shows", error))?;
+    Ok(Opened {
+        owner: owner(row.owner_id),
+        layout_hash: row.layout_hash,
+        state,
+    })
+}
+
+fn owner(column: Option<Uuid>) -> Option<UserId> {
+    column.map(UserId::from_uuid)
+}
+
+async fn insert_seats(
+    connection: &mut PgConnection,
+    show_id: ShowId,
+    first: usize,
+    seats: &[NewSeat],
+) -> Result<(), Error> {
+    let first = i32::try_from(first).expect("checked against the limit before");
+    let seat_nos: Vec<i32> = (first..).take(seats.len()).collect();
+    let labels: Vec<String> = seats.iter().map(|seat| seat.label.clone()).collect();
+    let sections: Vec<String> = seats.iter().map(|seat| seat.section.clone()).collect();
+    let rows: Vec<i32> = seats.iter().map(|seat| seat.row_no).collect();
+    let gaps: Vec<bool> = seats.iter().map(|seat| seat.gap_after).collect();
+    let categories: Vec<String> = seats.iter().map(|seat| seat.category.clone()).collect();
+    let prices: Vec<i64> = seats.iter().map(|seat| seat.price).collect();
+    sqlx::query!(
+        "INSERT INTO booking.seats
+             (show_id, seat_no, label, section, row_no, gap_after, category, price)
+         SELECT $1, * FROM unnest($2::int[], $3::text[], $4::text[], $5::int[], $6::bool[],
+             $7::text[], $8::bigint[])",
+        show_id.as_uuid(),
+        &seat_nos,
+        &labels,
+        &sections,
+        &rows,
+        &gaps,
+        &categories,
+        &prices,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Ends a show's `DRAFT`: the lock store has all of it. A state that came since is left.
+pub(crate) async fn open(pool: &PgPool, show_id: ShowId) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE booking.shows SET state = 'ON_SALE' WHERE show_id = $1 AND state = 'DRAFT'",
+        show_id.as_uuid()
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Sets a show's state as the store had it. Calls may get here in another order than there: what
+/// is cancelled stays so, and what is closed can only be cancelled.
+pub(crate) async fn set_state(
+    pool: &PgPool,
+    show_id: ShowId,
+    state: ShowState,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE booking.shows SET state = $2
+         WHERE show_id = $1 AND state <> 'CANCELLED' AND (state <> 'CLOSED' OR $2 = 'CANCELLED')",
+        show_id.as_uuid(),
+        state.as_str()
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Whether there is any show, so perhaps sales.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn has_shows(pool: &PgPool) -> Result<bool, Error> {
+    let found = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM booking.shows) AS "found!""#);
+    Ok(found.fetch_one(pool).await?)
+}
+
+/// A show, if there is one.
+pub(crate) async fn find(pool: &PgPool, show_id: ShowId) -> Result<Option<Show>, Error> {
+    let row = sqlx::query!(
+        "SELECT owner_id, title, starts_at, currency, price_version, hold_ttl_ms,
+             hold_total_ms_max, state
+         FROM booking.shows WHERE show_id = $1",
+        show_id.as_uuid()
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(|row| {
+        Ok(Show {
+            owner: owner(row.owner_id),
+            title: row.title,
+            starts_at: row.starts_at,
+            currency: row
+                .currency
+                .parse()
+                .map_err(|error| corrupt("shows", error))?,
+            price_version: u32::try_from(row.price_version)
+                .map_err(|error| corrupt("shows", error))?,
+            hold_ttl_ms: u64::try_from(row.hold_ttl_ms).map_err(|error| corrupt("shows", error))?,
+            hold_total_ms_max: u64::try_from(row.hold_total_ms_max)
+                .map_err(|error| corrupt("shows", error))?,
+            state: row.state.parse().map_err(|error| corrupt("shows", error))?,
+        })
+    })
+    .transpose()
+}
+
+/// All seats of a show, in seat order: at most `SEATS_PER_SHOW_MAX`.
+pub(crate) async fn seats(pool: &PgPool, show_id: ShowId) -> Result<Vec<Seat>, Error> {
+    let seats = sqlx::query_as!(
+        Seat,
+        "SELECT label, section, price FROM booking.seats WHERE show_id = $1 ORDER BY seat_no",
+        show_id.as_uuid()
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(seats)
+}

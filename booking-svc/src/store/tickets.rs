@@ -1,0 +1,125 @@
+//! Tickets and the keys that sign them.
+
+use holdfast_types::{BookingId, SeatNo, ShowId, TicketId, TicketState};
+use sqlx::{PgConnection, PgPool};
+
+use super::{Error, corrupt, to_seats};
+
+/// A ticket to be issued.
+#[derive(Debug, Clone)]
+pub(crate) struct NewTicket {
+    pub(crate) ticket_id: TicketId,
+    pub(crate) seat_no: SeatNo,
+    pub(crate) qr_payload: String,
+}
+
+/// A ticket that was issued.
+#[derive(Debug, Clone)]
+pub(crate) struct Ticket {
+    pub(crate) ticket_id: TicketId,
+    pub(crate) seat_no: SeatNo,
+    pub(crate) state: TicketState,
+    pub(crate) qr_payload: String,
+}
+
+/// Issues tickets. Returns how many: fewer than given where a seat has another ticket that isn't
+/// void.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    booking_id: BookingId,
+    show_id: ShowId,
+    tickets: &[NewTicket],
+) -> Result<u64, Error> {
+    let ids: Vec<_> = tickets
+        .iter()
+        .map(|ticket| ticket.ticket_id.as_uuid())
+        .collect();
+    let seats: Vec<i32> = tickets
+        .iter()
+        .map(|ticket| i32::try_from(ticket.seat_no.0).expect("a layout has under 2^31 seats"))
+        .collect();
+    let payloads: Vec<String> = tickets
+        .iter()
+        .map(|ticket| ticket.qr_payload.clone())
+        .collect();
+    let inserted = sqlx::query!(
+        "INSERT INTO booking.tickets (ticket_id, booking_id, show_id, seat_no, qr_payload)
+         SELECT t.ticket_id, $1, $2, t.seat_no, t.qr_payload
+         FROM unnest($3::uuid[], $4::int[], $5::text[]) AS t (ticket_id, seat_no, qr_payload)
+         ON CONFLICT DO NOTHING",
+        booking_id.as_uuid(),
+        show_id.as_uuid(),
+        &ids,
+        &seats,
+        &payloads,
+    )
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected())
+}
+
+/// Makes a booking's valid tickets void. Returns how many were.
+pub(crate) async fn void(
+    connection: &mut PgConnection,
+    booking_id: BookingId,
+) -> Result<u64, Error> {
+    let voided = sqlx::query!(
+        "UPDATE booking.tickets SET state = 'VOID' WHERE booking_id = $1 AND state = 'VALID'",
+        booking_id.as_uuid()
+    )
+    .execute(connection)
+    .await?;
+    Ok(voided.rows_affected())
+}
+
+/// A booking's tickets, in seat order.
+pub(crate) async fn of(pool: &PgPool, booking_id: BookingId) -> Result<Vec<Ticket>, Error> {
+    let rows = sqlx::query!(
+        "SELECT ticket_id, seat_no, state, qr_payload FROM booking.tickets
+         WHERE booking_id = $1 ORDER BY seat_no",
+        booking_id.as_uuid()
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Ticket {
+                ticket_id: TicketId::from_uuid(row.ticket_id),
+                seat_no: to_seats(&[row.seat_no])[0],
+                state: row
+                    .state
+                    .parse()
+                    .map_err(|error| corrupt("tickets", error))?,
+                qr_payload: row.qr_payload,
+            })
+        })
+        .collect()
+}
+
+/// The newest signing key, `fresh` if there is none yet: `(key id, private key)`.
+pub(crate) async fn signing_key(
+    pool: &PgPool,
+    fresh_private: &[u8; 32],
+    fresh_public: &[u8; 32],
+) -> Result<(u32, [u8; 32]), Error> {
+    sqlx::query!(
+        "INSERT INTO booking.ticket_keys (key_id, private_key, public_key)
+         SELECT 1, $1, $2 WHERE NOT EXISTS (SELECT FROM booking.ticket_keys)
+         ON CONFLICT DO NOTHING",
+        &fresh_private[..],
+        &fresh_public[..],
+    )
+    .execute(pool)
+    .await?;
+    let row = sqlx::query!(
+        "SELECT key_id, private_key FROM booking.ticket_keys ORDER BY key_id DESC LIMIT 1"
+    )
+    .fetch_one(pool)
+    .await?;
+    let key_id = u32::try_from(row.key_id).map_err(|error| corrupt("ticket_keys", error))?;
+    let private = row
+        .private_key
+        .try_into()
+        .map_err(|_| corrupt("ticket_keys", "a private key isn't 32 bytes long"))?;
+    Ok((key_id, private))
+}

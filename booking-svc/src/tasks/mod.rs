@@ -1,0 +1,6 @@
+//! What goes on in the background: payments come in, bookings past their end are swept, steps
+//! that a crash or an outage left open are taken over, money that is stuck is noticed.
+
+pub(crate) mod payments;
+pub(crate) mod sweep;
+pub(crate) mod watch;

@@ -1,0 +1,332 @@
+//! Holds, their refusals, and idempotency of holds and bookings.
+
+use std::time::Duration;
+
+use holdfast_types::{BookingState, DurationMs, ErrorCode, SeatState};
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+
+use super::world::{CAP, World, app, code, deadline, label, paid, refused, user};
+use crate::app::{book::Book, hold_seats::HoldSeats};
+
+fn book(user_id: holdfast_types::UserId, hold_id: &str, key: &str) -> Book {
+    Book {
+        user_id,
+        hold_id: hold_id.to_owned(),
+        idempotency_key: key.to_owned(),
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn one_of_many_gets_the_seats_and_the_others_are_told_which(pool: PgPool) {
+    let world = World::new(pool).await;
+    let tries = (1..=8).map(|n| {
+        let world = &world;
+        async move { world.try_hold(user(n), &[2, 3], "k").await }
+    });
+    let results = futures::future::join_all(tries).await;
+    let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert_eq!((won.len(), lost.len()), (1, 7));
+    for failure in lost.into_iter().filter_map(Result::err) {
+        assert_eq!(failure.code(), ErrorCode::SeatLocked);
+        let seats = r#"[{"seat_id":"A-3","state":"HELD"},{"seat_id":"A-4","state":"HELD"}]"#;
+        assert_eq!(failure.metadata()["seats"], seats);
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn same_key_gets_the_same_hold_and_another_body_is_refused(pool: PgPool) {
+    let world = World::new(pool).await;
+    let (first, replayed) = world.try_hold(user(1), &[1, 0], "k").await.expect("holds");
+    assert!(!replayed);
+    assert_eq!(first.expires_in, DurationMs::from_secs(600));
+    let (again, replayed) = world
+        .try_hold(user(1), &[0, 1], "k")
+        .await
+        .expect("replays");
+    assert!(replayed);
+    assert_eq!(format!("{first:?}"), format!("{again:?}"));
+    let other = code(world.try_hold(user(1), &[0], "k").await);
+    assert_eq!(other, ErrorCode::IdempotencyKeyReused);
+    let (theirs, replayed) = world
+        .try_hold(user(2), &[5], "k")
+        .await
+        .expect("a key of one's own");
+    assert!(!replayed && theirs.token.hold_id != first.token.hold_id);
+}
+
+#[sqlx::test(migrations = false)]
+async fn malformed_selections_are_refused_by_name(pool: PgPool) {
+    let world = World::new(pool).await;
+    assert_eq!(
+        code(world.try_hold(user(1), &[0], "").await),
+        ErrorCode::IdempotencyKeyRequired
+    );
+    let long = "k".repeat(256);
+    assert_eq!(
+        code(world.try_hold(user(1), &[0], &long).await),
+        ErrorCode::InvalidRequest
+    );
+    assert_eq!(
+        code(world.try_hold(user(1), &[], "k").await),
+        ErrorCode::InvalidRequest
+    );
+    assert_eq!(
+        code(world.try_hold(user(1), &[1, 1], "k").await),
+        ErrorCode::InvalidRequest
+    );
+    let many: Vec<usize> = (0..65).collect();
+    assert_eq!(
+        code(world.try_hold(user(1), &many, "k").await),
+        ErrorCode::InvalidRequest
+    );
+    let unknown = world
+        .try_hold(user(1), &[0, 99], "k")
+        .await
+        .expect_err("no such seat");
+    assert_eq!(unknown.code(), ErrorCode::SeatNotFound);
+    assert_eq!(unknown.metadata()["seats"], r#"[{"seat_id":"A-100"}]"#);
+    let many: Vec<usize> = (100..164).collect();
+    let unknown = world.try_hold(user(1), &many, "k").await;
+    let unknown = unknown.expect_err("no such seats");
+    assert_eq!(unknown.code(), ErrorCode::SeatNotFound);
+    let named = &unknown.metadata()["seats"];
+    assert_eq!(named.matches("seat_id").count(), 8, "{named}");
+    let long = HoldSeats {
+        user_id: user(1),
+        show_id: world.show_id,
+        labels: vec![label(0), "A".repeat(129)],
+        idempotency_key: "k".to_owned(),
+    };
+    let long = refused(world.app.hold_seats(long, deadline()).await);
+    assert_eq!(long.code(), ErrorCode::InvalidRequest);
+    assert_eq!(long.fields()[0].field, "seat_ids[1]");
+    assert!(
+        world
+            .seats()
+            .await
+            .iter()
+            .all(|state| *state == SeatState::Available)
+    );
+}
+
+#[sqlx::test(migrations = false)]
+async fn cap_counts_holds_and_purchases_together(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.buy(user(1), &[0, 1, 2]).await;
+    world.hold(user(1), &[3, 4]).await;
+    let refused = world
+        .try_hold(user(1), &[5, 6], "k")
+        .await
+        .expect_err("over the cap");
+    assert_eq!(refused.code(), ErrorCode::SeatLimitExceeded);
+    assert_eq!(refused.metadata()["limit"], CAP.to_string());
+    world.hold(user(1), &[5]).await;
+    world.hold(user(2), &[6, 7]).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn sold_seats_are_not_available(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.buy(user(1), &[0]).await;
+    let refused = world
+        .try_hold(user(2), &[0, 1], "k")
+        .await
+        .expect_err("sold");
+    assert_eq!(refused.code(), ErrorCode::SeatNotAvailable);
+    assert_eq!(
+        refused.metadata()["seats"],
+        r#"[{"seat_id":"A-1","state":"SOLD"}]"#
+    );
+}
+
+#[sqlx::test(migrations = false)]
+async fn somebody_elses_hold_and_booking_are_not_found(pool: PgPool) {
+    let world = World::new(pool).await;
+    let hold = world.hold(user(1), &[0]).await;
+    let app = &world.app;
+    for hold_id in [hold.as_str(), "h_nonsense", &hold.replace('0', "1")] {
+        let not_found = ErrorCode::HoldNotFound;
+        assert_eq!(
+            code(app.get_hold(user(2), hold_id, deadline()).await),
+            not_found
+        );
+        assert_eq!(
+            code(app.extend_hold(user(2), hold_id, deadline()).await),
+            not_found
+        );
+        assert_eq!(
+            code(app.release_hold(user(2), hold_id, deadline()).await),
+            not_found
+        );
+        assert_eq!(code(world.try_book(user(2), hold_id, "k").await), not_found);
+    }
+    let id = world.book(user(1), &[1]).await;
+    let not_found = ErrorCode::BookingNotFound;
+    assert_eq!(code(app.get_booking(user(2), id).await), not_found);
+    assert_eq!(code(app.cancel_booking(user(2), id).await), not_found);
+    assert_eq!(code(app.list_tickets(user(2), id).await), not_found);
+}
+
+#[sqlx::test(migrations = false)]
+async fn released_hold_frees_its_seats_and_can_not_be_booked(pool: PgPool) {
+    let world = World::new(pool).await;
+    let hold = world.hold(user(1), &[0]).await;
+    world
+        .app
+        .get_hold(user(1), &hold, deadline())
+        .await
+        .expect("lives");
+    for _ in 0..2 {
+        world
+            .app
+            .release_hold(user(1), &hold, deadline())
+            .await
+            .expect("released");
+    }
+    assert_eq!(world.seats().await[0], SeatState::Available);
+    assert_eq!(
+        code(world.try_book(user(1), &hold, "k").await),
+        ErrorCode::HoldExpired
+    );
+    let gone = code(world.app.get_hold(user(1), &hold, deadline()).await);
+    assert_eq!(gone, ErrorCode::HoldExpired);
+}
+
+#[sqlx::test(migrations = false)]
+async fn hold_that_was_booked_is_the_bookings(pool: PgPool) {
+    let world = World::new(pool).await;
+    let hold = world.hold(user(1), &[0]).await;
+    let (booked, replayed) = world.try_book(user(1), &hold, "k").await.expect("books");
+    assert!(!replayed);
+    let (again, replayed) = world.try_book(user(1), &hold, "k").await.expect("replays");
+    assert!(replayed);
+    assert_eq!(format!("{booked:?}"), format!("{again:?}"));
+    let other_key = world
+        .try_book(user(1), &hold, "other")
+        .await
+        .expect_err("booked");
+    assert_eq!(other_key.code(), ErrorCode::InvalidState);
+    assert_eq!(
+        other_key.metadata()["booking_id"],
+        booked.booking.id.to_string()
+    );
+    let other_hold = world.hold(user(1), &[1]).await;
+    let reused = code(world.try_book(user(1), &other_hold, "k").await);
+    assert_eq!(reused, ErrorCode::IdempotencyKeyReused);
+    let app = &world.app;
+    let invalid = ErrorCode::InvalidState;
+    assert_eq!(
+        code(app.release_hold(user(1), &hold, deadline()).await),
+        invalid
+    );
+    assert_eq!(
+        code(app.extend_hold(user(1), &hold, deadline()).await),
+        invalid
+    );
+    assert_eq!(world.seats().await[0], SeatState::Held);
+}
+
+#[sqlx::test(migrations = false)]
+async fn copies_of_one_booking_request_at_once_make_one_booking(pool: PgPool) {
+    let world = World::new(pool).await;
+    let hold = world.hold(user(1), &[0]).await;
+    let copies = (0..4).map(|_| world.try_book(user(1), &hold, "k"));
+    let told = futures::future::join_all(copies).await;
+    let ids: Vec<_> = told
+        .into_iter()
+        .map(|told| told.expect("booked").0.booking.id)
+        .collect();
+    assert!(ids.iter().all(|id| *id == ids[0]));
+    assert_eq!(world.told(ids[0]).await, ["BookingCreated"]);
+}
+
+#[sqlx::test(migrations = false)]
+async fn copy_that_looked_before_the_first_was_written_is_told_the_same(pool: PgPool) {
+    let world = World::new(pool).await;
+    let hold = world.hold(user(1), &[0]).await;
+    let (first, _) = world.try_book(user(1), &hold, "k").await.expect("books");
+    let id = first.booking.id;
+    let hash = Sha256::digest(hold.as_bytes()).into();
+    let copy = book(user(1), &hold, "k");
+    for state in [BookingState::PendingPayment, BookingState::Confirmed] {
+        assert_eq!(world.state(id).await, state);
+        let told = world.app.book_unseen(&copy, hash, deadline()).await;
+        let (told, replayed) = told.expect("replays");
+        assert!(replayed);
+        assert_eq!(format!("{first:?}"), format!("{told:?}"));
+        world.tell(id, paid(id, 1, 1)).await;
+    }
+    let other_key = book(user(1), &hold, "other");
+    let other_key = refused(world.app.book_unseen(&other_key, hash, deadline()).await);
+    assert_eq!(other_key.code(), ErrorCode::InvalidState);
+    let stranger = book(user(2), &hold, "k");
+    let stranger = refused(world.app.book_unseen(&stranger, hash, deadline()).await);
+    assert_eq!(stranger.code(), ErrorCode::HoldNotFound);
+    assert_eq!(world.told(id).await, ["BookingCreated", "BookingConfirmed"]);
+}
+
+#[sqlx::test(migrations = false)]
+async fn show_that_has_begun_takes_no_holds_and_no_bookings(pool: PgPool) {
+    let world = World::new(pool).await;
+    let booked = world.hold(user(1), &[0]).await;
+    let (first, _) = world.try_book(user(1), &booked, "k").await.expect("books");
+    let hold = world.hold(user(1), &[1]).await;
+    let (held, _) = world.try_hold(user(2), &[3], "held").await.expect("holds");
+    let begun = world.begin_show().await;
+    let try_hold = |seat, key: &str| {
+        let request = HoldSeats {
+            user_id: user(2),
+            show_id: world.show_id,
+            labels: vec![label(seat)],
+            idempotency_key: key.to_owned(),
+        };
+        begun.hold_seats(request, deadline())
+    };
+    assert_eq!(code(try_hold(2, "new").await), ErrorCode::ShowNotOnSale);
+    assert_eq!(world.seats().await[2], SeatState::Available);
+    let (again, replayed) = try_hold(3, "held").await.expect("replays");
+    assert!(replayed);
+    assert_eq!(format!("{again:?}"), format!("{held:?}"));
+    let reused = code(try_hold(2, "held").await);
+    assert_eq!(reused, ErrorCode::IdempotencyKeyReused);
+    let refusal = refused(begun.book(book(user(1), &hold, "k2"), deadline()).await);
+    assert_eq!(refusal.code(), ErrorCode::ShowNotOnSale);
+    let again = begun.book(book(user(1), &booked, "k"), deadline()).await;
+    let (again, replayed) = again.expect("replays");
+    assert!(replayed);
+    assert_eq!(again.booking.id, first.booking.id);
+}
+
+#[sqlx::test(migrations = false)]
+async fn hold_that_leaves_no_time_to_pay_is_not_booked(pool: PgPool) {
+    // The store ends holds after 59 s; customers who are to have an hour need 60.
+    let world = World::with_hold_ttl(pool, DurationMs::from_secs(59)).await;
+    let hold = world.hold(user(1), &[0]).await;
+    sqlx::query!("UPDATE booking.shows SET hold_total_ms_max = 7200000")
+        .execute(&world.pool)
+        .await
+        .expect("writes");
+    let hour = app(&world.pool, &world.lockstore, Duration::from_secs(3600)).await;
+    let refusal = refused(hour.book(book(user(1), &hold, "k"), deadline()).await);
+    assert_eq!(refusal.code(), ErrorCode::HoldExpired);
+    world
+        .try_book(user(1), &hold, "k")
+        .await
+        .expect("59 s of 59 s are enough");
+}
+
+#[sqlx::test(migrations = false)]
+async fn availability_is_by_section_in_seat_order(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.hold(user(1), &[5]).await;
+    let app = &world.app;
+    let found = app
+        .availability(world.show_id, "RIGHT", deadline())
+        .await
+        .expect("reads");
+    assert_eq!(found.show_state, "ON_SALE");
+    assert_eq!(found.seats.len(), 5);
+    assert_eq!(found.seats[0], (label(5), SeatState::Held));
+    assert_eq!(found.seats[1], (label(6), SeatState::Available));
+}

@@ -1,0 +1,11 @@
+//! The service against a real Postgres and a real lock store of one node, both of each test's own.
+
+mod bookings;
+mod crashes;
+mod guards;
+mod holds;
+mod inventory;
+mod late_money;
+mod races;
+mod served;
+mod world;

@@ -1,0 +1,395 @@
+//! One database, one lock-store node, one show of ten seats, and what a customer does.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use booking_core::Input;
+use chrono::Utc;
+use holdfast_eventlog::{Event, Handler};
+use holdfast_mesh::{Context, Failure, deadline::Deadline};
+use holdfast_proto::events::v1;
+use holdfast_types::{
+    BookingId, BookingState, DurationMs, ErrorCode, PaymentId, SeatState, ShowId, UserId,
+};
+use lockstore_node::Member;
+use prost::Message;
+use sqlx::PgPool;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{
+    Config,
+    app::{
+        App, book::Book, hold_seats::HoldSeats, holds::HoldView, open_inventory::OpenInventory,
+        read::BookingView, rights::Actor,
+    },
+    error::Error,
+    server,
+    store::shows::NewSeat,
+    tasks::payments::Payments,
+};
+
+/// Longer than anything here takes on a busy machine.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const PRICE: i64 = 2_500;
+pub(super) const SEATS: usize = 10;
+pub(super) const CAP: u32 = 6;
+
+pub(super) const CANCEL: Input = Input::CancelRequested {
+    confirmed_too: true,
+};
+
+pub(super) struct World {
+    pub(super) app: Arc<App>,
+    pub(super) pool: PgPool,
+    pub(super) show_id: ShowId,
+    pub(super) lockstore: String,
+    node: Context,
+    _folder: TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.node.shutdown.cancel();
+    }
+}
+
+/// A node of a cluster of one, ready; its client plane's address.
+async fn start_node(folder: &TempDir) -> (Context, String) {
+    let context = Context::new();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let config = lockstore_node::Config {
+        data_dir: folder.path().join("node"),
+        listen_client: any,
+        listen_peer: any,
+        // A node alone calls nobody and sends nobody elsewhere.
+        members: vec![Member {
+            node_id: 1,
+            peer_addr: "http://127.0.0.1:1".to_owned(),
+            client_addr: "http://127.0.0.1:1".to_owned(),
+        }],
+        ..lockstore_node::Config::default()
+    };
+    tokio::spawn(lockstore_node::serve(config, context.clone()));
+    let address = tokio::time::timeout(LIMIT, context.readiness.address("lockstore"));
+    let address = address.await.expect("the node listens");
+    tokio::time::timeout(LIMIT, context.readiness.all_ready())
+        .await
+        .expect("the node is ready");
+    (context, format!("http://{address}"))
+}
+
+impl World {
+    /// Holds live ten minutes.
+    pub(super) async fn new(pool: PgPool) -> Self {
+        Self::with_hold_ttl(pool, DurationMs::from_secs(600)).await
+    }
+
+    /// Holds and bookings live `ttl`.
+    pub(super) async fn with_hold_ttl(pool: PgPool, ttl: DurationMs) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (node, lockstore) = start_node(&folder).await;
+        crate::migrate(&pool).await.expect("migrates");
+        let app = app(&pool, &lockstore, ttl.into()).await;
+        let show_id = ShowId::from_uuid(Uuid::now_v7());
+        let world = Self {
+            app,
+            pool,
+            show_id,
+            lockstore,
+            node,
+            _folder: folder,
+        };
+        let open = world
+            .app
+            .open_inventory(opener(), opening(show_id, ttl), deadline());
+        assert_eq!(open.await.expect("opens"), SEATS as u32);
+        world
+    }
+
+    pub(super) async fn try_hold(
+        &self,
+        user_id: UserId,
+        seats: &[usize],
+        key: &str,
+    ) -> Result<(HoldView, bool), Failure> {
+        let request = HoldSeats {
+            user_id,
+            show_id: self.show_id,
+            labels: seats.iter().map(|seat| label(*seat)).collect(),
+            idempotency_key: key.to_owned(),
+        };
+        self.app
+            .hold_seats(request, deadline())
+            .await
+            .map_err(Failure::from)
+    }
+
+    /// The hold's public id.
+    pub(super) async fn hold(&self, user_id: UserId, seats: &[usize]) -> String {
+        let key = Uuid::now_v7().to_string();
+        let (hold, replayed) = self.try_hold(user_id, seats, &key).await.expect("holds");
+        assert!(!replayed);
+        hold.token.to_string()
+    }
+
+    pub(super) async fn try_book(
+        &self,
+        user_id: UserId,
+        hold_id: &str,
+        key: &str,
+    ) -> Result<(BookingView, bool), Failure> {
+        let (hold_id, idempotency_key) = (hold_id.to_owned(), key.to_owned());
+        let request = Book {
+            user_id,
+            hold_id,
+            idempotency_key,
+        };
+        self.app
+            .book(request, deadline())
+            .await
+            .map_err(Failure::from)
+    }
+
+    /// Holds and books.
+    pub(super) async fn book(&self, user_id: UserId, seats: &[usize]) -> BookingId {
+        let hold_id = self.hold(user_id, seats).await;
+        let key = Uuid::now_v7().to_string();
+        let (booking, _) = self.try_book(user_id, &hold_id, &key).await.expect("books");
+        booking.booking.id
+    }
+
+    /// Holds, books and pays.
+    pub(super) async fn buy(&self, user_id: UserId, seats: &[usize]) -> BookingId {
+        let booking_id = self.book(user_id, seats).await;
+        self.tell(booking_id, paid(booking_id, 1, seats.len()))
+            .await;
+        assert_eq!(self.state(booking_id).await, BookingState::Confirmed);
+        booking_id
+    }
+
+    /// Delivers an event of payment-svc.
+    pub(super) async fn tell(&self, booking_id: BookingId, event: (&str, Vec<u8>)) {
+        tell(&self.app, booking_id, event).await;
+    }
+
+    pub(super) async fn state(&self, booking_id: BookingId) -> BookingState {
+        self.view(booking_id).await.booking.state
+    }
+
+    pub(super) async fn view(&self, booking_id: BookingId) -> BookingView {
+        use crate::store::bookings::{Which, find};
+        let stored = find(&self.pool, Which::Id(booking_id))
+            .await
+            .expect("reads")
+            .expect("is there");
+        self.app.view(stored).await.expect("has an inventory")
+    }
+
+    /// What the store says of each seat.
+    pub(super) async fn seats(&self) -> Vec<SeatState> {
+        let found = self
+            .app
+            .availability(self.show_id, "", deadline())
+            .await
+            .expect("reads");
+        found.seats.into_iter().map(|(_, state)| state).collect()
+    }
+
+    /// The show begins: the service as it is from then on, started anew.
+    pub(super) async fn begin_show(&self) -> Arc<App> {
+        sqlx::query!("UPDATE booking.shows SET starts_at = now() - make_interval(secs => 1)")
+            .execute(&self.pool)
+            .await
+            .expect("writes");
+        app(&self.pool, &self.lockstore, LIMIT).await
+    }
+
+    /// The booking's time is up; its hold at the store lives until it is let go.
+    pub(super) async fn run_out(&self, booking_id: BookingId) {
+        sqlx::query!(
+            "UPDATE booking.bookings SET expires_at = 'epoch' WHERE booking_id = $1",
+            booking_id.as_uuid()
+        )
+        .execute(&self.pool)
+        .await
+        .expect("writes");
+    }
+
+    /// The booking's time is up, and it is swept.
+    pub(super) async fn expire(&self, booking_id: BookingId) {
+        self.run_out(booking_id).await;
+        self.app.sweep().await.expect("sweeps");
+        assert_eq!(self.state(booking_id).await, BookingState::Expired);
+    }
+
+    /// Takes every open step over, as after a crash whose lease has run out.
+    pub(super) async fn recover(&self) {
+        sqlx::query!("UPDATE booking.bookings SET step_due_at = now() WHERE step <> 'IDLE'")
+            .execute(&self.pool)
+            .await
+            .expect("writes");
+        self.app.recover().await.expect("recovers");
+    }
+
+    /// Types of the events told so far, in order.
+    pub(super) async fn told(&self, booking_id: BookingId) -> Vec<String> {
+        sqlx::query_scalar!(
+            "SELECT event_type FROM booking.outbox WHERE key = $1 ORDER BY position",
+            booking_id.to_string()
+        )
+        .fetch_all(&self.pool)
+        .await
+        .expect("reads")
+    }
+
+    /// No promise is broken, here or between here and the store.
+    pub(super) async fn audit(&self) {
+        assert_eq!(crate::audit(&self.pool).await.expect("audits"), []);
+        let sold = sqlx::query_scalar!(
+            "SELECT seat_no FROM booking.seats WHERE show_id = $1 AND state = 'SOLD' ORDER BY 1",
+            self.show_id.as_uuid()
+        );
+        let sold = sold.fetch_all(&self.pool).await.expect("reads");
+        let at_store: Vec<i32> = (0..)
+            .zip(self.seats().await)
+            .filter(|(_, state)| *state == SeatState::Sold)
+            .map(|(seat_no, _)| seat_no)
+            .collect();
+        assert_eq!(sold, at_store, "store and database agree on what is sold");
+    }
+}
+
+pub(super) async fn app(pool: &PgPool, lockstore: &str, payment_window: Duration) -> Arc<App> {
+    let config = Config {
+        lockstore: vec![lockstore.to_owned()],
+        payment_window_ms: u64::try_from(payment_window.as_millis()).expect("short"),
+        ..Config::default()
+    };
+    Arc::new(
+        server::compose(&config, pool.clone())
+            .await
+            .expect("composes"),
+    )
+}
+
+pub(super) fn opening(show_id: ShowId, ttl: DurationMs) -> OpenInventory {
+    OpenInventory {
+        show_id,
+        owner: None,
+        title: "A night out".to_owned(),
+        starts_at: Utc::now() + chrono::TimeDelta::days(60),
+        currency: "EUR".parse().expect("valid"),
+        price_version: 1,
+        hold_ttl: ttl,
+        hold_total_max: ttl,
+        seats_per_customer_max: CAP,
+        seats: (0..SEATS)
+            .map(|seat| NewSeat {
+                label: label(seat),
+                section: if seat < 5 { "LEFT" } else { "RIGHT" }.to_owned(),
+                row_no: 0,
+                gap_after: false,
+                category: "A".to_owned(),
+                price: PRICE,
+            })
+            .collect(),
+    }
+}
+
+/// Who opened the world's show.
+pub(super) fn opener() -> Actor {
+    Actor::Organiser(user(200))
+}
+
+pub(super) fn label(seat: usize) -> String {
+    format!("A-{}", seat + 1)
+}
+
+pub(super) fn deadline() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+pub(super) fn user(n: u8) -> UserId {
+    UserId::from_bytes([n; 16])
+}
+
+/// The `n`th payment of a booking; no two bookings share one.
+pub(super) fn payment(booking_id: BookingId, n: u8) -> PaymentId {
+    let mut bytes = booking_id.to_bytes();
+    bytes[0] = n;
+    PaymentId::from_bytes(bytes)
+}
+
+/// Told when `seats` were paid by the `n`th payment.
+pub(super) fn paid(booking_id: BookingId, n: u8, seats: usize) -> (&'static str, Vec<u8>) {
+    let event = v1::PaymentSucceeded {
+        payment_id: payment(booking_id, n).to_bytes().to_vec(),
+        booking_id: booking_id.to_bytes().to_vec(),
+        amount: Some(v1::Money {
+            amount: PRICE * i64::try_from(seats).expect("few"),
+            currency: "EUR".to_owned(),
+        }),
+    };
+    ("PaymentSucceeded", event.encode_to_vec())
+}
+
+/// Told when the `n`th payment, of `seats`, went back.
+pub(super) fn refunded(booking_id: BookingId, n: u8, seats: usize) -> (&'static str, Vec<u8>) {
+    let payment_id = payment(booking_id, n);
+    let event = v1::RefundSucceeded {
+        refund_id: booking_core::refund_id(payment_id).into_bytes().to_vec(),
+        payment_id: payment_id.to_bytes().to_vec(),
+        booking_id: booking_id.to_bytes().to_vec(),
+        amount: Some(v1::Money {
+            amount: PRICE * i64::try_from(seats).expect("few"),
+            currency: "EUR".to_owned(),
+        }),
+    };
+    ("RefundSucceeded", event.encode_to_vec())
+}
+
+/// Told when the `n`th payment came to nothing.
+pub(super) fn failed(booking_id: BookingId, n: u8) -> (&'static str, Vec<u8>) {
+    let event = v1::PaymentFailed {
+        payment_id: payment(booking_id, n).to_bytes().to_vec(),
+        booking_id: booking_id.to_bytes().to_vec(),
+        reason: "declined".to_owned(),
+    };
+    ("PaymentFailed", event.encode_to_vec())
+}
+
+/// An event of payment-svc.
+pub(super) fn event(booking_id: BookingId, event: (&str, Vec<u8>)) -> Event {
+    let (event_type, payload) = event;
+    Event {
+        seq: 1,
+        id: Uuid::now_v7(),
+        producer: "payment".to_owned(),
+        topic: "payment".to_owned(),
+        key: booking_id.to_string(),
+        event_type: event_type.to_owned(),
+        payload,
+        occurred_at: Utc::now(),
+    }
+}
+
+pub(super) async fn tell(app: &Arc<App>, booking_id: BookingId, told: (&str, Vec<u8>)) {
+    Payments { app: app.clone() }
+        .handle(&event(booking_id, told))
+        .await
+        .expect("handled");
+}
+
+/// The code of a refusal.
+pub(super) fn code<T: std::fmt::Debug>(result: Result<T, impl Into<Failure>>) -> ErrorCode {
+    let failure: Failure = result.expect_err("refused").into();
+    failure.code()
+}
+
+pub(super) fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> Failure {
+    Failure::from(result.expect_err("refused"))
+}
