@@ -1,0 +1,98 @@
+//! Money is wanted: record it, open a session at the provider, tell where to pay.
+//!
+//! May run again after any step: the payment's id is chosen in the first transaction and is the
+//! provider's idempotency key.
+
+use holdfast_types::PaymentState;
+
+use super::{App, Error, publish, settle::settle};
+use crate::{
+    provider::{self, NewSession, Provider, Session, Status},
+    store::payments::{self, Inserted, New, Payment},
+};
+
+pub(super) async fn create_session<P: Provider>(app: &App<P>, new: New) -> Result<(), Error> {
+    let Some(payment) = record(app, &new).await? else {
+        return Ok(());
+    };
+    let wanted = NewSession {
+        payment_id: payment.payment_id.as_uuid(),
+        price: payment.price,
+        description: payment.description.clone(),
+        expires_at: payment.pay_until,
+    };
+    match app.provider.create_session(&wanted).await {
+        Ok(session) => record_session(app, &payment, &session).await,
+        Err(provider::Error::Refused(why) | provider::Error::NoSession(why)) => {
+            refuse(app, &payment, why).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The payment, if a session is to be created for it.
+async fn record<P: Provider>(app: &App<P>, new: &New) -> Result<Option<Payment>, Error> {
+    let free = new.price.amount == 0;
+    let state = if free {
+        PaymentState::Succeeded
+    } else {
+        PaymentState::CreatingSession
+    };
+    let mut transaction = app.pool.begin().await?;
+    let payment = match payments::insert(&mut transaction, new, state).await? {
+        Inserted::OtherOpen => return Err(Error::OtherOpen),
+        Inserted::Known(payment) => payment,
+        Inserted::New(payment) => {
+            if free {
+                let Payment {
+                    booking_id,
+                    payment_id,
+                    price,
+                    ..
+                } = payment;
+                publish::succeeded(&mut transaction, booking_id, payment_id, price).await?;
+            }
+            payment
+        }
+    };
+    transaction.commit().await?;
+    if free {
+        app.wake_relay().await;
+    }
+    Ok((payment.state == PaymentState::CreatingSession).then_some(payment))
+}
+
+async fn record_session<P: Provider>(
+    app: &App<P>,
+    payment: &Payment,
+    session: &Session,
+) -> Result<(), Error> {
+    let mut transaction = app.pool.begin().await?;
+    let Session {
+        session_id, url, ..
+    } = session;
+    let after = app.reconcile_after;
+    let id = payment.payment_id;
+    if payments::session_created(&mut transaction, id, session_id, url, after).await? {
+        publish::session_created(&mut transaction, payment.booking_id, id, url).await?;
+    }
+    // Open unless this is the repetition of a call whose answer was lost.
+    settle(&mut transaction, id, session).await?;
+    transaction.commit().await?;
+    app.wake_relay().await;
+    Ok(())
+}
+
+async fn refuse<P: Provider>(app: &App<P>, payment: &Payment, why: String) -> Result<(), Error> {
+    tracing::warn!(payment.id = %payment.payment_id, why, "the provider refused a session");
+    let mut transaction = app.pool.begin().await?;
+    let session = Session {
+        session_id: String::new(),
+        url: String::new(),
+        status: Status::Failed(why),
+    };
+    settle(&mut transaction, payment.payment_id, &session).await?;
+    transaction.commit().await?;
+    app.wake_relay().await;
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! The use cases, one a file. No tonic types, no SQL.
+
+mod create_session;
+mod end_session;
+mod handle_event;
+mod publish;
+mod receive_webhook;
+mod reconcile;
+mod refund;
+mod settle;
+mod sweep;
+
+pub(crate) use handle_event::BookingEvents;
+pub(crate) use receive_webhook::{Received, receive_webhook};
+pub(crate) use reconcile::reconcile;
+pub(crate) use sweep::{forget_old_webhooks, sweep};
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use crate::{provider, store};
+
+/// What the use cases work with.
+pub(crate) struct App<P> {
+    pub(crate) pool: PgPool,
+    pub(crate) provider: P,
+    /// How long a session may be silent before the provider is asked.
+    pub(crate) reconcile_after: Duration,
+}
+
+impl<P> App<P> {
+    /// Tells the relay that something was committed; it would find out a little later.
+    async fn wake_relay(&self) {
+        if let Err(error) = publish::OUTBOX.wake(&self.pool).await {
+            tracing::debug!(%error, "the relay was not woken");
+        }
+    }
+}
+
+/// Why a use case could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Provider(#[from] provider::Error),
+    #[error(transparent)]
+    Webhook(#[from] provider::WebhookError),
+    /// Money is wanted while an earlier attempt may still bring some.
+    #[error("an earlier attempt of the booking is still open")]
+    OtherOpen,
+    /// The booking ended before its session was made; the event that makes it comes first.
+    #[error("the payment's session is still being created")]
+    NoSessionYet,
+    /// A refund that can't be: of a payment that isn't there or brought no money, of more than
+    /// it brought, or under an id that was used for another.
+    #[error("refund refused: {0}")]
+    RefundImpossible(&'static str),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}

@@ -1,0 +1,84 @@
+//! Asks the provider about sessions nobody has heard of, so that a lost webhook loses nothing.
+//!
+//! A session is asked about after it was silent for a while, then ever more rarely; what the
+//! provider doesn't answer stays as it is.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+
+use super::{
+    App, Error,
+    settle::{Settled, settle},
+};
+use crate::{
+    metric,
+    provider::{self, Provider},
+    store::payments::{self, Silent},
+};
+
+/// Sessions taken at once.
+const BATCH: i64 = 64;
+
+/// Batches in one step; the rest waits for the next.
+const BATCHES_MAX: usize = 16;
+
+/// Questions under way at once.
+const ASKED_AT_ONCE: usize = 8;
+
+/// Longest pause between two questions about one session: with the provider's answer a captured
+/// payment is found well within BK-2's 15 minutes.
+const ASK_EVERY_MAX: Duration = Duration::from_secs(300);
+
+/// One step: the sessions that are due, at most `BATCHES_MAX` batches of them.
+pub(crate) async fn reconcile<P: Provider>(app: &App<P>) -> Result<(), crate::store::Error> {
+    let away = AtomicBool::new(false);
+    for _ in 0..BATCHES_MAX {
+        let after = app.reconcile_after;
+        let silent =
+            payments::take_silent(&app.pool, BATCH, after, ASK_EVERY_MAX.max(after)).await?;
+        let full = silent.len() == usize::try_from(BATCH).expect("a small constant");
+        stream::iter(silent)
+            .for_each_concurrent(ASKED_AT_ONCE, async |silent| {
+                // Each unanswered question takes its full time; the others come round again.
+                if !away.load(Ordering::Relaxed) {
+                    let outcome = outcome(app, &silent, &away).await;
+                    metrics::counter!(metric::RECONCILED, "outcome" => outcome).increment(1);
+                }
+            })
+            .await;
+        if !full || away.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn outcome<P: Provider>(app: &App<P>, silent: &Silent, away: &AtomicBool) -> &'static str {
+    match ask(app, silent).await {
+        Ok(Settled::Now(state)) => {
+            tracing::info!(payment.id = %silent.payment_id, %state, "found out by asking");
+            app.wake_relay().await;
+            "settled"
+        }
+        Ok(Settled::Unchanged | Settled::UnknownPayment) => "open",
+        Err(error) => {
+            if matches!(error, Error::Provider(provider::Error::Unknown(_))) {
+                away.store(true, Ordering::Relaxed);
+            }
+            tracing::warn!(payment.id = %silent.payment_id, %error, "could not find out about a session");
+            "unknown"
+        }
+    }
+}
+
+async fn ask<P: Provider>(app: &App<P>, silent: &Silent) -> Result<Settled, Error> {
+    let session = app.provider.session(&silent.session_id).await?;
+    let mut transaction = app.pool.begin().await?;
+    let settled = settle(&mut transaction, silent.payment_id.into(), &session).await?;
+    transaction.commit().await?;
+    Ok(settled)
+}

@@ -1,0 +1,128 @@
+//! Money goes back: recorded, sent under the refund's own id, posted, told.
+//!
+//! May run again after any step; the provider sends money once for a refund id.
+
+use holdfast_types::{BookingId, Money, PaymentId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{App, Error, publish};
+use crate::{
+    metric,
+    provider::{NewRefund, Provider},
+    store::{ledger, payments, refunds},
+};
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) refund_id: Uuid,
+    pub(super) booking_id: BookingId,
+    pub(super) payment_id: PaymentId,
+    pub(super) amount: Money,
+    pub(super) reason: String,
+}
+
+pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result<(), Error> {
+    let mut transaction = app.pool.begin().await?;
+    let payment = payments::locked(&mut transaction, wanted.payment_id).await?;
+    let payment = payment.ok_or(Error::RefundImpossible("no such payment"))?;
+    if payment.booking_id != wanted.booking_id {
+        return Err(Error::RefundImpossible("the payment is another booking's"));
+    }
+    let Some(captured) = payment.captured else {
+        return Err(Error::RefundImpossible("the payment brought no money"));
+    };
+    if captured.currency != wanted.amount.currency || wanted.amount.amount <= 0 {
+        return Err(Error::RefundImpossible(
+            "not an amount of the payment's currency",
+        ));
+    }
+    if record(&mut transaction, wanted, captured).await? {
+        return Ok(());
+    }
+    transaction.commit().await?;
+
+    let session_id = payment
+        .session_id
+        .ok_or(Error::RefundImpossible("the payment was free"))?;
+    let amount = wanted.amount.amount;
+    let asked = NewRefund {
+        refund_id: wanted.refund_id,
+        session_id,
+        amount,
+    };
+    let provider_refund_id = app.provider.refund(&asked).await?;
+
+    let mut transaction = app.pool.begin().await?;
+    let refund_id = wanted.refund_id;
+    if refunds::succeeded(&mut transaction, refund_id, &provider_refund_id).await? {
+        let Wanted {
+            payment_id, amount, ..
+        } = *wanted;
+        ledger::post_refund(
+            &mut transaction,
+            payment_id,
+            refund_id,
+            &payment.provider,
+            amount,
+        )
+        .await?;
+        tell(&mut transaction, wanted).await?;
+    }
+    transaction.commit().await?;
+    metrics::counter!(metric::REFUNDED).increment(1);
+    tracing::info!(
+        refund.id = %refund_id, payment.id = %wanted.payment_id,
+        reason = wanted.reason, "refund sent"
+    );
+    app.wake_relay().await;
+    Ok(())
+}
+
+/// Records that the money is to go back, once. True if it went already.
+async fn record(
+    connection: &mut PgConnection,
+    wanted: &Wanted,
+    captured: Money,
+) -> Result<bool, Error> {
+    let Wanted {
+        refund_id,
+        payment_id,
+        amount,
+        ..
+    } = *wanted;
+    if let Some(known) = refunds::get(connection, refund_id).await? {
+        if known.payment_id != payment_id.as_uuid() || known.amount != amount.amount {
+            return Err(Error::RefundImpossible(
+                "its id was used for another refund",
+            ));
+        }
+        return Ok(known.succeeded);
+    }
+    let left = captured.amount - refunds::total(connection, payment_id).await?;
+    if amount.amount > left {
+        return Err(Error::RefundImpossible("more than is left of the payment"));
+    }
+    refunds::insert(
+        connection,
+        refund_id,
+        payment_id,
+        amount.amount,
+        &wanted.reason,
+    )
+    .await?;
+    Ok(false)
+}
+
+async fn tell(connection: &mut PgConnection, wanted: &Wanted) -> Result<(), Error> {
+    let Wanted {
+        refund_id,
+        booking_id,
+        payment_id,
+        amount,
+        ..
+    } = *wanted;
+    publish::refunded(connection, booking_id, payment_id, refund_id, amount).await?;
+    Ok(())
+}

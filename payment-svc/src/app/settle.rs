@@ -1,0 +1,76 @@
+//! Brings a payment to where the provider says it is: the one place where a payment ends.
+//!
+//! Runs in the caller's transaction, any number of times and in any order of what the provider
+//! said: money outranks every other word, and an end is told once.
+
+use holdfast_types::{PaymentId, PaymentState};
+use sqlx::PgConnection;
+
+use super::{Error, publish};
+use crate::{
+    metric,
+    provider::{Session, Status},
+    store::{ledger, payments},
+};
+
+/// What [`settle`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// The payment ended now, like this.
+    Now(PaymentState),
+    /// It stays as it was.
+    Unchanged,
+    /// No such payment.
+    UnknownPayment,
+}
+
+pub(super) async fn settle(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+    session: &Session,
+) -> Result<Settled, Error> {
+    let Some(payment) = payments::locked(connection, payment_id).await? else {
+        return Ok(Settled::UnknownPayment);
+    };
+    let (state, failure) = match &session.status {
+        // Even where it was called off before: captured money is never overlooked.
+        Status::Paid(_) if payment.state != PaymentState::Succeeded => {
+            (PaymentState::Succeeded, None)
+        }
+        Status::Failed(why) if payment.is_open() => (PaymentState::Failed, Some(why.as_str())),
+        Status::Cancelled if payment.is_open() => (PaymentState::Cancelled, Some("cancelled")),
+        _ => return Ok(Settled::Unchanged),
+    };
+    let captured = match session.status {
+        Status::Paid(captured) => Some(captured),
+        _ => None,
+    };
+    if let Some(captured) = captured
+        && captured != payment.price
+    {
+        // Recorded as it is: whoever is told of it sends it back.
+        tracing::error!(
+            payment.id = %payment_id, asked = ?payment.price, ?captured,
+            "the provider captured something else than was asked for"
+        );
+    }
+    let known = (!session.session_id.is_empty())
+        .then_some((session.session_id.as_str(), session.url.as_str()));
+    payments::end(connection, payment_id, state, captured, known, failure).await?;
+    let booking_id = payment.booking_id;
+    if let Some(captured) = captured {
+        ledger::post_capture(connection, payment_id, &payment.provider, captured).await?;
+        publish::succeeded(connection, booking_id, payment_id, captured).await?;
+    } else {
+        publish::failed(
+            connection,
+            booking_id,
+            payment_id,
+            failure.unwrap_or_default(),
+        )
+        .await?;
+    }
+    metrics::counter!(metric::SETTLED, "state" => state.as_str()).increment(1);
+    tracing::info!(payment.id = %payment_id, booking.id = %booking_id, %state, "payment settled");
+    Ok(Settled::Now(state))
+}

@@ -1,0 +1,8 @@
+SELECT s.session_id, s.amount, s.currency, s.description, s.reference, s.status, s.expires_at,
+       s.settles_as, s.duplicate, s.declines,
+       (CASE s.status WHEN 'OPEN' THEN s.expires_at <= now()
+                      WHEN 'PROCESSING' THEN s.settles_at <= now()
+                      ELSE false END) AS "due!"
+FROM sandbox.sessions s
+WHERE s.session_id = $1
+FOR UPDATE

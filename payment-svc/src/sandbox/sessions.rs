@@ -1,0 +1,284 @@
+//! What happens to sessions, and the webhooks that tell of it.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    Sandbox,
+    store::{self, Refund, Session},
+    wire,
+};
+
+/// Sessions ended in one transaction.
+const DUE_BATCH: i64 = 64;
+
+/// Transactions in one look; the rest waits for the next.
+const DUE_BATCHES_MAX: usize = 16;
+
+/// What a person does on the page.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Action {
+    /// Pays; with a delay, by a method that captures only then.
+    Pay { delay_s: Option<f64> },
+    /// Is declined, and may try again; with a delay, learns it only then, and may not.
+    Decline { delay_s: Option<f64> },
+    /// Doesn't want to.
+    Cancel,
+}
+
+/// Why the API says no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    UnknownSession,
+    KeyReused,
+    /// The session would be over before it began.
+    Late,
+    /// Never paid, or less is left of it.
+    NothingToRefund,
+}
+
+const ID_PREFIX: &str = "cs_";
+const ID_DIGITS: usize = 32;
+
+/// Whether it is of the form that [`create`] makes; another is nobody's, and isn't looked for.
+fn is_session_id(text: &str) -> bool {
+    text.strip_prefix(ID_PREFIX).is_some_and(|digits| {
+        digits.len() == ID_DIGITS
+            && digits
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
+}
+
+/// Opens a session, or finds the one that its key opened.
+pub(super) async fn create(
+    sandbox: &Sandbox,
+    key: &str,
+    wanted: &wire::NewSession,
+    expires_at: DateTime<Utc>,
+) -> Result<Result<Session, Refused>, sqlx::Error> {
+    let mut transaction = sandbox.pool.begin().await?;
+    let new = store::New {
+        session_id: &format!("{ID_PREFIX}{}", Uuid::new_v4().simple()),
+        idempotency_key: key,
+        amount: wanted.amount,
+        currency: &wanted.currency,
+        description: &wanted.description,
+        reference: &wanted.reference,
+        expires_at,
+    };
+    let Some(session) = store::insert_session(&mut transaction, &new).await? else {
+        return Ok(Err(Refused::Late));
+    };
+    let same = session.amount == wanted.amount
+        && session.currency == wanted.currency
+        && session.description == wanted.description
+        && session.reference == wanted.reference
+        && session.expires_at == expires_at;
+    if !same {
+        return Ok(Err(Refused::KeyReused));
+    }
+    let session = end_if_due(sandbox, &mut transaction, session).await?;
+    transaction.commit().await?;
+    Ok(Ok(session))
+}
+
+/// How a session stands now; none if there is no such.
+pub(super) async fn look(
+    sandbox: &Sandbox,
+    session_id: &str,
+) -> Result<Option<Session>, sqlx::Error> {
+    change(sandbox, session_id, None, false).await
+}
+
+/// Does `action` to a session that is open, and nothing to another; returns how it stands then.
+/// `duplicate` sends its webhooks twice from here on.
+pub(super) async fn act(
+    sandbox: &Sandbox,
+    session_id: &str,
+    action: Action,
+    duplicate: bool,
+) -> Result<Option<Session>, sqlx::Error> {
+    change(sandbox, session_id, Some(action), duplicate).await
+}
+
+async fn change(
+    sandbox: &Sandbox,
+    session_id: &str,
+    action: Option<Action>,
+    duplicate: bool,
+) -> Result<Option<Session>, sqlx::Error> {
+    if !is_session_id(session_id) {
+        return Ok(None);
+    }
+    let mut transaction = sandbox.pool.begin().await?;
+    let Some(session) = store::lock_session(&mut transaction, session_id).await? else {
+        return Ok(None);
+    };
+    let mut session = end_if_due(sandbox, &mut transaction, session).await?;
+    if let Some(action) = action
+        && session.status == "OPEN"
+    {
+        let declined = action == Action::Decline { delay_s: None };
+        store::note(&mut transaction, session_id, declined, duplicate).await?;
+        session.duplicate |= duplicate;
+        session.declines += i32::from(declined);
+        session = apply(sandbox, &mut transaction, session, action).await?;
+    }
+    transaction.commit().await?;
+    sandbox.webhook_written.notify_one();
+    Ok(Some(session))
+}
+
+async fn apply(
+    sandbox: &Sandbox,
+    connection: &mut PgConnection,
+    session: Session,
+    action: Action,
+) -> Result<Session, sqlx::Error> {
+    let (delay_s, settles_as) = match action {
+        Action::Pay {
+            delay_s: Some(delay_s),
+        } => (delay_s, "PAID"),
+        Action::Decline {
+            delay_s: Some(delay_s),
+        } => (delay_s, "FAILED"),
+        Action::Pay { delay_s: None } => return end(sandbox, connection, session, "PAID").await,
+        Action::Cancel => return end(sandbox, connection, session, "CANCELLED").await,
+        Action::Decline { delay_s: None } => {
+            tell(sandbox, connection, &session, "session.declined").await?;
+            return Ok(session);
+        }
+    };
+    store::set_processing(connection, &session.session_id, delay_s, settles_as).await?;
+    let session = Session {
+        status: "PROCESSING".to_owned(),
+        ..session
+    };
+    tell(sandbox, connection, &session, "session.processing").await?;
+    Ok(session)
+}
+
+/// Ends every session whose time has come, at most `DUE_BATCHES_MAX` batches in one look.
+pub(super) async fn end_due(sandbox: &Sandbox) -> Result<(), sqlx::Error> {
+    for _ in 0..DUE_BATCHES_MAX {
+        let mut transaction = sandbox.pool.begin().await?;
+        let due = store::due_sessions(&mut transaction, DUE_BATCH).await?;
+        for session_id in &due {
+            if let Some(session) = store::lock_session(&mut transaction, session_id).await? {
+                end_if_due(sandbox, &mut transaction, session).await?;
+            }
+        }
+        transaction.commit().await?;
+        if due.is_empty() {
+            break;
+        }
+        sandbox.webhook_written.notify_one();
+    }
+    Ok(())
+}
+
+async fn end_if_due(
+    sandbox: &Sandbox,
+    connection: &mut PgConnection,
+    session: Session,
+) -> Result<Session, sqlx::Error> {
+    if !session.due {
+        return Ok(session);
+    }
+    let status = session
+        .settles_as
+        .clone()
+        .unwrap_or_else(|| "EXPIRED".to_owned());
+    end(sandbox, connection, session, &status).await
+}
+
+async fn end(
+    sandbox: &Sandbox,
+    connection: &mut PgConnection,
+    session: Session,
+    status: &str,
+) -> Result<Session, sqlx::Error> {
+    store::set_status(connection, &session.session_id, status).await?;
+    if status == "PAID" {
+        let charge_id = format!("ch_{}", Uuid::new_v4().simple());
+        store::insert_charge(connection, &session, &charge_id).await?;
+    }
+    let session = Session {
+        status: status.to_owned(),
+        due: false,
+        ..session
+    };
+    let event_type = format!("session.{}", status.to_lowercase());
+    tell(sandbox, connection, &session, &event_type).await?;
+    Ok(session)
+}
+
+/// Writes the webhook of an event, in the transaction of the event.
+async fn tell(
+    sandbox: &Sandbox,
+    connection: &mut PgConnection,
+    session: &Session,
+    event_type: &str,
+) -> Result<(), sqlx::Error> {
+    let event = wire::Event {
+        id: format!("evt_{}", Uuid::new_v4().simple()),
+        event_type: event_type.to_owned(),
+        session: describe(session, sandbox.base().await),
+    };
+    let body = serde_json::to_vec(&event).expect("strings and numbers serialise");
+    let copies = if session.duplicate { 2 } else { 1 };
+    store::insert_delivery(connection, &event.id, &body, copies).await
+}
+
+/// The session as the API shows it.
+pub(super) fn describe(session: &Session, base: &str) -> wire::Session {
+    wire::Session {
+        id: session.session_id.clone(),
+        url: format!("{base}/pay/{}", session.session_id),
+        status: wire::Status::from_column(&session.status)
+            .expect("a CHECK constraint names the same states"),
+        amount: session.amount,
+        currency: session.currency.clone(),
+        reference: session.reference.clone(),
+        expires_at_ms: session.expires_at.timestamp_millis(),
+    }
+}
+
+/// Sends money back, once for a key.
+pub(super) async fn refund(
+    sandbox: &Sandbox,
+    key: &str,
+    wanted: &wire::NewRefund,
+) -> Result<Result<Refund, Refused>, sqlx::Error> {
+    if !is_session_id(&wanted.session_id) {
+        return Ok(Err(Refused::UnknownSession));
+    }
+    let mut transaction = sandbox.pool.begin().await?;
+    // The lock makes copies of one request wait for each other.
+    let session = store::lock_session(&mut transaction, &wanted.session_id).await?;
+    let Some(session) = session else {
+        return Ok(Err(Refused::UnknownSession));
+    };
+    if let Some(known) = store::refund_of_key(&mut transaction, key).await? {
+        let same = known.session_id == wanted.session_id && known.amount == wanted.amount;
+        return Ok(if same {
+            Ok(known)
+        } else {
+            Err(Refused::KeyReused)
+        });
+    }
+    let left = session.amount - store::refunded(&mut transaction, &wanted.session_id).await?;
+    if session.status != "PAID" || left < wanted.amount {
+        return Ok(Err(Refused::NothingToRefund));
+    }
+    let refund = Refund {
+        refund_id: format!("re_{}", Uuid::new_v4().simple()),
+        session_id: wanted.session_id.clone(),
+        amount: wanted.amount,
+    };
+    store::insert_refund(&mut transaction, key, &refund).await?;
+    transaction.commit().await?;
+    Ok(Ok(refund))
+}

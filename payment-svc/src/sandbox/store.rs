@@ -1,0 +1,313 @@
+//! SQL over schema `sandbox`, and nothing else.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+
+/// A session as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Session {
+    pub(super) session_id: String,
+    pub(super) amount: i64,
+    pub(super) currency: String,
+    pub(super) description: String,
+    pub(super) reference: String,
+    pub(super) status: String,
+    pub(super) expires_at: DateTime<Utc>,
+    /// `PROCESSING` ends as this.
+    pub(super) settles_as: Option<String>,
+    pub(super) duplicate: bool,
+    pub(super) declines: i32,
+    /// Its time to be paid in, or to be processed in, has passed.
+    pub(super) due: bool,
+}
+
+/// A session to be stored.
+pub(super) struct New<'a> {
+    pub(super) session_id: &'a str,
+    pub(super) idempotency_key: &'a str,
+    pub(super) amount: i64,
+    pub(super) currency: &'a str,
+    pub(super) description: &'a str,
+    pub(super) reference: &'a str,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+/// Stores a session, unless its key is taken or its time is over; returns the key's, if any.
+pub(super) async fn insert_session(
+    connection: &mut PgConnection,
+    new: &New<'_>,
+) -> Result<Option<Session>, sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO sandbox.sessions
+             (session_id, idempotency_key, amount, currency, description, reference, status,
+              expires_at)
+         SELECT $1, $2, $3, $4, $5, $6, 'OPEN', $7 WHERE $7 > now()
+         ON CONFLICT DO NOTHING",
+        new.session_id,
+        new.idempotency_key,
+        new.amount,
+        new.currency,
+        new.description,
+        new.reference,
+        new.expires_at
+    )
+    .execute(&mut *connection)
+    .await?;
+    let session_id = sqlx::query_scalar!(
+        "SELECT session_id FROM sandbox.sessions WHERE idempotency_key = $1",
+        new.idempotency_key
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    match session_id {
+        Some(session_id) => lock_session(connection, &session_id).await,
+        None => Ok(None),
+    }
+}
+
+/// A session, locked until the transaction ends.
+pub(super) async fn lock_session(
+    connection: &mut PgConnection,
+    session_id: &str,
+) -> Result<Option<Session>, sqlx::Error> {
+    sqlx::query_file_as!(Session, "src/sandbox/lock_session.sql", session_id)
+        .fetch_optional(connection)
+        .await
+}
+
+/// Up to `limit` sessions whose time has come and nobody else is at.
+pub(super) async fn due_sessions(
+    connection: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT session_id FROM sandbox.sessions
+         WHERE (status = 'OPEN' AND expires_at <= now())
+            OR (status = 'PROCESSING' AND settles_at <= now())
+         LIMIT $1 FOR UPDATE SKIP LOCKED",
+        limit
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Changes a locked session's status; `PROCESSING` is [`set_processing`].
+pub(super) async fn set_status(
+    connection: &mut PgConnection,
+    session_id: &str,
+    status: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE sandbox.sessions SET status = $2, settles_at = NULL, settles_as = NULL
+         WHERE session_id = $1",
+        session_id,
+        status
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A slow method is under way and ends in `delay_s` as `settles_as`.
+pub(super) async fn set_processing(
+    connection: &mut PgConnection,
+    session_id: &str,
+    delay_s: f64,
+    settles_as: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE sandbox.sessions
+         SET status = 'PROCESSING', settles_at = now() + make_interval(secs => $2),
+             settles_as = $3
+         WHERE session_id = $1",
+        session_id,
+        delay_s,
+        settles_as
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A try to pay was declined, or the tester wants webhooks twice.
+pub(super) async fn note(
+    connection: &mut PgConnection,
+    session_id: &str,
+    declined: bool,
+    duplicate: bool,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE sandbox.sessions
+         SET declines = declines + $2::int, duplicate = duplicate OR $3
+         WHERE session_id = $1",
+        session_id,
+        i32::from(declined),
+        duplicate
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The money of a session that was paid.
+pub(super) async fn insert_charge(
+    connection: &mut PgConnection,
+    session: &Session,
+    charge_id: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO sandbox.charges (session_id, charge_id, amount) VALUES ($1, $2, $3)",
+        session.session_id,
+        charge_id,
+        session.amount
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A refund as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refund {
+    pub(super) refund_id: String,
+    pub(super) session_id: String,
+    pub(super) amount: i64,
+}
+
+/// The refund of that key, if there is one.
+pub(super) async fn refund_of_key(
+    connection: &mut PgConnection,
+    key: &str,
+) -> Result<Option<Refund>, sqlx::Error> {
+    sqlx::query_as!(
+        Refund,
+        "SELECT refund_id, session_id, amount FROM sandbox.refunds WHERE idempotency_key = $1",
+        key
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Minor units of a session that were sent back. Asked in a statement of its own once the session
+/// is locked: one that waited for the lock would count as of before the wait.
+pub(super) async fn refunded(
+    connection: &mut PgConnection,
+    session_id: &str,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT coalesce(sum(amount), 0)::bigint AS "refunded!"
+           FROM sandbox.refunds WHERE session_id = $1"#,
+        session_id
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Money going back; the caller has the session locked.
+pub(super) async fn insert_refund(
+    connection: &mut PgConnection,
+    key: &str,
+    refund: &Refund,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO sandbox.refunds (refund_id, idempotency_key, session_id, amount)
+         VALUES ($1, $2, $3, $4)",
+        refund.refund_id,
+        key,
+        refund.session_id,
+        refund.amount
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A webhook to be sent, `copies` times.
+pub(super) async fn insert_delivery(
+    connection: &mut PgConnection,
+    event_id: &str,
+    body: &[u8],
+    copies: i32,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO sandbox.webhook_deliveries (event_id, body)
+         SELECT $1, $2 FROM generate_series(1, $3)",
+        event_id,
+        body,
+        copies
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A webhook under way.
+pub(super) struct Delivery {
+    pub(super) delivery_id: i64,
+    pub(super) event_id: String,
+    pub(super) body: Vec<u8>,
+    /// This one included.
+    pub(super) attempts: i32,
+}
+
+/// Takes up to `limit` webhooks that are due, for `lease_s`: one that isn't reported back by then
+/// is due again.
+pub(super) async fn take_deliveries(
+    pool: &PgPool,
+    limit: i64,
+    lease_s: f64,
+) -> Result<Vec<Delivery>, sqlx::Error> {
+    sqlx::query_as!(
+        Delivery,
+        "UPDATE sandbox.webhook_deliveries d
+         SET attempts = attempts + 1, next_at = now() + make_interval(secs => $2)
+         FROM (SELECT delivery_id FROM sandbox.webhook_deliveries
+               WHERE next_at <= now() ORDER BY next_at LIMIT $1
+               FOR UPDATE SKIP LOCKED) AS due
+         WHERE d.delivery_id = due.delivery_id
+         RETURNING d.delivery_id, d.event_id, d.body, d.attempts",
+        limit,
+        lease_s
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Reports a delivery: no error means it arrived; an error without a next time gives it up.
+pub(super) async fn report_delivery(
+    pool: &PgPool,
+    delivery_id: i64,
+    error: Option<&str>,
+    next_in_s: Option<f64>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE sandbox.webhook_deliveries
+         SET next_at = now() + make_interval(secs => $3), last_error = $2,
+             delivered_at = CASE WHEN $2::text IS NULL THEN now() END
+         WHERE delivery_id = $1",
+        delivery_id,
+        error,
+        next_in_s
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Deletes up to `limit` webhooks that arrived or were given up, written longer than `kept_s` ago;
+/// returns how many.
+pub(super) async fn forget_deliveries(
+    pool: &PgPool,
+    kept_s: f64,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "DELETE FROM sandbox.webhook_deliveries WHERE delivery_id IN (
+             SELECT delivery_id FROM sandbox.webhook_deliveries
+             WHERE next_at IS NULL AND created_at < now() - make_interval(secs => $1)
+             ORDER BY created_at LIMIT $2)",
+        kept_s,
+        limit
+    );
+    Ok(done.execute(pool).await?.rows_affected())
+}

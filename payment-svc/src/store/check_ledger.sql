@@ -1,0 +1,30 @@
+SELECT kind AS "kind!", id AS "id!" FROM (
+    SELECT 'UNBALANCED_JOURNAL' AS kind, journal_id::text AS id
+    FROM payment.entries GROUP BY journal_id, currency HAVING sum(amount) <> 0
+    UNION ALL
+    SELECT 'CAPTURE_NOT_POSTED', p.payment_id::text
+    FROM payment.payments p
+    WHERE p.state = 'SUCCEEDED' AND p.captured_amount <> (
+        SELECT coalesce(sum(e.amount), 0) FROM payment.journal j
+        JOIN payment.entries e USING (journal_id)
+        WHERE j.payment_id = p.payment_id AND j.kind = 'CAPTURE'
+          AND e.account = 'provider:' || p.provider AND e.currency = p.captured_currency)
+    UNION ALL
+    SELECT 'CAPTURE_WITHOUT_PAYMENT', p.payment_id::text
+    FROM payment.payments p JOIN payment.journal j USING (payment_id)
+    WHERE p.state <> 'SUCCEEDED' AND j.kind = 'CAPTURE'
+    UNION ALL
+    SELECT 'REFUND_NOT_POSTED', r.refund_id::text
+    FROM payment.refunds r JOIN payment.payments p USING (payment_id)
+    WHERE (CASE r.state WHEN 'SUCCEEDED' THEN -r.amount ELSE 0 END) <> (
+        SELECT coalesce(sum(e.amount), 0) FROM payment.journal j
+        JOIN payment.entries e USING (journal_id)
+        WHERE j.refund_id = r.refund_id
+          AND e.account = 'provider:' || p.provider AND e.currency = p.captured_currency)
+    UNION ALL
+    SELECT 'REFUNDED_TOO_MUCH', p.payment_id::text
+    FROM payment.payments p JOIN payment.refunds r USING (payment_id)
+    GROUP BY p.payment_id
+    HAVING sum(r.amount) > CASE p.state WHEN 'SUCCEEDED' THEN p.captured_amount ELSE 0 END
+) AS findings
+LIMIT $1

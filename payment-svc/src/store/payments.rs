@@ -1,0 +1,276 @@
+//! Attempts to collect money.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use holdfast_types::{BookingId, Money, PaymentId, PaymentState, ShowId, UserId};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::Error;
+
+/// A payment to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct New {
+    pub(crate) booking_id: BookingId,
+    pub(crate) attempt: u32,
+    pub(crate) user_id: UserId,
+    pub(crate) show_id: ShowId,
+    pub(crate) price: Money,
+    pub(crate) description: String,
+    pub(crate) pay_until: DateTime<Utc>,
+    pub(crate) provider: &'static str,
+}
+
+/// A payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Payment {
+    pub(crate) payment_id: PaymentId,
+    pub(crate) booking_id: BookingId,
+    pub(crate) state: PaymentState,
+    pub(crate) price: Money,
+    pub(crate) description: String,
+    pub(crate) pay_until: DateTime<Utc>,
+    pub(crate) provider: String,
+    pub(crate) session_id: Option<String>,
+    pub(crate) payment_url: Option<String>,
+    /// What the provider collected, once it did; need not be the price.
+    pub(crate) captured: Option<Money>,
+    /// Minor units that went back.
+    pub(crate) refunded: i64,
+}
+
+impl Payment {
+    /// Whether money may still come.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(
+            self.state,
+            PaymentState::CreatingSession | PaymentState::SessionCreated
+        )
+    }
+}
+
+struct Row {
+    payment_id: Uuid,
+    booking_id: Uuid,
+    state: String,
+    amount: i64,
+    currency: String,
+    description: String,
+    pay_until: DateTime<Utc>,
+    provider: String,
+    session_id: Option<String>,
+    payment_url: Option<String>,
+    captured_amount: Option<i64>,
+    captured_currency: Option<String>,
+    refunded: i64,
+}
+
+impl TryFrom<Row> for Payment {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let corrupt = |what: String| Error::Corrupt {
+            table: "payments",
+            what,
+        };
+        let captured = match (row.captured_amount, row.captured_currency) {
+            (Some(amount), Some(currency)) => Some(Money {
+                amount,
+                currency: currency.parse().map_err(|_| corrupt(currency.clone()))?,
+            }),
+            _ => None,
+        };
+        let currency = row
+            .currency
+            .parse()
+            .map_err(|_| corrupt(row.currency.clone()))?;
+        Ok(Self {
+            payment_id: row.payment_id.into(),
+            booking_id: row.booking_id.into(),
+            state: row.state.parse().map_err(|_| corrupt(row.state.clone()))?,
+            price: Money {
+                amount: row.amount,
+                currency,
+            },
+            description: row.description,
+            pay_until: row.pay_until,
+            provider: row.provider,
+            session_id: row.session_id,
+            payment_url: row.payment_url,
+            captured,
+            refunded: row.refunded,
+        })
+    }
+}
+
+/// What came of [`insert`].
+#[derive(Debug)]
+pub(crate) enum Inserted {
+    /// The booking's payment of this attempt, recorded now.
+    New(Payment),
+    /// It was recorded before.
+    Known(Payment),
+    /// Another attempt of the booking is still open.
+    OtherOpen,
+}
+
+/// Records that money is wanted, in `state`; once for a booking and attempt.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    new: &New,
+    state: PaymentState,
+) -> Result<Inserted, Error> {
+    let attempt = i32::try_from(new.attempt).map_err(|_| Error::Corrupt {
+        table: "payments",
+        what: "attempt".to_owned(),
+    })?;
+    // Either unique index may stand in the way; which one is seen by the read below.
+    let inserted = sqlx::query_file!(
+        "src/store/insert_payment.sql",
+        Uuid::now_v7(),
+        new.booking_id.as_uuid(),
+        attempt,
+        new.user_id.as_uuid(),
+        new.show_id.as_uuid(),
+        state.as_str(),
+        new.price.amount,
+        new.price.currency.as_str(),
+        new.description,
+        new.pay_until,
+        new.provider,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let payment_id = sqlx::query_scalar!(
+        "SELECT payment_id FROM payment.payments WHERE booking_id = $1 AND attempt = $2",
+        new.booking_id.as_uuid(),
+        attempt
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(payment_id) = payment_id else {
+        return Ok(Inserted::OtherOpen);
+    };
+    let payment = locked(connection, payment_id.into()).await?;
+    let payment = payment.ok_or(Error::Database(sqlx::Error::RowNotFound))?;
+    let is_new = inserted.rows_affected() == 1;
+    Ok(if is_new {
+        Inserted::New(payment)
+    } else {
+        Inserted::Known(payment)
+    })
+}
+
+/// A payment, locked until the transaction ends.
+pub(crate) async fn locked(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+) -> Result<Option<Payment>, Error> {
+    let row = sqlx::query_file_as!(Row, "src/store/lock_payment.sql", payment_id.as_uuid());
+    row.fetch_optional(connection)
+        .await?
+        .map(Payment::try_from)
+        .transpose()
+}
+
+/// A booking's payments, in the order of attempts, at most 1,000.
+pub(crate) async fn of_booking(
+    pool: &PgPool,
+    booking_id: BookingId,
+) -> Result<Vec<Payment>, Error> {
+    let rows = sqlx::query_file_as!(
+        Row,
+        "src/store/payments_of_booking.sql",
+        booking_id.as_uuid()
+    );
+    rows.fetch_all(pool)
+        .await?
+        .into_iter()
+        .map(Payment::try_from)
+        .collect()
+}
+
+/// Records the provider's session. False if the payment was past that already.
+pub(crate) async fn session_created(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+    session_id: &str,
+    url: &str,
+    ask_in: Duration,
+) -> Result<bool, Error> {
+    let done = sqlx::query!(
+        "UPDATE payment.payments
+         SET state = 'SESSION_CREATED', session_id = $2, payment_url = $3,
+             ask_at = now() + make_interval(secs => $4), updated_at = now()
+         WHERE payment_id = $1 AND state = 'CREATING_SESSION'",
+        payment_id.as_uuid(),
+        session_id,
+        url,
+        ask_in.as_secs_f64()
+    );
+    Ok(done.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Records a payment's end; the caller has it locked and knows the change is right.
+pub(crate) async fn end(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+    state: PaymentState,
+    captured: Option<Money>,
+    session: Option<(&str, &str)>,
+    failure: Option<&str>,
+) -> Result<(), Error> {
+    let (session_id, url) = session.unzip();
+    sqlx::query!(
+        "UPDATE payment.payments
+         SET state = $2, session_id = coalesce(session_id, $3),
+             payment_url = coalesce(payment_url, $4), failure = $5, ask_at = NULL,
+             captured_amount = $6, captured_currency = $7, updated_at = now()
+         WHERE payment_id = $1",
+        payment_id.as_uuid(),
+        state.as_str(),
+        session_id,
+        url,
+        failure,
+        captured.map(|captured| captured.amount),
+        captured.map(|captured| captured.currency.to_string())
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Seconds since the oldest payment that has no end was asked for; 0 with none.
+pub(crate) async fn oldest_unfinished_s(pool: &PgPool) -> Result<f64, Error> {
+    let seconds = sqlx::query_scalar!(
+        r#"SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS "seconds!"
+           FROM payment.payments WHERE state IN ('CREATING_SESSION', 'SESSION_CREATED')"#
+    );
+    Ok(seconds.fetch_one(pool).await?)
+}
+
+/// A session nobody has heard of for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Silent {
+    pub(crate) payment_id: Uuid,
+    pub(crate) session_id: String,
+}
+
+/// Takes up to `limit` sessions that are due to be asked about, longest due first, and puts off
+/// the next time by twice as long as before (between `after` and `after_max`).
+pub(crate) async fn take_silent(
+    pool: &PgPool,
+    limit: i64,
+    after: Duration,
+    after_max: Duration,
+) -> Result<Vec<Silent>, Error> {
+    let rows = sqlx::query_file_as!(
+        Silent,
+        "src/store/take_silent.sql",
+        limit,
+        after.as_secs_f64(),
+        after_max.as_secs_f64()
+    );
+    Ok(rows.fetch_all(pool).await?)
+}

@@ -1,0 +1,137 @@
+//! Money going back.
+
+use std::time::Duration;
+
+use holdfast_types::{BookingId, Money, PaymentId};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::Error;
+
+/// A refund as recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refund {
+    pub(crate) payment_id: Uuid,
+    pub(crate) amount: i64,
+    /// Whether the money went.
+    pub(crate) succeeded: bool,
+}
+
+/// The refund with that id, if there is one.
+pub(crate) async fn get(
+    connection: &mut PgConnection,
+    refund_id: Uuid,
+) -> Result<Option<Refund>, Error> {
+    let row = sqlx::query_as!(
+        Refund,
+        r#"SELECT payment_id, amount, state = 'SUCCEEDED' AS "succeeded!"
+           FROM payment.refunds WHERE refund_id = $1"#,
+        refund_id
+    );
+    Ok(row.fetch_optional(connection).await?)
+}
+
+/// Minor units of a payment that are asked back or went back.
+pub(crate) async fn total(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+) -> Result<i64, Error> {
+    let total = sqlx::query_scalar!(
+        r#"SELECT coalesce(sum(amount), 0)::bigint AS "total!"
+           FROM payment.refunds WHERE payment_id = $1"#,
+        payment_id.as_uuid()
+    );
+    Ok(total.fetch_one(connection).await?)
+}
+
+/// Records that money is to go back; the caller has the payment locked and knows it has it.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    refund_id: Uuid,
+    payment_id: PaymentId,
+    amount: i64,
+    reason: &str,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "INSERT INTO payment.refunds (refund_id, payment_id, amount, reason, state)
+         VALUES ($1, $2, $3, $4, 'REQUESTED')",
+        refund_id,
+        payment_id.as_uuid(),
+        amount,
+        reason
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Records that the money went. False if that was known.
+pub(crate) async fn succeeded(
+    connection: &mut PgConnection,
+    refund_id: Uuid,
+    provider_refund_id: &str,
+) -> Result<bool, Error> {
+    let done = sqlx::query!(
+        "UPDATE payment.refunds
+         SET state = 'SUCCEEDED', provider_refund_id = $2, updated_at = now()
+         WHERE refund_id = $1 AND state = 'REQUESTED'",
+        refund_id,
+        provider_refund_id
+    );
+    Ok(done.execute(connection).await?.rows_affected() == 1)
+}
+
+/// A refund that is asked for and hasn't gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unfinished {
+    pub(crate) refund_id: Uuid,
+    pub(crate) booking_id: BookingId,
+    pub(crate) payment_id: PaymentId,
+    pub(crate) amount: Money,
+    pub(crate) reason: String,
+    /// Since it was asked for.
+    pub(crate) age: Duration,
+}
+
+/// Takes up to `limit` refunds that were not tried for `after`, the longest untried first, and
+/// counts them as tried now.
+pub(crate) async fn take_unfinished(
+    pool: &PgPool,
+    limit: i64,
+    after: Duration,
+) -> Result<Vec<Unfinished>, Error> {
+    let rows = sqlx::query_file!(
+        "src/store/take_unfinished_refunds.sql",
+        limit,
+        after.as_secs_f64()
+    );
+    let rows = rows.fetch_all(pool).await?;
+    rows.into_iter()
+        .map(|row| {
+            let currency = row.captured_currency.parse().map_err(|_| Error::Corrupt {
+                table: "payments",
+                what: row.captured_currency.clone(),
+            })?;
+            Ok(Unfinished {
+                refund_id: row.refund_id,
+                booking_id: row.booking_id.into(),
+                payment_id: row.payment_id.into(),
+                amount: Money {
+                    amount: row.amount,
+                    currency,
+                },
+                reason: row.reason,
+                age: Duration::from_secs_f64(row.age_s),
+            })
+        })
+        .collect()
+}
+
+/// Seconds since the oldest refund that hasn't gone was asked for; 0 with none.
+pub(crate) async fn oldest_unfinished_s(pool: &PgPool) -> Result<f64, Error> {
+    let seconds = sqlx::query_scalar!(
+        r#"SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS "seconds!"
+           FROM payment.refunds WHERE state = 'REQUESTED'"#
+    );
+    Ok(seconds.fetch_one(pool).await?)
+}

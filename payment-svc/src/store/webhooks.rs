@@ -1,0 +1,40 @@
+//! What providers told us, each event once.
+
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool};
+
+use super::Error;
+use crate::provider::Webhook;
+
+/// Records an event. False if it is recorded already.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    provider: &str,
+    webhook: &Webhook,
+    body: &[u8],
+) -> Result<bool, Error> {
+    let done = sqlx::query!(
+        "INSERT INTO payment.webhook_events (provider, event_id, event_type, payment_id, body)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        provider,
+        webhook.event_id,
+        webhook.event_type,
+        webhook.payment_id,
+        body
+    );
+    Ok(done.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Deletes up to `limit` events that came longer than `kept` ago; returns how many.
+pub(crate) async fn forget(pool: &PgPool, kept: Duration, limit: i64) -> Result<u64, Error> {
+    let done = sqlx::query!(
+        "DELETE FROM payment.webhook_events WHERE (provider, event_id) IN (
+             SELECT provider, event_id FROM payment.webhook_events
+             WHERE received_at < now() - make_interval(secs => $1)
+             ORDER BY received_at LIMIT $2)",
+        kept.as_secs_f64(),
+        limit
+    );
+    Ok(done.execute(pool).await?.rows_affected())
+}

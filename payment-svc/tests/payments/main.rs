@@ -1,0 +1,13 @@
+//! payment-svc against a real Postgres, the real event stream and the real sandbox provider, each
+//! on a free port; between provider and service stands a gateway that can lose webhooks.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop where it is")]
+
+mod ends;
+mod identity;
+mod lists;
+mod refunds;
+mod sandbox;
+mod sessions;
+mod system;
+mod webhooks;
