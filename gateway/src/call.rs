@@ -1,0 +1,103 @@
+//! A request on its way through the gateway: its deadline, and who makes it.
+//!
+//! Always holds: a [`Caller`] carries a token that was verified; a plain [`Call`] forwards none.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
+use holdfast_mesh::{auth, deadline::Deadline};
+use holdfast_types::ErrorCode;
+use tonic::metadata::{Ascii, MetadataValue};
+
+use crate::{failure::ApiError, server::Shared};
+
+/// What every gRPC call made for one request carries. The request id travels with the task.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    deadline: Deadline,
+}
+
+impl Call {
+    pub(crate) fn new(deadline: Deadline) -> Self {
+        Self { deadline }
+    }
+
+    /// Wraps `message` with request id and deadline.
+    pub(crate) fn request<M>(&self, message: M) -> tonic::Request<M> {
+        let mut request = tonic::Request::new(message);
+        self.deadline.apply(&mut request);
+        request
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Call {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let call = parts.extensions.get::<Self>();
+        call.cloned()
+            .ok_or_else(|| ApiError::defect("a route outside the request scope"))
+    }
+}
+
+/// A signed-in customer's request.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    call: Call,
+    authorization: MetadataValue<Ascii>,
+}
+
+impl Caller {
+    /// Wraps `message` with request id, deadline and the caller's token.
+    pub(crate) fn request<M>(&self, message: M) -> tonic::Request<M> {
+        let mut request = self.call.request(message);
+        request
+            .metadata_mut()
+            .insert(auth::HEADER, self.authorization.clone());
+        request
+    }
+}
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
+        let call = Call::from_request_parts(parts, app).await?;
+        let token = bearer(&parts.headers)?;
+        app.verifier.verify(token).await?;
+        let mut authorization: MetadataValue<Ascii> = format!("Bearer {token}")
+            .parse()
+            .map_err(|_| unauthorized("the access token is malformed"))?;
+        authorization.set_sensitive(true);
+        Ok(Self {
+            call,
+            authorization,
+        })
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values
+        .next()
+        .ok_or_else(|| unauthorized("sign in and send `Authorization: Bearer <access token>`"))?;
+    if values.next().is_some() {
+        return Err(unauthorized("send one Authorization header"));
+    }
+    let malformed = || unauthorized("the Authorization header must be `Bearer <access token>`");
+    let (scheme, token) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or_else(malformed)?;
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Err(malformed());
+    }
+    Ok(token)
+}
+
+fn unauthorized(message: &str) -> ApiError {
+    ApiError::new(ErrorCode::Unauthorized, message)
+}

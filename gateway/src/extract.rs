@@ -1,0 +1,244 @@
+//! Reading requests: JSON bodies, path and query parameters, the idempotency key.
+//!
+//! Always holds: whatever is wrong is an [`ApiError`] that names the field, parameter or header;
+//! unknown and repeated ones are refused, because a misspelt filter that is ignored would answer
+//! another question.
+
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+
+use axum::{
+    body::Bytes,
+    extract::{
+        FromRequest, FromRequestParts, Query, RawPathParams, Request,
+        rejection::{BytesRejection, FailedToBufferBody},
+    },
+    http::{HeaderMap, header, request::Parts},
+};
+use chrono::DateTime;
+use holdfast_types::{ErrorCode, limits};
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use crate::failure::ApiError;
+
+/// Header that makes a POST repeatable.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// A body of at most [`limits::REST_BODY_BYTES_MAX`], as it came.
+pub(crate) struct RawBody(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match Bytes::from_request(request, state).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_))) => {
+                let message = format!(
+                    "the body may have {} bytes at most",
+                    limits::REST_BODY_BYTES_MAX
+                );
+                Err(ApiError::new(ErrorCode::PayloadTooLarge, message))
+            }
+            Err(_) => Err(ApiError::invalid("body", "could not be read to its end")),
+        }
+    }
+}
+
+/// A JSON body.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            let message = "send JSON with `content-type: application/json`";
+            return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+        }
+        let RawBody(bytes) = RawBody::from_request(request, state).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = value
+        .and_then(|text| text.split(';').next())
+        .unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // serde would read a list as a struct's fields, and name the struct where it gets none.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        let why = match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(_) => "must be an object".to_owned(),
+            Err(error) => format!("is not JSON: {error}"),
+        };
+        return Err(ApiError::invalid("body", why));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        let text = inner.to_string();
+        if !inner.is_data() {
+            return ApiError::invalid("body", format!("is not JSON: {text}"));
+        }
+        // serde names these two in its text only; their path is the parent's. Where in the text
+        // it happened is of no use to those who don't write JSON by hand.
+        let why = text.split(" at line ").next().unwrap_or(&text);
+        let named = |says: &str| why.strip_prefix(says)?.strip_suffix('`').map(str::to_owned);
+        if let Some(field) = named("missing field `") {
+            return ApiError::invalid(&field, "is missing");
+        }
+        if let Some(field) = named("duplicate field `") {
+            return ApiError::invalid(&field, "is there twice");
+        }
+        ApiError::invalid(if path == "." { "body" } else { &path }, why)
+    })?;
+    json.end()
+        .map_err(|_| ApiError::invalid("body", "has more than one JSON value"))?;
+    Ok(value)
+}
+
+/// The one path parameter of a route, as a typed id.
+pub(crate) struct PathId<T>(pub(crate) T);
+
+impl<T, S> FromRequestParts<S> for PathId<T>
+where
+    T: FromStr<Err: Display>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| ApiError::invalid("path", "is not UTF-8"))?;
+        let (name, text) = params
+            .iter()
+            .next()
+            .ok_or_else(|| ApiError::defect("a route without its parameter"))?;
+        text.parse()
+            .map(Self)
+            .map_err(|error: T::Err| ApiError::invalid(name, error.to_string()))
+    }
+}
+
+/// The query, each parameter taken once by name; [`Params::finish`] refuses what is left.
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| ApiError::invalid("query", "can't be read"))?;
+        Ok(Self(pairs))
+    }
+}
+
+impl Params {
+    /// The text of `name`; empty when absent.
+    pub(crate) fn text(&mut self, name: &str) -> Result<String, ApiError> {
+        Ok(self.take(name)?.unwrap_or_default())
+    }
+
+    /// The number `name`, within `range`.
+    pub(crate) fn number(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<u32>,
+    ) -> Result<Option<u32>, ApiError> {
+        let Some(text) = self.take(name)? else {
+            return Ok(None);
+        };
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        let refuse = || {
+            ApiError::invalid(
+                name,
+                format!(
+                    "must be a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                ),
+            )
+        };
+        number.map(Some).ok_or_else(refuse)
+    }
+
+    /// How many items a page may have; 0 for the service's own choice.
+    pub(crate) fn limit(&mut self) -> Result<u32, ApiError> {
+        Ok(self
+            .number("limit", 1..=limits::PAGE_ITEMS_MAX)?
+            .unwrap_or(0))
+    }
+
+    /// The time `name`, in milliseconds since 1970.
+    pub(crate) fn time_ms(&mut self, name: &str) -> Result<Option<i64>, ApiError> {
+        let Some(text) = self.take(name)? else {
+            return Ok(None);
+        };
+        let why = "must be a time of RFC 3339, e.g. 2026-11-22T20:00:00%2B01:00 (a + in a URL is written %2B)";
+        let time = DateTime::parse_from_rfc3339(&text).map_err(|_| ApiError::invalid(name, why))?;
+        let ms = time.timestamp_millis();
+        if !(0..=limits::TIME_MS_MAX).contains(&ms) {
+            return Err(ApiError::invalid(name, "must be from 1970 to 2200"));
+        }
+        Ok(Some(ms))
+    }
+
+    /// Refuses parameters that nobody took.
+    pub(crate) fn finish(self) -> Result<(), ApiError> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(ApiError::invalid(name, "is no parameter of this route")),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Result<Option<String>, ApiError> {
+        let mut found = self.0.extract_if(.., |(key, _)| key == name);
+        let value = found.next().map(|(_, value)| value);
+        let again = found.next().is_some();
+        drop(found);
+        if again {
+            Err(ApiError::invalid(name, "is there twice"))
+        } else {
+            Ok(value)
+        }
+    }
+}
+
+/// The `Idempotency-Key` that holds and bookings need.
+pub(crate) struct IdempotencyKey(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let Some(value) = values.next() else {
+            let message =
+                "send an Idempotency-Key: new for a new purchase, the same to repeat a request";
+            return Err(ApiError::new(ErrorCode::IdempotencyKeyRequired, message));
+        };
+        let visible = |text: &&str| {
+            (1..=limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_graphic())
+        };
+        match (value.to_str().ok().filter(visible), values.next()) {
+            (Some(key), None) => Ok(Self(key.to_owned())),
+            _ => {
+                let why = format!(
+                    "must be there once, with 1 to {} visible ASCII characters",
+                    limits::IDEMPOTENCY_KEY_BYTES_MAX
+                );
+                Err(ApiError::invalid("Idempotency-Key", why))
+            }
+        }
+    }
+}

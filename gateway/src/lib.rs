@@ -1,0 +1,40 @@
+//! The REST API: version 1 under `/api/v1`, its OpenAPI document and page.
+//!
+//! Owns no data. A handler checks the shape of what came in, makes one gRPC call, and writes the
+//! answer in the public shape; what may happen to a seat, a booking or money is decided by the
+//! services behind it.
+//!
+//! Always holds:
+//! - every answer to a request that HTTP can parse carries `x-request-id`, and every error the one
+//!   body with nothing internal in it, whatever went wrong: a refusal, a rejected body, a panic, a
+//!   timeout; pages of configured origins can read it;
+//! - a request counts as in progress until its answer was sent, and those are bounded;
+//! - who acts is read from the access token, never from a path or a body; the token is verified
+//!   here and again by the service it is forwarded to;
+//! - a request has one deadline, and every gRPC call made for it carries what is left of that;
+//! - what is personal or changes by the second is `no-store`; routes without a token never forward
+//!   one, so nothing that depends on the caller can end up in a shared cache.
+//!
+//! Leaves to others: sign-in (`identity-svc`), what is on (`catalog-svc`), selling
+//! (`booking-svc`), money and the provider's hosted page (`payment-svc`).
+
+mod config;
+mod error;
+mod metrics;
+
+mod call;
+mod conditional;
+mod extract;
+mod failure;
+mod openapi;
+mod ops;
+mod pages;
+mod routes;
+mod scope;
+mod server;
+mod wire;
+
+pub use config::Config;
+pub use error::Error;
+pub use openapi::openapi;
+pub use server::serve;

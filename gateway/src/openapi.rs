@@ -1,0 +1,252 @@
+//! The OpenAPI 3.1 document, made from the handlers.
+//!
+//! Always holds: each operation lists every error it can answer with, because a handler names its
+//! codes in `x-error-codes` and this file adds those that come with a token, a body, or any call.
+
+use std::collections::BTreeMap;
+
+use holdfast_types::ErrorCode;
+use serde_json::{Value, json};
+use utoipa::{
+    OpenApi as _,
+    openapi::{
+        ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response,
+        ResponseBuilder,
+        example::ExampleBuilder,
+        path::{Operation, PathItem},
+        schema::Type,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    failure::{self, ErrorBody, ErrorDetails, FieldProblem, SeatProblem},
+    routes,
+    server::Shared,
+};
+
+/// Where version 1 lives.
+pub(crate) const PREFIX: &str = "/api/v1";
+
+/// Where a handler's attribute names its own error codes. Taken out of the finished document.
+const CODES: &str = "x-error-codes";
+
+/// What any call can meet.
+const CODES_ALWAYS: [ErrorCode; 3] = [
+    ErrorCode::RateLimited,
+    ErrorCode::Unavailable,
+    ErrorCode::InternalError,
+];
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Holdfast",
+        version = "1",
+        description = "Find a show, see its seats, hold some, pay, get tickets.\n\n\
+            Money is integer minor units with a currency. Revisions are numbers written as text. \
+            Times are RFC 3339: a show's with its venue's offset, all others in UTC. Lists come in \
+            pages: send `next_cursor` as `cursor`. Unknown fields are refused, and so are \
+            unknown query parameters where a route has some. \
+            Every answer carries `x-request-id`; send one to have it used.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(ErrorBody)),
+    tags(
+        (name = "accounts", description = "Signing in, and the signed-in account."),
+        (name = "catalogue", description = "What is on. Public; may be some seconds old."),
+        (name = "buying", description = "Free seats, holds, bookings, tickets."),
+        (name = "payments", description = "What payment providers call."),
+    ),
+)]
+struct Base;
+
+/// The document that `/api/v1/openapi.json` serves.
+pub fn openapi() -> OpenApi {
+    router().1
+}
+
+/// The routes of version 1 and their document.
+pub(crate) fn router() -> (axum::Router<Shared>, OpenApi) {
+    let (router, mut api) = OpenApiRouter::with_openapi(Base::openapi())
+        .nest(PREFIX, routes::all())
+        .split_for_parts();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("The `access_token` of `auth/login`."))
+        .build();
+    let components = api.components.get_or_insert_default();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    api.paths
+        .paths
+        .values_mut()
+        .flat_map(operations)
+        .for_each(add_errors);
+    (router, api)
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [
+        &mut item.get,
+        &mut item.post,
+        &mut item.put,
+        &mut item.patch,
+        &mut item.delete,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn add_errors(operation: &mut Operation) {
+    let own = operation
+        .extensions
+        .as_mut()
+        .and_then(|extensions| extensions.remove(CODES));
+    operation.extensions = operation.extensions.take().filter(|rest| !rest.is_empty());
+    let mut codes: Vec<ErrorCode> =
+        serde_json::from_value::<Vec<String>>(own.unwrap_or(Value::Null))
+            .expect("each operation lists its codes")
+            .iter()
+            .map(|text| text.parse().expect("codes are of the error table"))
+            .collect();
+    codes.extend(
+        operation
+            .security
+            .is_some()
+            .then_some(ErrorCode::Unauthorized),
+    );
+    if let Some(RefOr::T(body)) = &operation.request_body {
+        codes.push(ErrorCode::PayloadTooLarge);
+        codes.extend(
+            body.content
+                .contains_key("application/json")
+                .then_some(ErrorCode::UnsupportedMediaType),
+        );
+    }
+    codes.extend(CODES_ALWAYS);
+
+    let mut by_status = BTreeMap::<u16, Vec<ErrorCode>>::new();
+    for code in codes {
+        let of_status = by_status.entry(code.http()).or_default();
+        if !of_status.contains(&code) {
+            of_status.push(code);
+        }
+    }
+    for (status, codes) in by_status {
+        operation
+            .responses
+            .responses
+            .insert(status.to_string(), RefOr::T(response(&codes)));
+    }
+}
+
+fn response(codes: &[ErrorCode]) -> Response {
+    let names: Vec<String> = codes
+        .iter()
+        .map(|code| format!("`{}`: {}.", code.as_str(), meaning(*code)))
+        .collect();
+    let mut content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error")));
+    for code in codes {
+        let example = ExampleBuilder::new()
+            .value(Some(json!(example(*code))))
+            .build();
+        content = content.examples_from_iter([(code.as_str(), example)]);
+    }
+    let mut response = ResponseBuilder::new()
+        .description(names.join(" "))
+        .content("application/json", content.build());
+    if codes.iter().any(|code| failure::retry_helps(*code)) {
+        let seconds = ObjectBuilder::new().schema_type(Type::Integer).build();
+        let header = HeaderBuilder::new()
+            .schema(Some(seconds))
+            .description(Some("Seconds."))
+            .build();
+        response = response.header("Retry-After", header);
+    }
+    response.build()
+}
+
+fn example(code: ErrorCode) -> ErrorBody {
+    let seat = |state: Option<&str>| SeatProblem {
+        seat_id: "GROUND-3-A-7".to_owned(),
+        state: state.map(str::to_owned),
+    };
+    let seats = match code {
+        ErrorCode::SeatLocked => vec![seat(Some("HELD"))],
+        ErrorCode::SeatNotAvailable => vec![seat(Some("SOLD"))],
+        ErrorCode::SeatNotFound => vec![seat(None)],
+        _ => Vec::new(),
+    };
+    let fields = match code {
+        ErrorCode::InvalidRequest => {
+            vec![FieldProblem {
+                field: "colour".to_owned(),
+                message: "unknown field `colour`".to_owned(),
+            }]
+        }
+        _ => Vec::new(),
+    };
+    ErrorBody {
+        error_code: code.as_str().to_owned(),
+        message: meaning(code).to_owned(),
+        details: ErrorDetails { fields, seats },
+        request_id: "0191c2a4-77f0-7000-8000-000000000001".to_owned(),
+    }
+}
+
+fn meaning(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::InvalidRequest => {
+            "a field, parameter or header is wrong; `details.fields` names it"
+        }
+        ErrorCode::IdempotencyKeyRequired => "the `Idempotency-Key` header is missing",
+        ErrorCode::Unauthorized => "no token, or one that is expired or not ours",
+        ErrorCode::Forbidden => "this account may not do that; an operator has no purchases",
+        ErrorCode::NotFound => "there is no such thing",
+        ErrorCode::EventNotFound => "there is no such event",
+        ErrorCode::ShowNotFound => "there is no such show, or it isn't public",
+        ErrorCode::SeatNotFound => "the show has no such seat; `details.seats` names it",
+        ErrorCode::HoldNotFound => "there is no such hold, or it is somebody else's",
+        ErrorCode::BookingNotFound => "there is no such booking, or it is somebody else's",
+        ErrorCode::SeatLocked => "another customer holds a seat; `details.seats` names it",
+        ErrorCode::SeatNotAvailable => "a seat is sold or blocked; `details.seats` names it",
+        ErrorCode::ShowNotOnSale => "the show doesn't sell now",
+        ErrorCode::SeatLimitExceeded => "more seats than the show allows one customer",
+        ErrorCode::InProgress => "something else is being done to it; repeat after `Retry-After`",
+        ErrorCode::InvalidState => "its state doesn't allow it",
+        ErrorCode::AlreadyExists => "it is there already",
+        ErrorCode::HoldExpired => "the hold ran out",
+        ErrorCode::PayloadTooLarge => "the body is larger than 64 KiB",
+        ErrorCode::UnsupportedMediaType => "the body isn't declared as JSON",
+        ErrorCode::IdempotencyKeyReused => "the key was used with another body",
+        ErrorCode::RateLimited => "too many requests; wait as long as `Retry-After` says",
+        ErrorCode::Unavailable => {
+            "a part is down or too slow; the same request may be repeated after `Retry-After`"
+        }
+        ErrorCode::InternalError => "something went wrong on our side",
+        other => other.as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_documented_code_is_explained() {
+        let text = serde_json::to_string(&openapi()).expect("serialises");
+        for code in ErrorCode::ALL {
+            let documented = text.contains(&format!("`{}`:", code.as_str()));
+            assert!(!documented || meaning(*code) != code.as_str(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn the_document_is_openapi_3_1_and_keeps_our_notes_out() {
+        let text = serde_json::to_string(&openapi()).expect("serialises");
+        assert!(text.contains(r#""openapi":"3.1.0""#));
+        assert!(!text.contains(CODES));
+    }
+}

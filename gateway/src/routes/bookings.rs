@@ -1,0 +1,301 @@
+//! Purchases: booking a hold, where to pay, tickets, calling it off.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use holdfast_proto::booking::v1 as pb;
+use holdfast_types::BookingId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    call::Caller,
+    extract::{Body, IdempotencyKey, Params, PathId},
+    failure::ApiError,
+    server::Shared,
+    wire::{self, Money, Page, optional, required},
+};
+
+/// What to book.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBooking {
+    /// A live hold of yours.
+    #[schema(example = "h_01...")]
+    hold_id: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Booking {
+    booking_id: Uuid,
+    /// PENDING_PAYMENT, CONFIRMED, EXPIRED, FAILED, CANCELLED.
+    #[schema(example = "PENDING_PAYMENT")]
+    status: String,
+    show_id: Uuid,
+    #[schema(example = json!(["GROUND-3-A-7", "GROUND-3-A-8"]))]
+    seat_ids: Vec<String>,
+    total: Money,
+    /// Where to pay; there once the payment provider has answered, gone after payment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uri", example = "http://127.0.0.1:8081/pay/...")]
+    payment_url: Option<String>,
+    created_at: DateTime<Utc>,
+    /// Until when an unpaid booking keeps its seats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<DateTime<Utc>>,
+    /// Why it is FAILED, EXPIRED or CANCELLED: a short code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "SEATS_GONE")]
+    reason: Option<String>,
+    /// NONE, PENDING, REFUNDED.
+    #[schema(example = "NONE")]
+    refund_status: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Ticket {
+    ticket_id: Uuid,
+    show_id: Uuid,
+    #[schema(example = "GROUND-3-A-7")]
+    seat_id: String,
+    /// VALID, USED, VOID.
+    #[schema(example = "VALID")]
+    state: String,
+    /// What the QR code says.
+    qr_payload: String,
+}
+
+/// A booking's tickets, one a seat.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Tickets {
+    items: Vec<Ticket>,
+}
+
+fn booking(booking: pb::Booking) -> Result<Booking, ApiError> {
+    let total = required(booking.total, "total")?;
+    let expires_at = match booking.expires_at_ms {
+        0 => None,
+        ms => Some(wire::utc(ms)?),
+    };
+    Ok(Booking {
+        booking_id: wire::id(&booking.booking_id, "booking_id")?,
+        status: booking.status,
+        show_id: wire::id(&booking.show_id, "show_id")?,
+        seat_ids: booking.seat_ids,
+        total: Money {
+            amount: total.amount,
+            currency: total.currency,
+        },
+        payment_url: optional(booking.payment_url),
+        created_at: wire::utc(booking.created_at_ms)?,
+        expires_at,
+        reason: optional(booking.reason),
+        refund_status: booking.refund_status,
+    })
+}
+
+fn ticket(ticket: pb::Ticket) -> Result<Ticket, ApiError> {
+    Ok(Ticket {
+        ticket_id: wire::id(&ticket.ticket_id, "ticket_id")?,
+        show_id: wire::id(&ticket.show_id, "show_id")?,
+        seat_id: ticket.seat_id,
+        state: ticket.state,
+        qr_payload: ticket.qr_payload,
+    })
+}
+
+/// Book a hold
+///
+/// Makes a booking of a hold and asks for payment: poll the booking for its `payment_url`. The
+/// same `Idempotency-Key` and body again get the same answer.
+#[utoipa::path(
+    post, path = "/bookings", tag = "buying",
+    params(("Idempotency-Key" = String, Header, description = "Names this request.", min_length = 1, max_length = 255)),
+    request_body = NewBooking,
+    responses(
+        (status = 201, description = "The booking, to be paid.", body = Booking, headers(("Location" = String))),
+        (status = 200, description = "The key was known: the answer given then.", body = Booking),
+    ),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!([
+        "INVALID_REQUEST", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_REUSED", "FORBIDDEN",
+        "HOLD_NOT_FOUND", "HOLD_EXPIRED", "SHOW_NOT_ON_SALE", "INVALID_STATE"
+    ]))),
+)]
+pub(crate) async fn create_booking(
+    State(app): State<Shared>,
+    caller: Caller,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
+    Body(body): Body<NewBooking>,
+) -> Result<Response, ApiError> {
+    let request = pb::CreateBookingRequest {
+        hold_id: body.hold_id,
+        idempotency_key,
+    };
+    let answer = app
+        .booking
+        .clone()
+        .create_booking(caller.request(request))
+        .await?
+        .into_inner();
+    let booking = booking(required(answer.booking, "booking")?)?;
+    if answer.replayed {
+        return Ok(Json(booking).into_response());
+    }
+    let location = format!("/api/v1/bookings/{}", booking.booking_id);
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(booking),
+    )
+        .into_response())
+}
+
+/// Your bookings
+///
+/// Newest first.
+#[utoipa::path(
+    get, path = "/bookings", tag = "buying",
+    params(
+        ("limit" = Option<u32>, Query, description = "Items in a page; 20 unless said.", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page of your bookings.", body = Page<Booking>)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN"]))),
+)]
+pub(crate) async fn list_bookings(
+    State(app): State<Shared>,
+    caller: Caller,
+    mut params: Params,
+) -> Result<Json<Page<Booking>>, ApiError> {
+    let request = pb::ListBookingsRequest {
+        limit: params.limit()?,
+        cursor: params.text("cursor")?,
+    };
+    params.finish()?;
+    let answer = app
+        .booking
+        .clone()
+        .list_bookings(caller.request(request))
+        .await?
+        .into_inner();
+    let items = answer
+        .bookings
+        .into_iter()
+        .map(booking)
+        .collect::<Result<_, _>>()?;
+    Ok(Json(Page::new(items, answer.next_cursor)))
+}
+
+/// Your bookings, by another name
+///
+/// As `bookings`.
+#[utoipa::path(
+    get, path = "/me/bookings", tag = "accounts",
+    params(
+        ("limit" = Option<u32>, Query, description = "Items in a page; 20 unless said.", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page of your bookings.", body = Page<Booking>)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN"]))),
+)]
+pub(crate) async fn list_my_bookings(
+    app: State<Shared>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Page<Booking>>, ApiError> {
+    list_bookings(app, caller, params).await
+}
+
+/// One of your bookings
+#[utoipa::path(
+    get, path = "/bookings/{booking_id}", tag = "buying",
+    params(("booking_id" = Uuid, Path)),
+    responses((status = 200, description = "The booking.", body = Booking)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "BOOKING_NOT_FOUND"]))),
+)]
+pub(crate) async fn get_booking(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(booking_id): PathId<BookingId>,
+) -> Result<Json<Booking>, ApiError> {
+    let request = pb::GetBookingRequest {
+        booking_id: booking_id.to_bytes().to_vec(),
+    };
+    let answer = app
+        .booking
+        .clone()
+        .get_booking(caller.request(request))
+        .await?
+        .into_inner();
+    Ok(Json(booking(required(answer.booking, "booking")?)?))
+}
+
+/// Call a booking off
+///
+/// An unpaid booking frees its seats; a confirmed one is refunded and its seats go back on sale.
+#[utoipa::path(
+    post, path = "/bookings/{booking_id}/cancel", tag = "buying",
+    params(("booking_id" = Uuid, Path)),
+    responses((status = 200, description = "The booking as it stands now.", body = Booking)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!([
+        "INVALID_REQUEST", "FORBIDDEN", "BOOKING_NOT_FOUND", "INVALID_STATE", "IN_PROGRESS"
+    ]))),
+)]
+pub(crate) async fn cancel_booking(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(booking_id): PathId<BookingId>,
+) -> Result<Json<Booking>, ApiError> {
+    let request = pb::CancelBookingRequest {
+        booking_id: booking_id.to_bytes().to_vec(),
+    };
+    let answer = app
+        .booking
+        .clone()
+        .cancel_booking(caller.request(request))
+        .await?
+        .into_inner();
+    Ok(Json(booking(required(answer.booking, "booking")?)?))
+}
+
+/// A booking's tickets
+///
+/// One a seat, once the booking is confirmed.
+#[utoipa::path(
+    get, path = "/bookings/{booking_id}/tickets", tag = "buying",
+    params(("booking_id" = Uuid, Path)),
+    responses((status = 200, description = "The tickets.", body = Tickets)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "BOOKING_NOT_FOUND", "INVALID_STATE"]))),
+)]
+pub(crate) async fn list_tickets(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(booking_id): PathId<BookingId>,
+) -> Result<Json<Tickets>, ApiError> {
+    let request = pb::ListTicketsRequest {
+        booking_id: booking_id.to_bytes().to_vec(),
+    };
+    let answer = app
+        .booking
+        .clone()
+        .list_tickets(caller.request(request))
+        .await?
+        .into_inner();
+    let items = answer
+        .tickets
+        .into_iter()
+        .map(ticket)
+        .collect::<Result<_, _>>()?;
+    Ok(Json(Tickets { items }))
+}

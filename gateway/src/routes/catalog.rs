@@ -1,0 +1,426 @@
+//! `events` and `shows`: what is on, where the seats are, what they cost. Public and cacheable.
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use chrono::{DateTime, FixedOffset};
+use holdfast_proto::catalog::v1 as pb;
+use holdfast_types::{EventId, ShowId};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    call::Call,
+    conditional,
+    extract::{Params, PathId},
+    failure::ApiError,
+    server::Shared,
+    wire::{self, Money, Page, required},
+};
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Event {
+    event_id: Uuid,
+    #[schema(example = "Summer Night Concert")]
+    title: String,
+    description: String,
+    /// One word, lower case.
+    #[schema(example = "music")]
+    category: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventPage {
+    #[serde(flatten)]
+    event: Event,
+    /// Its public shows, by time; at most 100.
+    shows: Vec<Show>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Venue {
+    venue_id: Uuid,
+    #[schema(example = "Stadium")]
+    name: String,
+    address: String,
+    #[schema(example = "Berlin")]
+    city: String,
+    /// ISO 3166-1 alpha-2.
+    #[schema(example = "DE")]
+    country: String,
+    #[schema(example = 52.5147)]
+    latitude: f64,
+    #[schema(example = 13.2395)]
+    longitude: f64,
+    /// IANA.
+    #[schema(example = "Europe/Berlin")]
+    time_zone: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Price {
+    #[schema(example = "Stalls")]
+    category: String,
+    price: Money,
+}
+
+/// What a hold in this show is bound by.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ShowRules {
+    /// How long a hold lasts, in seconds.
+    #[schema(example = 600)]
+    hold_ttl_s: u64,
+    /// How long one may last with its extensions, in seconds.
+    #[schema(example = 1800)]
+    hold_total_s_max: u64,
+    /// Seats one customer may hold and buy, altogether.
+    #[schema(example = 10)]
+    seats_per_customer_max: u32,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Show {
+    show_id: Uuid,
+    event: Event,
+    venue: Venue,
+    /// With the venue's offset.
+    #[schema(example = "2026-07-15T20:00:00+02:00")]
+    starts_at: DateTime<FixedOffset>,
+    /// The venue's, IANA.
+    #[schema(example = "Europe/Berlin")]
+    time_zone: String,
+    /// ON_SALE, PAUSED, CLOSED, CANCELLED.
+    #[schema(example = "ON_SALE")]
+    state: String,
+    #[schema(example = "EUR")]
+    currency: String,
+    prices: Vec<Price>,
+    rules: ShowRules,
+    #[schema(example = 738)]
+    seat_count: u32,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Category {
+    #[schema(example = "Stalls")]
+    name: String,
+    /// CSS hexadecimal.
+    #[schema(example = "#F44336")]
+    color: String,
+    price: Money,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Seat {
+    /// What `holds` takes.
+    #[schema(example = "GROUND-3-A-7")]
+    seat_id: String,
+    /// Its place in the show's order, from 0.
+    #[schema(example = 6)]
+    seat_no: u32,
+    #[schema(example = "GROUND-3")]
+    section: String,
+    #[schema(example = "A")]
+    row: String,
+    #[schema(example = "7")]
+    number: String,
+    #[schema(example = 120.5)]
+    x: f64,
+    #[schema(example = 64.0)]
+    y: f64,
+    #[schema(example = "Stalls")]
+    category: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SeatMap {
+    show_id: Uuid,
+    #[schema(example = "EUR")]
+    currency: String,
+    /// Of the drawing that the seats' `x` and `y` are in.
+    #[schema(example = 1200.0)]
+    width: f64,
+    #[schema(example = 800.0)]
+    height: f64,
+    categories: Vec<Category>,
+    seats: Vec<Seat>,
+}
+
+fn event(event: pb::Event) -> Result<Event, ApiError> {
+    Ok(Event {
+        event_id: wire::id(&event.event_id, "event_id")?,
+        title: event.title,
+        description: event.description,
+        category: event.category,
+    })
+}
+
+fn venue(venue: pb::Venue) -> Result<Venue, ApiError> {
+    Ok(Venue {
+        venue_id: wire::id(&venue.venue_id, "venue_id")?,
+        name: venue.name,
+        address: venue.address,
+        city: venue.city,
+        country: venue.country,
+        latitude: venue.latitude,
+        longitude: venue.longitude,
+        time_zone: venue.time_zone,
+    })
+}
+
+fn show(show: pb::Show) -> Result<Show, ApiError> {
+    let venue = venue(required(show.venue, "venue")?)?;
+    let rules = required(show.rules, "rules")?;
+    let price = |price: pb::Price| Price {
+        category: price.category,
+        price: Money {
+            amount: price.amount,
+            currency: show.currency.clone(),
+        },
+    };
+    Ok(Show {
+        show_id: wire::id(&show.show_id, "show_id")?,
+        event: event(required(show.event, "event")?)?,
+        starts_at: wire::local(show.starts_at_ms, &venue.time_zone)?,
+        time_zone: venue.time_zone.clone(),
+        venue,
+        state: show.state,
+        prices: show.prices.into_iter().map(price).collect(),
+        rules: ShowRules {
+            hold_ttl_s: rules.hold_ttl_ms / 1000,
+            hold_total_s_max: rules.hold_total_ms_max / 1000,
+            seats_per_customer_max: rules.seats_per_customer_max,
+        },
+        seat_count: show.seat_count,
+        currency: show.currency,
+    })
+}
+
+fn seat_map(map: pb::GetSeatMapResponse) -> Result<SeatMap, ApiError> {
+    let category = |category: pb::Category| Category {
+        name: category.name,
+        color: category.color,
+        price: Money {
+            amount: category.price,
+            currency: map.currency.clone(),
+        },
+    };
+    let seat = |seat: pb::Seat| Seat {
+        seat_id: seat.label,
+        seat_no: seat.seat_no,
+        section: seat.section,
+        row: seat.row,
+        number: seat.number,
+        x: seat.x,
+        y: seat.y,
+        category: seat.category,
+    };
+    Ok(SeatMap {
+        show_id: wire::id(&map.show_id, "show_id")?,
+        width: map.width,
+        height: map.height,
+        categories: map.categories.into_iter().map(category).collect(),
+        seats: map.seats.into_iter().map(seat).collect(),
+        currency: map.currency,
+    })
+}
+
+/// List events
+///
+/// Events with a public show, in an order that stays: by id, descending.
+#[utoipa::path(
+    get, path = "/events", tag = "catalogue",
+    params(
+        ("limit" = Option<u32>, Query, description = "Items in a page; 20 unless said.", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an answer kept."),
+    ),
+    responses(
+        (status = 200, description = "A page of events.", body = Page<Event>, headers(("ETag" = String))),
+        (status = 304, description = "What the client keeps is what there is."),
+    ),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST"]))),
+)]
+pub(crate) async fn list_events(
+    State(app): State<Shared>,
+    call: Call,
+    mut params: Params,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let request = pb::ListEventsRequest {
+        limit: params.limit()?,
+        cursor: params.text("cursor")?,
+    };
+    params.finish()?;
+    let answer = app
+        .catalog
+        .clone()
+        .list_events(call.request(request))
+        .await?
+        .into_inner();
+    let items = answer
+        .events
+        .into_iter()
+        .map(event)
+        .collect::<Result<_, _>>()?;
+    conditional::json(&headers, &Page::new(items, answer.next_cursor))
+}
+
+/// One event
+///
+/// An event with its public shows.
+#[utoipa::path(
+    get, path = "/events/{event_id}", tag = "catalogue",
+    params(
+        ("event_id" = Uuid, Path),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an answer kept."),
+    ),
+    responses(
+        (status = 200, description = "The event.", body = EventPage, headers(("ETag" = String))),
+        (status = 304, description = "What the client keeps is what there is."),
+    ),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "EVENT_NOT_FOUND"]))),
+)]
+pub(crate) async fn get_event(
+    State(app): State<Shared>,
+    call: Call,
+    PathId(event_id): PathId<EventId>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let request = pb::GetEventRequest {
+        event_id: event_id.to_bytes().to_vec(),
+    };
+    let answer = app
+        .catalog
+        .clone()
+        .get_event(call.request(request))
+        .await?
+        .into_inner();
+    let shows = answer
+        .shows
+        .into_iter()
+        .map(show)
+        .collect::<Result<_, _>>()?;
+    let page = EventPage {
+        event: event(required(answer.event, "event")?)?,
+        shows,
+    };
+    conditional::json(&headers, &page)
+}
+
+/// List shows
+///
+/// Public shows by the time they start.
+#[utoipa::path(
+    get, path = "/shows", tag = "catalogue",
+    params(
+        ("category" = Option<String>, Query, description = "Only events of this category.", example = json!("music")),
+        ("city" = Option<String>, Query, description = "Only venues in this city.", example = json!("Berlin")),
+        ("from" = Option<String>, Query, description = "Starting then or later, RFC 3339; now unless said.", format = DateTime),
+        ("to" = Option<String>, Query, description = "Starting before, RFC 3339.", format = DateTime),
+        ("limit" = Option<u32>, Query, description = "Items in a page; 20 unless said.", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an answer kept."),
+    ),
+    responses(
+        (status = 200, description = "A page of shows.", body = Page<Show>, headers(("ETag" = String))),
+        (status = 304, description = "What the client keeps is what there is."),
+    ),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST"]))),
+)]
+pub(crate) async fn list_shows(
+    State(app): State<Shared>,
+    call: Call,
+    mut params: Params,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let from_ms = params.time_ms("from")?;
+    let to_ms = params.time_ms("to")?;
+    if from_ms.zip(to_ms).is_some_and(|(from, to)| to <= from) {
+        return Err(ApiError::invalid("to", "must be later than `from`"));
+    }
+    let request = pb::ListShowsRequest {
+        category: params.text("category")?,
+        city: params.text("city")?,
+        from_ms,
+        to_ms,
+        limit: params.limit()?,
+        cursor: params.text("cursor")?,
+    };
+    params.finish()?;
+    let answer = app
+        .catalog
+        .clone()
+        .list_shows(call.request(request))
+        .await?
+        .into_inner();
+    let items = answer
+        .shows
+        .into_iter()
+        .map(show)
+        .collect::<Result<_, _>>()?;
+    conditional::json(&headers, &Page::new(items, answer.next_cursor))
+}
+
+/// One show
+#[utoipa::path(
+    get, path = "/shows/{show_id}", tag = "catalogue",
+    params(
+        ("show_id" = Uuid, Path),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an answer kept."),
+    ),
+    responses(
+        (status = 200, description = "The show.", body = Show, headers(("ETag" = String))),
+        (status = 304, description = "What the client keeps is what there is."),
+    ),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "SHOW_NOT_FOUND"]))),
+)]
+pub(crate) async fn get_show(
+    State(app): State<Shared>,
+    call: Call,
+    PathId(show_id): PathId<ShowId>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let request = pb::GetShowRequest {
+        show_id: show_id.to_bytes().to_vec(),
+    };
+    let answer = app
+        .catalog
+        .clone()
+        .get_show(call.request(request))
+        .await?
+        .into_inner();
+    conditional::json(&headers, &show(required(answer.show, "show")?)?)
+}
+
+/// A show's seat map
+///
+/// Every seat with its label, position and price. Which are free is `availability`.
+#[utoipa::path(
+    get, path = "/shows/{show_id}/seatmap", tag = "catalogue",
+    params(
+        ("show_id" = Uuid, Path),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an answer kept."),
+    ),
+    responses(
+        (status = 200, description = "The seat map.", body = SeatMap, headers(("ETag" = String))),
+        (status = 304, description = "What the client keeps is what there is."),
+    ),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "SHOW_NOT_FOUND"]))),
+)]
+pub(crate) async fn get_seat_map(
+    State(app): State<Shared>,
+    call: Call,
+    PathId(show_id): PathId<ShowId>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let request = pb::GetSeatMapRequest {
+        show_id: show_id.to_bytes().to_vec(),
+    };
+    let answer = app
+        .catalog
+        .clone()
+        .get_seat_map(call.request(request))
+        .await?
+        .into_inner();
+    conditional::json(&headers, &seat_map(answer)?)
+}

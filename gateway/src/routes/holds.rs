@@ -1,0 +1,279 @@
+//! Seats now: which are free, and holding some.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use holdfast_proto::booking::v1 as pb;
+use holdfast_types::{ShowId, limits};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    call::{Call, Caller},
+    extract::{Body, IdempotencyKey, Params, PathId},
+    failure::ApiError,
+    server::Shared,
+    wire::{self, Money, required},
+};
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Availability {
+    show_id: Uuid,
+    /// The point in the store's history that this is the state at; a later one is larger.
+    #[schema(example = "36028797019029504")]
+    revision: String,
+    /// ON_SALE, PAUSED, CLOSED, CANCELLED.
+    #[schema(example = "ON_SALE")]
+    show_state: String,
+    /// In seat order.
+    seats: Vec<SeatAvailability>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SeatAvailability {
+    #[schema(example = "GROUND-3-A-7")]
+    seat_id: String,
+    /// AVAILABLE, HELD, SOLD, BLOCKED.
+    #[schema(example = "AVAILABLE")]
+    state: String,
+}
+
+/// What to hold.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewHold {
+    #[schema(value_type = Uuid)]
+    show_id: String,
+    /// As the seat map has them; none twice.
+    #[serde(default)]
+    #[schema(required = true, min_items = 1, max_items = 64, example = json!(["GROUND-3-A-7", "GROUND-3-A-8"]))]
+    seat_ids: Vec<String>,
+    /// Known, so that it is refused by what it means.
+    #[serde(default)]
+    #[schema(ignore)]
+    area: Option<serde::de::IgnoredAny>,
+    /// As `area`.
+    #[serde(default)]
+    #[schema(ignore)]
+    best_available: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Hold {
+    /// Opaque.
+    #[schema(example = "h_01...")]
+    hold_id: String,
+    show_id: Uuid,
+    #[schema(example = json!(["GROUND-3-A-7", "GROUND-3-A-8"]))]
+    seat_ids: Vec<String>,
+    total: Money,
+    expires_at: DateTime<Utc>,
+    /// Seconds left when this was first answered.
+    #[schema(example = 600)]
+    expires_in_s: u32,
+}
+
+fn hold(hold: pb::Hold) -> Result<Hold, ApiError> {
+    let total = required(hold.total, "total")?;
+    Ok(Hold {
+        hold_id: hold.hold_id,
+        show_id: wire::id(&hold.show_id, "show_id")?,
+        seat_ids: hold.seat_ids,
+        total: Money {
+            amount: total.amount,
+            currency: total.currency,
+        },
+        expires_at: wire::utc(hold.expires_at_ms)?,
+        expires_in_s: hold.expires_in_s,
+    })
+}
+
+impl NewHold {
+    /// What needs no look at the show; the rest is the service's to judge.
+    fn check(self) -> Result<(ShowId, Vec<String>), ApiError> {
+        for (field, given) in [
+            ("area", self.area.is_some()),
+            ("best_available", self.best_available.is_some()),
+        ] {
+            if given {
+                return Err(ApiError::invalid(
+                    field,
+                    "is not offered yet; name the seats in `seat_ids`",
+                ));
+            }
+        }
+        let show_id = self.show_id.parse().map_err(|error| {
+            let error: holdfast_types::IdError = error;
+            ApiError::invalid("show_id", error.to_string())
+        })?;
+        if !(1..=limits::SEATS_PER_HOLD_MAX).contains(&self.seat_ids.len()) {
+            let why = format!("must name 1 to {} seats", limits::SEATS_PER_HOLD_MAX);
+            return Err(ApiError::invalid("seat_ids", why));
+        }
+        let mut seen = std::collections::HashSet::new();
+        if let Some(again) = self.seat_ids.iter().position(|seat| !seen.insert(seat)) {
+            let field = format!("seat_ids[{again}]");
+            return Err(ApiError::invalid(&field, "is there twice"));
+        }
+        Ok((show_id, self.seat_ids))
+    }
+}
+
+/// Which seats are free
+///
+/// The state of every seat, or of one section's, at one moment; never cached.
+#[utoipa::path(
+    get, path = "/shows/{show_id}/availability", tag = "buying",
+    params(
+        ("show_id" = Uuid, Path),
+        ("section" = Option<String>, Query, description = "Only this section.", example = json!("GROUND-3")),
+    ),
+    responses((status = 200, description = "The seats' states.", body = Availability)),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "SHOW_NOT_FOUND"]))),
+)]
+pub(crate) async fn get_availability(
+    State(app): State<Shared>,
+    call: Call,
+    PathId(show_id): PathId<ShowId>,
+    mut params: Params,
+) -> Result<Json<Availability>, ApiError> {
+    let section = params.text("section")?;
+    params.finish()?;
+    let request = pb::GetAvailabilityRequest {
+        show_id: show_id.to_bytes().to_vec(),
+        section,
+    };
+    let answer = app
+        .booking
+        .clone()
+        .get_availability(call.request(request))
+        .await?
+        .into_inner();
+    let seat = |seat: pb::SeatAvailability| SeatAvailability {
+        seat_id: seat.seat_id,
+        state: seat.state,
+    };
+    Ok(Json(Availability {
+        show_id: wire::id(&answer.show_id, "show_id")?,
+        revision: answer.revision.to_string(),
+        show_state: answer.show_state,
+        seats: answer.seats.into_iter().map(seat).collect(),
+    }))
+}
+
+/// Hold seats
+///
+/// Holds all the seats named or none, for some minutes. The same `Idempotency-Key` and body again
+/// get the same answer and hold nothing twice.
+#[utoipa::path(
+    post, path = "/holds", tag = "buying",
+    params(("Idempotency-Key" = String, Header, description = "Names this request.", min_length = 1, max_length = 255)),
+    request_body = NewHold,
+    responses(
+        (status = 201, description = "The seats are yours until `expires_at`.", body = Hold, headers(("Location" = String))),
+        (status = 200, description = "The key was known: the answer given then.", body = Hold),
+    ),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!([
+        "INVALID_REQUEST", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_REUSED", "FORBIDDEN",
+        "SHOW_NOT_FOUND", "SEAT_NOT_FOUND", "SHOW_NOT_ON_SALE", "SEAT_LOCKED",
+        "SEAT_NOT_AVAILABLE", "SEAT_LIMIT_EXCEEDED"
+    ]))),
+)]
+pub(crate) async fn create_hold(
+    State(app): State<Shared>,
+    caller: Caller,
+    IdempotencyKey(idempotency_key): IdempotencyKey,
+    Body(body): Body<NewHold>,
+) -> Result<Response, ApiError> {
+    let (show_id, seat_ids) = body.check()?;
+    let request = pb::CreateHoldRequest {
+        show_id: show_id.to_bytes().to_vec(),
+        seat_ids,
+        idempotency_key,
+    };
+    let answer = app
+        .booking
+        .clone()
+        .create_hold(caller.request(request))
+        .await?
+        .into_inner();
+    let hold = hold(required(answer.hold, "hold")?)?;
+    if answer.replayed {
+        return Ok(Json(hold).into_response());
+    }
+    let location = format!("/api/v1/holds/{}", hold.hold_id);
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(hold),
+    )
+        .into_response())
+}
+
+/// One of your holds
+#[utoipa::path(
+    get, path = "/holds/{hold_id}", tag = "buying",
+    params(("hold_id" = String, Path)),
+    responses((status = 200, description = "The hold.", body = Hold)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "HOLD_NOT_FOUND", "HOLD_EXPIRED", "INVALID_STATE"]))),
+)]
+pub(crate) async fn get_hold(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(hold_id): PathId<String>,
+) -> Result<Json<Hold>, ApiError> {
+    let request = caller.request(pb::GetHoldRequest { hold_id });
+    let answer = app.booking.clone().get_hold(request).await?.into_inner();
+    Ok(Json(hold(required(answer.hold, "hold")?)?))
+}
+
+/// Give seats back
+///
+/// Ends a hold that isn't booked. Of a booked one cancel the booking.
+#[utoipa::path(
+    delete, path = "/holds/{hold_id}", tag = "buying",
+    params(("hold_id" = String, Path)),
+    responses((status = 204, description = "The seats are free.")),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "HOLD_NOT_FOUND", "INVALID_STATE"]))),
+)]
+pub(crate) async fn release_hold(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(hold_id): PathId<String>,
+) -> Result<StatusCode, ApiError> {
+    app.booking
+        .clone()
+        .release_hold(caller.request(pb::ReleaseHoldRequest { hold_id }))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Keep a hold for longer
+///
+/// Lengthens a hold by up to its first duration from now, within the show's longest total.
+#[utoipa::path(
+    post, path = "/holds/{hold_id}/extend", tag = "buying",
+    params(("hold_id" = String, Path)),
+    responses((status = 200, description = "The hold with its new end.", body = Hold)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!([
+        "INVALID_REQUEST", "FORBIDDEN", "HOLD_NOT_FOUND", "HOLD_EXPIRED", "SHOW_NOT_ON_SALE", "INVALID_STATE"
+    ]))),
+)]
+pub(crate) async fn extend_hold(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(hold_id): PathId<String>,
+) -> Result<Json<Hold>, ApiError> {
+    let request = caller.request(pb::ExtendHoldRequest { hold_id });
+    let answer = app.booking.clone().extend_hold(request).await?.into_inner();
+    Ok(Json(hold(required(answer.hold, "hold")?)?))
+}

@@ -1,0 +1,37 @@
+//! The routes of version 1, a file per group: reading a request, one call, the public shape.
+
+mod accounts;
+mod bookings;
+mod catalog;
+mod holds;
+mod sessions;
+mod webhooks;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::server::Shared;
+
+/// Every route below `/api/v1`, with its documentation.
+pub(crate) fn all() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .routes(routes!(sessions::register))
+        .routes(routes!(sessions::login))
+        .routes(routes!(sessions::refresh))
+        .routes(routes!(sessions::logout))
+        .routes(routes!(accounts::get_me))
+        .routes(routes!(bookings::list_my_bookings))
+        .routes(routes!(catalog::list_events))
+        .routes(routes!(catalog::get_event))
+        .routes(routes!(catalog::list_shows))
+        .routes(routes!(catalog::get_show))
+        .routes(routes!(catalog::get_seat_map))
+        .routes(routes!(holds::get_availability))
+        .routes(routes!(holds::create_hold))
+        .routes(routes!(holds::get_hold, holds::release_hold))
+        .routes(routes!(holds::extend_hold))
+        .routes(routes!(bookings::list_bookings, bookings::create_booking))
+        .routes(routes!(bookings::get_booking))
+        .routes(routes!(bookings::cancel_booking))
+        .routes(routes!(bookings::list_tickets))
+        .routes(routes!(webhooks::receive_webhook))
+}

@@ -1,0 +1,173 @@
+//! `auth/*`: making an account, and trading credentials for tokens.
+
+use axum::{Json, extract::State, http::StatusCode};
+use holdfast_proto::identity::v1 as pb;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    call::Call,
+    extract::Body,
+    failure::ApiError,
+    server::Shared,
+    wire::{self, required},
+};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Credentials {
+    /// Compared without case.
+    #[schema(max_length = 254, example = "ada@example.org")]
+    email: String,
+    /// 8 to 128 characters.
+    #[schema(
+        min_length = 8,
+        max_length = 128,
+        format = "password",
+        example = "correct horse battery staple"
+    )]
+    password: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RefreshToken {
+    /// As `auth/login` or the last `auth/refresh` gave it.
+    refresh_token: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Account {
+    user_id: Uuid,
+    #[schema(example = "ada@example.org")]
+    email: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Tokens {
+    /// Send it as `Authorization: Bearer ...`.
+    access_token: String,
+    /// Good once, for `auth/refresh`.
+    refresh_token: String,
+    /// Seconds until the access token ends.
+    #[schema(example = 900)]
+    expires_in: u32,
+}
+
+impl From<pb::Tokens> for Tokens {
+    fn from(tokens: pb::Tokens) -> Self {
+        Self {
+            access_token: tokens.access_token,
+            refresh_token: tokens.refresh_token,
+            expires_in: tokens.expires_in_s,
+        }
+    }
+}
+
+/// Make an account
+///
+/// Makes a customer's account. Sign in with `auth/login` afterwards.
+#[utoipa::path(
+    post, path = "/auth/register", tag = "accounts",
+    request_body = Credentials,
+    responses((status = 201, description = "The new account.", body = Account)),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "ALREADY_EXISTS"]))),
+)]
+pub(crate) async fn register(
+    State(app): State<Shared>,
+    call: Call,
+    Body(body): Body<Credentials>,
+) -> Result<(StatusCode, Json<Account>), ApiError> {
+    let request = pb::RegisterRequest {
+        email: body.email,
+        password: body.password,
+    };
+    let answer = app
+        .identity
+        .clone()
+        .register(call.request(request))
+        .await?
+        .into_inner();
+    let account = Account {
+        user_id: wire::id(&answer.user_id, "user_id")?,
+        email: answer.email,
+    };
+    Ok((StatusCode::CREATED, Json(account)))
+}
+
+/// Sign in
+///
+/// Trades e-mail and password for tokens. An unknown address and a wrong password are answered
+/// alike.
+#[utoipa::path(
+    post, path = "/auth/login", tag = "accounts",
+    request_body = Credentials,
+    responses((status = 200, description = "Signed in.", body = Tokens)),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "UNAUTHORIZED", "RATE_LIMITED"]))),
+)]
+pub(crate) async fn login(
+    State(app): State<Shared>,
+    call: Call,
+    Body(body): Body<Credentials>,
+) -> Result<Json<Tokens>, ApiError> {
+    let request = pb::LoginRequest {
+        email: body.email,
+        password: body.password,
+    };
+    let answer = app
+        .identity
+        .clone()
+        .login(call.request(request))
+        .await?
+        .into_inner();
+    Ok(Json(required(answer.tokens, "tokens")?.into()))
+}
+
+/// Stay signed in
+///
+/// Trades a refresh token for new tokens; the old one ends. Using an old one again ends all that
+/// came from the same sign-in.
+#[utoipa::path(
+    post, path = "/auth/refresh", tag = "accounts",
+    request_body = RefreshToken,
+    responses((status = 200, description = "New tokens.", body = Tokens)),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "UNAUTHORIZED"]))),
+)]
+pub(crate) async fn refresh(
+    State(app): State<Shared>,
+    call: Call,
+    Body(body): Body<RefreshToken>,
+) -> Result<Json<Tokens>, ApiError> {
+    let request = pb::RefreshRequest {
+        refresh_token: body.refresh_token,
+    };
+    let answer = app
+        .identity
+        .clone()
+        .refresh(call.request(request))
+        .await?
+        .into_inner();
+    Ok(Json(required(answer.tokens, "tokens")?.into()))
+}
+
+/// Sign out
+///
+/// Ends a refresh token and all that came from the same sign-in. The access token ends by itself.
+#[utoipa::path(
+    post, path = "/auth/logout", tag = "accounts",
+    request_body = RefreshToken,
+    responses((status = 204, description = "Signed out, or was not signed in.")),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST"]))),
+)]
+pub(crate) async fn logout(
+    State(app): State<Shared>,
+    call: Call,
+    Body(body): Body<RefreshToken>,
+) -> Result<StatusCode, ApiError> {
+    let request = pb::LogoutRequest {
+        refresh_token: body.refresh_token,
+    };
+    app.identity.clone().logout(call.request(request)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,204 @@
+//! What is around every request: its id, span, deadline, slot, and the headers of its answer.
+//!
+//! Always holds: whatever happens inside, a panic or a timeout too, the client gets one answer
+//! with `x-request-id` and, for an error, the one body; and it is counted.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures::FutureExt;
+use holdfast_mesh::{
+    deadline::Deadline,
+    request_id::{self, RequestId},
+    server::until_sent,
+};
+use holdfast_types::ErrorCode;
+use tracing::Instrument;
+
+use crate::{call::Call, failure::ApiError, metrics, server::Shared};
+
+/// Set where the answer doesn't say otherwise. The policy forbids everything, because the API
+/// answers are no pages; the pages bring their own.
+const HEADERS_DEFAULT: [(HeaderName, &str); 5] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+];
+
+/// The outermost layer of every route. CORS is between it and [`bounded`], so that a page can read
+/// every error.
+pub(crate) async fn surround(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let sent = request.headers().get(request_id::HEADER);
+    let sent = sent.and_then(|value| RequestId::from_caller(value.as_bytes()));
+    let request_id = sent.unwrap_or_else(RequestId::generate);
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched
+        .as_ref()
+        .map_or(metrics::ROUTE_UNMATCHED, MatchedPath::as_str);
+    let span = tracing::info_span!("http", request.id = %request_id, http.method = %method, http.route = route);
+
+    let answer = request_id::scope(request_id.clone(), next.run(request));
+    let mut response = answer.instrument(span.clone()).await;
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        error.render(&request_id, &mut response);
+    }
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS_DEFAULT {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    let id = HeaderValue::from_str(request_id.as_str()).expect("request ids are plain ASCII");
+    headers.insert(request_id::HEADER, id);
+
+    let took = started.elapsed();
+    span.in_scope(|| {
+        tracing::debug!(
+            http.status = response.status().as_u16(),
+            took_ms = took.as_millis(),
+            "answered"
+        );
+    });
+    metrics::answered(route, &method, response.status(), took);
+    response
+}
+
+/// Inside [`surround`]: the deadline, and the end of whatever goes wrong.
+pub(crate) async fn bounded(
+    State(app): State<Shared>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let deadline = Deadline::after(app.request_timeout);
+    request.extensions_mut().insert(Call::new(deadline));
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout_at(deadline.at(), work).await {
+        Ok(Ok(response)) => response,
+        // The panic hook has logged where and why.
+        Ok(Err(_panic)) => ApiError::defect("a handler panicked").into_response(),
+        Err(_elapsed) => {
+            tracing::warn!("no answer within the deadline");
+            ApiError::timed_out().into_response()
+        }
+    }
+}
+
+/// Around all but the health routes, which must answer while everything is busy: one of the slots,
+/// until the answer was sent.
+pub(crate) async fn slotted(State(app): State<Shared>, request: Request, next: Next) -> Response {
+    let Ok(slot) = Arc::clone(&app.slots).try_acquire_owned() else {
+        return ApiError::new(ErrorCode::Unavailable, "too many requests are in progress")
+            .into_response();
+    };
+    until_sent(next.run(request).await, slot)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        Router,
+        body::{Body, to_bytes},
+        http::StatusCode,
+        routing::get,
+    };
+    use holdfast_mesh::request_id;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::{Config, server};
+
+    const ORIGIN: &str = "https://tickets.example";
+
+    fn app() -> (Shared, Config) {
+        let config = Config {
+            cors_origins: vec![ORIGIN.to_owned()],
+            ..Config::default()
+        };
+        (server::app(&config).expect("the settings are good"), config)
+    }
+
+    fn router(inner: Router<Shared>, (app, config): &(Shared, Config)) -> Router {
+        server::layers(inner, Router::new(), app, config).expect("the settings are good")
+    }
+
+    async fn ask(router: &Router, path: &str) -> Response {
+        let request = Request::get(path)
+            .header(request_id::HEADER, "id-1")
+            .header(header::ORIGIN, ORIGIN)
+            .body(Body::empty());
+        let answer = router.clone().oneshot(request.expect("is a request"));
+        answer.await.expect("never fails")
+    }
+
+    async fn panics() -> StatusCode {
+        panic!("the secret of 10.0.0.7")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error_that_shows_nothing() {
+        let router = router(Router::new().route("/", get(panics)), &app());
+        let response = ask(&router, "/").await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[request_id::HEADER], "id-1");
+        assert_eq!(
+            response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN],
+            ORIGIN
+        );
+        let bytes = to_bytes(response.into_body(), 1024)
+            .await
+            .expect("is small");
+        let body: serde_json::Value = serde_json::from_slice(&bytes).expect("is JSON");
+        assert_eq!(
+            (&body["error_code"], &body["request_id"]),
+            (&"INTERNAL_ERROR".into(), &"id-1".into())
+        );
+        assert!(!body.to_string().contains("secret"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_request_beyond_the_slots_is_told_to_come_back() {
+        let app = app();
+        let slots = Arc::clone(&app.0.slots);
+        let router = router(Router::new().route("/", get(|| async { "ok" })), &app);
+        let all = u32::try_from(slots.available_permits()).expect("is small");
+        let taken = slots.acquire_many(all).await.expect("is never closed");
+        let refused = ask(&router, "/").await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
+        assert_eq!(refused.headers()[request_id::HEADER], "id-1");
+        assert_eq!(
+            refused.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN],
+            ORIGIN
+        );
+        drop(taken);
+        assert_eq!(ask(&router, "/").await.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_slot_is_kept_until_the_answer_was_read_or_dropped() {
+        let app = app();
+        let slots = Arc::clone(&app.0.slots);
+        let router = router(Router::new().route("/", get(|| async { "ok" })), &app);
+        let all = slots.available_permits();
+        let answer = ask(&router, "/").await;
+        assert_eq!(slots.available_permits(), all - 1);
+        to_bytes(answer.into_body(), 1024).await.expect("is small");
+        assert_eq!(slots.available_permits(), all);
+        let answer = ask(&router, "/").await;
+        assert_eq!(slots.available_permits(), all - 1);
+        drop(answer);
+        assert_eq!(slots.available_permits(), all);
+    }
+}

@@ -1,0 +1,142 @@
+//! The composition root: clients, routes and the layers around them.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware,
+};
+use holdfast_mesh as mesh;
+use holdfast_proto::{
+    booking::v1::booking_service_client::BookingServiceClient,
+    catalog::v1::catalog_service_client::CatalogServiceClient,
+    identity::v1::{GetJwksRequest, identity_service_client::IdentityServiceClient},
+    payment::v1::payment_service_client::PaymentServiceClient,
+};
+use holdfast_types::{ErrorCode, limits};
+use mesh::{auth::Verifier, request_id};
+use tokio::sync::Semaphore;
+use tonic::transport::Channel;
+use tower_http::{compression::CompressionLayer, cors::CorsLayer};
+
+use crate::{Config, Error, failure::ApiError, metrics, openapi, ops, pages, scope};
+
+/// The part's name in readiness and logs.
+const NAME: &str = "gateway";
+
+/// Requests in progress at once, answers being sent included; more are refused with `Retry-After`.
+/// A rush keeps a few hundred busy; the bound keeps memory finite when a service or clients hang.
+const REQUESTS_IN_FLIGHT_MAX: usize = 4096;
+
+/// Largest gRPC answer read: the seat map of the largest show (100,000 seats of some 150 bytes)
+/// with room.
+const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How long a browser may remember what CORS allows.
+const CORS_AGE_MAX: Duration = Duration::from_secs(3600);
+
+/// What handlers share.
+pub(crate) struct App {
+    pub(crate) identity: IdentityServiceClient<Channel>,
+    pub(crate) catalog: CatalogServiceClient<Channel>,
+    pub(crate) booking: BookingServiceClient<Channel>,
+    pub(crate) payment: PaymentServiceClient<Channel>,
+    pub(crate) verifier: Verifier,
+    pub(crate) request_timeout: Duration,
+    pub(crate) slots: Arc<Semaphore>,
+}
+
+pub(crate) type Shared = Arc<App>;
+
+/// Serves the API until `context.shutdown`, then lets requests in flight finish. Its address is
+/// in readiness under `gateway`.
+///
+/// # Errors
+/// [`Error`] if a setting can't be used, the address can't be bound, or the listener breaks.
+pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
+    config.check()?;
+    let prometheus = mesh::metrics::install();
+    metrics::describe();
+    let app = app(&config)?;
+    let (api, document) = openapi::router();
+    let routes = api
+        .merge(pages::router(document))
+        .fallback(async || ApiError::new(ErrorCode::NotFound, "there is no such route"));
+    let health = ops::router(context.readiness.clone(), prometheus);
+    let router = layers(routes, health, &app, &config)?;
+    mesh::server::serve_http(NAME, config.listen, config.insecure, router, &context).await?;
+    Ok(())
+}
+
+/// `routes` and `health` with all that is around them.
+pub(crate) fn layers(
+    routes: Router<Shared>,
+    health: Router<Shared>,
+    app: &Shared,
+    config: &Config,
+) -> Result<Router, Error> {
+    let mut router = routes
+        .layer(DefaultBodyLimit::max(limits::REST_BODY_BYTES_MAX))
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn_with_state(app.clone(), scope::slotted))
+        .merge(health)
+        .method_not_allowed_fallback(async || {
+            ApiError::new(
+                ErrorCode::MethodNotAllowed,
+                "the route doesn't know this method",
+            )
+        })
+        .layer(middleware::from_fn_with_state(app.clone(), scope::bounded));
+    let origins = config.origins()?;
+    if !origins.is_empty() {
+        router = router.layer(cors(origins));
+    }
+    Ok(router
+        .layer(middleware::from_fn(scope::surround))
+        .with_state(app.clone()))
+}
+
+/// What handlers share. Must be called within a Tokio runtime.
+pub(crate) fn app(config: &Config) -> Result<Shared, Error> {
+    let channel = mesh::client::channel;
+    let identity = IdentityServiceClient::new(channel(&config.identity_uri)?);
+    let issuer = identity.clone();
+    let verifier = Verifier::new(move || {
+        let mut issuer = issuer.clone();
+        async move { Ok(issuer.get_jwks(GetJwksRequest {}).await?.into_inner().jwks) }
+    });
+    Ok(Arc::new(App {
+        identity,
+        catalog: CatalogServiceClient::new(channel(&config.catalog_uri)?)
+            .max_decoding_message_size(ANSWER_BYTES_MAX),
+        booking: BookingServiceClient::new(channel(&config.booking_uri)?)
+            .max_decoding_message_size(ANSWER_BYTES_MAX),
+        payment: PaymentServiceClient::new(channel(&config.payment_uri)?),
+        verifier,
+        request_timeout: config.request_timeout(),
+        slots: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),
+    }))
+}
+
+fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
+    let request_id = HeaderName::from_static(request_id::HEADER);
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("idempotency-key"),
+            request_id.clone(),
+        ])
+        .expose_headers([
+            header::ETAG,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            request_id,
+        ])
+        .max_age(CORS_AGE_MAX)
+}

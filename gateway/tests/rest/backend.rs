@@ -1,0 +1,175 @@
+//! The four services, answering what the test says and remembering what they were asked.
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use holdfast_proto::{
+    booking::v1::{self as booking, booking_service_server::BookingServiceServer},
+    catalog::v1::{self as catalog, catalog_service_server::CatalogServiceServer},
+    identity::v1::{self as identity, identity_service_server::IdentityServiceServer},
+    payment::v1::{self as payment, payment_service_server::PaymentServiceServer},
+};
+use tokio::net::TcpListener;
+use tonic::{
+    Request, Response, Status,
+    metadata::MetadataMap,
+    transport::{Server, server::TcpIncoming},
+};
+
+type Script<Q, A> = Box<dyn Fn(Q) -> Option<Result<A, Status>> + Send + Sync>;
+
+/// One call that a service received.
+pub(crate) struct Seen {
+    pub(crate) method: &'static str,
+    pub(crate) metadata: MetadataMap,
+    message: Box<dyn Any + Send>,
+}
+
+impl Seen {
+    pub(crate) fn message<Q: 'static>(&self) -> &Q {
+        self.message
+            .downcast_ref()
+            .expect("a message of the method's type")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.metadata.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Backend {
+    scripts: Mutex<HashMap<&'static str, Arc<dyn Any + Send + Sync>>>,
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl Backend {
+    /// From now on `method` answers by `script`.
+    pub(crate) fn on<Q: 'static, A: 'static>(
+        &self,
+        method: &'static str,
+        script: impl Fn(Q) -> Result<A, Status> + Send + Sync + 'static,
+    ) {
+        let script: Script<Q, A> = Box::new(move |request| Some(script(request)));
+        self.scripts
+            .lock()
+            .unwrap()
+            .insert(method, Arc::new(script));
+    }
+
+    /// From now on `method` never answers.
+    pub(crate) fn stall<Q: 'static, A: 'static>(&self, method: &'static str) {
+        let script: Script<Q, A> = Box::new(|_| None);
+        self.scripts
+            .lock()
+            .unwrap()
+            .insert(method, Arc::new(script));
+    }
+
+    /// What was asked so far, without the key fetches.
+    pub(crate) fn take_seen(&self) -> Vec<Seen> {
+        let mut seen = std::mem::take(&mut *self.seen.lock().unwrap());
+        seen.retain(|seen| seen.method != "get_jwks");
+        seen
+    }
+
+    /// Serves all four at one address until the process ends.
+    pub(crate) async fn serve(self: &Arc<Self>) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Server::builder()
+            .add_service(IdentityServiceServer::from_arc(self.clone()))
+            .add_service(CatalogServiceServer::from_arc(self.clone()))
+            .add_service(BookingServiceServer::from_arc(self.clone()))
+            .add_service(PaymentServiceServer::from_arc(self.clone()))
+            .serve_with_incoming(TcpIncoming::from(listener));
+        tokio::spawn(async move { server.await.unwrap() });
+        address
+    }
+
+    async fn answer<Q, A>(
+        &self,
+        method: &'static str,
+        request: Request<Q>,
+    ) -> Result<Response<A>, Status>
+    where
+        Q: Clone + Send + 'static,
+        A: 'static,
+    {
+        let (metadata, _, message) = request.into_parts();
+        let kept = Box::new(message.clone());
+        self.seen.lock().unwrap().push(Seen {
+            method,
+            metadata,
+            message: kept,
+        });
+        let script = self.scripts.lock().unwrap().get(method).cloned();
+        let script = script.unwrap_or_else(|| panic!("{method} was called without a script"));
+        let answer = script
+            .downcast_ref::<Script<Q, A>>()
+            .expect("a script of the method's types")(message);
+        match answer {
+            Some(answer) => answer.map(Response::new),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+macro_rules! scripted {
+    ($service:path { $($method:ident($request:ty) -> $answer:ty;)+ }) => {
+        #[tonic::async_trait]
+        impl $service for Backend {
+            $(async fn $method(&self, request: Request<$request>) -> Result<Response<$answer>, Status> {
+                self.answer(stringify!($method), request).await
+            })+
+        }
+    };
+}
+
+scripted!(identity::identity_service_server::IdentityService {
+    register(identity::RegisterRequest) -> identity::RegisterResponse;
+    login(identity::LoginRequest) -> identity::LoginResponse;
+    refresh(identity::RefreshRequest) -> identity::RefreshResponse;
+    logout(identity::LogoutRequest) -> identity::LogoutResponse;
+    get_me(identity::GetMeRequest) -> identity::GetMeResponse;
+    get_jwks(identity::GetJwksRequest) -> identity::GetJwksResponse;
+    exchange_operator_token(identity::ExchangeOperatorTokenRequest) -> identity::ExchangeOperatorTokenResponse;
+    ensure_account(identity::EnsureAccountRequest) -> identity::EnsureAccountResponse;
+    grant_role(identity::GrantRoleRequest) -> identity::GrantRoleResponse;
+});
+
+scripted!(catalog::catalog_service_server::CatalogService {
+    create_venue(catalog::CreateVenueRequest) -> catalog::CreateVenueResponse;
+    import_plan(catalog::ImportPlanRequest) -> catalog::ImportPlanResponse;
+    create_event(catalog::CreateEventRequest) -> catalog::CreateEventResponse;
+    create_show(catalog::CreateShowRequest) -> catalog::CreateShowResponse;
+    publish_show(catalog::PublishShowRequest) -> catalog::PublishShowResponse;
+    change_show_state(catalog::ChangeShowStateRequest) -> catalog::ChangeShowStateResponse;
+    get_event(catalog::GetEventRequest) -> catalog::GetEventResponse;
+    list_events(catalog::ListEventsRequest) -> catalog::ListEventsResponse;
+    get_show(catalog::GetShowRequest) -> catalog::GetShowResponse;
+    list_shows(catalog::ListShowsRequest) -> catalog::ListShowsResponse;
+    get_seat_map(catalog::GetSeatMapRequest) -> catalog::GetSeatMapResponse;
+});
+
+scripted!(booking::booking_service_server::BookingService {
+    get_availability(booking::GetAvailabilityRequest) -> booking::GetAvailabilityResponse;
+    create_hold(booking::CreateHoldRequest) -> booking::CreateHoldResponse;
+    get_hold(booking::GetHoldRequest) -> booking::GetHoldResponse;
+    extend_hold(booking::ExtendHoldRequest) -> booking::ExtendHoldResponse;
+    release_hold(booking::ReleaseHoldRequest) -> booking::ReleaseHoldResponse;
+    create_booking(booking::CreateBookingRequest) -> booking::CreateBookingResponse;
+    get_booking(booking::GetBookingRequest) -> booking::GetBookingResponse;
+    list_bookings(booking::ListBookingsRequest) -> booking::ListBookingsResponse;
+    cancel_booking(booking::CancelBookingRequest) -> booking::CancelBookingResponse;
+    list_tickets(booking::ListTicketsRequest) -> booking::ListTicketsResponse;
+});
+
+scripted!(payment::payment_service_server::PaymentService {
+    receive_webhook(payment::ReceiveWebhookRequest) -> payment::ReceiveWebhookResponse;
+    list_payments(payment::ListPaymentsRequest) -> payment::ListPaymentsResponse;
+});

@@ -1,0 +1,353 @@
+//! Availability, holds, bookings, tickets, webhooks: what goes to the services and what comes back.
+
+use holdfast_proto::{booking::v1 as pb, payment::v1 as payment};
+use holdfast_types::{BookingId, ShowId, TicketId};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::setup::{Gateway, send};
+
+/// 2026-07-15T18:00:00Z.
+const AT_MS: i64 = 1_784_138_400_000;
+
+fn show() -> ShowId {
+    ShowId::from_bytes([7; 16])
+}
+
+fn booking_id() -> BookingId {
+    BookingId::from_bytes([5; 16])
+}
+
+fn hold() -> pb::Hold {
+    pb::Hold {
+        hold_id: "h_1".to_owned(),
+        show_id: show().to_bytes().to_vec(),
+        seat_ids: vec!["A-1".to_owned(), "A-2".to_owned()],
+        total: Some(pb::Money {
+            amount: 11_000,
+            currency: "EUR".to_owned(),
+        }),
+        expires_at_ms: AT_MS,
+        expires_in_s: 600,
+    }
+}
+
+fn hold_json() -> Value {
+    json!({
+        "hold_id": "h_1",
+        "show_id": show().to_string(),
+        "seat_ids": ["A-1", "A-2"],
+        "total": {"amount": 11_000, "currency": "EUR"},
+        "expires_at": "2026-07-15T18:00:00Z",
+        "expires_in_s": 600,
+    })
+}
+
+fn pending() -> pb::Booking {
+    pb::Booking {
+        booking_id: booking_id().to_bytes().to_vec(),
+        status: "PENDING_PAYMENT".to_owned(),
+        show_id: show().to_bytes().to_vec(),
+        seat_ids: vec!["A-1".to_owned()],
+        total: Some(pb::Money {
+            amount: 5_500,
+            currency: "EUR".to_owned(),
+        }),
+        created_at_ms: AT_MS,
+        expires_at_ms: AT_MS + 600_000,
+        refund_status: "NONE".to_owned(),
+        ..pb::Booking::default()
+    }
+}
+
+fn pending_json() -> Value {
+    json!({
+        "booking_id": booking_id().to_string(),
+        "status": "PENDING_PAYMENT",
+        "show_id": show().to_string(),
+        "seat_ids": ["A-1"],
+        "total": {"amount": 5_500, "currency": "EUR"},
+        "created_at": "2026-07-15T18:00:00Z",
+        "expires_at": "2026-07-15T18:10:00Z",
+        "refund_status": "NONE",
+    })
+}
+
+#[tokio::test]
+async fn a_hold_is_201_and_its_replay_200_with_the_same_body() {
+    let gateway = Gateway::start().await;
+    let body = json!({"show_id": show().to_string(), "seat_ids": ["A-1", "A-2"]});
+    for (replayed, status) in [(false, 201), (true, 200)] {
+        gateway
+            .backend
+            .on("create_hold", move |_: pb::CreateHoldRequest| {
+                Ok(pb::CreateHoldResponse {
+                    hold: Some(hold()),
+                    replayed,
+                })
+            });
+        let answer = send(gateway.post_hold().json(&body)).await;
+        assert_eq!((answer.status, answer.json()), (status, hold_json()));
+        assert_eq!(
+            answer.header("location"),
+            (!replayed).then_some("/api/v1/holds/h_1")
+        );
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+    let seen = gateway.backend.take_seen();
+    let request = seen[0].message::<pb::CreateHoldRequest>();
+    assert_eq!(request.show_id, show().to_bytes());
+    assert_eq!(request.seat_ids, ["A-1", "A-2"]);
+    assert_eq!(request.idempotency_key, "k-1");
+}
+
+#[tokio::test]
+async fn a_hold_is_read_lengthened_and_given_back() {
+    let gateway = Gateway::start().await;
+    gateway.backend.on("get_hold", |_: pb::GetHoldRequest| {
+        Ok(pb::GetHoldResponse { hold: Some(hold()) })
+    });
+    gateway
+        .backend
+        .on("extend_hold", |_: pb::ExtendHoldRequest| {
+            Ok(pb::ExtendHoldResponse { hold: Some(hold()) })
+        });
+    gateway
+        .backend
+        .on("release_hold", |_: pb::ReleaseHoldRequest| {
+            Ok(pb::ReleaseHoldResponse {})
+        });
+
+    let answer = send(gateway.as_customer(Method::GET, "/api/v1/holds/h_1")).await;
+    assert_eq!((answer.status, answer.json()), (200, hold_json()));
+    let answer = send(gateway.as_customer(Method::POST, "/api/v1/holds/h_1/extend")).await;
+    assert_eq!((answer.status, answer.json()), (200, hold_json()));
+    let answer = send(gateway.as_customer(Method::DELETE, "/api/v1/holds/h_1")).await;
+    assert_eq!((answer.status, answer.bytes.len()), (204, 0));
+
+    let seen = gateway.backend.take_seen();
+    assert_eq!(seen[1].message::<pb::ExtendHoldRequest>().hold_id, "h_1");
+    assert_eq!(seen[2].message::<pb::ReleaseHoldRequest>().hold_id, "h_1");
+}
+
+#[tokio::test]
+async fn a_booking_is_201_and_its_replay_200_with_the_same_body() {
+    let gateway = Gateway::start().await;
+    for (replayed, status) in [(false, 201), (true, 200)] {
+        gateway
+            .backend
+            .on("create_booking", move |_: pb::CreateBookingRequest| {
+                Ok(pb::CreateBookingResponse {
+                    booking: Some(pending()),
+                    replayed,
+                })
+            });
+        let request = gateway
+            .as_customer(Method::POST, "/api/v1/bookings")
+            .header("idempotency-key", "k-2");
+        let answer = send(request.json(&json!({"hold_id": "h_1"}))).await;
+        assert_eq!((answer.status, answer.json()), (status, pending_json()));
+    }
+    let seen = gateway.backend.take_seen();
+    let request = seen[0].message::<pb::CreateBookingRequest>();
+    assert_eq!(
+        (request.hold_id.as_str(), request.idempotency_key.as_str()),
+        ("h_1", "k-2")
+    );
+}
+
+#[tokio::test]
+async fn a_booking_tells_where_to_pay_and_why_it_ended() {
+    let gateway = Gateway::start().await;
+    let path = format!("/api/v1/bookings/{}", booking_id());
+    let url = "http://127.0.0.1:8081/pay/1";
+    gateway
+        .backend
+        .on("get_booking", move |_: pb::GetBookingRequest| {
+            Ok(pb::GetBookingResponse {
+                booking: Some(pb::Booking {
+                    payment_url: url.to_owned(),
+                    ..pending()
+                }),
+            })
+        });
+    let answer = send(gateway.as_customer(Method::GET, &path)).await;
+    let mut expected = pending_json();
+    expected["payment_url"] = json!(url);
+    assert_eq!((answer.status, answer.json()), (200, expected));
+
+    gateway
+        .backend
+        .on("cancel_booking", |_: pb::CancelBookingRequest| {
+            let booking = pb::Booking {
+                status: "CANCELLED".to_owned(),
+                reason: "BY_CUSTOMER".to_owned(),
+                refund_status: "PENDING".to_owned(),
+                expires_at_ms: 0,
+                ..pending()
+            };
+            Ok(pb::CancelBookingResponse {
+                booking: Some(booking),
+            })
+        });
+    let answer = send(gateway.as_customer(Method::POST, &format!("{path}/cancel"))).await;
+    let body = answer.json();
+    assert_eq!(
+        (&body["status"], &body["reason"], &body["refund_status"]),
+        (
+            &json!("CANCELLED"),
+            &json!("BY_CUSTOMER"),
+            &json!("PENDING")
+        )
+    );
+    assert!(body.get("expires_at").is_none(), "{body}");
+    let seen = gateway.backend.take_seen();
+    assert_eq!(
+        seen[1].message::<pb::CancelBookingRequest>().booking_id,
+        booking_id().to_bytes()
+    );
+}
+
+#[tokio::test]
+async fn own_bookings_come_in_pages_under_both_names() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("list_bookings", |request: pb::ListBookingsRequest| {
+            let next_cursor = if request.cursor.is_empty() {
+                "c2".to_owned()
+            } else {
+                String::new()
+            };
+            Ok(pb::ListBookingsResponse {
+                bookings: vec![pending()],
+                next_cursor,
+            })
+        });
+    for path in ["/api/v1/bookings", "/api/v1/me/bookings"] {
+        let answer = send(gateway.as_customer(Method::GET, &format!("{path}?limit=1"))).await;
+        assert_eq!(
+            answer.json(),
+            json!({"items": [pending_json()], "next_cursor": "c2"})
+        );
+        let answer = send(gateway.as_customer(Method::GET, &format!("{path}?cursor=c2"))).await;
+        assert_eq!(
+            answer.json(),
+            json!({"items": [pending_json()], "next_cursor": null})
+        );
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        let seen = gateway.backend.take_seen();
+        assert_eq!(seen[0].message::<pb::ListBookingsRequest>().limit, 1);
+        assert_eq!(seen[1].message::<pb::ListBookingsRequest>().limit, 0);
+    }
+}
+
+#[tokio::test]
+async fn tickets_carry_what_the_qr_code_says() {
+    let gateway = Gateway::start().await;
+    let ticket_id = TicketId::from_bytes([3; 16]);
+    gateway
+        .backend
+        .on("list_tickets", move |_: pb::ListTicketsRequest| {
+            let ticket = pb::Ticket {
+                ticket_id: ticket_id.to_bytes().to_vec(),
+                show_id: show().to_bytes().to_vec(),
+                seat_id: "A-1".to_owned(),
+                state: "VALID".to_owned(),
+                qr_payload: "HF1:signed".to_owned(),
+            };
+            Ok(pb::ListTicketsResponse {
+                tickets: vec![ticket],
+            })
+        });
+    let path = format!("/api/v1/bookings/{}/tickets", booking_id());
+    let answer = send(gateway.as_customer(Method::GET, &path)).await;
+    let ticket = json!({
+        "ticket_id": ticket_id.to_string(),
+        "show_id": show().to_string(),
+        "seat_id": "A-1",
+        "state": "VALID",
+        "qr_payload": "HF1:signed",
+    });
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, json!({"items": [ticket]}))
+    );
+}
+
+#[tokio::test]
+async fn availability_is_public_never_cached_and_has_its_revision_as_text() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("get_availability", |request: pb::GetAvailabilityRequest| {
+            let seat = pb::SeatAvailability {
+                seat_id: "A-1".to_owned(),
+                state: "HELD".to_owned(),
+            };
+            Ok(pb::GetAvailabilityResponse {
+                show_id: request.show_id,
+                revision: (1 << 63) - 1,
+                show_state: "ON_SALE".to_owned(),
+                seats: vec![seat],
+            })
+        });
+    let answer = send(gateway.get(&format!(
+        "/api/v1/shows/{}/availability?section=GROUND%203",
+        show()
+    )))
+    .await;
+    assert_eq!(
+        answer.json(),
+        json!({
+            "show_id": show().to_string(),
+            "revision": "9223372036854775807",
+            "show_state": "ON_SALE",
+            "seats": [{"seat_id": "A-1", "state": "HELD"}],
+        })
+    );
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("etag"), None);
+    let seen = gateway.backend.take_seen();
+    assert_eq!(
+        seen[0].message::<pb::GetAvailabilityRequest>().section,
+        "GROUND 3"
+    );
+}
+
+#[tokio::test]
+async fn a_webhook_goes_on_in_the_same_bytes() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("receive_webhook", |_: payment::ReceiveWebhookRequest| {
+            Ok(payment::ReceiveWebhookResponse { duplicate: false })
+        });
+    let bytes = b"{ \"a\" : 1 }\r\n\xff\x00".to_vec();
+    let request = gateway
+        .post("/api/v1/payments/webhooks/sandbox")
+        .header("x-sandbox-signature", "t=1,v1=ab");
+    let answer = send(
+        request
+            .header("content-type", "application/json")
+            .body(bytes.clone()),
+    )
+    .await;
+    assert_eq!((answer.status, answer.bytes.len()), (204, 0));
+    let answer = send(gateway.post("/api/v1/payments/webhooks/sandbox").body("x")).await;
+    assert_eq!(answer.status, 204);
+
+    let seen = gateway.backend.take_seen();
+    let request = seen[0].message::<payment::ReceiveWebhookRequest>();
+    assert_eq!(
+        (request.provider.as_str(), request.signature.as_str()),
+        ("sandbox", "t=1,v1=ab")
+    );
+    assert_eq!(request.body, bytes);
+    assert_eq!(
+        seen[1]
+            .message::<payment::ReceiveWebhookRequest>()
+            .signature,
+        ""
+    );
+}

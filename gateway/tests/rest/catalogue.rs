@@ -1,0 +1,308 @@
+//! Events, shows and seat maps: shapes, times, filters, entity tags.
+
+use holdfast_proto::catalog::v1 as pb;
+use holdfast_types::{EventId, PlanId, ShowId, VenueId};
+use serde_json::{Value, json};
+
+use crate::setup::{Gateway, send, token};
+
+const CACHED: &str = "public, max-age=5, stale-while-revalidate=30";
+
+fn show_id() -> ShowId {
+    ShowId::from_bytes([7; 16])
+}
+
+fn event() -> pb::Event {
+    pb::Event {
+        event_id: EventId::from_bytes([1; 16]).to_bytes().to_vec(),
+        title: "Concert".to_owned(),
+        description: "Loud".to_owned(),
+        category: "music".to_owned(),
+    }
+}
+
+fn show() -> pb::Show {
+    pb::Show {
+        show_id: show_id().to_bytes().to_vec(),
+        event: Some(event()),
+        venue: Some(pb::Venue {
+            venue_id: VenueId::from_bytes([2; 16]).to_bytes().to_vec(),
+            name: "Stadium".to_owned(),
+            address: "Road 1".to_owned(),
+            city: "Berlin".to_owned(),
+            country: "DE".to_owned(),
+            latitude: 52.5,
+            longitude: 13.25,
+            time_zone: "Europe/Berlin".to_owned(),
+        }),
+        plan_id: PlanId::from_bytes([3; 16]).to_bytes().to_vec(),
+        starts_at_ms: 1_784_138_400_000,
+        state: "ON_SALE".to_owned(),
+        currency: "EUR".to_owned(),
+        prices: vec![pb::Price {
+            category: "Stalls".to_owned(),
+            amount: 5_500,
+        }],
+        rules: Some(pb::ShowRules {
+            hold_ttl_ms: 600_000,
+            hold_total_ms_max: 1_800_000,
+            seats_per_customer_max: 10,
+        }),
+        seat_count: 738,
+        price_version: 1,
+    }
+}
+
+fn event_json() -> Value {
+    json!({
+        "event_id": EventId::from_bytes([1; 16]).to_string(),
+        "title": "Concert",
+        "description": "Loud",
+        "category": "music",
+    })
+}
+
+fn show_json() -> Value {
+    json!({
+        "show_id": show_id().to_string(),
+        "event": event_json(),
+        "venue": {
+            "venue_id": VenueId::from_bytes([2; 16]).to_string(),
+            "name": "Stadium",
+            "address": "Road 1",
+            "city": "Berlin",
+            "country": "DE",
+            "latitude": 52.5,
+            "longitude": 13.25,
+            "time_zone": "Europe/Berlin",
+        },
+        "starts_at": "2026-07-15T20:00:00+02:00",
+        "time_zone": "Europe/Berlin",
+        "state": "ON_SALE",
+        "currency": "EUR",
+        "prices": [{"category": "Stalls", "price": {"amount": 5_500, "currency": "EUR"}}],
+        "rules": {"hold_ttl_s": 600, "hold_total_s_max": 1_800, "seats_per_customer_max": 10},
+        "seat_count": 738,
+    })
+}
+
+#[tokio::test]
+async fn a_show_starts_in_its_venues_time() {
+    let gateway = Gateway::start().await;
+    gateway.backend.on("get_show", |_: pb::GetShowRequest| {
+        Ok(pb::GetShowResponse { show: Some(show()) })
+    });
+    let answer = send(gateway.get(&format!("/api/v1/shows/{}", show_id()))).await;
+    assert_eq!((answer.status, answer.json()), (200, show_json()));
+    assert_eq!(answer.header("cache-control"), Some(CACHED));
+    assert_eq!(
+        gateway.backend.take_seen()[0]
+            .message::<pb::GetShowRequest>()
+            .show_id,
+        show_id().to_bytes()
+    );
+}
+
+#[tokio::test]
+async fn a_page_that_the_client_has_is_304_until_it_changes() {
+    let gateway = Gateway::start().await;
+    gateway.backend.on("get_show", |_: pb::GetShowRequest| {
+        Ok(pb::GetShowResponse { show: Some(show()) })
+    });
+    let path = format!("/api/v1/shows/{}", show_id());
+    let tag = send(gateway.get(&path))
+        .await
+        .header("etag")
+        .unwrap()
+        .to_owned();
+
+    let answer = send(gateway.get(&path).header("if-none-match", &tag)).await;
+    assert_eq!((answer.status, answer.bytes.len()), (304, 0));
+    assert_eq!(
+        (answer.header("etag"), answer.header("cache-control")),
+        (Some(tag.as_str()), Some(CACHED))
+    );
+
+    gateway.backend.on("get_show", |_: pb::GetShowRequest| {
+        Ok(pb::GetShowResponse {
+            show: Some(pb::Show {
+                state: "PAUSED".to_owned(),
+                ..show()
+            }),
+        })
+    });
+    let answer = send(gateway.get(&path).header("if-none-match", &tag)).await;
+    assert_eq!(
+        (answer.status, &answer.json()["state"]),
+        (200, &json!("PAUSED"))
+    );
+    assert_ne!(answer.header("etag"), Some(tag.as_str()));
+}
+
+#[tokio::test]
+async fn public_pages_never_depend_on_who_asks() {
+    let gateway = Gateway::start().await;
+    gateway.backend.on("get_show", |_: pb::GetShowRequest| {
+        Ok(pb::GetShowResponse { show: Some(show()) })
+    });
+    let path = format!("/api/v1/shows/{}", show_id());
+    for request in [
+        gateway.get(&path).bearer_auth(token()),
+        gateway.get(&path).bearer_auth("forged"),
+    ] {
+        assert_eq!(send(request).await.status, 200);
+    }
+    assert!(
+        gateway
+            .backend
+            .take_seen()
+            .iter()
+            .all(|seen| seen.header("authorization").is_none())
+    );
+}
+
+#[tokio::test]
+async fn shows_are_filtered_and_come_in_pages() {
+    let gateway = Gateway::start().await;
+    gateway.backend.on("list_shows", |_: pb::ListShowsRequest| {
+        Ok(pb::ListShowsResponse {
+            shows: vec![show()],
+            next_cursor: "c2".to_owned(),
+        })
+    });
+    let query = "category=music&city=Berlin&from=2026-07-15T20:00:00%2B02:00&to=2026-07-16T00:00:00Z&limit=5&cursor=c1";
+    let answer = send(gateway.get(&format!("/api/v1/shows?{query}"))).await;
+    assert_eq!(
+        answer.json(),
+        json!({"items": [show_json()], "next_cursor": "c2"})
+    );
+    assert_eq!(answer.header("cache-control"), Some(CACHED));
+    send(gateway.get("/api/v1/shows")).await;
+    send(gateway.get("/api/v1/shows?from=1970-01-01T00:00:00Z")).await;
+
+    let seen = gateway.backend.take_seen();
+    let expected = pb::ListShowsRequest {
+        category: "music".to_owned(),
+        city: "Berlin".to_owned(),
+        from_ms: Some(1_784_138_400_000),
+        to_ms: Some(1_784_160_000_000),
+        limit: 5,
+        cursor: "c1".to_owned(),
+    };
+    assert_eq!(*seen[0].message::<pb::ListShowsRequest>(), expected);
+    assert_eq!(
+        *seen[1].message::<pb::ListShowsRequest>(),
+        pb::ListShowsRequest::default()
+    );
+    let since_1970 = pb::ListShowsRequest {
+        from_ms: Some(0),
+        ..pb::ListShowsRequest::default()
+    };
+    assert_eq!(*seen[2].message::<pb::ListShowsRequest>(), since_1970);
+}
+
+#[tokio::test]
+async fn an_event_comes_with_its_shows_and_events_in_pages() {
+    let gateway = Gateway::start().await;
+    gateway.backend.on("get_event", |_: pb::GetEventRequest| {
+        Ok(pb::GetEventResponse {
+            event: Some(event()),
+            shows: vec![show()],
+        })
+    });
+    gateway
+        .backend
+        .on("list_events", |_: pb::ListEventsRequest| {
+            Ok(pb::ListEventsResponse {
+                events: vec![event()],
+                next_cursor: String::new(),
+            })
+        });
+    let mut expected = event_json();
+    expected["shows"] = json!([show_json()]);
+    let answer =
+        send(gateway.get(&format!("/api/v1/events/{}", EventId::from_bytes([1; 16])))).await;
+    assert_eq!((answer.status, answer.json()), (200, expected));
+    let answer = send(gateway.get("/api/v1/events?limit=2")).await;
+    assert_eq!(
+        answer.json(),
+        json!({"items": [event_json()], "next_cursor": null})
+    );
+}
+
+fn large_map(seats: u32) -> pb::GetSeatMapResponse {
+    let seat = |seat_no: u32| pb::Seat {
+        seat_no,
+        label: format!("GROUND-3-A-{seat_no}"),
+        section: "GROUND-3".to_owned(),
+        row: "A".to_owned(),
+        number: seat_no.to_string(),
+        x: 1.5,
+        y: 2.0,
+        category: "Stalls".to_owned(),
+    };
+    pb::GetSeatMapResponse {
+        show_id: show_id().to_bytes().to_vec(),
+        currency: "EUR".to_owned(),
+        width: 100.0,
+        height: 50.0,
+        categories: vec![pb::Category {
+            name: "Stalls".to_owned(),
+            color: "#F44336".to_owned(),
+            price: 5_500,
+        }],
+        seats: (0..seats).map(seat).collect(),
+    }
+}
+
+#[tokio::test]
+async fn a_seat_map_names_seats_as_holds_take_them() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("get_seat_map", |_: pb::GetSeatMapRequest| Ok(large_map(1)));
+    let answer = send(gateway.get(&format!("/api/v1/shows/{}/seatmap", show_id()))).await;
+    assert_eq!(
+        answer.json(),
+        json!({
+            "show_id": show_id().to_string(),
+            "currency": "EUR",
+            "width": 100.0,
+            "height": 50.0,
+            "categories": [{"name": "Stalls", "color": "#F44336", "price": {"amount": 5_500, "currency": "EUR"}}],
+            "seats": [{
+                "seat_id": "GROUND-3-A-0",
+                "seat_no": 0,
+                "section": "GROUND-3",
+                "row": "A",
+                "number": "0",
+                "x": 1.5,
+                "y": 2.0,
+                "category": "Stalls",
+            }],
+        })
+    );
+    assert_eq!(answer.header("cache-control"), Some(CACHED));
+}
+
+#[tokio::test]
+async fn the_largest_seat_map_fits_and_is_compressed_for_those_who_ask() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("get_seat_map", |_: pb::GetSeatMapRequest| {
+            Ok(large_map(100_000))
+        });
+    let path = format!("/api/v1/shows/{}/seatmap", show_id());
+    let plain = send(gateway.get(&path)).await;
+    assert_eq!(plain.json()["seats"].as_array().unwrap().len(), 100_000);
+    let packed = send(gateway.get(&path).header("accept-encoding", "gzip")).await;
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert!(
+        packed.bytes.len() < plain.bytes.len() / 4,
+        "{} of {}",
+        packed.bytes.len(),
+        plain.bytes.len()
+    );
+    assert_eq!(packed.header("etag"), plain.header("etag"));
+}

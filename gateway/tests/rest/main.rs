@@ -1,0 +1,15 @@
+//! The REST API over a real port. The services behind it answer from scripts, also over a real
+//! port: they stand for remote processes, and a test says what such a process answers.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod backend;
+mod setup;
+
+mod buying;
+mod catalogue;
+mod errors;
+mod input;
+mod openapi;
+mod pages;
+mod requests;
+mod sign_in;

@@ -1,0 +1,60 @@
+//! The document clients are made from, reviewed as a diff.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+#[test]
+fn the_document_is_the_reviewed_one() {
+    insta::assert_json_snapshot!("openapi", serde_json::to_value(gateway::openapi()).unwrap());
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(key, value)| match value.as_str() {
+                Some(target) if key == "$ref" => found.push(target),
+                _ => references(value, found),
+            }),
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    let document = serde_json::to_value(gateway::openapi()).unwrap();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(!found.is_empty());
+    for target in found {
+        assert!(
+            document.pointer(target.trim_start_matches('#')).is_some(),
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn every_operation_has_its_own_name_a_summary_and_errors() {
+    let document = serde_json::to_value(gateway::openapi()).unwrap();
+    let mut names = HashSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        assert!(path.starts_with("/api/v1/"), "{path}");
+        for (method, operation) in operations.as_object().unwrap() {
+            assert!(
+                names.insert(operation["operationId"].as_str().unwrap()),
+                "{method} {path}"
+            );
+            assert!(operation["summary"].is_string(), "{method} {path}");
+            for status in ["429", "500", "503"] {
+                assert!(
+                    operation["responses"][status].is_object(),
+                    "{method} {path}"
+                );
+            }
+            if !operation["security"].is_null() {
+                assert!(operation["responses"]["401"].is_object(), "{method} {path}");
+            }
+        }
+    }
+    assert_eq!(names.len(), 22);
+}
