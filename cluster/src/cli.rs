@@ -1,0 +1,263 @@
+//! The command line: what may be said, and nothing of what it does.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::postgres::WrapperArgs;
+
+/// Sells seats: the services, the commands for whoever runs them, and the whole on one machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "holdfast",
+    version,
+    after_help = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 the system can't be reached, 64 unusable configuration."
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the data of `holdfast up` is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DataDirArg {
+    /// The data directory [default: /var/lib/holdfast as root, else ~/.local/state/holdfast]
+    #[arg(long, env = "HOLDFAST_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole system on this machine, with nothing configured; Ctrl-C stops it
+    Up(UpArgs),
+    /// Run one service, or all but the lock store
+    Serve(ServeArgs),
+    /// Read a file into the running system
+    #[command(subcommand)]
+    Import(Import),
+    /// Look at the lock-store cluster
+    #[command(subcommand)]
+    Cluster(Cluster),
+    /// Prepare the database
+    #[command(subcommand)]
+    Db(Db),
+    /// Manage accounts
+    #[command(subcommand)]
+    User(User),
+    /// Look at the event stream between services
+    #[command(subcommand)]
+    Events(Events),
+    /// Check bookings, tickets and the money ledger against each other; exit code 1 if anything is wrong
+    Audit(DataDirArg),
+    /// Buy two seats of the demo show over REST, printing each step
+    Demo(DataDirArg),
+    /// Run the private Postgres as a child of `up`
+    #[command(hide = true)]
+    Postgres(WrapperArgs),
+}
+
+/// `holdfast up`
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Where the data is.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+    /// Which ports to use.
+    #[arg(long, value_enum, default_value_t = PortChoice::Default)]
+    pub(crate) ports: PortChoice,
+    /// A server to use instead of a private Postgres; its user must be allowed to make roles
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+}
+
+/// How `up` chooses ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PortChoice {
+    /// The well-known ones where free, others where not
+    Default,
+    /// Never the well-known ones
+    Auto,
+}
+
+/// `holdfast serve`
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Which service
+    #[arg(value_enum)]
+    pub(crate) role: Role,
+    /// A TOML file; HOLDFAST__SECTION__KEY in the environment wins over it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Allow addresses other than loopback, though nothing is encrypted yet
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// Print the configuration in effect (secrets as ***) and end
+    #[arg(long)]
+    pub(crate) dump_config: bool,
+}
+
+/// What a process can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// One node of the lock store
+    Lockstore,
+    /// Accounts and tokens
+    Identity,
+    /// Venues, plans, events, shows
+    Catalog,
+    /// Inventory, bookings, tickets
+    Booking,
+    /// Collecting money
+    Payment,
+    /// A payment provider to try things with
+    Sandbox,
+    /// REST
+    Gateway,
+    /// Every role but the lock store
+    All,
+}
+
+/// `holdfast import`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// A seating plan in the pretix format (JSON); the same file again changes nothing
+    Plan(ImportPlanArgs),
+}
+
+/// `holdfast import plan`
+#[derive(Debug, Args)]
+pub(crate) struct ImportPlanArgs {
+    /// The plan
+    pub(crate) file: PathBuf,
+    /// The venue it belongs to; made where you have none of that name from here [default: the file's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) venue_name: Option<String>,
+    /// Where that venue is
+    #[arg(long, default_value = "Berlin")]
+    pub(crate) city: String,
+    /// In which country (ISO 3166-1 alpha-2)
+    #[arg(long, default_value = "DE")]
+    pub(crate) country: String,
+    /// Its time zone (IANA)
+    #[arg(long, default_value = "Europe/Berlin")]
+    pub(crate) time_zone: String,
+    /// Whose it will be: an organiser's address [default: the demo organiser]
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) owner: Option<String>,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast cluster`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cluster {
+    /// Each node: its part, log, state, and who leads
+    Status(ClusterStatusArgs),
+}
+
+/// `holdfast cluster status`
+#[derive(Debug, Args)]
+pub(crate) struct ClusterStatusArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// Nodes to ask, e.g. http://127.0.0.1:7101 [default: those of the running system]
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Vec<String>,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// How a command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// `holdfast db`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Db {
+    /// Make roles, schemas, grants and the event stream; again changes nothing
+    Init(DbInitArgs),
+}
+
+/// `holdfast db init`
+#[derive(Debug, Args)]
+pub(crate) struct DbInitArgs {
+    /// The database, as a user who may make roles
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: String,
+    /// Where the roles' passwords are, made there where missing.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast events`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Events {
+    /// List the keys (bookings) whose events a consumer gave up on
+    Parked(EventsParkedArgs),
+    /// Let a parked key go on from its failing event, with a full set of tries
+    Replay(EventsReplayArgs),
+}
+
+/// `holdfast events parked`
+#[derive(Debug, Args)]
+pub(crate) struct EventsParkedArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast events replay`
+#[derive(Debug, Args)]
+pub(crate) struct EventsReplayArgs {
+    /// Who gave up, as `events parked` shows it
+    pub(crate) consumer: String,
+    /// On what, as `events parked` shows it
+    pub(crate) key: String,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast user`
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Give an account a role: customer, organiser, venue_owner, staff or admin
+    Grant(GrantArgs),
+}
+
+/// `holdfast user grant`
+#[derive(Debug, Args)]
+pub(crate) struct GrantArgs {
+    /// The account
+    pub(crate) email: String,
+    /// The role
+    pub(crate) role: String,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,79 @@
+//! The `holdfast` program: every role of a process, the supervisor of a system on one machine,
+//! and the commands for whoever runs one.
+//!
+//! In reading order: `cli` says what may be asked; `serve` runs roles; `up` runs everything, with
+//! `supervisor`, `postgres` and `database` below it; `commands` talk to a running system, found
+//! through `run_file`, as its `operator`.
+//!
+//! Always holds: this crate alone depends on all the others; what a service does is the service's.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod child;
+mod cli;
+mod commands;
+mod data_dir;
+mod database;
+mod error;
+mod operator;
+mod ports;
+mod postgres;
+mod run_file;
+mod secrets;
+mod serve;
+mod settings;
+mod supervisor;
+mod up;
+
+use std::{future::Future, io::Write as _, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use crate::{
+    cli::{Cli, Cluster, Command, Db, Events, Import, User},
+    data_dir::DataDir,
+    error::Error,
+};
+
+/// Does what the command line says; errors are printed, one line or a list, and become the exit
+/// code.
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            error.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Error> {
+    match cli.command {
+        Command::Serve(args) => serve::run(args),
+        // Its children are told to end with the thread that started them: that must be this one.
+        Command::Up(args) => on_this_thread(up::run(args)),
+        Command::Postgres(args) => on_this_thread(async { Ok(postgres::run_wrapper(args).await?) }),
+        Command::Import(Import::Plan(args)) => on_this_thread(commands::import_plan(args)),
+        Command::Cluster(Cluster::Status(args)) => on_this_thread(commands::cluster_status(args)),
+        Command::Db(Db::Init(args)) => on_this_thread(commands::db_init(args)),
+        Command::User(User::Grant(args)) => on_this_thread(commands::user_grant(args)),
+        Command::Events(Events::Parked(args)) => on_this_thread(commands::events_parked(args)),
+        Command::Events(Events::Replay(args)) => on_this_thread(commands::events_replay(args)),
+        Command::Audit(args) => on_this_thread(commands::audit(DataDir::choose(args.data_dir)?)),
+        Command::Demo(args) => on_this_thread(commands::demo(DataDir::choose(args.data_dir)?)),
+    }
+}
+
+fn on_this_thread(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start a runtime")?;
+    runtime.block_on(work)
+}
+
+fn complain(error: &Error) {
+    // Nobody may read it any more; the exit code tells, too.
+    let _ = writeln!(std::io::stderr(), "holdfast: {error}");
+}

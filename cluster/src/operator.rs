@@ -1,0 +1,138 @@
+//! A client of the running system as its operator: found through `run.json`, signed in with the
+//! operator token of `secrets.toml`.
+
+use std::time::Duration;
+
+use holdfast_mesh as mesh;
+use holdfast_proto::{
+    booking::v1::booking_service_client::BookingServiceClient,
+    catalog::v1::catalog_service_client::CatalogServiceClient,
+    identity::v1::{ExchangeOperatorTokenRequest, identity_service_client::IdentityServiceClient},
+};
+use tonic::{
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
+
+use crate::{
+    data_dir::DataDir,
+    error::Error,
+    run_file::RunFile,
+    secrets::{OPERATOR_TOKEN, Secrets},
+};
+
+/// How long one call may take: opening a show of 100,000 seats is the slowest.
+const CALL_LIMIT: Duration = Duration::from_secs(60);
+
+/// Whom a call is made as.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum As<'a> {
+    /// The operator itself: role admin, no account.
+    Operator,
+    /// An account, by address.
+    Account(&'a str),
+}
+
+/// A running system, and who is asking.
+pub(crate) struct Operator {
+    run: RunFile,
+    bearer: MetadataValue<Ascii>,
+}
+
+impl Operator {
+    /// Finds the system of `dir` and signs in.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] where nothing runs; [`Error::Refused`] for an unknown account.
+    pub(crate) async fn sign_in(dir: &DataDir, who: As<'_>) -> Result<Self, Error> {
+        let secrets = Secrets::open(dir)?;
+        let token = secrets
+            .get(OPERATOR_TOKEN)
+            .ok_or_else(|| Error::Unreachable {
+                what: "a running system".into(),
+                why: format!(
+                    "{} has no operator token; start one with `holdfast up`",
+                    dir.secrets_file().display()
+                ),
+            })?;
+        Self::sign_in_at(RunFile::read(dir)?, token, who).await
+    }
+
+    /// Signs in at a system that is known already.
+    ///
+    /// # Errors
+    /// As [`Operator::sign_in`].
+    pub(crate) async fn sign_in_at(
+        run: RunFile,
+        operator_token: &str,
+        who: As<'_>,
+    ) -> Result<Self, Error> {
+        let email = match who {
+            As::Operator => "",
+            As::Account(email) => email,
+        };
+        let mut request = tonic::Request::new(ExchangeOperatorTokenRequest {
+            operator_token: operator_token.to_owned(),
+            email: email.to_owned(),
+        });
+        request.set_timeout(CALL_LIMIT);
+        let answer = IdentityServiceClient::new(channel(&run, "identity")?)
+            .exchange_operator_token(request)
+            .await
+            .map_err(|status| Error::from_status("sign in as operator", &status))?;
+        let bearer = format!("Bearer {}", answer.into_inner().access_token)
+            .parse()
+            .map_err(|_| anyhow::anyhow!("the access token is not plain text"))?;
+        Ok(Self { run, bearer })
+    }
+
+    /// `message` with this caller's token and a deadline.
+    pub(crate) fn request<T>(&self, message: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        request.set_timeout(CALL_LIMIT);
+        request
+            .metadata_mut()
+            .insert("authorization", self.bearer.clone());
+        request
+    }
+
+    /// Accounts.
+    ///
+    /// # Errors
+    /// An address that can't be used.
+    pub(crate) fn identity(&self) -> Result<IdentityServiceClient<Channel>, Error> {
+        Ok(IdentityServiceClient::new(channel(&self.run, "identity")?))
+    }
+
+    /// Venues to shows.
+    ///
+    /// # Errors
+    /// An address that can't be used.
+    pub(crate) fn catalog(&self) -> Result<CatalogServiceClient<Channel>, Error> {
+        Ok(CatalogServiceClient::new(channel(&self.run, "catalog")?))
+    }
+
+    /// Availability.
+    ///
+    /// # Errors
+    /// An address that can't be used.
+    pub(crate) fn booking(&self) -> Result<BookingServiceClient<Channel>, Error> {
+        // A seat map of 100,000 seats is larger than tonic's own limit for one message.
+        Ok(BookingServiceClient::new(channel(&self.run, "booking")?)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX))
+    }
+}
+
+/// Largest answer read, in bytes: availability of 100,000 seats is about 4 MiB.
+const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+fn channel(run: &RunFile, service: &str) -> Result<Channel, Error> {
+    let uri = run
+        .services
+        .get(service)
+        .ok_or_else(|| Error::Unreachable {
+            what: service.to_owned(),
+            why: "run.json has no address of it; `holdfast up` may still be starting".into(),
+        })?;
+    mesh::client::channel(uri).map_err(|e| Error::Failed(e.into()))
+}

@@ -1,0 +1,69 @@
+//! A paid booking is cancelled.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use holdfast_harness::{Customer, Look, ShowRules, until, with_system};
+use serde_json::json;
+
+use crate::{assert_agreed, options};
+
+/// For the money to go back and the seats to be free.
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn cancelled_confirmed_booking_is_refunded_and_its_seats_are_sold_again() {
+    with_system(options(), async |system| {
+        let rules = ShowRules {
+            seats_per_customer_max: 2,
+            ..ShowRules::default()
+        };
+        let show = system.organiser().await?.open_show(1, 3, rules).await?;
+        let rest = system.rest()?;
+        let seats = rest.free_seats(show).await?;
+        let wanted = [seats[0].as_str(), seats[1].as_str()];
+        let customer = Customer::register(&rest).await?;
+        let booking = customer.buy(show, &wanted).await?;
+        assert_agreed(system, show, 2).await?;
+
+        customer.cancel(&booking).await?.ok()?;
+        let ended = customer
+            .wait_booking(&booking, "refunded", LIMIT, |b| {
+                b["refund_status"] == "REFUNDED"
+            })
+            .await?;
+        ensure!(ended["status"] == "CANCELLED", "{ended}");
+        ensure!(
+            customer
+                .valid_tickets(&booking)
+                .await
+                .unwrap_or_default()
+                .is_empty(),
+            "valid tickets of a cancelled booking"
+        );
+        until("the seats to be free again", LIMIT, async || {
+            let free = rest.free_seats(show).await?;
+            Ok(if free == seats {
+                Look::Found(())
+            } else {
+                Look::NotYet(format!("{free:?}"))
+            })
+        })
+        .await?;
+        assert_agreed(system, show, 0).await?;
+        let paid = system.organiser().await?.payments(&booking).await?;
+        ensure!(
+            paid.iter().all(|p| p.refunded == p.amount) && !paid.is_empty(),
+            "{paid:?}"
+        );
+
+        let next = Customer::register(&rest).await?;
+        let again = next.buy(show, &wanted).await?;
+        let tickets = next.valid_tickets(&again).await?;
+        ensure!(json!(tickets) == json!(wanted), "{tickets:?}");
+        // The one who cancelled may buy again: the seats don't count against the limit any more.
+        customer.buy(show, &[&seats[2]]).await?;
+        assert_agreed(system, show, 3).await
+    })
+    .await;
+}

@@ -1,0 +1,65 @@
+//! The whole system from outside: real processes, REST as customers use it, and a look into
+//! Postgres and the lock store to see that they agree (HS-1, HS-6, BK-1, BK-2, BK-3).
+//!
+//! Each test starts a system of its own and waits its turn for it.
+
+mod bad_input;
+mod cancel;
+mod cli;
+mod crash;
+mod fresh_show;
+mod late_money;
+mod leader_loss;
+mod other_database;
+mod rush;
+mod supervision;
+
+use holdfast_harness::{Options, System};
+use uuid::Uuid;
+
+/// A system with a new data directory and ports of its own.
+fn options() -> Options {
+    Options::new(env!("CARGO_BIN_EXE_holdfast"))
+}
+
+/// The demo show.
+fn demo_show(system: &System) -> anyhow::Result<Uuid> {
+    let id = system
+        .run()?
+        .demo_show_id
+        .ok_or_else(|| anyhow::anyhow!("no demo show"))?;
+    Ok(id.parse()?)
+}
+
+/// Asserts what must be true of a show at rest: Postgres and the lock store call the same seats
+/// sold, each sold seat has exactly one valid ticket, no other has one, and the audits of bookings
+/// and ledger find nothing.
+async fn assert_agreed(system: &System, show: Uuid, sold: usize) -> anyhow::Result<()> {
+    use anyhow::ensure;
+    use holdfast_proto::lockstore::v1::SeatState;
+
+    let store = system.store()?.seats(show).await?;
+    let in_store: Vec<String> = (0..)
+        .zip(&store)
+        .filter(|(_, s)| **s == SeatState::Sold)
+        .map(|(no, _): (u32, _)| no.to_string())
+        .collect();
+    let database = system.database().await?;
+    let in_postgres = database.texts("SELECT seat_no::text FROM booking.seats WHERE show_id = $1 AND state = 'SOLD' ORDER BY seats.seat_no", show).await?;
+    let tickets = database.texts("SELECT seat_no::text FROM booking.tickets WHERE show_id = $1 AND state = 'VALID' ORDER BY tickets.seat_no", show).await?;
+    ensure!(
+        in_store == in_postgres,
+        "sold in the store {in_store:?}, in Postgres {in_postgres:?}"
+    );
+    ensure!(
+        tickets == in_postgres,
+        "tickets for {tickets:?}, sold {in_postgres:?}"
+    );
+    ensure!(
+        tickets.len() == sold,
+        "{} sold, expected {sold}",
+        tickets.len()
+    );
+    system.cli(&["audit"])?;
+    Ok(())
+}

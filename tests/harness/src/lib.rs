@@ -1,0 +1,20 @@
+//! Starts real things for tests: the built `holdfast up` with everything below it, and clients of
+//! it: a customer over REST, an organiser over gRPC, the private Postgres, the lock store.
+//!
+//! Always holds: nothing here stands in for anything; what a test started is stopped when the test
+//! ends, however it ends; every wait has a limit, and says at its end what it waited for.
+//! Leaves to others: what must be true (`tests/e2e`).
+
+mod customer;
+mod database;
+mod organiser;
+mod store;
+mod system;
+mod wait;
+
+pub use customer::{Answer, Customer, Rest};
+pub use database::{Database, Scratch};
+pub use organiser::{Organiser, ShowRules, plan_of};
+pub use store::Store;
+pub use system::{Options, RunFile, RunProcess, System, is_alive, turn, with_system};
+pub use wait::{Look, POLL, until, until_at};
