@@ -1,0 +1,114 @@
+//! Holds per second through gRPC on three replicas: distinct free seats, all or nothing.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use holdfast_types::{
+    DurationMs, HoldId, SeatNo, ShowId, UserId,
+    limits::{HOLD_TOTAL_DEFAULT, HOLD_TTL_DEFAULT, LAYOUT_CHUNK_SEATS_MAX, SEATS_PER_SHOW_MAX},
+};
+use lockstore_client::{
+    Client, HoldOutcome, HoldSeats, LayoutSeat, OpenOutcome, OpenShow, Options, ShowRules,
+};
+use uuid::Uuid;
+
+use crate::closed_loop::{self, Ended, Measured};
+
+/// How long one call may take before it counts as failed.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// Seats of a row; of no matter to named seats.
+const ROW_SEATS: u32 = 100;
+
+/// What to do.
+pub struct Load {
+    pub clients: usize,
+    pub seats_per_hold: u32,
+    pub shows: u32,
+    pub length: Duration,
+}
+
+/// Opens `load.shows` shows of 100,000 seats and holds seats of them until the time is over.
+///
+/// # Errors
+/// If a show can't be opened.
+pub async fn run(endpoints: Vec<String>, load: Load) -> Result<Measured> {
+    let client = Client::connect_with(
+        endpoints,
+        Options {
+            channels_per_endpoint: 4,
+        },
+    );
+    let mut shows = Vec::new();
+    for _ in 0..load.shows {
+        shows.push(open_show(&client).await?);
+    }
+    let shows = Arc::new(shows);
+    let next = Arc::new(AtomicU32::new(0));
+    let seats = load.seats_per_hold;
+    let holds_per_show = SEATS_PER_SHOW_MAX / seats;
+    closed_loop::run(load.clients, load.length, move |_, _| {
+        let (client, shows, next) = (client.clone(), Arc::clone(&shows), Arc::clone(&next));
+        async move {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            let Some(show_id) = shows.get((n / holds_per_show) as usize) else {
+                return Ok(Ended::Exhausted);
+            };
+            let first = n % holds_per_show * seats;
+            let request = HoldSeats {
+                hold_id: HoldId::from_uuid(Uuid::new_v4()),
+                show_id: *show_id,
+                holder: UserId::from_uuid(Uuid::new_v4()),
+                seat_nos: (first..first + seats).map(SeatNo).collect(),
+                ttl: DurationMs(0),
+                price_version: 1,
+                late_money: false,
+            };
+            match client.hold(request, CALL_LIMIT).await?.outcome {
+                HoldOutcome::Held { .. } => Ok(Ended::Done),
+                HoldOutcome::Refused(_) => Ok(Ended::Refused),
+            }
+        }
+    })
+    .await
+}
+
+async fn open_show(client: &Client) -> Result<ShowId> {
+    let show_id = ShowId::from_uuid(Uuid::new_v4());
+    let chunk = u32::try_from(LAYOUT_CHUNK_SEATS_MAX)?;
+    let mut first = 0;
+    while first < SEATS_PER_SHOW_MAX {
+        let count = chunk.min(SEATS_PER_SHOW_MAX - first);
+        let request = OpenShow {
+            show_id,
+            seat_count: SEATS_PER_SHOW_MAX,
+            rules: ShowRules {
+                hold_ttl: HOLD_TTL_DEFAULT,
+                hold_total_max: HOLD_TOTAL_DEFAULT,
+                seats_per_customer_max: 10,
+            },
+            first_seat_no: SeatNo(first),
+            seats: (first..first + count)
+                .map(|seat| LayoutSeat {
+                    row_no: seat / ROW_SEATS,
+                    gap_after: false,
+                })
+                .collect(),
+            on_sale: true,
+        };
+        let answer = client
+            .open_show(request, CALL_LIMIT)
+            .await
+            .context("opening a show")?;
+        if let OpenOutcome::Refused(refusal) = answer.outcome {
+            bail!("the store refuses the show: {refusal:?}");
+        }
+        first += count;
+    }
+    Ok(show_id)
+}
