@@ -1,0 +1,61 @@
+# `make help` lists what there is. Everything is built in one cache directory outside the checkout.
+SHELL := /bin/bash
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/holdfast/target
+HOLDFAST := $(CARGO_TARGET_DIR)/debug/holdfast
+BENCH_DIR := $(CARGO_TARGET_DIR)/bench
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+.PHONY: setup
+setup: ## Install missing system packages (root or sudo)
+	@scripts/setup
+
+.PHONY: build
+build: setup
+	cargo build --locked --workspace --bins
+
+.PHONY: up
+up: build ## Build, then start the whole system; Ctrl-C stops it
+	@exec $(HOLDFAST) up
+
+.PHONY: demo
+demo: ## Buy two tickets over REST from a running `make up`, step by step
+	@test -x $(HOLDFAST) || { echo "run 'make up' in another shell first" >&2; exit 1; }
+	@$(HOLDFAST) demo
+
+.PHONY: test
+test: setup ## Run every test, starting the servers they need
+	scripts/with-postgres cargo test --locked --workspace --no-fail-fast
+	cargo test --locked --manifest-path bench/Cargo.toml
+
+.PHONY: verify
+verify: setup ## What CI runs: format, lints, docs, bindings, dependency rules, all tests; reads only
+	scripts/step "format" cargo fmt --all --check
+	scripts/step "format (bench)" cargo fmt --manifest-path bench/Cargo.toml --check
+	scripts/step "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+	scripts/step "lints (bench)" cargo clippy --locked --manifest-path bench/Cargo.toml --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" scripts/step "docs" cargo doc --locked --workspace --no-deps
+	scripts/step "build tests" cargo test --locked --workspace --no-run
+	INSTA_UPDATE=no scripts/step "tests" $(MAKE) --no-print-directory test
+
+.PHONY: fix
+fix: ## Format, apply lint suggestions, regenerate bindings and snapshots
+	cargo fmt --all
+	cargo fmt --manifest-path bench/Cargo.toml
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	UPDATE_BINDINGS=1 cargo test -p holdfast-proto-codegen
+	INSTA_UPDATE=always scripts/with-postgres cargo test -p gateway
+	INSTA_UPDATE=always cargo test -p holdfast-cluster --lib
+
+.PHONY: queries
+queries: setup ## Check every SQL query against migrated schemas and write .sqlx
+	scripts/with-postgres scripts/queries
+
+.PHONY: bench
+bench: setup ## Measure holds and purchases per second on this machine (release build)
+	cargo build --locked --workspace --bins --release
+	cargo build --locked --manifest-path bench/Cargo.toml --release
+	mkdir -p $(BENCH_DIR)
+	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR)
