@@ -54,8 +54,8 @@ queries: setup ## Check every SQL query against migrated schemas and write .sqlx
 	scripts/with-postgres scripts/queries
 
 .PHONY: bench
-bench: setup ## Measure holds and purchases per second on this machine (release build)
+bench: setup ## Measure holds, reads and purchases per second on this machine (release build)
 	cargo build --locked --workspace --bins --release
 	cargo build --locked --manifest-path bench/Cargo.toml --release
 	mkdir -p $(BENCH_DIR)
-	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR)
+	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) all

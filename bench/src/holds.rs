@@ -18,26 +18,21 @@ use lockstore_client::{
 };
 use uuid::Uuid;
 
-use crate::closed_loop::{self, Ended, Measured};
+use crate::load::{self, Ended, Load, Measured};
 
 /// How long one call may take before it counts as failed.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// Seats of a row; of no matter to named seats.
 const ROW_SEATS: u32 = 100;
 
-/// What to do.
-pub struct Load {
-    pub clients: usize,
-    pub seats_per_hold: u32,
-    pub shows: u32,
-    pub length: Duration,
-}
+/// Shows that the holds spread over.
+const SHOWS: u32 = 8;
 
-/// Opens `load.shows` shows of 100,000 seats and holds seats of them until the time is over.
+/// Opens shows of 100,000 seats and holds `seats` of them at a time until the time is over.
 ///
 /// # Errors
 /// If a show can't be opened.
-pub async fn run(endpoints: Vec<String>, load: Load) -> Result<Measured> {
+pub async fn run(endpoints: Vec<String>, seats: u32, load: Load) -> Result<Measured> {
     let client = Client::connect_with(
         endpoints,
         Options {
@@ -45,14 +40,13 @@ pub async fn run(endpoints: Vec<String>, load: Load) -> Result<Measured> {
         },
     );
     let mut shows = Vec::new();
-    for _ in 0..load.shows {
+    for _ in 0..SHOWS {
         shows.push(open_show(&client).await?);
     }
     let shows = Arc::new(shows);
     let next = Arc::new(AtomicU32::new(0));
-    let seats = load.seats_per_hold;
     let holds_per_show = SEATS_PER_SHOW_MAX / seats;
-    closed_loop::run(load.clients, load.length, move |_, _| {
+    load::run(load, move |_| {
         let (client, shows, next) = (client.clone(), Arc::clone(&shows), Arc::clone(&next));
         async move {
             let n = next.fetch_add(1, Ordering::Relaxed);

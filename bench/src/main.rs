@@ -1,124 +1,142 @@
 //! `holdfast-bench`: figures of this machine, measured in the run that reports them.
 //!
-//! Starts a whole system of its own on loopback, loads it in a closed loop for a bounded time,
-//! prints a table and writes JSON. Latencies stand beside what a durable write costs here.
+//! Starts a whole system of its own on loopback, loads it for a bounded time, prints a table and
+//! writes JSON. Latencies stand beside what a durable write costs here, before and during the load.
 
-mod closed_loop;
 mod environment;
 mod fsync_probe;
 mod holds;
+mod load;
 mod memory;
 mod purchases;
+mod reads;
+mod report;
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use holdfast_harness::{Options, System};
-use serde::Serialize;
 
-use closed_loop::Measured;
 use environment::Environment;
-use fsync_probe::Probe;
+use load::{Load, Measured};
+use reads::What;
+use report::{Report, Row};
 
 /// How long a system has nothing to do before its memory is read.
 const IDLE: Duration = Duration::from_secs(20);
 /// How often a customer looks whether a purchase got further: the figure must not be this.
 const POLL: Duration = Duration::from_millis(20);
 /// Customers that the purchases begin with; they are doubled while that helps.
-const CUSTOMERS_MIN: usize = 4;
+const CUSTOMERS_MIN: u32 = 4;
+/// Most customers that it is raised to.
+const CUSTOMERS_MAX: u32 = 256;
 /// By how much a doubling must raise the rate for another one.
 const RISE_MIN: f64 = 1.05;
 
-/// Measures holds and purchases per second of a system of its own.
+/// Measures a system of its own.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
     /// The `holdfast` program to measure; use a release build.
     #[arg(long)]
     holdfast: PathBuf,
-    /// Where the JSON goes.
+    /// Where the JSON goes, a file named as the command.
     #[arg(long)]
     out: PathBuf,
     /// Where the measured system keeps its data: on a disk, in a folder that every user can enter
     /// (Postgres isn't run as root).
     #[arg(long, default_value = "/var/tmp")]
     data_root: PathBuf,
-    /// Seconds of each measurement.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
-    seconds: u64,
-    /// Clients of the hold measurements.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    hold_clients: u32,
-    /// Most customers that the purchase measurement is raised to.
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(4..=1024))]
-    customers_max: u32,
+    #[command(subcommand)]
+    command: Command,
 }
 
-/// What is written.
-#[derive(Debug, Serialize)]
-struct Report {
-    environment: Environment,
-    /// How often a customer looks at a booking that it waits for.
-    poll_ms: u128,
-    /// Seconds without load before the memory was read.
-    idle_s: u64,
-    /// Resident memory of each process then, MiB.
-    idle_memory_mib: BTreeMap<String, f64>,
-    /// `fdatasync` before the load.
-    fsync: Probe,
-    /// Holds through gRPC, by seats a hold.
-    holds: BTreeMap<u32, Measured>,
-    /// Purchases over REST, end to end, with more and more customers until the rate is flat.
-    purchases: Vec<Measured>,
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Idle memory, then all of the below in closed loops, purchases with more and more customers
+    /// until the rate is flat.
+    All {
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
+        seconds: u64,
+    },
+    /// Holds through gRPC, on three replicas.
+    Holds {
+        /// Seats of each hold.
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=10))]
+        seats: u32,
+        #[command(flatten)]
+        load: LoadArgs,
+    },
+    /// Purchases over REST, from hold to confirmation.
+    Purchase {
+        #[command(flatten)]
+        load: LoadArgs,
+    },
+    /// Reads over REST.
+    Read {
+        /// What is read.
+        #[arg(long, value_enum, default_value_t = What::Availability)]
+        what: What,
+        #[command(flatten)]
+        load: LoadArgs,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct LoadArgs {
+    /// Requests in flight: always so many, or with --rate at most so many.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    clients: u32,
+    /// Requests a second, whatever became of those before (an open loop); without it each client
+    /// sends its next request when it has the answer to the last (a closed loop).
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
+    /// Seconds of the measurement.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
+    seconds: u64,
+}
+
+impl LoadArgs {
+    fn load(&self) -> Load {
+        Load {
+            clients: self.clients as usize,
+            rate: self.rate,
+            length: Duration::from_secs(self.seconds),
+        }
+    }
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::All { .. } => "all",
+            Self::Holds { .. } => "holds",
+            Self::Purchase { .. } => "purchase",
+            Self::Read { .. } => "read",
+        }
+    }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
     fs::create_dir_all(&args.out).context("making the output folder")?;
-    let length = Duration::from_secs(args.seconds);
-
     let environment = Environment::look(&args.holdfast, &args.data_root)?;
 
     eprintln!("starting a system");
     let mut options = Options::new(&args.holdfast);
     options.temp_root = args.data_root;
     let mut system = System::start(options).await?;
-    eprintln!("{} s without load", IDLE.as_secs());
-    tokio::time::sleep(IDLE).await;
-    let idle_memory_mib = memory::resident(&system)?;
-    let fsync = fsync_probe::probe(system.dir())?;
-
-    let mut holds = BTreeMap::new();
-    for seats_per_hold in [1, 4] {
-        let clients = args.hold_clients as usize;
-        eprintln!(
-            "holds of {seats_per_hold} seats, {clients} clients, {} s",
-            args.seconds
-        );
-        let load = holds::Load {
-            clients,
-            seats_per_hold,
-            shows: 8,
-            length,
-        };
-        let measured = holds::run(system.run()?.lockstore, load).await?;
-        holds.insert(seats_per_hold, measured);
-    }
-    let purchases = purchases(&system, args.customers_max as usize, length).await?;
-
-    let report = Report {
-        environment,
-        poll_ms: POLL.as_millis(),
-        idle_s: IDLE.as_secs(),
-        idle_memory_mib,
-        fsync,
-        holds,
-        purchases,
+    let mut bench = Bench {
+        report: Report::new(environment, fsync_probe::probe(system.dir())?, POLL),
+        system: &system,
     };
-    print(&report);
-    let path = args.out.join("first.json");
+    bench.measure(&args.command).await?;
+    let report = bench.report;
+    report.print();
+    let path = args.out.join(format!("{}.json", args.command.name()));
     fs::write(&path, serde_json::to_vec_pretty(&report)?)?;
     println!("written to {}", path.display());
     let status = system.stop().await.context("stopping the system")?;
@@ -126,64 +144,91 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Doubles the customers until that raises the rate no more.
-async fn purchases(
-    system: &System,
-    customers_max: usize,
-    length: Duration,
-) -> Result<Vec<Measured>> {
-    let mut all: Vec<Measured> = Vec::new();
-    let mut customers = CUSTOMERS_MIN;
-    while customers <= customers_max {
-        eprintln!("purchases, {customers} customers, {} s", length.as_secs());
-        let measured = purchases::run(system, customers, length, POLL).await?;
-        let rate = measured.per_second;
-        let before = all.last().map(|before| before.per_second);
-        all.push(measured);
-        if before.is_some_and(|before| rate < before * RISE_MIN) {
-            break;
+/// The measured system and what is known of it.
+struct Bench<'a> {
+    system: &'a System,
+    report: Report,
+}
+
+impl Bench<'_> {
+    async fn measure(&mut self, command: &Command) -> Result<()> {
+        match command {
+            Command::All { seconds } => self.all(Duration::from_secs(*seconds)).await,
+            Command::Holds { seats, load } => self.holds(*seats, load.load()).await,
+            Command::Purchase { load } => self.purchases(load.load()).await.map(drop),
+            Command::Read { what, load } => self.reads(*what, load.load()).await,
         }
-        customers *= 2;
     }
-    Ok(all)
-}
 
-fn print(report: &Report) {
-    let e = &report.environment;
-    println!(
-        "{} CPUs ({}), Linux {}, data on {}, {} build",
-        e.cpus, e.cpu_model, e.kernel, e.file_system, e.build_profile
-    );
-    println!("memory after {} s without load, MiB:", report.idle_s);
-    for (name, mib) in &report.idle_memory_mib {
-        println!("  {name:<14} {mib:>8.1}");
+    async fn all(&mut self, length: Duration) -> Result<()> {
+        eprintln!("{} s without load", IDLE.as_secs());
+        tokio::time::sleep(IDLE).await;
+        self.report.idle(IDLE, memory::resident(self.system)?);
+        let closed = |clients| Load {
+            clients,
+            rate: None,
+            length,
+        };
+        for seats in [1, 4] {
+            self.holds(seats, closed(64)).await?;
+        }
+        for what in What::ALL {
+            self.reads(what, closed(64)).await?;
+        }
+        let (mut customers, mut before) = (CUSTOMERS_MIN, None);
+        while customers <= CUSTOMERS_MAX {
+            let rate = self.purchases(closed(customers as usize)).await?;
+            if before.is_some_and(|before| rate < before * RISE_MIN) {
+                break;
+            }
+            before = Some(rate);
+            customers *= 2;
+        }
+        Ok(())
     }
-    println!(
-        "fdatasync of 4 KiB: p50 {:.2} ms, p99 {:.2} ms",
-        report.fsync.p50_ms, report.fsync.p99_ms
-    );
-    println!(
-        "{:<28}{:>8}{:>10}{:>9}{:>9}{:>9}{:>9}{:>8}",
-        "", "clients", "per s", "p50 ms", "p95 ms", "p99 ms", "refused", "failed"
-    );
-    for (seats, measured) in &report.holds {
-        row(&format!("holds, {seats} seats, 3 replicas"), measured);
-    }
-    for measured in &report.purchases {
-        row("purchases, REST, 2 seats", measured);
-    }
-    println!(
-        "customers look every {} ms whether their purchase got further",
-        report.poll_ms
-    );
-}
 
-fn row(name: &str, m: &Measured) {
-    println!(
-        "{name:<28}{:>8}{:>10.1}{:>9.1}{:>9.1}{:>9.1}{:>9}{:>8}",
-        m.clients, m.per_second, m.p50_ms, m.p95_ms, m.p99_ms, m.refused, m.failed
-    );
-    if let Some(failure) = &m.first_failure {
-        println!("  first failure: {failure}");
+    async fn holds(&mut self, seats: u32, load: Load) -> Result<()> {
+        let nodes = self.system.run()?.lockstore;
+        let name = format!("holds, {seats} seats, 3 replicas");
+        self.row(name, load, holds::run(nodes, seats, load)).await?;
+        Ok(())
+    }
+
+    async fn reads(&mut self, what: What, load: Load) -> Result<()> {
+        let name = format!("GET {}, REST", what.name());
+        self.row(name, load, reads::run(self.system, what, load))
+            .await?;
+        Ok(())
+    }
+
+    async fn purchases(&mut self, load: Load) -> Result<f64> {
+        let name = "purchases, REST, 2 seats".to_owned();
+        self.row(name, load, purchases::run(self.system, load, POLL))
+            .await
+    }
+
+    /// Measures, with a probe of the disk beside it, and gives the rate.
+    async fn row(
+        &mut self,
+        name: String,
+        load: Load,
+        run: impl Future<Output = Result<Measured>>,
+    ) -> Result<f64> {
+        let rate = load
+            .rate
+            .map_or(String::new(), |rate| format!(", {rate}/s"));
+        let (clients, seconds) = (load.clients, load.length.as_secs());
+        eprintln!("{name}, {clients} clients{rate}, {seconds} s");
+        let beside = fsync_probe::Beside::start(self.system.dir());
+        let measured = run.await;
+        let fsync = beside.stop()?;
+        let measured = measured?;
+        let per_second = measured.per_second;
+        self.report.rows.push(Row {
+            name,
+            measured,
+            fsync,
+        });
+        Ok(per_second)
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use anyhow::Result;
 use holdfast_harness::{Customer, ShowRules, System};
 
-use crate::closed_loop::{self, Ended, Measured};
+use crate::load::{self, Ended, Load, Measured};
 
 /// Rows and seats of a row of the show that is sold.
 const ROWS: u32 = 100;
@@ -25,12 +25,7 @@ const SEATS_PER_PURCHASE: u32 = 2;
 ///
 /// # Errors
 /// If the show or a customer can't be made.
-pub async fn run(
-    system: &System,
-    clients: usize,
-    length: Duration,
-    poll: Duration,
-) -> Result<Measured> {
+pub async fn run(system: &System, load: Load, poll: Duration) -> Result<Measured> {
     let rules = ShowRules {
         seats_per_customer_max: ROWS * ROW_SEATS,
         ..ShowRules::default()
@@ -43,12 +38,12 @@ pub async fn run(
     let rest = system.rest()?.polling_every(poll);
     let labels = Arc::new(rest.free_seats(show).await?);
     let mut customers = Vec::new();
-    for _ in 0..clients {
+    for _ in 0..load.clients {
         customers.push(Customer::register(&rest).await?);
     }
     let customers = Arc::new(customers);
     let next = Arc::new(AtomicU32::new(0));
-    closed_loop::run_on_one_thread(clients, length, move |client, _| {
+    load::run_on_one_thread(load, move |client| {
         let (customers, labels, next) = (
             Arc::clone(&customers),
             Arc::clone(&labels),

@@ -123,6 +123,16 @@ impl Rest {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// `GET` without a token; the status and the length of the body, which isn't looked at.
+    ///
+    /// # Errors
+    /// No whole HTTP answer.
+    pub async fn get_bytes(&self, path: &str) -> Result<(u16, usize)> {
+        let answer = self.request(Method::GET, path).send().await?;
+        let status = answer.status().as_u16();
+        Ok((status, answer.bytes().await?.len()))
+    }
+
     /// The status that a whole URL is answered with.
     ///
     /// # Errors
