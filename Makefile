@@ -31,9 +31,11 @@ test: setup ## Run every test, starting the servers they need
 	cargo test --locked --manifest-path bench/Cargo.toml
 
 .PHONY: verify
-verify: setup ## What CI runs: format, lints, docs, bindings, dependency rules, all tests; reads only
+verify: ## What CI runs: format, contracts, lints, docs, all tests; reads only
+	@scripts/setup checkers
 	scripts/step "format" cargo fmt --all --check
 	scripts/step "format (bench)" cargo fmt --manifest-path bench/Cargo.toml --check
+	scripts/step "contracts" scripts/check-protos
 	scripts/step "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 	scripts/step "lints (bench)" cargo clippy --locked --manifest-path bench/Cargo.toml --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" scripts/step "docs" cargo doc --locked --workspace --no-deps
