@@ -31,12 +31,13 @@ test: setup ## Run every test, starting the servers they need
 	cargo test --locked --manifest-path bench/Cargo.toml
 
 .PHONY: verify
-verify: ## What CI runs: format, contracts, dependencies, lints, docs, all tests; reads only
+verify: ## What CI runs: format, contracts, dependencies, units, lints, docs, all tests; reads only
 	@scripts/setup checkers
 	scripts/step "format" cargo fmt --all --check
 	scripts/step "format (bench)" cargo fmt --manifest-path bench/Cargo.toml --check
 	scripts/step "contracts" scripts/check-protos
 	scripts/step "dependencies" scripts/check-dependencies
+	scripts/step "units" scripts/check-units
 	scripts/step "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 	scripts/step "lints (bench)" cargo clippy --locked --manifest-path bench/Cargo.toml --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" scripts/step "docs" cargo doc --locked --workspace --no-deps
