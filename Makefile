@@ -45,13 +45,14 @@ verify: ## What CI runs: format, contracts, dependencies, units, lints, docs, al
 	INSTA_UPDATE=no scripts/step "tests" $(MAKE) --no-print-directory test
 
 .PHONY: fix
-fix: ## Format, apply lint suggestions, regenerate bindings and snapshots
+fix: ## Format, apply lint suggestions, regenerate bindings, snapshots and generated pages
 	cargo fmt --all
 	cargo fmt --manifest-path bench/Cargo.toml
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	UPDATE_BINDINGS=1 cargo test -p holdfast-proto-codegen
 	INSTA_UPDATE=always scripts/with-postgres cargo test -p gateway
 	INSTA_UPDATE=always cargo test -p holdfast-cluster --lib
+	UPDATE_DOCS=1 cargo test -p holdfast-cluster --test contract
 
 .PHONY: queries
 queries: setup ## Check every SQL query against migrated schemas and write .sqlx

@@ -15,7 +15,7 @@ pub struct Config {
     pub insecure: bool,
     /// Postgres, schema `booking`, with the rights of a service on schema `eventlog`.
     pub database_url: Secret,
-    /// Connections in the pool, at least [`DATABASE_CONNECTIONS_MIN`]; the stream takes three more.
+    /// Connections in the pool, at least 6; the stream takes three more.
     pub database_connections_max: u32,
     /// identity-svc, for the keys that tokens are checked with.
     pub identity: String,

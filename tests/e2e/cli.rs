@@ -7,7 +7,7 @@ use holdfast_harness::{Customer, System, plan_of, with_system};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{assert_agreed, demo_show, options};
+use crate::{assert_agreed, demo_show, metric_names, options};
 
 #[tokio::test]
 async fn commands_do_what_they_say_against_a_running_system() {
@@ -29,6 +29,7 @@ async fn commands_do_what_they_say_against_a_running_system() {
             "{demo}"
         );
         assert_agreed(system, demo_show(system)?, 3).await?;
+        metric_names::are_documented(system).await?;
 
         let path = system.dir().join("plan.json");
         std::fs::write(&path, plan_of(2, 3))?;

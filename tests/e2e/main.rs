@@ -10,6 +10,7 @@ mod crash;
 mod fresh_show;
 mod late_money;
 mod leader_loss;
+mod metric_names;
 mod other_database;
 mod rush;
 mod supervision;
