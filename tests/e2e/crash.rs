@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use holdfast_harness::{Customer, Look, Rest, ShowRules, System, until, with_system};
+use holdfast_harness::{
+    Customer, DATABASE_AWAY, Look, POSTGRES_KILLED, Rest, SERVICES_KILLED, STORE_NODE_KILLED,
+    ShowRules, System, until, with_system,
+};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -35,7 +38,12 @@ type Bought = Arc<Mutex<Vec<(usize, String)>>>;
 
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_when_every_process_is_killed_in_turn() {
-    with_system(options(), async |system| {
+    let options = options()
+        .expecting(STORE_NODE_KILLED)
+        .expecting(SERVICES_KILLED)
+        .expecting(POSTGRES_KILLED)
+        .expecting(DATABASE_AWAY);
+    with_system(options, async |system| {
         let rest = system.rest()?;
         let rules = ShowRules {
             seats_per_customer_max: SEATS,

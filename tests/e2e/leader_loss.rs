@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use holdfast_harness::{Customer, with_system};
+use holdfast_harness::{Customer, STORE_NODE_KILLED, with_system};
 use serde_json::json;
 
 use crate::{assert_agreed, demo_show, options};
 
 #[tokio::test]
 async fn purchase_survives_sigkill_of_the_leader_between_hold_and_payment() {
-    with_system(options(), async |system| {
+    with_system(options().expecting(STORE_NODE_KILLED), async |system| {
         let (rest, show) = (system.rest()?, demo_show(system)?);
         let customer = Customer::register(&rest).await?;
         let free = rest.free_seats(show).await?;

@@ -3,7 +3,9 @@
 use std::{fs, net::TcpListener, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use holdfast_harness::{Customer, Look, System, is_alive, turn, until, with_system};
+use holdfast_harness::{
+    Customer, DATABASE_AWAY, Expected, Look, System, UP_KILLED, is_alive, turn, until, with_system,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -12,10 +14,33 @@ use crate::{assert_agreed, demo_show, options};
 /// For processes to notice that their parent is gone, and to drain.
 const GONE_LIMIT: Duration = Duration::from_secs(30);
 
+/// The data of the first node was removed.
+const NODE_WITHOUT_DATA: &[Expected] = &[
+    Expected {
+        process: "lockstore-1",
+        words: &["lockstore failed: node 1 has no state, but node"],
+        reason: "it must not start again under its old id, and says so",
+    },
+    Expected {
+        process: "up",
+        words: &["lockstore-1 ended (exit code 1); starting it again"],
+        reason: "it is tried again",
+    },
+    Expected {
+        process: "up",
+        words: &["warning: lockstore-1 is not ready"],
+        reason: "the others are enough",
+    },
+];
+
 #[tokio::test]
 async fn second_up_on_a_data_directory_is_refused_and_a_third_after_a_kill_goes_on() {
     let _turn = turn().await;
-    let mut system = System::start(options())
+    let options = options()
+        .expecting(UP_KILLED)
+        .expecting(DATABASE_AWAY)
+        .expecting(NODE_WITHOUT_DATA);
+    let mut system = System::start(options)
         .await
         .unwrap_or_else(|e| panic!("{e:#}"));
     let work = async {
@@ -74,7 +99,8 @@ async fn second_up_on_a_data_directory_is_refused_and_a_third_after_a_kill_goes_
         ensure!(left.is_empty(), "left after an orderly stop: {left:?}");
         ensure!(!system.dir().join("run.json").exists(), "run.json is left");
         sells_without_one_node(&mut system, show).await?;
-        refuses_to_found_again(&system)
+        refuses_to_found_again(&system)?;
+        system.check_said()
     };
     if let Err(error) = work.await {
         panic!("{error:#}");

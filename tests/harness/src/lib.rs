@@ -7,14 +7,21 @@
 
 mod customer;
 mod database;
+mod expected;
 mod organiser;
+mod said;
 mod store;
 mod system;
 mod wait;
 
 pub use customer::{Answer, Customer, Rest};
 pub use database::{Database, Scratch};
+pub use expected::{
+    DATABASE_AWAY, EVERYWHERE, OVERLOADED, POSTGRES_KILLED, SERVICES_KILLED, STORE_NODE_KILLED,
+    UP_KILLED,
+};
 pub use organiser::{Organiser, ShowRules, plan_of};
+pub use said::Expected;
 pub use store::Store;
 pub use system::{Options, RunFile, RunProcess, System, is_alive, turn, with_system};
 pub use wait::{Look, POLL, until, until_at};

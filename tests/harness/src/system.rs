@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::{self, OpenOptions},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -18,7 +18,7 @@ use tokio::{
     task::LocalSet,
 };
 
-use crate::{Database, Look, Organiser, Rest, Store, until};
+use crate::{Database, EVERYWHERE, Expected, Look, Organiser, Rest, Store, said, until};
 
 /// How long a start may take: `initdb`, elections, migrations, on a busy machine of two cores.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -48,6 +48,8 @@ pub struct Options {
     pub env: Vec<(String, String)>,
     /// Other ports than the well-known ones (`--ports auto`).
     pub other_ports: bool,
+    /// Log lines at WARN or above that are no failure of this test, besides [`EVERYWHERE`].
+    pub expected: Vec<Expected>,
 }
 
 impl Options {
@@ -58,7 +60,15 @@ impl Options {
             temp_root: PathBuf::from("/tmp"),
             env: Vec::new(),
             other_ports: true,
+            expected: Vec::new(),
         }
+    }
+
+    /// With more log lines that are no failure.
+    #[must_use]
+    pub fn expecting(mut self, lines: &[Expected]) -> Self {
+        self.expected.extend_from_slice(lines);
+        self
     }
 }
 
@@ -98,7 +108,7 @@ pub struct System {
 /// may `spawn_local`.
 ///
 /// # Panics
-/// When the start or `test` fails.
+/// When the start or `test` fails, or a process said what wasn't expected of it.
 pub async fn with_system(options: Options, test: impl AsyncFnOnce(&mut System) -> Result<()>) {
     let _turn = turn().await;
     let mut system = System::start(options)
@@ -109,6 +119,7 @@ pub async fn with_system(options: Options, test: impl AsyncFnOnce(&mut System) -
     }
     let status = system.stop().await.unwrap_or_else(|e| panic!("{e:#}"));
     assert!(status.success(), "`up` ended with {status}");
+    system.check_said().unwrap_or_else(|e| panic!("{e:#}"));
 }
 
 impl System {
@@ -135,7 +146,12 @@ impl System {
     /// As [`System::start`].
     pub async fn restart(&mut self) -> Result<()> {
         ensure!(self.up.is_none(), "it runs already");
-        let out = File::create(self.dir().join("up.out")).context("can't write up.out")?;
+        // All that was ever said is kept, as the logs are.
+        let out = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.dir().join("up.out"))
+            .context("can't write up.out")?;
         let mut command = self.command();
         command.arg("up");
         if self.options.other_ports {
@@ -366,6 +382,20 @@ impl System {
         up.kill()?;
         up.wait()?;
         Ok(())
+    }
+
+    /// Checks that no process said anything at WARN or above but what is expected. To be asked
+    /// when all have stopped.
+    ///
+    /// # Errors
+    /// One did, with the line.
+    pub fn check_said(&self) -> Result<()> {
+        let expected: Vec<Expected> = EVERYWHERE
+            .iter()
+            .chain(&self.options.expected)
+            .copied()
+            .collect();
+        said::check(self.dir(), &expected)
     }
 
     /// The end of everything that was said.

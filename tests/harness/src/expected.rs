@@ -1,0 +1,255 @@
+//! Loud lines that are no failure, by what makes a process say them.
+//!
+//! Always holds: an entry names one event, and says why it is none. What everybody may say is in
+//! [`EVERYWHERE`]; a test that kills something adds what that makes the others say.
+
+use crate::Expected;
+
+/// What any test may see, on a slow machine above all: a system starts and stops, a client looks
+/// for the leader, and a late heartbeat makes an election.
+pub const EVERYWHERE: &[Expected] = &[
+    Expected {
+        process: "postgres",
+        words: &["FATAL:  the database system is starting up"],
+        reason: "`up` asks until it is there",
+    },
+    Expected {
+        process: "lockstore",
+        words: &["lockstore_node::founding: still waiting for a member"],
+        reason: "the nodes start together, and one may take longer",
+    },
+    Expected {
+        process: "lockstore",
+        words: &["openraft::", "Unreachable"],
+        reason: "a peer isn't there yet, or stops a moment before this node does",
+    },
+    Expected {
+        process: "lockstore",
+        words: &["openraft::", "NetworkError"],
+        reason: "the same, with a connection that was open",
+    },
+    Expected {
+        process: "lockstore",
+        words: &[
+            "LockStoreService/",
+            "holdfast_mesh::server::call: failed",
+            "rpc.code=Unavailable",
+        ],
+        reason: "this node doesn't lead: a client finds the leader by asking",
+    },
+    Expected {
+        process: "lockstore",
+        words: &["lockstore_node::server: nobody took over the leadership in time"],
+        reason: "all nodes stop together, and whoever was asked stops as well",
+    },
+    Expected {
+        process: "lockstore",
+        words: &["openraft::raft::raft_inner: failed to", "raft stopped"],
+        reason: "a peer's message comes to a node that stops",
+    },
+    Expected {
+        process: "lockstore",
+        words: &["a peer's request met a node that has stopped"],
+        reason: "the nodes stop together",
+    },
+    Expected {
+        process: "lockstore",
+        words: &["openraft::core::heartbeat", "failed to send a heartbeat"],
+        reason: "a peer took its time; an election is what that is for",
+    },
+    Expected {
+        process: "all",
+        words: &["the lock store", "the step stays open"],
+        reason: "an election: the step is taken again",
+    },
+    Expected {
+        process: "all",
+        words: &["a part that booking needs is away error=lock store:"],
+        reason: "an election: the client is told to try again",
+    },
+    Expected {
+        process: "all",
+        words: &[CALL_FAILED, "rpc.code=Unavailable"],
+        reason: "a client is told to try again; why is a line of its own, and judged by it",
+    },
+    Expected {
+        process: "all",
+        words: &["sqlx::query: slow statement"],
+        reason: "slow is for a benchmark to judge",
+    },
+    Expected {
+        process: "all",
+        words: &["sqlx::pool::acquire: acquired connection, but"],
+        reason: "slow is for a benchmark to judge",
+    },
+];
+
+/// What a server says of a call that it could not do.
+const CALL_FAILED: &str = "holdfast_mesh::server::call: failed";
+
+/// A node of the lock store was killed.
+pub const STORE_NODE_KILLED: &[Expected] = &[Expected {
+    process: "up",
+    words: &["lockstore-", " ended (signal 9); starting it again in"],
+    reason: "the test killed it",
+}];
+
+/// The process with all services was killed: it starts part by part, while customers call.
+pub const SERVICES_KILLED: &[Expected] = &[
+    Expected {
+        process: "up",
+        words: &["all ended (signal 9); starting it again in"],
+        reason: "the test killed it",
+    },
+    Expected {
+        process: "all",
+        words: &["the token issuer's keys can't be fetched", "connect error"],
+        reason: "the gateway serves, and identity-svc not yet",
+    },
+    Expected {
+        process: "all",
+        words: &["a peer's status has no reason", "connect error"],
+        reason: "a service calls one that doesn't serve yet",
+    },
+    Expected {
+        process: "all",
+        words: &["could not find out about a session"],
+        reason: "payment-svc asks the provider, which doesn't serve yet",
+    },
+];
+
+/// Postgres was killed.
+pub const POSTGRES_KILLED: &[Expected] = &[
+    Expected {
+        process: "up",
+        words: &["postgres ended (exit code 1); starting it again in"],
+        reason: "the test killed it",
+    },
+    Expected {
+        process: "postgres",
+        words: &["holdfast: postgres ended: signal: 9"],
+        reason: "the test killed it",
+    },
+    Expected {
+        process: "postgres",
+        words: &["FATAL:  terminating connection due to unexpected postmaster exit"],
+        reason: "the test killed it",
+    },
+    Expected {
+        process: "postgres",
+        words: &["FATAL:  the database system is not yet accepting connections"],
+        reason: "it recovers, and is asked meanwhile",
+    },
+];
+
+/// `up` was killed, and every process stops by itself, Postgres as soon as any.
+pub const UP_KILLED: &[Expected] = &[
+    Expected {
+        process: "postgres",
+        words: &["FATAL:  terminating connection due to administrator command"],
+        reason: "it stops, and the services haven't yet",
+    },
+    Expected {
+        process: "postgres",
+        words: &["FATAL:  the database system is shutting down"],
+        reason: "it stops, and is asked meanwhile",
+    },
+];
+
+/// Postgres is away: everything that uses it says so until it is back, and goes on then.
+pub const DATABASE_AWAY: &[Expected] = &[
+    Expected {
+        process: "all",
+        words: &["sqlx_core::pool::connection: error occurred"],
+        reason: "a connection that broke is given back to its pool",
+    },
+    Expected {
+        process: "all",
+        words: &["lost the notification channel; polling meanwhile"],
+        reason: "its connection broke",
+    },
+    Expected {
+        process: "all",
+        words: &["event consumer lost its session; starting anew"],
+        reason: "its connection broke",
+    },
+    Expected {
+        process: "all",
+        words: &["could not move the outbox; trying again"],
+        reason: "the outbox is in the database",
+    },
+    Expected {
+        process: "all",
+        words: &["event not handled", "unavailable"],
+        reason: "an event whose handler needs the database comes again",
+    },
+    Expected {
+        process: "all",
+        words: &["holdfast_mesh::task: a background step failed"],
+        reason: "every loop works on the database, and tries again",
+    },
+    Expected {
+        process: "all",
+        words: &["sandbox provider: webhooks wait"],
+        reason: "they are in the database",
+    },
+    Expected {
+        process: "all",
+        words: &["the database is away"],
+        reason: "a client is told to try again",
+    },
+    Expected {
+        process: "all",
+        words: &["the database doesn't answer"],
+        reason: "a client is told to try again",
+    },
+    Expected {
+        process: "all",
+        words: &["a part that booking needs is away"],
+        reason: "a client is told to try again",
+    },
+    Expected {
+        process: "all",
+        words: &["the token issuer's keys can't be fetched"],
+        reason: "they are in the database",
+    },
+    Expected {
+        process: "all",
+        words: &["could not find out about a session"],
+        reason: "the sandbox provider has its sessions in the database",
+    },
+    Expected {
+        process: "all",
+        words: &[CALL_FAILED, "rpc.code=DeadlineExceeded"],
+        reason: "a call waited for the database as long as it was given",
+    },
+    Expected {
+        process: "all",
+        words: &["gateway::scope: no answer within the deadline"],
+        reason: "a call waited for the database as long as it was given",
+    },
+];
+
+/// More customers at once than two cores serve within the time that a connection is waited for.
+pub const OVERLOADED: &[Expected] = &[
+    Expected {
+        process: "all",
+        words: &["pool timed out while waiting for an open connection"],
+        reason: "what waited too long is refused, and comes again",
+    },
+    Expected {
+        process: "all",
+        words: &["event not handled", "unavailable"],
+        reason: "so does an event: a part that its handler needs had refused",
+    },
+    Expected {
+        process: "all",
+        words: &[CALL_FAILED, "rpc.code=DeadlineExceeded"],
+        reason: "what waited too long is refused, and comes again",
+    },
+    Expected {
+        process: "all",
+        words: &["gateway::scope: no answer within the deadline"],
+        reason: "what waited too long is refused, and comes again",
+    },
+];
