@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::postgres::WrapperArgs;
 
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     /// Run the private Postgres as a child of `up`
     #[command(hide = true)]
     Postgres(WrapperArgs),
+    /// Print a shell's completions for this program
+    #[command(hide = true)]
+    Completions(CompletionsArgs),
 }
 
 /// `holdfast up`
@@ -250,14 +254,44 @@ pub(crate) struct GrantArgs {
     pub(crate) dir: DataDirArg,
 }
 
+/// `holdfast completions`
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
 
+    /// What help is wrapped at, wherever the test runs.
+    const WIDTH: usize = 100;
+
     #[test]
     fn command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_of_every_command() {
+        let mut command = Cli::command().term_width(WIDTH);
+        command.build();
+        let mut text = String::new();
+        write_help(&command, &mut text);
+        insta::assert_snapshot!(text);
+    }
+
+    fn write_help(command: &clap::Command, text: &mut String) {
+        let mut shown = command.clone().mut_args(|arg| arg.hide_env_values(true));
+        let name = shown.get_bin_name().unwrap_or("holdfast").to_owned();
+        text.push_str(&format!("$ {name} --help\n{}\n", shown.render_long_help()));
+        let visible = |sub: &&clap::Command| !sub.is_hide_set() && sub.get_name() != "help";
+        for sub in command.get_subcommands().filter(visible) {
+            write_help(sub, text);
+        }
     }
 }

@@ -61,6 +61,10 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Events(Events::Parked(args)) => on_this_thread(commands::events_parked(args)),
         Command::Events(Events::Replay(args)) => on_this_thread(commands::events_replay(args)),
         Command::Audit(args) => on_this_thread(commands::audit(DataDir::choose(args.data_dir)?)),
+        Command::Completions(args) => {
+            commands::completions(&args);
+            Ok(())
+        }
         Command::Demo(args) => on_this_thread(commands::demo(DataDir::choose(args.data_dir)?)),
     }
 }

@@ -102,3 +102,30 @@ fn table(rows: Vec<Row>) -> String {
     }
     table.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(event_type: Option<&str>) -> Row {
+        Row {
+            consumer: "booking".to_owned(),
+            key: "0192f0c1-0000-7000-8000-000000000001".to_owned(),
+            event_type: event_type.map(str::to_owned),
+            waiting: 3,
+            tries: 9,
+            error: "the provider refuses".to_owned(),
+            since: "2026-11-26T14:00:00Z".to_owned(),
+        }
+    }
+
+    #[test]
+    fn table_of_parked_keys() {
+        insta::assert_snapshot!(table(vec![row(Some("PaymentSucceeded")), row(None)]));
+    }
+
+    #[test]
+    fn json_of_parked_keys() {
+        insta::assert_json_snapshot!([row(Some("PaymentSucceeded")), row(None)]);
+    }
+}

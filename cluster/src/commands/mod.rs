@@ -1,7 +1,8 @@
-//! The commands of the CLI that talk to a running system, one a file.
+//! The commands of the CLI besides `up` and `serve`, one a file. Most talk to a running system.
 
 mod audit;
 mod cluster_status;
+mod completions;
 mod db_init;
 mod demo;
 mod events;
@@ -10,6 +11,7 @@ mod user_grant;
 
 pub(crate) use audit::audit;
 pub(crate) use cluster_status::cluster_status;
+pub(crate) use completions::completions;
 pub(crate) use db_init::db_init;
 pub(crate) use demo::demo;
 pub(crate) use events::{events_parked, events_replay};
