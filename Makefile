@@ -31,7 +31,7 @@ test: setup ## Run every test, starting the servers they need
 	cargo test --locked --manifest-path bench/Cargo.toml
 
 .PHONY: verify
-verify: ## What CI runs: format, contracts, dependencies, units, lints, docs, all tests; reads only
+verify: ## What CI runs: format, contracts, dependencies, units, lints, docs, all tests, packing; reads only
 	@scripts/setup checkers
 	scripts/step "format" cargo fmt --all --check
 	scripts/step "format (bench)" cargo fmt --manifest-path bench/Cargo.toml --check
@@ -43,6 +43,7 @@ verify: ## What CI runs: format, contracts, dependencies, units, lints, docs, al
 	RUSTDOCFLAGS="-D warnings" scripts/step "docs" cargo doc --locked --workspace --no-deps
 	scripts/step "build tests" cargo test --locked --workspace --no-run
 	INSTA_UPDATE=no scripts/step "tests" $(MAKE) --no-print-directory test
+	scripts/step "packing (unoptimised)" scripts/dist --binary $(HOLDFAST)
 
 .PHONY: fix
 fix: ## Format, apply lint suggestions, regenerate bindings, snapshots and generated pages
@@ -64,3 +65,7 @@ bench: setup ## Measure holds, reads and purchases per second on this machine (r
 	cargo build --locked --manifest-path bench/Cargo.toml --release
 	mkdir -p $(BENCH_DIR)
 	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) all
+
+.PHONY: dist
+dist: setup ## One tarball for this machine's kind: release binary, units, completions, licences
+	scripts/dist
