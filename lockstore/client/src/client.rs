@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status, transport::Channel};
 use crate::{
     Answer, ChangeOutcome, ChangeShow, CommitHold, CommitOutcome, Error, ExtendHold, ExtendOutcome,
     GetHoldOutcome, HoldOutcome, HoldSeats, OpenOutcome, OpenShow, ReleaseHold, ReleaseOutcome,
-    ReturnOutcome, ReturnSeats, Show, Until,
+    ReturnOutcome, ReturnSeats, Show, Start, Until, Watch, Watched,
     budget::Budget,
     call::Caller,
     clock::ClusterClock,
@@ -206,6 +206,12 @@ impl Client {
             stub.get_hold(r).await
         })
         .await
+    }
+
+    /// Follows a show, or all: what is there and then what changes, from any node. Nothing is sent
+    /// before the first [`Watch::next`].
+    pub fn watch(&self, watched: Watched, start: Start) -> Watch {
+        Watch::new(Arc::clone(&self.caller), watched, start)
     }
 
     /// Cluster time, asked of the leader. Linearizable, so it is also a check that a leader with a

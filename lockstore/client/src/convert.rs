@@ -6,14 +6,15 @@
 use bytes::Bytes;
 use holdfast_proto::lockstore::v1 as pb;
 use holdfast_types::{
-    ClusterTime, DurationMs, Fence, HoldId, Lineage, Revision, SeatNo, SeatState, ShowId, UserId,
+    BookingId, ClusterTime, DurationMs, Fence, HoldId, Lineage, Revision, SeatNo, SeatState,
+    ShowId, UserId,
 };
 
 use crate::{
-    Answer, ChangeOutcome, ChangeShow, CommitHold, CommitOutcome, Error, ExtendHold, ExtendOutcome,
-    GetHoldOutcome, Hold, HoldOutcome, HoldSeats, OpenOutcome, OpenShow, Refusal, RefusalReason,
-    ReleaseHold, ReleaseOutcome, ReturnOutcome, ReturnSeats, SeatRefusal, Show, ShowRules,
-    ShowState,
+    Answer, Change, ChangeOutcome, ChangeShow, Changes, CommitHold, CommitOutcome, Error,
+    ExtendHold, ExtendOutcome, GetHoldOutcome, Hold, HoldEnd, HoldOutcome, HoldSeats, OpenOutcome,
+    OpenShow, Refusal, RefusalReason, ReleaseHold, ReleaseOutcome, ReturnOutcome, ReturnSeats,
+    SeatRefusal, Show, ShowChanges, ShowRules, ShowSnapshot, ShowState,
 };
 
 /// A request that carries an id and a deadline.
@@ -122,7 +123,6 @@ impl Answered for pb::GetShowResponse {
             return Ok((self.info, None));
         }
         let rules = self.rules.ok_or(Error::Malformed("a show without rules"))?;
-        let states = self.seat_states.iter();
         let show = Show {
             state: show_state(self.state)?,
             rules: ShowRules {
@@ -130,11 +130,7 @@ impl Answered for pb::GetShowResponse {
                 hold_total_max: DurationMs(rules.hold_total_ms_max),
                 seats_per_customer_max: rules.seats_per_customer_max,
             },
-            seat_states: states
-                .map(|state| {
-                    seat_state((*state).into())?.ok_or(Error::Malformed("a seat without state"))
-                })
-                .collect::<Result<_, _>>()?,
+            seat_states: seat_states(&self.seat_states)?,
         };
         Ok((self.info, Some(show)))
     }
@@ -260,7 +256,7 @@ fn rules(rules: &ShowRules) -> pb::ShowRules {
     }
 }
 
-fn bytes(id: [u8; 16]) -> Bytes {
+pub(crate) fn bytes(id: [u8; 16]) -> Bytes {
     Bytes::copy_from_slice(&id)
 }
 
@@ -272,7 +268,7 @@ fn seat_nos(numbers: &[u32]) -> Vec<SeatNo> {
     numbers.iter().map(|number| SeatNo(*number)).collect()
 }
 
-fn revision(number: u64) -> Result<Revision, Error> {
+pub(crate) fn revision(number: u64) -> Result<Revision, Error> {
     Revision::from_u64(number).map_err(|_| Error::Malformed("revision"))
 }
 
@@ -309,6 +305,101 @@ fn seat_state(number: i32) -> Result<Option<SeatState>, Error> {
         Ok(pb::SeatState::Blocked) => Ok(Some(SeatState::Blocked)),
         Err(_) => Err(Error::Malformed("seat state")),
     }
+}
+
+/// One byte a seat.
+fn seat_states(states: &[u8]) -> Result<Vec<SeatState>, Error> {
+    let state =
+        |state: &u8| seat_state((*state).into())?.ok_or(Error::Malformed("a seat without state"));
+    states.iter().map(state).collect()
+}
+
+pub(crate) fn snapshot(snapshot: pb::ShowSnapshot) -> Result<ShowSnapshot, Error> {
+    let show = match snapshot.found {
+        false => None,
+        true => Some((
+            show_state(snapshot.state)?,
+            seat_states(&snapshot.seat_states)?,
+        )),
+    };
+    Ok(ShowSnapshot {
+        show_id: show_id(&snapshot.show_id)?,
+        show,
+    })
+}
+
+pub(crate) fn changes(changes: pb::RevisionChanges) -> Result<Changes, Error> {
+    let show = |show: pb::ShowChanges| {
+        Ok(ShowChanges {
+            show_id: show_id(&show.show_id)?,
+            previous: revision(show.previous_revision)?,
+            changes: show
+                .changes
+                .into_iter()
+                .map(change)
+                .collect::<Result<_, _>>()?,
+        })
+    };
+    let shows = changes.shows.into_iter();
+    Ok(Changes {
+        revision: revision(changes.revision)?,
+        shows: shows.map(show).collect::<Result<_, _>>()?,
+    })
+}
+
+fn change(change: pb::ShowChange) -> Result<Change, Error> {
+    use pb::show_change::Change as Wire;
+    let fence = |number| Fence::from_u64(number).map_err(|_| Error::Malformed("fence"));
+    let hold_id = |id: &[u8]| HoldId::from_slice(id).map_err(|_| Error::Malformed("hold id"));
+    let booking_id =
+        |id: &[u8]| BookingId::from_slice(id).map_err(|_| Error::Malformed("booking id"));
+    Ok(
+        match change.change.ok_or(Error::Malformed("an empty change"))? {
+            Wire::State(state) => Change::State {
+                state: show_state(state.state)?,
+                seat_count: state.seat_count,
+            },
+            Wire::Held(held) => Change::Held {
+                hold_id: hold_id(&held.hold_id)?,
+                fence: fence(held.fence)?,
+                seat_nos: seat_nos(&held.seat_nos),
+                expires_at: ClusterTime(held.expires_at_ms),
+            },
+            Wire::Extended(extended) => Change::Extended {
+                hold_id: hold_id(&extended.hold_id)?,
+                fence: fence(extended.fence)?,
+                expires_at: ClusterTime(extended.expires_at_ms),
+            },
+            Wire::Ended(ended) => Change::Ended {
+                hold_id: hold_id(&ended.hold_id)?,
+                fence: fence(ended.fence)?,
+                why: match ended.reason() {
+                    pb::HoldEndReason::Expired => HoldEnd::Expired,
+                    pb::HoldEndReason::Released => HoldEnd::Released,
+                    pb::HoldEndReason::ShowCancelled => HoldEnd::ShowCancelled,
+                    pb::HoldEndReason::Unspecified => {
+                        return Err(Error::Malformed("why a hold ended"));
+                    }
+                },
+                seat_nos: seat_nos(&ended.seat_nos),
+            },
+            Wire::Bought(bought) => Change::Sold {
+                hold_id: hold_id(&bought.hold_id)?,
+                fence: fence(bought.fence)?,
+                seat_nos: seat_nos(&bought.seat_nos),
+                booking_id: booking_id(&bought.booking_id)?,
+            },
+            Wire::PutBack(back) => Change::Returned {
+                fence: fence(back.fence)?,
+                seat_nos: seat_nos(&back.seat_nos),
+                booking_id: booking_id(&back.booking_id)?,
+            },
+        },
+    )
+}
+
+fn show_id(id: &[u8]) -> Result<ShowId, Error> {
+    ShowId::from_slice(id).map_err(|_| Error::Malformed("show id"))
 }
 
 fn refusal(refusal: pb::Refusal) -> Result<Refusal, Error> {

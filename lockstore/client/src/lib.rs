@@ -1,7 +1,8 @@
 //! The lock store's client: finds and follows the leader, and retries what is safe.
 //!
 //! Always holds: a call ends by its deadline; every try of a call carries the same request id and
-//! body, so that it has one effect; a refusal is an answer and never an [`Error`]. Leaves to the
+//! body, so that it has one effect; a refusal is an answer and never an [`Error`]; a [`Watch`] leaves
+//! out nothing and gives nothing twice, or says that it begins anew. Leaves to the
 //! store every decision, and to callers what a hold is for. Light: no dependency on the store.
 //!
 //! ```no_run
@@ -37,22 +38,28 @@
 mod answer;
 mod budget;
 mod call;
+mod change;
 mod client;
 mod clock;
 mod convert;
 mod error;
 mod peers;
+mod replica;
 mod request;
 mod status;
+mod watch;
 
 pub use answer::{
     Answer, ChangeOutcome, CommitOutcome, ExtendOutcome, GetHoldOutcome, Hold, HoldOutcome,
     OpenOutcome, Refusal, RefusalReason, ReleaseOutcome, ReturnOutcome, SeatRefusal, Show,
     ShowRules, ShowState,
 };
+pub use change::{Change, Changes, HoldEnd, ShowChanges, ShowSnapshot, WatchItem};
 pub use client::{Client, Options};
 pub use error::Error;
+pub use replica::{Difference, Gap, ShowReplica};
 pub use request::{
     ChangeShow, CommitHold, ExtendHold, HoldSeats, LayoutSeat, OpenShow, ReleaseHold, ReturnSeats,
     Until,
 };
+pub use watch::{Start, Watch, Watched};

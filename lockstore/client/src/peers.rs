@@ -64,6 +64,8 @@ impl Peer {
 #[derive(Debug)]
 pub(crate) struct Peers {
     channels_per_peer: usize,
+    /// Whose turn it is to be watched; from a random one on, since there are many clients.
+    turn: AtomicUsize,
     known: Mutex<Known>,
 }
 
@@ -90,6 +92,7 @@ impl Peers {
             .collect();
         Self {
             channels_per_peer,
+            turn: AtomicUsize::new(rand::random_range(0..PEERS_MAX)),
             known: Mutex::new(Known {
                 peers,
                 preferred: 0,
@@ -105,6 +108,21 @@ impl Peers {
     pub(crate) fn preferred(&self) -> Option<Arc<Peer>> {
         let known = self.known();
         known.peers.get(known.preferred).cloned()
+    }
+
+    /// The one after `peer`; after none the next in turn, so that watchers spread.
+    pub(crate) fn after(&self, peer: Option<&Arc<Peer>>) -> Option<Arc<Peer>> {
+        let known = self.known();
+        let count = known.peers.len();
+        if count == 0 {
+            return None;
+        }
+        let position = peer.and_then(|peer| {
+            let mut peers = known.peers.iter();
+            peers.position(|known| Arc::ptr_eq(known, peer))
+        });
+        let next = position.map_or_else(|| self.turn.fetch_add(1, Ordering::Relaxed), |at| at + 1);
+        known.peers.get(next % count).cloned()
     }
 
     /// `peer` couldn't help: the next one is asked, unless somebody else chose already.

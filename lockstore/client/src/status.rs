@@ -48,6 +48,14 @@ impl Failed {
     }
 }
 
+/// Whether a revision was of another life of the cluster.
+pub(crate) fn is_lineage_changed(status: &Status) -> bool {
+    let details = status.get_error_details();
+    details
+        .error_info()
+        .is_some_and(|info| info.reason == "LINEAGE_CHANGED")
+}
+
 /// The connection was never made, so nothing can have been sent.
 fn never_connected(status: &Status) -> bool {
     let mut source = status.source();

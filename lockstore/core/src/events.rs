@@ -64,6 +64,19 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whose change it is.
+    pub const fn show_id(&self) -> ShowId {
+        match self {
+            Self::ShowOpened { show_id, .. }
+            | Self::ShowStateChanged { show_id, .. }
+            | Self::SeatsHeld { show_id, .. }
+            | Self::HoldExtended { show_id, .. }
+            | Self::HoldEnded { show_id, .. }
+            | Self::SeatsSold { show_id, .. }
+            | Self::SeatsReturned { show_id, .. } => *show_id,
+        }
+    }
+
     pub(crate) fn hold_ended(show_id: ShowId, hold: &Hold, end: HoldEnd) -> Self {
         Self::HoldEnded {
             show_id,

@@ -252,6 +252,13 @@ impl State {
         self.shows.values().map(|show| ShowView { show })
     }
 
+    /// The first show after `id` in the order of ids; the first of all after none.
+    pub fn show_after(&self, id: Option<ShowId>) -> Option<ShowView<'_>> {
+        let start = id.map_or(Bound::Unbounded, Bound::Excluded);
+        let (_, show) = self.shows.range((start, Bound::Unbounded)).next()?;
+        Some(ShowView { show })
+    }
+
     /// A live hold of this holder.
     ///
     /// # Errors

@@ -5,11 +5,13 @@
 //! a rule's bounds is the state machine's to refuse.
 
 mod command;
+mod event;
 mod outcome;
 mod record;
 
-pub(crate) use command::{Body, Field, batch_commands, check_lengths, command, id};
+pub(crate) use command::{Body, Field, batch_commands, check_lengths, command, fence, id};
+pub(crate) use event::changes_to_pb;
 pub(crate) use outcome::{
-    hold_to_pb, refusal_to_pb, rules_to_pb, seat_state_to_pb, show_state_to_pb,
+    hold_to_pb, refusal_to_pb, rules_to_pb, seat_states_to_pb, show_snapshot, show_state_to_pb,
 };
 pub(crate) use record::{record_from_pb, record_to_pb};

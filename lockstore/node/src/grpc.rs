@@ -3,6 +3,7 @@
 mod admin;
 mod client;
 mod failure;
+mod watch;
 
 pub(crate) use admin::Admin;
 pub(crate) use client::Client;

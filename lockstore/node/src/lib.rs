@@ -2,7 +2,7 @@
 //! RocksDB and snapshot files, asked over gRPC.
 //!
 //! Always holds: an acknowledged write is on the disks of a majority (HS-6); every answer comes
-//! from the leader and is linearizable; a node never takes part with what it can see to be less than it had (a lost or
+//! from the leader and is linearizable, except that any node tells watchers what it applies; a node never takes part with what it can see to be less than it had (a lost or
 //! foreign data directory is refused, a failed write ends the process; an older copy of its own
 //! can't be told). What is written, to disk
 //! or to peers, is versioned and our own encoding.
@@ -11,7 +11,7 @@
 //! (`lockstore-client`), processes and their configuration (`cluster`).
 //!
 //! Reading order: `server` puts a node together; a write goes `grpc::client` → `proposer` →
-//! `raft` → `machine`; time is in `clock` and `leader`; a cluster begins in `founding`.
+//! `raft` → `machine`, and from there to those who follow it by `watch`; time is in `clock` and `leader`; a cluster begins in `founding`.
 
 mod clock;
 mod codec;
@@ -30,6 +30,7 @@ mod proposer;
 mod raft;
 mod server;
 mod status;
+mod watch;
 
 pub use config::{Config, Member};
 pub use error::Error;

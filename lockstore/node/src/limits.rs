@@ -28,6 +28,23 @@ pub(crate) const READS_IN_FLIGHT_MAX: usize = 512;
 /// Status questions of operators in flight, each of which asks every peer.
 pub(crate) const STATUSES_IN_FLIGHT_MAX: usize = 8;
 
+/// Watchers of one node: each of a few dozen gateways watching the hundred shows that are looked at.
+pub(crate) const WATCHERS_MAX: usize = 4_096;
+/// Items that wait for one watcher; one with more is too slow and ends. A second of the busiest
+/// show, and of pointers only.
+pub(crate) const WATCH_QUEUE_MAX: usize = 8_192;
+/// Events that are remembered for watchers that come back: some ten seconds of a rush, an hour of
+/// an ordinary day, in some 20 MB.
+pub(crate) const WATCH_REMEMBERED_MAX: usize = 131_072;
+/// How long a node that is behind a watcher may take to catch up with it.
+pub(crate) const WATCH_CATCH_UP_MAX: Duration = Duration::from_secs(2);
+/// Seats of a show that are encoded where it would keep other work waiting for a moment only.
+pub(crate) const SEATS_ENCODED_AT_ONCE_MAX: u32 = 4_096;
+/// How often watchers are told that they have everything.
+pub(crate) const BOOKMARK_PERIOD: Duration = Duration::from_millis(200);
+/// For how long a leader may have been silent while they are.
+pub(crate) const BOOKMARK_SILENCE_MAX: Duration = Duration::from_secs(1);
+
 /// Writes waiting for the log's I/O thread.
 pub(crate) const LOG_QUEUE_MAX: usize = 4_096;
 /// Writes merged into one synced batch.

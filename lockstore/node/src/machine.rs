@@ -1,8 +1,9 @@
 //! The state as this node has applied it, shared between the log, reads and the leader's tasks.
 //!
 //! Always holds: only committed entries change it, each once and in order; a view is taken in
-//! O(1) and stays as it was; whoever reads never waits for an entry being applied. Leaves to
-//! `lockstore-core` what a command does.
+//! O(1) and stays as it was; whoever reads never waits for an entry being applied; what changed is
+//! told to watchers in order, after the view that has it is current. Leaves to `lockstore-core`
+//! what a command does.
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
@@ -11,7 +12,10 @@ use holdfast_types::{ClusterTime, Lineage, Revision};
 use lockstore_core::{Outcome, RefusalReason, State};
 use tokio::sync::watch;
 
-use crate::{codec, metrics};
+use crate::{
+    codec, metrics,
+    watch::{Changes, Hub},
+};
 
 /// The newest behaviour that this program knows; a batch of a newer one stops the node.
 pub(crate) const BEHAVIOUR: u32 = 0;
@@ -77,6 +81,14 @@ pub(crate) struct Machine {
     /// Locked while an entry is applied; readers don't touch it.
     next: Mutex<View>,
     changed: watch::Sender<()>,
+    watchers: Hub,
+}
+
+/// What a change of the view is to those who follow it.
+enum News {
+    /// What happened isn't known: it is another state.
+    Anew,
+    Changes(Vec<Changes>),
 }
 
 impl Machine {
@@ -86,7 +98,13 @@ impl Machine {
             view: RwLock::new(view.clone()),
             next: Mutex::new(view),
             changed: watch::Sender::new(()),
+            watchers: Hub::new(lineage),
         }
+    }
+
+    /// Those who follow it.
+    pub(crate) fn watchers(&self) -> &Hub {
+        &self.watchers
     }
 
     /// The state as it is now; it doesn't change under the caller.
@@ -106,12 +124,18 @@ impl Machine {
 
     /// Puts an installed snapshot's state in place.
     pub(crate) fn replace(&self, view: View) {
-        self.change(|current| *current = view);
+        self.change(|current| {
+            *current = view;
+            ((), News::Anew)
+        });
     }
 
     /// Applies an entry without commands.
     pub(crate) fn pass(&self, position: pb::LogPosition) {
-        self.change(|view| view.applied = Some(position));
+        self.change(|view| {
+            view.applied = Some(position);
+            ((), News::Changes(Vec::new()))
+        });
     }
 
     /// Applies an encoded `CommandBatch`; one reply a command.
@@ -134,12 +158,15 @@ impl Machine {
         let stamp = ClusterTime(batch.stamp_ms);
         let replies = self.change(|view| {
             let lineage = view.state.lineage();
+            let mut changes = Vec::new();
             let replies = commands
                 .iter()
                 .zip(0..=Revision::POSITION_MAX)
                 .map(|(command, place)| {
                     let revision = Revision::new(lineage, position.index, place);
-                    let (outcome, _events) = view.state.apply(command, stamp, revision);
+                    let (outcome, events) = view.state.apply(command, stamp, revision);
+                    let seats = |id| view.state.show(id).map_or(0, |show| show.seat_count());
+                    changes.extend(Changes::of(revision, events, seats));
                     Reply {
                         revision,
                         now: view.state.now(),
@@ -149,20 +176,21 @@ impl Machine {
                 .collect::<Vec<_>>();
             view.applied = Some(position);
             view.wall_ms = batch.wall_ms;
-            replies
+            (replies, News::Changes(changes))
         });
         metrics::applied(position.index);
         count(&replies);
         Ok(replies)
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut View) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut View) -> (T, News)) -> T {
         // A panic while it was held may have left half an entry in it: nothing goes on then.
         let mut next = self
             .next
             .lock()
             .expect("the state machine stopped when it panicked");
-        let result = change(&mut next);
+        let (result, news) = change(&mut next);
+        let revision = next.revision();
         let mut view = next.clone();
         std::mem::swap(
             &mut view,
@@ -170,6 +198,10 @@ impl Machine {
         );
         // What the old view alone still had is freed without a lock that readers want.
         drop(view);
+        match news {
+            News::Anew => self.watchers.begin(revision),
+            News::Changes(changes) => self.watchers.publish(changes, revision),
+        }
         drop(next);
         self.changed.send_replace(());
         result
@@ -207,6 +239,7 @@ mod tests {
                 scope.spawn(|| looked.send(machine.read(|view| view.applied)));
                 let seen = look.recv_timeout(Duration::from_secs(30));
                 assert_eq!(seen, Ok(None), "it sees what was applied before, at once");
+                ((), News::Changes(Vec::new()))
             });
         });
         assert_eq!(machine.view().applied, Some(position));

@@ -21,6 +21,10 @@ const HOLDS: &str = "lockstore_holds_total";
 const CONFLICTS: &str = "lockstore_conflicts_total";
 /// Requests refused because the queue was full.
 const OVERLOADED: &str = "lockstore_overloaded_total";
+/// Watchers that a node has.
+const WATCHERS: &str = "lockstore_watchers";
+/// Watchers that were dropped because they read too slowly.
+const WATCHERS_SLOW: &str = "lockstore_watchers_slow_total";
 /// Times that a new leader didn't believe the wall clock after the whole cluster was down.
 const TIME_JUMPS: &str = "lockstore_time_jumps_total";
 
@@ -51,6 +55,18 @@ pub(crate) fn hold_conflicted() {
 
 pub(crate) fn time_jumped() {
     counter!(TIME_JUMPS).increment(1);
+}
+
+pub(crate) fn watcher_came() {
+    gauge!(WATCHERS).increment(1.0);
+}
+
+pub(crate) fn watcher_left() {
+    gauge!(WATCHERS).decrement(1.0);
+}
+
+pub(crate) fn slow_watcher_dropped() {
+    counter!(WATCHERS_SLOW).increment(1);
 }
 
 pub(crate) fn overloaded() {

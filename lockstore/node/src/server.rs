@@ -35,6 +35,7 @@ use crate::{
     proposer::Proposer,
     raft::{Node, Parts, log_store::LogStore, peer_service::PeerServer, snapshot::Snapshots},
     status::StatusSource,
+    watch,
 };
 
 /// The client plane's name in readiness and logs.
@@ -218,6 +219,13 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         Arc::clone(&clock),
         stop_tasks.clone(),
     ));
+    tasks.spawn(watch::keep_bookmarks(
+        node.clone(),
+        config.node_id,
+        Arc::clone(&machine),
+        Arc::clone(&clock),
+        stop_tasks.clone(),
+    ));
     let speaking = Arc::clone(&clock);
     let client = grpc::Client {
         config: Arc::clone(&config),
@@ -226,6 +234,8 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         machine,
         clock,
         reads: Semaphore::new(limits::READS_IN_FLIGHT_MAX),
+        watchers: Arc::new(Semaphore::new(limits::WATCHERS_MAX)),
+        shutdown: context.shutdown.clone(),
     };
     let admin = grpc::Admin {
         config: Arc::clone(&config),

@@ -404,6 +404,200 @@ pub struct GetTimeResponse {
     #[prost(message, optional, tag = "1")]
     pub info: ::core::option::Option<AnswerInfo>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchRequest {
+    /// 16 bytes for one show; empty for every show.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub show_id: ::prost::bytes::Bytes,
+    /// The revision that an earlier stream, of any node, had come to (`WatchEnded.resume_revision`,
+    /// or that of its last bookmark or change): what changed after it follows. 0 begins anew.
+    #[prost(uint64, tag = "2")]
+    pub after_revision: u64,
+    /// Without what is there at the beginning.
+    #[prost(bool, tag = "3")]
+    pub changes_only: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchResponse {
+    #[prost(oneof = "watch_response::Item", tags = "1, 2, 3, 4, 5")]
+    pub item: ::core::option::Option<watch_response::Item>,
+}
+/// Nested message and enum types in `WatchResponse`.
+pub mod watch_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Item {
+        /// Always the first, once.
+        #[prost(message, tag = "1")]
+        Begun(super::WatchBegun),
+        /// As many as `begun` says, in the order of ids, before any change.
+        #[prost(message, tag = "2")]
+        Snapshot(super::ShowSnapshot),
+        /// Revisions strictly increase over changes, and never decrease over changes and bookmarks.
+        #[prost(message, tag = "3")]
+        Changes(super::RevisionChanges),
+        #[prost(message, tag = "4")]
+        Bookmark(super::WatchBookmark),
+        /// Always the last where the node ends the stream.
+        #[prost(message, tag = "5")]
+        Ended(super::WatchEnded),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchBegun {
+    #[prost(uint32, tag = "1")]
+    pub lineage: u32,
+    /// Changes after this revision follow.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// It goes on from `after_revision`. False where that was asked for: the node doesn't remember so
+    /// far back, and what changed in between is in the snapshots alone.
+    #[prost(bool, tag = "3")]
+    pub resumed: bool,
+    /// How many snapshots follow.
+    #[prost(uint64, tag = "4")]
+    pub snapshots: u64,
+}
+/// One show at the revision of `WatchBegun`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowSnapshot {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub show_id: ::prost::bytes::Bytes,
+    /// False: no such show (yet); the other fields are empty.
+    #[prost(bool, tag = "2")]
+    pub found: bool,
+    #[prost(enumeration = "ShowState", tag = "3")]
+    pub state: i32,
+    /// One byte a seat, in seat order: a SeatState's number.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub seat_states: ::prost::bytes::Bytes,
+}
+/// All that is watched of what one revision changed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RevisionChanges {
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// One a show; exactly one where one show is watched.
+    #[prost(message, repeated, tag = "2")]
+    pub shows: ::prost::alloc::vec::Vec<ShowChanges>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ShowChanges {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub show_id: ::prost::bytes::Bytes,
+    /// Nothing of the show changed after this revision and before the one of these changes. A watcher
+    /// that has come less far than it has missed something.
+    #[prost(uint64, tag = "2")]
+    pub previous_revision: u64,
+    /// In the order in which they took effect.
+    #[prost(message, repeated, tag = "3")]
+    pub changes: ::prost::alloc::vec::Vec<ShowChange>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowChange {
+    #[prost(oneof = "show_change::Change", tags = "1, 2, 3, 4, 5, 6")]
+    pub change: ::core::option::Option<show_change::Change>,
+}
+/// Nested message and enum types in `ShowChange`.
+pub mod show_change {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Change {
+        #[prost(message, tag = "1")]
+        State(super::ShowStateChanged),
+        #[prost(message, tag = "2")]
+        Held(super::SeatsHeld),
+        #[prost(message, tag = "3")]
+        Extended(super::HoldExtended),
+        #[prost(message, tag = "4")]
+        Ended(super::HoldEnded),
+        #[prost(message, tag = "5")]
+        Bought(super::SeatsBought),
+        #[prost(message, tag = "6")]
+        PutBack(super::SeatsPutBack),
+    }
+}
+/// The layout is complete, or the state is another. With CANCELLED no seat is held from here on, and
+/// what follows on its holds says how each ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowStateChanged {
+    #[prost(enumeration = "ShowState", tag = "1")]
+    pub state: i32,
+    #[prost(uint32, tag = "2")]
+    pub seat_count: u32,
+}
+/// Available → held.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeatsHeld {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub hold_id: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "2")]
+    pub fence: u64,
+    #[prost(uint32, repeated, tag = "3")]
+    pub seat_nos: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint64, tag = "4")]
+    pub expires_at_ms: u64,
+}
+/// The promised end moved.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HoldExtended {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub hold_id: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "2")]
+    pub fence: u64,
+    #[prost(uint64, tag = "3")]
+    pub expires_at_ms: u64,
+}
+/// Held → available.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HoldEnded {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub hold_id: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "2")]
+    pub fence: u64,
+    #[prost(uint32, repeated, tag = "3")]
+    pub seat_nos: ::prost::alloc::vec::Vec<u32>,
+    #[prost(enumeration = "HoldEndReason", tag = "4")]
+    pub reason: i32,
+}
+/// Held → sold.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeatsBought {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub hold_id: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "2")]
+    pub fence: u64,
+    #[prost(uint32, repeated, tag = "3")]
+    pub seat_nos: ::prost::alloc::vec::Vec<u32>,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub booking_id: ::prost::bytes::Bytes,
+}
+/// Sold → available.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeatsPutBack {
+    #[prost(uint64, tag = "1")]
+    pub fence: u64,
+    #[prost(uint32, repeated, tag = "2")]
+    pub seat_nos: ::prost::alloc::vec::Vec<u32>,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub booking_id: ::prost::bytes::Bytes,
+}
+/// Everything up to `revision` was sent. Comes only while the node has heard a leader within a
+/// second and has applied what that one said is decided, so what is known is not much older.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchBookmark {
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    #[prost(uint64, tag = "2")]
+    pub cluster_time_ms: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchEnded {
+    #[prost(enumeration = "WatchEndReason", tag = "1")]
+    pub reason: i32,
+    /// What was sent is complete up to here: `after_revision` of the next stream. 0: not even the
+    /// snapshots were, begin anew.
+    #[prost(uint64, tag = "2")]
+    pub resume_revision: u64,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum SeatState {
@@ -569,6 +763,72 @@ impl RefusalReason {
             "REFUSAL_REASON_LEAVES_LONE_SEAT" => Some(Self::LeavesLoneSeat),
             "REFUSAL_REASON_NO_BLOCK" => Some(Self::NoBlock),
             "REFUSAL_REASON_UNTIL_TOO_LATE" => Some(Self::UntilTooLate),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum HoldEndReason {
+    Unspecified = 0,
+    Expired = 1,
+    Released = 2,
+    ShowCancelled = 3,
+}
+impl HoldEndReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "HOLD_END_REASON_UNSPECIFIED",
+            Self::Expired => "HOLD_END_REASON_EXPIRED",
+            Self::Released => "HOLD_END_REASON_RELEASED",
+            Self::ShowCancelled => "HOLD_END_REASON_SHOW_CANCELLED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "HOLD_END_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "HOLD_END_REASON_EXPIRED" => Some(Self::Expired),
+            "HOLD_END_REASON_RELEASED" => Some(Self::Released),
+            "HOLD_END_REASON_SHOW_CANCELLED" => Some(Self::ShowCancelled),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum WatchEndReason {
+    Unspecified = 0,
+    /// The stream was read too slowly.
+    SlowReader = 1,
+    /// The node was sent the state as a whole and doesn't know what happened in between.
+    SnapshotInstalled = 2,
+    Stopping = 3,
+}
+impl WatchEndReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "WATCH_END_REASON_UNSPECIFIED",
+            Self::SlowReader => "WATCH_END_REASON_SLOW_READER",
+            Self::SnapshotInstalled => "WATCH_END_REASON_SNAPSHOT_INSTALLED",
+            Self::Stopping => "WATCH_END_REASON_STOPPING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WATCH_END_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "WATCH_END_REASON_SLOW_READER" => Some(Self::SlowReader),
+            "WATCH_END_REASON_SNAPSHOT_INSTALLED" => Some(Self::SnapshotInstalled),
+            "WATCH_END_REASON_STOPPING" => Some(Self::Stopping),
             _ => None,
         }
     }
@@ -959,6 +1219,39 @@ pub mod lock_store_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What changes, as it is applied at the node that is asked, any node: a beginning, then what was
+        /// at that revision (unless it goes on from one, or only changes are asked for), then every change
+        /// after it, none left out and none twice. Never names a holder. Changes nothing, so it may be
+        /// asked again at will. Called by booking-svc and by the gateway. Errors besides the usual:
+        /// FAILED_PRECONDITION `LINEAGE_CHANGED` with metadata `lineage` (`after_revision` is of another
+        /// life of the cluster: begin anew), UNAVAILABLE `BEHIND` (this node hasn't applied that far yet:
+        /// ask another), RESOURCE_EXHAUSTED `OVERLOADED` (as many watchers as a node has places for).
+        pub async fn watch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.lockstore.v1.LockStoreService/Watch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.lockstore.v1.LockStoreService", "Watch"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1052,6 +1345,23 @@ pub mod lock_store_service_server {
             &self,
             request: tonic::Request<super::GetTimeRequest>,
         ) -> std::result::Result<tonic::Response<super::GetTimeResponse>, tonic::Status>;
+        /// Server streaming response type for the Watch method.
+        type WatchStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What changes, as it is applied at the node that is asked, any node: a beginning, then what was
+        /// at that revision (unless it goes on from one, or only changes are asked for), then every change
+        /// after it, none left out and none twice. Never names a holder. Changes nothing, so it may be
+        /// asked again at will. Called by booking-svc and by the gateway. Errors besides the usual:
+        /// FAILED_PRECONDITION `LINEAGE_CHANGED` with metadata `lineage` (`after_revision` is of another
+        /// life of the cluster: begin anew), UNAVAILABLE `BEHIND` (this node hasn't applied that far yet:
+        /// ask another), RESOURCE_EXHAUSTED `OVERLOADED` (as many watchers as a node has places for).
+        async fn watch(
+            &self,
+            request: tonic::Request<super::WatchRequest>,
+        ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct LockStoreServiceServer<T> {
@@ -1575,6 +1885,52 @@ pub mod lock_store_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.lockstore.v1.LockStoreService/Watch" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchSvc<T: LockStoreService>(pub Arc<T>);
+                    impl<
+                        T: LockStoreService,
+                    > tonic::server::ServerStreamingService<super::WatchRequest>
+                    for WatchSvc<T> {
+                        type Response = super::WatchResponse;
+                        type ResponseStream = T::WatchStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LockStoreService>::watch(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -7,9 +7,14 @@ use std::{
     time::Duration,
 };
 
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use holdfast_proto::lockstore::v1::{
     self as pb,
     lock_store_service_server::{LockStoreService, LockStoreServiceServer},
+    watch_response::Item,
 };
 use holdfast_types::{DurationMs, HoldId, SeatNo, ShowId, UserId};
 use lockstore_client::{Client, HoldSeats};
@@ -53,6 +58,18 @@ struct Script {
     holds: Vec<pb::HoldSeatsRequest>,
     extensions: Vec<pb::ExtendHoldRequest>,
     times_asked: u32,
+    streams: VecDeque<Stream>,
+    watched: Vec<pb::WatchRequest>,
+}
+
+/// What to answer to one watcher.
+#[derive(Clone)]
+pub(crate) enum Stream {
+    /// These, and then nothing for ever.
+    Stays(Vec<Item>),
+    /// These, and then the connection's end.
+    Breaks(Vec<Item>),
+    Refused(&'static str),
 }
 
 /// A running node; it ends with the test.
@@ -112,6 +129,17 @@ impl Node {
             .expect("no test panics with it")
             .extensions
             .clone()
+    }
+
+    /// What the next watcher is answered that none was named for yet.
+    pub(crate) fn stream_next(&self, stream: Stream) {
+        let mut script = self.script.lock().expect("no test panics with it");
+        script.streams.push_back(stream);
+    }
+
+    pub(crate) fn watched(&self) -> Vec<pb::WatchRequest> {
+        let script = self.script.lock().expect("no test panics with it");
+        script.watched.clone()
     }
 
     pub(crate) fn times_asked(&self) -> u32 {
@@ -312,6 +340,34 @@ impl LockStoreService for Service {
         Ok(Response::new(pb::ExtendHoldResponse {
             info: info(time),
             outcome: Some(outcome),
+        }))
+    }
+
+    type WatchStream = BoxStream<'static, Result<pb::WatchResponse, Status>>;
+
+    async fn watch(
+        &self,
+        request: Request<pb::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let mut script = self.0.lock().expect("no test panics with it");
+        script.watched.push(request.into_inner());
+        let respond = |item| Ok(pb::WatchResponse { item: Some(item) });
+        let (items, end) = match script.streams.pop_front() {
+            Some(Stream::Stays(items)) => (items, None),
+            Some(Stream::Breaks(items)) => (items, Some(Err(Status::unavailable("broke")))),
+            Some(Stream::Refused(reason)) => {
+                let code = match reason {
+                    "LINEAGE_CHANGED" => Code::FailedPrecondition,
+                    _ => Code::Unavailable,
+                };
+                return Err(with_reason(code, reason, HashMap::new()));
+            }
+            None => return Err(Status::unavailable("nothing to watch")),
+        };
+        let items = stream::iter(items.into_iter().map(respond));
+        Ok(Response::new(match end {
+            Some(end) => items.chain(stream::iter([end])).boxed(),
+            None => items.chain(stream::pending()).boxed(),
         }))
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use holdfast_proto::lockstore::v1 as pb;
-use holdfast_types::SeatState;
+use holdfast_types::{SeatState, ShowId};
 use lockstore_core as core;
 
 pub(crate) fn show_state_to_pb(state: core::ShowState) -> pb::ShowState {
@@ -15,12 +15,38 @@ pub(crate) fn show_state_to_pb(state: core::ShowState) -> pb::ShowState {
     }
 }
 
-pub(crate) fn seat_state_to_pb(state: SeatState) -> pb::SeatState {
+pub(super) fn seat_state_to_pb(state: SeatState) -> pb::SeatState {
     match state {
         SeatState::Available => pb::SeatState::Available,
         SeatState::Held => pb::SeatState::Held,
         SeatState::Sold => pb::SeatState::Sold,
         SeatState::Blocked => pb::SeatState::Blocked,
+    }
+}
+
+/// One byte a seat, in seat order.
+pub(crate) fn seat_states_to_pb(show: core::ShowView<'_>) -> Bytes {
+    let states = show.seat_states();
+    states
+        .map(|state| seat_state_to_pb(state) as u8)
+        .collect::<Vec<u8>>()
+        .into()
+}
+
+/// A show as a watcher begins with it.
+pub(crate) fn show_snapshot(state: &core::State, show_id: ShowId) -> pb::ShowSnapshot {
+    let id = Bytes::copy_from_slice(&show_id.to_bytes());
+    match state.show(show_id) {
+        None => pb::ShowSnapshot {
+            show_id: id,
+            ..Default::default()
+        },
+        Some(show) => pb::ShowSnapshot {
+            show_id: id,
+            found: true,
+            state: show_state_to_pb(show.state()).into(),
+            seat_states: seat_states_to_pb(show),
+        },
     }
 }
 

@@ -1,23 +1,26 @@
 //! `LockStoreService`: decode, have it replicated or read, encode.
 //!
-//! Always holds: only the leader answers; a read sees every write acknowledged before it began; a
+//! Always holds: only the leader answers, but anyone lets itself be watched; a read sees every write acknowledged before it began; a
 //! request whose deadline has passed isn't proposed; reads in flight are bounded, and a seat map is
 //! encoded where it keeps nobody waiting. Leaves to the state machine every rule.
 
 use std::{
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use futures::Stream;
 use holdfast_mesh::deadline::Deadline;
 use holdfast_proto::lockstore::v1::{self as pb, lock_store_service_server::LockStoreService};
 use holdfast_types::{HoldId, ShowId, UserId};
 use lockstore_core::Outcome;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::failure;
+use super::{failure, watch};
 use crate::{
     clock::Clock,
     codec::{self, Body},
@@ -40,6 +43,10 @@ pub(crate) struct Client {
     pub(crate) clock: Arc<Clock>,
     /// Places for reads: [`limits::READS_IN_FLIGHT_MAX`].
     pub(crate) reads: Semaphore,
+    /// Places for watchers: [`limits::WATCHERS_MAX`].
+    pub(crate) watchers: Arc<Semaphore>,
+    /// When it is cancelled streams end.
+    pub(crate) shutdown: CancellationToken,
 }
 
 /// A state to answer from, and the place that the read has until it is answered.
@@ -135,16 +142,12 @@ fn show_to_pb(view: &View, show_id: ShowId, info: Option<pb::AnswerInfo>) -> pb:
             ..Default::default()
         };
     };
-    let seat_states: Vec<u8> = show
-        .seat_states()
-        .map(|state| codec::seat_state_to_pb(state) as u8)
-        .collect();
     pb::GetShowResponse {
         info,
         found: true,
         state: codec::show_state_to_pb(show.state()).into(),
         rules: Some(codec::rules_to_pb(show.rules())),
-        seat_states: Bytes::from(seat_states),
+        seat_states: codec::seat_states_to_pb(show),
     }
 }
 
@@ -335,6 +338,22 @@ impl LockStoreService for Client {
             info,
             outcome: Some(outcome),
         }))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<pb::WatchResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<pb::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let wait = Deadline::of(&request)
+            .remaining()
+            .saturating_sub(ANSWER_AHEAD);
+        let asked = watch::Asked::of(request.get_ref()).map_err(failure::invalid)?;
+        let place = failure::own_place(&self.watchers)?;
+        let (machine, shutdown) = (Arc::clone(&self.machine), self.shutdown.clone());
+        let stream = watch::begin(asked, machine, place, shutdown, wait).await?;
+        Ok(Response::new(Box::pin(stream)))
     }
 
     async fn get_time(

@@ -1,9 +1,10 @@
 //! Errors of the client plane, with the reasons that `lockstore.proto` names. They are the store's
 //! own and not of the public table: only `lockstore-client` sees them.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use holdfast_types::Lineage;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -51,6 +52,29 @@ pub(super) fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, Status> {
         metrics::overloaded();
         overloaded()
     })
+}
+
+/// The same for work that outlives the call.
+pub(super) fn own_place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Status> {
+    Arc::clone(places).try_acquire_owned().map_err(|_| {
+        metrics::overloaded();
+        overloaded()
+    })
+}
+
+/// A revision is of another life of the cluster than this one.
+pub(super) fn lineage_changed(lineage: Lineage) -> Status {
+    let metadata = HashMap::from([("lineage".to_owned(), lineage.to_string())]);
+    let details = ErrorDetails::with_error_info("LINEAGE_CHANGED", DOMAIN, metadata);
+    let message = "the revision is of another lineage; begin anew";
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+/// This node hasn't applied as far as is asked for.
+pub(super) fn behind() -> Status {
+    let details = ErrorDetails::with_error_info("BEHIND", DOMAIN, HashMap::new());
+    let message = "this node hasn't come as far as the revision; ask another";
+    Status::with_error_details(Code::Unavailable, message, details)
 }
 
 /// A field can't be read.

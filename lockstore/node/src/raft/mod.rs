@@ -245,12 +245,17 @@ impl Node {
     /// Whether a majority answered this leader within its lease. `false` also for a leader that
     /// was just elected and for a node that doesn't lead.
     pub(crate) fn has_quorum(&self) -> bool {
+        self.heard_quorum(self.lease)
+    }
+
+    /// [`Self::has_quorum`] with another limit.
+    pub(crate) fn heard_quorum(&self, within: Duration) -> bool {
         if self.alone {
             return true;
         }
         let metrics = self.raft.data_metrics();
         let acked = metrics.borrow_watched().last_quorum_acked;
-        acked.is_some_and(|acked| acked.elapsed() < self.lease)
+        acked.is_some_and(|acked| acked.elapsed() < within)
     }
 
     /// How long a leader may go unheard, and a majority unheard by it, before that counts.

@@ -112,6 +112,10 @@ impl PeerService for PeerServer {
             if let Some(time) = request.leader_time {
                 self.clock.hear(time.term, time.time_ms, received);
             }
+            if let Some(committed) = request.committed {
+                let watchers = self.status.machine.watchers();
+                watchers.leader_decided(committed.index);
+            }
         }
         let outcome = match response {
             AppendEntriesResponse::Success => Outcome::All(pb::AppendedAll {}),

@@ -3,6 +3,7 @@
 mod client;
 mod snapshot;
 mod support;
+mod watch;
 
 use std::{
     collections::BTreeSet,
