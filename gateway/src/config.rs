@@ -30,6 +30,8 @@ pub struct Config {
     pub booking_uri: String,
     /// As `identity_uri`.
     pub payment_uri: String,
+    /// Client planes of the lock store's nodes: which seats are free is followed there.
+    pub lockstore: Vec<String>,
     /// Origins whose pages may call the API from a browser, e.g. `https://tickets.example`. None
     /// by default: only pages of the gateway's own origin may.
     pub cors_origins: Vec<String>,
@@ -46,6 +48,9 @@ impl Default for Config {
             catalog_uri: "http://127.0.0.1:7402".to_owned(),
             booking_uri: "http://127.0.0.1:7403".to_owned(),
             payment_uri: "http://127.0.0.1:7404".to_owned(),
+            lockstore: (1..=3)
+                .map(|node| format!("http://127.0.0.1:710{node}"))
+                .collect(),
             cors_origins: Vec::new(),
             request_timeout_ms: 10_000,
         }
@@ -66,7 +71,11 @@ impl Config {
             ("booking_uri", &self.booking_uri),
             ("payment_uri", &self.payment_uri),
         ];
-        for (key, uri) in peers {
+        if self.lockstore.is_empty() {
+            return Err(("lockstore", "must name at least one node".to_owned()));
+        }
+        let nodes = self.lockstore.iter().map(|uri| ("lockstore", uri));
+        for (key, uri) in nodes.chain(peers) {
             mesh::client::check(uri).map_err(|error| (key, error.to_string()))?;
         }
         let range = REQUEST_TIMEOUT_MS_MIN..=REQUEST_TIMEOUT_MS_MAX;
@@ -144,6 +153,8 @@ mod tests {
             ("catalog_uri", Config { catalog_uri: nowhere(), ..config() }),
             ("booking_uri", Config { booking_uri: nowhere(), ..config() }),
             ("payment_uri", Config { payment_uri: nowhere(), ..config() }),
+            ("lockstore", Config { lockstore: vec![nowhere()], ..config() }),
+            ("lockstore", Config { lockstore: Vec::new(), ..config() }),
         ];
         for (key, config) in cases {
             assert_eq!(config.check().expect_err(key).0, key);

@@ -15,7 +15,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use chrono::DateTime;
-use holdfast_types::{ErrorCode, limits};
+use holdfast_types::{ErrorCode, Revision, limits};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::failure::ApiError;
@@ -190,6 +190,17 @@ impl Params {
             return Err(ApiError::invalid(name, "must be from 1970 to 2200"));
         }
         Ok(Some(ms))
+    }
+
+    /// The revision `name`.
+    pub(crate) fn revision(&mut self, name: &str) -> Result<Option<Revision>, ApiError> {
+        let Some(text) = self.take(name)? else {
+            return Ok(None);
+        };
+        let revision = text.parse::<Revision>();
+        revision
+            .map(Some)
+            .map_err(|error| ApiError::invalid(name, error.to_string()))
     }
 
     /// Refuses parameters that nobody took.

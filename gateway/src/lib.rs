@@ -1,6 +1,6 @@
 //! The REST API: version 1 under `/api/v1`, its OpenAPI document and page.
 //!
-//! Owns no data. A handler checks the shape of what came in, makes one gRPC call, and writes the
+//! Owns no data, and keeps in memory the shows that are looked at, as the lock store has them. A handler checks the shape of what came in, makes one gRPC call, and writes the
 //! answer in the public shape; what may happen to a seat, a booking or money is decided by the
 //! services behind it.
 //!
@@ -12,6 +12,8 @@
 //! - who acts is read from the access token, never from a path or a body; the token is verified
 //!   here and again by the service it is forwarded to;
 //! - a request has one deadline, and every gRPC call made for it carries what is left of that;
+//! - which seats are free is shown as the lock store has it, with its revision, at most two seconds
+//!   old; thousands of viewers of a show cost the store one watch;
 //! - what is personal or changes by the second is `no-store`; routes without a token never forward
 //!   one, so nothing that depends on the caller can end up in a shared cache.
 //!
@@ -26,6 +28,8 @@ mod call;
 mod conditional;
 mod extract;
 mod failure;
+mod layout;
+mod live;
 mod openapi;
 mod ops;
 mod pages;

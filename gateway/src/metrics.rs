@@ -11,6 +11,15 @@ pub(crate) const REQUESTS: &str = "gateway_http_requests_total";
 /// `method`.
 pub(crate) const REQUEST_SECONDS: &str = "gateway_http_request_seconds";
 
+/// Gauge of viewers that are sent what changes.
+pub(crate) const VIEWERS: &str = "gateway_live_viewers";
+/// Counter of viewers that were closed because they took too little too slowly.
+pub(crate) const VIEWERS_SLOW: &str = "gateway_live_viewers_slow_total";
+/// Gauge of shows that are followed.
+pub(crate) const SHOWS_FOLLOWED: &str = "gateway_live_shows";
+/// Counter of answers to which seats are free; label `source`, `replica` or `store`.
+pub(crate) const AVAILABILITY_READS: &str = "gateway_availability_reads_total";
+
 /// What requests that no route takes are counted under.
 pub(crate) const ROUTE_UNMATCHED: &str = "unmatched";
 
@@ -36,6 +45,38 @@ pub(crate) fn describe() {
         metrics::Unit::Seconds,
         "Time from a request's head to its answer."
     );
+    metrics::describe_gauge!(VIEWERS, "Viewers that are sent what changes.");
+    metrics::describe_counter!(VIEWERS_SLOW, "Viewers that were closed for being too slow.");
+    metrics::describe_gauge!(SHOWS_FOLLOWED, "Shows followed at the lock store.");
+    metrics::describe_counter!(
+        AVAILABILITY_READS,
+        "Answers to which seats are free, by where they came from."
+    );
+}
+
+/// A viewer is served from now on.
+pub(crate) fn viewer_came() {
+    metrics::gauge!(VIEWERS).increment(1.0);
+}
+
+/// It is served no more.
+pub(crate) fn viewer_left() {
+    metrics::gauge!(VIEWERS).decrement(1.0);
+}
+
+/// It didn't keep up.
+pub(crate) fn slow_viewer_closed() {
+    metrics::counter!(VIEWERS_SLOW).increment(1);
+}
+
+/// So many shows are followed now.
+pub(crate) fn shows_followed(count: usize) {
+    metrics::gauge!(SHOWS_FOLLOWED).set(count as f64);
+}
+
+/// Availability was answered from `source`.
+pub(crate) fn availability_read(source: &'static str) {
+    metrics::counter!(AVAILABILITY_READS, "source" => source).increment(1);
 }
 
 fn method_label(method: &Method) -> &'static str {

@@ -126,7 +126,9 @@ mod tests {
             cors_origins: vec![ORIGIN.to_owned()],
             ..Config::default()
         };
-        (server::app(&config).expect("the settings are good"), config)
+        let shutdown = tokio_util::sync::CancellationToken::new();
+        let app = server::app(&config, shutdown).expect("the settings are good");
+        (app, config)
     }
 
     fn router(inner: Router<Shared>, (app, config): &(Shared, Config)) -> Router {

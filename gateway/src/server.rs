@@ -18,10 +18,14 @@ use holdfast_proto::{
 use holdfast_types::{ErrorCode, limits};
 use mesh::{auth::Verifier, request_id};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
-use crate::{Config, Error, failure::ApiError, metrics, openapi, ops, pages, scope};
+use crate::{
+    Config, Error, failure::ApiError, layout::Layouts, live::LiveShows, metrics, openapi, ops,
+    pages, scope,
+};
 
 /// The part's name in readiness and logs.
 const NAME: &str = "gateway";
@@ -46,6 +50,8 @@ pub(crate) struct App {
     pub(crate) verifier: Verifier,
     pub(crate) request_timeout: Duration,
     pub(crate) slots: Arc<Semaphore>,
+    pub(crate) live: LiveShows,
+    pub(crate) layouts: Layouts,
 }
 
 pub(crate) type Shared = Arc<App>;
@@ -59,15 +65,22 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
     config.check()?;
     let prometheus = mesh::metrics::install();
     metrics::describe();
-    let app = app(&config)?;
+    let app = app(&config, context.shutdown.child_token())?;
     let (api, document) = openapi::router();
     let routes = api
         .merge(pages::router(document))
         .fallback(async || ApiError::new(ErrorCode::NotFound, "there is no such route"));
     let health = ops::router(context.readiness.clone(), prometheus);
     let router = layers(routes, health, &app, &config)?;
-    mesh::server::serve_http(NAME, config.listen, config.insecure, router, &context).await?;
-    Ok(())
+    let serving = async {
+        let (listen, insecure) = (config.listen, config.insecure);
+        let served = mesh::server::serve_http(NAME, listen, insecure, router, &context).await;
+        // Where it couldn't, too.
+        app.live.shutdown.cancel();
+        served
+    };
+    let (served, ()) = tokio::join!(serving, app.live.keep());
+    Ok(served?)
 }
 
 /// `routes` and `health` with all that is around them.
@@ -98,8 +111,9 @@ pub(crate) fn layers(
         .with_state(app.clone()))
 }
 
-/// What handlers share. Must be called within a Tokio runtime.
-pub(crate) fn app(config: &Config) -> Result<Shared, Error> {
+/// What handlers share, until `shutdown` ends what is in the background. Must be called within a
+/// Tokio runtime.
+pub(crate) fn app(config: &Config, shutdown: CancellationToken) -> Result<Shared, Error> {
     let channel = mesh::client::channel;
     let identity = IdentityServiceClient::new(channel(&config.identity_uri)?);
     let issuer = identity.clone();
@@ -117,6 +131,11 @@ pub(crate) fn app(config: &Config) -> Result<Shared, Error> {
         verifier,
         request_timeout: config.request_timeout(),
         slots: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),
+        live: LiveShows::new(
+            lockstore_client::Client::connect(config.lockstore.clone()),
+            shutdown,
+        ),
+        layouts: Layouts::new(),
     }))
 }
 

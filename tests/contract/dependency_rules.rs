@@ -54,7 +54,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "gateway",
-        &["holdfast-types", "holdfast-proto", "holdfast-mesh"],
+        &[
+            "holdfast-types",
+            "holdfast-proto",
+            "holdfast-mesh",
+            "lockstore-client",
+        ],
     ),
     (
         "holdfast-harness",

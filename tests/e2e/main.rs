@@ -10,10 +10,12 @@ mod crash;
 mod fresh_show;
 mod late_money;
 mod leader_loss;
+mod live;
 mod metric_names;
 mod other_database;
 mod rush;
 mod supervision;
+mod viewer;
 
 use holdfast_harness::{Options, System};
 use uuid::Uuid;

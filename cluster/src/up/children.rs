@@ -131,6 +131,7 @@ impl<'a> Configs<'a> {
                 "catalog_uri": uri(l.catalog),
                 "booking_uri": uri(l.booking),
                 "payment_uri": uri(l.payment),
+                "lockstore": lockstore,
             },
         });
         self.serve(ALL_SERVICES, "all", l.ops, &config)

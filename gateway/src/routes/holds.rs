@@ -1,4 +1,4 @@
-//! Seats now: which are free, and holding some.
+//! Holding seats.
 
 use axum::{
     Json,
@@ -14,34 +14,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    call::{Call, Caller},
-    extract::{Body, IdempotencyKey, Params, PathId},
+    call::Caller,
+    extract::{Body, IdempotencyKey, PathId},
     failure::ApiError,
     server::Shared,
     wire::{self, Money, required},
 };
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Availability {
-    show_id: Uuid,
-    /// The point in the store's history that this is the state at; a later one is larger.
-    #[schema(example = "36028797019029504")]
-    revision: String,
-    /// ON_SALE, PAUSED, CLOSED, CANCELLED.
-    #[schema(example = "ON_SALE")]
-    show_state: String,
-    /// In seat order.
-    seats: Vec<SeatAvailability>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct SeatAvailability {
-    #[schema(example = "GROUND-3-A-7")]
-    seat_id: String,
-    /// AVAILABLE, HELD, SOLD, BLOCKED.
-    #[schema(example = "AVAILABLE")]
-    state: String,
-}
 
 /// What to hold.
 #[derive(Deserialize, ToSchema)]
@@ -122,48 +100,6 @@ impl NewHold {
         }
         Ok((show_id, self.seat_ids))
     }
-}
-
-/// Which seats are free
-///
-/// The state of every seat, or of one section's, at one moment; never cached.
-#[utoipa::path(
-    get, path = "/shows/{show_id}/availability", tag = "buying",
-    params(
-        ("show_id" = Uuid, Path),
-        ("section" = Option<String>, Query, description = "Only this section.", example = json!("GROUND-3")),
-    ),
-    responses((status = 200, description = "The seats' states.", body = Availability)),
-    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "SHOW_NOT_FOUND"]))),
-)]
-pub(crate) async fn get_availability(
-    State(app): State<Shared>,
-    call: Call,
-    PathId(show_id): PathId<ShowId>,
-    mut params: Params,
-) -> Result<Json<Availability>, ApiError> {
-    let section = params.text("section")?;
-    params.finish()?;
-    let request = pb::GetAvailabilityRequest {
-        show_id: show_id.to_bytes().to_vec(),
-        section,
-    };
-    let answer = app
-        .booking
-        .clone()
-        .get_availability(call.request(request))
-        .await?
-        .into_inner();
-    let seat = |seat: pb::SeatAvailability| SeatAvailability {
-        seat_id: seat.seat_id,
-        state: seat.state,
-    };
-    Ok(Json(Availability {
-        show_id: wire::id(&answer.show_id, "show_id")?,
-        revision: answer.revision.to_string(),
-        show_state: answer.show_state,
-        seats: answer.seats.into_iter().map(seat).collect(),
-    }))
 }
 
 /// Hold seats

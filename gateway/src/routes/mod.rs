@@ -1,9 +1,11 @@
 //! The routes of version 1, a file per group: reading a request, one call, the public shape.
 
 mod accounts;
+mod availability;
 mod bookings;
 mod catalog;
 mod holds;
+mod live;
 mod sessions;
 mod webhooks;
 
@@ -25,7 +27,8 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(catalog::list_shows))
         .routes(routes!(catalog::get_show))
         .routes(routes!(catalog::get_seat_map))
-        .routes(routes!(holds::get_availability))
+        .routes(routes!(availability::get_availability))
+        .routes(routes!(live::watch_show))
         .routes(routes!(holds::create_hold))
         .routes(routes!(holds::get_hold, holds::release_hold))
         .routes(routes!(holds::extend_hold))

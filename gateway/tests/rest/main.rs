@@ -4,11 +4,13 @@
 
 mod backend;
 mod setup;
+mod store;
 
 mod buying;
 mod catalogue;
 mod errors;
 mod input;
+mod live;
 mod openapi;
 mod pages;
 mod requests;

@@ -1,6 +1,7 @@
 //! A gateway with scripted services behind it, tokens, and what answers are read into.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
 };
@@ -18,7 +19,7 @@ use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 use tokio_util::sync::DropGuard;
 
-use crate::backend::Backend;
+use crate::{backend::Backend, store::Store};
 
 /// Longest wait for anything that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,10 +38,12 @@ const JWKS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":
 
 pub(crate) struct Gateway {
     pub(crate) backend: Arc<Backend>,
+    pub(crate) store: Store,
     pub(crate) readiness: Readiness,
+    pub(crate) address: SocketAddr,
     url: String,
     http: reqwest::Client,
-    _shutdown: DropGuard,
+    shutdown: DropGuard,
 }
 
 impl Gateway {
@@ -57,12 +60,14 @@ impl Gateway {
             })
         });
         let services = format!("http://{}", backend.serve().await);
+        let (store, node) = Store::start().await;
         let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             identity_uri: services.clone(),
             catalog_uri: services.clone(),
             booking_uri: services.clone(),
             payment_uri: services,
+            lockstore: vec![format!("http://{node}")],
             ..Config::default()
         };
         change(&mut config);
@@ -76,6 +81,8 @@ impl Gateway {
             .unwrap();
         Self {
             backend,
+            store,
+            address,
             readiness: context.readiness.clone(),
             url: format!("http://{address}"),
             http: reqwest::Client::builder()
@@ -84,8 +91,13 @@ impl Gateway {
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
                 .unwrap(),
-            _shutdown: context.shutdown.drop_guard(),
+            shutdown: context.shutdown.drop_guard(),
         }
+    }
+
+    /// Tells it to stop.
+    pub(crate) fn shutdown(self) {
+        drop(self.shutdown);
     }
 
     /// A request of nobody in particular.

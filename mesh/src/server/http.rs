@@ -3,7 +3,8 @@
 //! Always holds: at most [`Limits::connections_max`] are open, more wait to be accepted; one whose
 //! request's head doesn't come within [`Limits::head_max`], or that doesn't take its answer within
 //! [`Limits::send_max`], is cut; one that is idle is closed after [`Limits::head_max`] (HTTP/1) or
-//! when it stops answering pings (HTTP/2); connections end with the future that serves them.
+//! when it stops answering pings (HTTP/2); connections end with the future that serves them, unless
+//! a handler took one over for another protocol: it is the handler's then, to bound and to end.
 //! Leaves to others: how long an answer may be worked on, and reading a request's body.
 
 use std::{
@@ -152,7 +153,10 @@ async fn connection(
         })
         .map_response(move |response| until_sent(response, answered.sending()));
     let mut served =
-        pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+        pin!(builder.serve_connection_with_upgrades(
+            TokioIo::new(stream),
+            TowerToHyperService::new(service)
+        ));
     let mut drain = pin!(async {
         shutdown.cancelled().await;
     });

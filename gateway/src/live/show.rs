@@ -1,0 +1,399 @@
+//! One show's replica, and what its viewers are sent.
+//!
+//! Always holds: what is shown is the store's own state at the revision that is said with it, and is
+//! called fresh only while a node that hears a leader says so; what viewers are sent after what they
+//! began with is every change, in order; whoever follows the store never waits for a viewer.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::extract::ws::Utf8Bytes;
+use holdfast_types::{Revision, SeatNo, SeatState, ShowId};
+use lockstore_client::{
+    Client, Difference, Gap, ShowReplica, ShowState, Start, Watch, WatchItem, Watched,
+};
+use tokio::{
+    sync::{broadcast, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::message::{Bookmark, Delta, LiveMessage, Resumed, SeatChange, pack, state_name};
+
+/// How old what is shown may be; older, the store is asked instead.
+const AGE_MAX: Duration = Duration::from_secs(2);
+/// Messages that wait for one viewer; one for whom more do is too slow. Some seconds of a rush.
+const QUEUE_MAX: usize = 512;
+/// Seats in one delta; if more changed at once (a show was called off), viewers begin anew, with
+/// fewer bytes.
+const DELTA_SEATS_MAX: usize = 2_048;
+/// Deltas that are remembered for viewers who come back, and seats in them: half a megabyte.
+const REMEMBERED_MAX: usize = 2_048;
+const REMEMBERED_SEATS_MAX: usize = 8_192;
+/// How often viewers are told that nothing else changed.
+const BOOKMARK_PERIOD: Duration = Duration::from_secs(1);
+
+/// One message, for all viewers.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) revision: Revision,
+    pub(crate) text: Utf8Bytes,
+}
+
+/// What a viewer begins with, and where it is sent what follows.
+pub(crate) struct View {
+    pub(crate) first: Vec<Sent>,
+    pub(crate) next: broadcast::Receiver<Sent>,
+}
+
+/// The whole show as it is shown.
+pub(crate) struct Shown {
+    pub(crate) revision: Revision,
+    pub(crate) show_state: &'static str,
+    pub(crate) seats: Vec<SeatState>,
+}
+
+/// The same, packed.
+pub(crate) struct Packed {
+    pub(crate) revision: Revision,
+    pub(crate) show_state: &'static str,
+    pub(crate) seat_count: usize,
+    pub(crate) bitmap: Arc<str>,
+}
+
+struct Remembered {
+    sent: Sent,
+    seats: usize,
+}
+
+#[derive(Default)]
+struct State {
+    /// None before the first snapshot.
+    replica: Option<ShowReplica>,
+    /// When a node last said that this is how it is; none since the last beginning.
+    confirmed: Option<Instant>,
+    /// The last revision that viewers saw a difference at.
+    changed: Revision,
+    /// Every difference after `floor`.
+    remembered: VecDeque<Remembered>,
+    remembered_seats: usize,
+    floor: Revision,
+    /// Of the seats as they are.
+    bitmap: Option<Arc<str>>,
+    bookmarked: Option<Instant>,
+}
+
+impl State {
+    fn show(&self) -> Option<(Revision, ShowState, &[SeatState])> {
+        let replica = self.replica.as_ref()?;
+        let (state, seats) = replica.show()?;
+        (state != ShowState::Opening).then_some((replica.revision(), state, seats))
+    }
+
+    fn is_fresh(&self, now: Instant) -> bool {
+        let age = self.confirmed.map(|at| now.duration_since(at));
+        age.is_some_and(|age| age < AGE_MAX)
+    }
+
+    /// From here on nothing before is known.
+    fn forget_changes(&mut self, at: Revision) {
+        self.remembered.clear();
+        (self.remembered_seats, self.changed, self.floor) = (0, at, at);
+    }
+
+    fn remember(&mut self, sent: Sent, seats: usize) {
+        self.remembered_seats += seats;
+        self.remembered.push_back(Remembered { sent, seats });
+        while (self.remembered.len() > REMEMBERED_MAX
+            || self.remembered_seats > REMEMBERED_SEATS_MAX)
+            && let Some(oldest) = self.remembered.pop_front()
+        {
+            self.remembered_seats -= oldest.seats;
+            self.floor = oldest.sent.revision;
+        }
+    }
+}
+
+/// A show that is followed.
+pub(crate) struct LiveShow {
+    show_id: ShowId,
+    state: Mutex<State>,
+    viewers: broadcast::Sender<Sent>,
+    /// Told whenever there is something new, if only that there isn't.
+    news: watch::Sender<()>,
+}
+
+/// Reading.
+impl LiveShow {
+    /// Nothing is known yet.
+    pub(crate) fn new(show_id: ShowId) -> Self {
+        Self {
+            show_id,
+            state: Mutex::default(),
+            viewers: broadcast::Sender::new(QUEUE_MAX),
+            news: watch::Sender::new(()),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many viewers there are.
+    pub(crate) fn viewers(&self) -> usize {
+        self.viewers.receiver_count()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn viewer(&self) -> broadcast::Receiver<Sent> {
+        self.viewers.subscribe()
+    }
+
+    /// The show, if it is known: fresh `now`, and at least as of `min`.
+    pub(crate) fn shown(&self, min: Revision, now: Instant) -> Option<Shown> {
+        let state = self.state();
+        let (revision, show_state, seats) = state.show()?;
+        (state.is_fresh(now) && revision >= min).then(|| Shown {
+            revision,
+            show_state: state_name(show_state),
+            seats: seats.to_vec(),
+        })
+    }
+
+    /// As [`Self::shown`].
+    pub(crate) fn packed(&self, min: Revision, now: Instant) -> Option<Packed> {
+        let mut state = self.state();
+        let (revision, show_state, seats) = state.show()?;
+        if !state.is_fresh(now) || revision < min {
+            return None;
+        }
+        let (show_state, seat_count) = (state_name(show_state), seats.len());
+        let bitmap = match &state.bitmap {
+            Some(bitmap) => Arc::clone(bitmap),
+            None => pack(seats.iter().copied()).into(),
+        };
+        state.bitmap = Some(Arc::clone(&bitmap));
+        Some(Packed {
+            revision,
+            show_state,
+            seat_count,
+            bitmap,
+        })
+    }
+
+    /// Waits until `look` finds something, at most for `wait`.
+    async fn wait_for<T>(&self, wait: Duration, look: impl Fn(&State) -> Option<T>) -> Option<T> {
+        let mut news = self.news.subscribe();
+        let finding = async {
+            loop {
+                news.borrow_and_update();
+                if let Some(found) = look(&self.state()) {
+                    return Some(found);
+                }
+                news.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(wait, finding).await.ok().flatten()
+    }
+
+    /// Waits until something as new as `min` is known, at most for `wait`.
+    pub(crate) async fn reach(&self, min: Revision, wait: Duration) {
+        let reached = |state: &State| {
+            let replica = state.replica.as_ref();
+            replica
+                .filter(|replica| replica.revision() >= min)
+                .map(drop)
+        };
+        self.wait_for(wait, reached).await;
+    }
+
+    /// Waits until the show is there, at most for `wait`; `None` if nothing is known by then.
+    pub(crate) async fn is_there(&self, wait: Duration) -> Option<bool> {
+        let there = |state: &State| state.show().map(drop);
+        match self.wait_for(wait, there).await {
+            Some(()) => Some(true),
+            None => self.state().is_fresh(Instant::now()).then_some(false),
+        }
+    }
+
+    /// What a viewer that has come to `since` begins with; `None` if the show isn't known.
+    pub(crate) fn view(&self, since: Option<Revision>) -> Option<View> {
+        let state = self.state();
+        let (revision, show_state, seats) = state.show()?;
+        // Under the lock under which it is sent.
+        let next = self.viewers.subscribe();
+        let known = since.filter(|since| {
+            since.lineage() == revision.lineage() && (state.floor..=revision).contains(since)
+        });
+        let first = match known {
+            Some(since) => {
+                let resumed = LiveMessage::Resumed(Resumed { revision: since });
+                let resumed = Sent {
+                    revision: since,
+                    text: resumed.text(),
+                };
+                let rest = state.remembered.iter().map(|known| known.sent.clone());
+                let rest = rest.filter(|sent| sent.revision > since);
+                std::iter::once(resumed).chain(rest).collect()
+            }
+            None => {
+                let snapshot = LiveMessage::snapshot(self.show_id, revision, show_state, seats);
+                let text = snapshot.text();
+                vec![Sent { revision, text }]
+            }
+        };
+        Some(View { first, next })
+    }
+}
+
+/// Following.
+impl LiveShow {
+    /// Follows the store until `stop`.
+    pub(crate) async fn follow(self: Arc<Self>, client: Client, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let mut watch = client.watch(Watched::Show(self.show_id), Start::Now);
+            let following = stop.run_until_cancelled(self.follow_one(&mut watch));
+            if let Some(Err(gap)) = following.await {
+                // The store says what it left out, so this is a defect; what is true is known anew.
+                tracing::error!(show.id = %self.show_id, %gap, "a show is followed anew");
+            }
+        }
+    }
+
+    async fn follow_one(&self, watch: &mut Watch) -> Result<(), Gap> {
+        let mut began = Revision::ZERO;
+        loop {
+            match watch.next().await {
+                WatchItem::Begun { revision, .. } => {
+                    began = revision;
+                    self.state().confirmed = None;
+                }
+                WatchItem::Snapshot(snapshot) => {
+                    self.begin(ShowReplica::new(began, snapshot.show));
+                }
+                WatchItem::Changes(changes) => {
+                    for show in &changes.shows {
+                        let mut state = self.state();
+                        let Some(replica) = &mut state.replica else {
+                            return Err(Gap { at: began });
+                        };
+                        let was_there = replica.show().is_some();
+                        let difference = replica.apply(changes.revision, show)?;
+                        if was_there {
+                            self.differ(&mut state, difference);
+                        } else {
+                            self.begin_anew(&mut state);
+                        }
+                    }
+                }
+                WatchItem::Bookmark { revision, .. } => self.confirm(revision),
+            }
+            self.news.send_replace(());
+        }
+    }
+
+    /// What the store has is known as a whole.
+    fn begin(&self, new: ShowReplica) {
+        let mut state = self.state();
+        let old = state.replica.replace(new);
+        state.bitmap = None;
+        // What happened in between is what is different now.
+        let difference = old.zip(state.replica.as_ref()).and_then(|(old, new)| {
+            let same_life = old.revision().lineage() == new.revision().lineage();
+            same_life.then(|| difference(&old, new)).flatten()
+        });
+        match difference {
+            Some(difference) => self.differ(&mut state, difference),
+            None => self.begin_anew(&mut state),
+        }
+    }
+
+    /// Viewers begin anew, with what is known now.
+    fn begin_anew(&self, state: &mut State) {
+        let Some(replica) = &state.replica else {
+            return;
+        };
+        let revision = replica.revision();
+        if self.viewers() > 0
+            && let Some((revision, show_state, seats)) = state.show()
+        {
+            let snapshot = LiveMessage::snapshot(self.show_id, revision, show_state, seats);
+            let text = snapshot.text();
+            self.send(Sent { revision, text });
+        }
+        state.bitmap = None;
+        state.forget_changes(revision);
+    }
+
+    /// Viewers are sent what is different now.
+    fn differ(&self, state: &mut State, difference: Difference) {
+        let Some(replica) = &state.replica else {
+            return;
+        };
+        let revision = replica.revision();
+        if difference == Difference::default() {
+            return;
+        }
+        let seats = difference.seats.len();
+        if seats > DELTA_SEATS_MAX {
+            return self.begin_anew(state);
+        }
+        let delta = LiveMessage::Delta(Delta {
+            revision,
+            previous_revision: state.changed,
+            show_state: difference.state.map(state_name),
+            changes: difference.seats.into_iter().map(SeatChange::new).collect(),
+        });
+        let text = delta.text();
+        let sent = Sent { revision, text };
+        state.bitmap = None;
+        state.changed = revision;
+        state.remember(sent.clone(), seats);
+        self.send(sent);
+    }
+
+    fn confirm(&self, revision: Revision) {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.confirmed = Some(now);
+        let Some(replica) = &mut state.replica else {
+            return;
+        };
+        replica.reach(revision);
+        let due = state
+            .bookmarked
+            .is_none_or(|at| now.duration_since(at) >= BOOKMARK_PERIOD);
+        if due && state.show().is_some() {
+            state.bookmarked = Some(now);
+            let text = LiveMessage::Bookmark(Bookmark { revision }).text();
+            self.send(Sent { revision, text });
+        }
+    }
+
+    fn send(&self, sent: Sent) {
+        // Nobody may be there.
+        let _ = self.viewers.send(sent);
+    }
+}
+
+/// What is different between two states of a show; `None` if they aren't of the same seats.
+fn difference(old: &ShowReplica, new: &ShowReplica) -> Option<Difference> {
+    let ((old_state, old_seats), (state, seats)) = (old.show()?, new.show()?);
+    if old_seats.len() != seats.len() || old_state == ShowState::Opening {
+        return None;
+    }
+    let different = old_seats.iter().zip(seats).zip(0..);
+    Some(Difference {
+        state: (old_state != state).then_some(state),
+        seats: different
+            .filter(|((old, new), _)| old != new)
+            .map(|((_, new), number)| (SeatNo(number), *new))
+            .collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

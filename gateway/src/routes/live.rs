@@ -1,0 +1,86 @@
+//! `shows/{show_id}/live`: a WebSocket that is sent what changes.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{
+        State,
+        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    response::Response,
+};
+use holdfast_types::{ErrorCode, ShowId};
+use tokio::time::Instant;
+
+use crate::{
+    extract::{Params, PathId},
+    failure::ApiError,
+    live::{
+        message::LiveMessage,
+        viewer::{self, MESSAGE_BYTES_MAX},
+    },
+    server::Shared,
+};
+
+/// How long a show may take to be known here when somebody comes; also how long one that isn't
+/// there may take to appear, because it was published this second.
+const THERE_WAIT: Duration = Duration::from_secs(2);
+/// How long this process may take to come as far as a viewer that was elsewhere before.
+const SINCE_WAIT: Duration = Duration::from_secs(1);
+
+/// Watch seats change
+///
+/// A WebSocket. Every message is JSON text with a `type`: first `snapshot`, or `resumed` where
+/// `since` is honoured; then a `delta` for every revision that changed a seat or the show's state,
+/// and a `bookmark` about every second. Nothing is asked of the viewer, who answers pings. A close
+/// (1001 the server stops, 1012, 1013 read too slowly) says in its reason with which `since` to
+/// connect again, and nothing is missed then; if what happened since isn't remembered any more,
+/// the first message is a `snapshot`.
+#[utoipa::path(
+    get, path = "/shows/{show_id}/live", tag = "buying",
+    params(
+        ("show_id" = uuid::Uuid, Path),
+        ("since" = Option<String>, Query, description = "The latest revision that was received: what came after it follows.", example = json!("36028797019029504")),
+    ),
+    responses((status = 101, description = "The WebSocket is open.", body = LiveMessage)),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "SHOW_NOT_FOUND"]))),
+)]
+pub(crate) async fn watch_show(
+    State(app): State<Shared>,
+    PathId(show_id): PathId<ShowId>,
+    mut params: Params,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let since = params.revision("since")?;
+    params.finish()?;
+    let upgrade = upgrade
+        .map_err(|_| ApiError::invalid("Upgrade", "this route is a WebSocket; open it as one"))?;
+    let busy = |what| ApiError::new(ErrorCode::Unavailable, what);
+    let place = Arc::clone(&app.live.places)
+        .try_acquire_owned()
+        .map_err(|_| busy("too many viewers are connected"))?;
+    let show = app
+        .live
+        .follow(show_id, Instant::now())
+        .ok_or_else(|| busy("too many shows are watched"))?;
+    match show.is_there(THERE_WAIT).await {
+        Some(true) => {}
+        Some(false) => {
+            app.live.forget(show_id);
+            return Err(ApiError::new(ErrorCode::ShowNotFound, "no such show"));
+        }
+        None => return Err(busy("what is free isn't known now")),
+    }
+    if let Some(since) = since {
+        show.reach(since, SINCE_WAIT).await;
+    }
+    let view = show
+        .view(since)
+        .ok_or_else(|| busy("what is free isn't known now"))?;
+    let shutdown = app.live.shutdown.clone();
+    let tasks = app.live.tasks.clone();
+    Ok(upgrade
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .max_frame_size(MESSAGE_BYTES_MAX)
+        .on_upgrade(move |socket| tasks.track_future(viewer::serve(socket, view, shutdown, place))))
+}

@@ -1,0 +1,432 @@
+//! Seats as they change: the WebSocket, and availability from memory.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures::{SinkExt, StreamExt};
+use holdfast_proto::{booking::v1 as booking, catalog::v1 as catalog};
+use holdfast_types::{Lineage, Revision, ShowId};
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Error, Message, protocol::CloseFrame},
+};
+
+use crate::{
+    setup::{Answer, Gateway, send},
+    store::at,
+};
+
+/// Longest wait for anything that must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn show() -> ShowId {
+    ShowId::from_bytes([9; 16])
+}
+
+fn live(query: &str) -> String {
+    format!("/api/v1/shows/{}/live{query}", show())
+}
+
+fn availability(query: &str) -> String {
+    format!("/api/v1/shows/{}/availability{query}", show())
+}
+
+struct Viewer(WebSocketStream<TcpStream>);
+
+impl Viewer {
+    async fn open(gateway: &Gateway, path: &str) -> Self {
+        let viewer = Self::try_open(gateway, path, None).await;
+        viewer.unwrap_or_else(|answer| panic!("{}", answer.text()))
+    }
+
+    /// With a receive buffer of that many bytes; the answer, if it isn't let in.
+    async fn try_open(gateway: &Gateway, path: &str, buffer: Option<u32>) -> Result<Self, Answer> {
+        let socket = TcpSocket::new_v4().unwrap();
+        if let Some(bytes) = buffer {
+            socket.set_recv_buffer_size(bytes).unwrap();
+        }
+        let stream = socket.connect(gateway.address).await.unwrap();
+        let url = format!("ws://{}{path}", gateway.address);
+        match client_async(url, stream).await {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(Error::Http(response)) => {
+                let (parts, body) = response.into_parts();
+                let headers = parts.headers.iter();
+                let headers = headers.map(|(name, value)| (name.clone(), value.clone()));
+                Err(Answer {
+                    status: parts.status.as_u16(),
+                    headers: headers.collect::<HeaderMap>(),
+                    bytes: body.unwrap_or_default(),
+                })
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The next message that is no bookmark and no ping; why it was closed, if it was.
+    async fn next(&mut self) -> Result<Value, CloseFrame> {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.0.next()).await;
+            match message.unwrap().unwrap().unwrap() {
+                Message::Text(text) => {
+                    let message: Value = serde_json::from_str(&text).unwrap();
+                    if message["type"] != "bookmark" {
+                        return Ok(message);
+                    }
+                }
+                Message::Close(frame) => return Err(frame.unwrap()),
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// The gateway with a show of `seats` seats that is followed and known at log index 5.
+async fn followed(seats: usize) -> Gateway {
+    let gateway = Gateway::start().await;
+    gateway.store.open(5, seats);
+    // Whoever looks makes it followed.
+    let mut viewer = Viewer::open(&gateway, &live("")).await;
+    assert_eq!(viewer.next().await.unwrap()["type"], "snapshot");
+    gateway
+}
+
+fn seat_map(seats: u32) -> catalog::GetSeatMapResponse {
+    let seat = |seat_no| catalog::Seat {
+        seat_no,
+        label: format!("A-{seat_no}"),
+        section: if seat_no % 2 == 0 { "EVEN" } else { "ODD" }.to_owned(),
+        ..catalog::Seat::default()
+    };
+    catalog::GetSeatMapResponse {
+        show_id: show().to_bytes().to_vec(),
+        currency: "EUR".to_owned(),
+        seats: (0..seats).map(seat).collect(),
+        ..catalog::GetSeatMapResponse::default()
+    }
+}
+
+/// What the store says by way of booking-svc: one seat, sold, at log index `index`.
+fn read_of_the_store(gateway: &Gateway, index: u64) {
+    let answer = move |request: booking::GetAvailabilityRequest| {
+        Ok(booking::GetAvailabilityResponse {
+            show_id: request.show_id,
+            revision: at(index).as_u64(),
+            show_state: "ON_SALE".to_owned(),
+            seats: vec![booking::SeatAvailability {
+                seat_id: "A-0".to_owned(),
+                state: "SOLD".to_owned(),
+            }],
+        })
+    };
+    gateway.backend.on("get_availability", answer);
+}
+
+fn asked(gateway: &Gateway) -> Vec<&'static str> {
+    let seen = gateway.backend.take_seen();
+    seen.iter().map(|seen| seen.method).collect()
+}
+
+fn delta(revision: u64, previous: u64, seat_no: u32, state: &str) -> Value {
+    json!({
+        "type": "delta",
+        "revision": at(revision).to_string(),
+        "previous_revision": at(previous).to_string(),
+        "changes": [{"seat_no": seat_no, "state": state}],
+    })
+}
+
+#[tokio::test]
+async fn viewers_are_sent_what_changes_and_cost_the_store_one_watch() {
+    let gateway = Gateway::start().await;
+    gateway.store.open(5, 6);
+    let mut first = Viewer::open(&gateway, &live("")).await;
+    let snapshot = json!({
+        "type": "snapshot",
+        "show_id": show().to_string(),
+        "revision": at(5).to_string(),
+        "show_state": "ON_SALE",
+        "seat_count": 6,
+        "bitmap": "AAA=",
+    });
+    assert_eq!(first.next().await.unwrap(), snapshot);
+    gateway.store.hold(6, [2]);
+    assert_eq!(first.next().await.unwrap(), delta(6, 5, 2, "HELD"));
+    let mut second = Viewer::open(&gateway, &live("")).await;
+    let begun = second.next().await.unwrap();
+    assert_eq!(
+        STANDARD.decode(begun["bitmap"].as_str().unwrap()).unwrap(),
+        [0b01_00_00, 0]
+    );
+    gateway.store.free(8, [2]);
+    for viewer in [&mut first, &mut second] {
+        assert_eq!(viewer.next().await.unwrap(), delta(8, 6, 2, "AVAILABLE"));
+    }
+    assert_eq!(gateway.store.watched().len(), 1);
+    assert!(asked(&gateway).is_empty(), "no service was asked");
+}
+
+#[tokio::test]
+async fn viewer_that_comes_back_misses_nothing() {
+    let gateway = followed(6).await;
+    let mut viewer = Viewer::open(&gateway, &live("")).await;
+    viewer.next().await.unwrap();
+    for index in [6, 7, 9] {
+        gateway
+            .store
+            .hold(index, [u32::try_from(index).unwrap() - 6]);
+    }
+    let since = viewer.next().await.unwrap()["revision"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    drop(viewer);
+    let mut back = Viewer::open(&gateway, &live(&format!("?since={since}"))).await;
+    let resumed = json!({"type": "resumed", "revision": since});
+    assert_eq!(back.next().await.unwrap(), resumed);
+    assert_eq!(back.next().await.unwrap(), delta(7, 6, 1, "HELD"));
+    assert_eq!(back.next().await.unwrap(), delta(9, 7, 3, "HELD"));
+    // One that another gateway told more is waited for; one of another life can't be.
+    let ahead = live(&format!("?since={}", at(12)));
+    let (mut ahead, ()) = tokio::join!(Viewer::open(&gateway, &ahead), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        gateway.store.hold(12, [4]);
+    });
+    assert_eq!(ahead.next().await.unwrap()["type"], "resumed");
+    let other_life = Revision::new(Lineage(2), 1, 0);
+    let other_life = live(&format!("?since={other_life}"));
+    let mut anew = Viewer::open(&gateway, &other_life).await;
+    let anew = anew.next().await.unwrap();
+    assert_eq!(
+        (&anew["type"], &anew["revision"]),
+        (&json!("snapshot"), &json!(at(12).to_string()))
+    );
+}
+
+#[tokio::test]
+async fn what_can_not_be_viewed_is_refused_before_it_is_a_websocket() {
+    let gateway = Gateway::start().await;
+    for since in ["x", "-1", "9223372036854775808", ""] {
+        let path = live(&format!("?since={since}"));
+        let refused = Viewer::try_open(&gateway, &path, None).await;
+        refused.err().unwrap().invalid("since");
+        send(gateway.get(&path)).await.invalid("since");
+    }
+    send(gateway.get(&live("?form=1"))).await.invalid("form");
+    send(gateway.get(&live(""))).await.invalid("Upgrade");
+    send(gateway.get("/api/v1/shows/x/live"))
+        .await
+        .invalid("show_id");
+    let unknown = Viewer::try_open(&gateway, &live(""), None).await;
+    unknown.err().unwrap().error(404, "SHOW_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn show_that_is_not_known_now_is_not_called_missing() {
+    let gateway = Gateway::start().await;
+    gateway.store.be_quiet();
+    let unknown = Viewer::try_open(&gateway, &live(""), None).await;
+    unknown.err().unwrap().error(503, "UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn viewers_are_told_to_come_back_when_the_gateway_stops() {
+    let gateway = followed(6).await;
+    let mut viewer = Viewer::open(&gateway, &live("")).await;
+    viewer.next().await.unwrap();
+    gateway.store.hold(6, [0]);
+    viewer.next().await.unwrap();
+    gateway.shutdown();
+    let close = viewer.next().await.unwrap_err();
+    let since = close.reason.rsplit_once("since=").unwrap().1;
+    assert_eq!(u16::from(close.code), 1001);
+    assert!(since.parse::<Revision>().unwrap() >= at(6), "{close:?}");
+}
+
+#[tokio::test]
+async fn viewer_that_has_something_to_say_is_closed() {
+    let gateway = followed(6).await;
+    let mut viewer = Viewer::open(&gateway, &live("")).await;
+    viewer.next().await.unwrap();
+    viewer.0.send(Message::text("hello")).await.unwrap();
+    assert_eq!(u16::from(viewer.next().await.unwrap_err().code), 1008);
+}
+
+#[tokio::test]
+async fn slow_viewer_is_closed_with_where_to_go_on_and_others_are_not() {
+    /// Messages of that many seats fill what the connection holds, and small ones the queue.
+    const SEATS: u32 = 2_000;
+    const LARGE: u64 = 120;
+    const SMALL: u64 = 600;
+    let gateway = followed(SEATS as usize).await;
+    let mut slow = Viewer::try_open(&gateway, &live(""), Some(4_096))
+        .await
+        .ok()
+        .unwrap();
+    let mut good = Viewer::open(&gateway, &live("")).await;
+    good.next().await.unwrap();
+    let mut seen = 5;
+    for index in 6..6 + LARGE + SMALL {
+        let seats = if index < 6 + LARGE { 0..SEATS } else { 0..1 };
+        if index % 2 == 0 {
+            gateway.store.hold(index, seats);
+        } else {
+            gateway.store.free(index, seats);
+        }
+        // Whoever reads is sent everything.
+        while seen + 100 < index {
+            seen = revision(&good.next().await.unwrap()).index();
+        }
+    }
+    let close = loop {
+        if let Err(close) = slow.next().await {
+            break close;
+        }
+    };
+    assert_eq!(u16::from(close.code), 1013, "{close:?}");
+    let since = close.reason.rsplit_once("since=").unwrap().1;
+    let mut back = Viewer::open(&gateway, &live(&format!("?since={since}"))).await;
+    let first = back.next().await.unwrap();
+    assert!(revision(&first) >= since.parse().unwrap());
+    while seen < 5 + LARGE + SMALL {
+        let next = good.next().await.unwrap();
+        assert_eq!(next["previous_revision"], json!(at(seen).to_string()));
+        seen = revision(&next).index();
+    }
+}
+
+fn revision(message: &Value) -> Revision {
+    message["revision"].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn first_look_reads_the_store_and_the_next_one_memory() {
+    let gateway = Gateway::start().await;
+    gateway.store.open(5, 5);
+    read_of_the_store(&gateway, 5);
+    gateway
+        .backend
+        .on("get_seat_map", |_: catalog::GetSeatMapRequest| {
+            Ok(seat_map(5))
+        });
+    let first = send(gateway.get(&availability("?format=bitmap"))).await;
+    let of_the_store = json!({
+        "show_id": show().to_string(),
+        "revision": at(5).to_string(),
+        "show_state": "ON_SALE",
+        "seat_count": 1,
+        "bitmap": "Ag==",
+    });
+    assert_eq!(first.json(), of_the_store);
+    assert_eq!(first.header("cache-control"), Some("no-store"));
+    from_memory(&gateway).await;
+    asked(&gateway);
+
+    gateway.store.hold(7, [1, 2]);
+    let now = format!("min_revision={}", at(7));
+    let whole = send(gateway.get(&availability(&format!("?{now}")))).await;
+    let seats = json!([
+        {"seat_id": "A-0", "state": "AVAILABLE"},
+        {"seat_id": "A-1", "state": "HELD"},
+        {"seat_id": "A-2", "state": "HELD"},
+        {"seat_id": "A-3", "state": "AVAILABLE"},
+        {"seat_id": "A-4", "state": "AVAILABLE"},
+    ]);
+    assert_eq!(whole.json()["seats"], seats);
+    assert_eq!(whole.json()["revision"], json!(at(7).to_string()));
+    assert_eq!(whole.header("cache-control"), Some("no-store"));
+    let odd = send(gateway.get(&availability(&format!("?section=ODD&{now}")))).await;
+    let seats = json!([
+        {"seat_id": "A-1", "state": "HELD"},
+        {"seat_id": "A-3", "state": "AVAILABLE"},
+    ]);
+    assert_eq!(odd.json()["seats"], seats);
+    let query = format!("?section=ODD&format=bitmap&{now}");
+    let packed = send(gateway.get(&availability(&query))).await.json();
+    assert_eq!(
+        (&packed["seat_count"], &packed["bitmap"]),
+        (&json!(2), &json!("AQ=="))
+    );
+    let packed = send(gateway.get(&availability(&format!("?format=bitmap&{now}"))))
+        .await
+        .json();
+    assert_eq!(
+        (&packed["seat_count"], &packed["bitmap"]),
+        (&json!(5), &json!("FAA="))
+    );
+    assert_eq!(asked(&gateway), ["get_seat_map"], "once, for the labels");
+}
+
+/// Waits until the show is known in memory.
+async fn from_memory(gateway: &Gateway) {
+    let looking = async {
+        loop {
+            asked(gateway);
+            send(gateway.get(&availability("?format=bitmap"))).await;
+            if asked(gateway).is_empty() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.unwrap();
+}
+
+#[tokio::test]
+async fn own_hold_is_seen_by_its_revision_wherever_it_is_known_first() {
+    let gateway = followed(5).await;
+    from_memory(&gateway).await;
+    // Memory is a moment behind.
+    let path = availability(&format!("?format=bitmap&min_revision={}", at(9)));
+    let (answer, ()) = tokio::join!(send(gateway.get(&path)), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        gateway.store.hold(9, [0]);
+    });
+    assert_eq!(answer.json()["bitmap"], "AQA=");
+    assert!(asked(&gateway).is_empty());
+    // It stays behind: the store is read.
+    read_of_the_store(&gateway, 20);
+    let path = availability(&format!("?min_revision={}", at(20)));
+    assert_eq!(
+        send(gateway.get(&path)).await.json()["revision"],
+        at(20).to_string()
+    );
+    // What hasn't happened, or not in this life, is nobody's.
+    for never in [
+        at(21),
+        Revision::new(Lineage(2), 1, 0),
+        Revision::new(Lineage(0), 1, 0),
+    ] {
+        let path = availability(&format!("?min_revision={never}"));
+        send(gateway.get(&path)).await.invalid("min_revision");
+    }
+    send(gateway.get(&availability("?min_revision=1.5")))
+        .await
+        .invalid("min_revision");
+    send(gateway.get(&availability("?format=csv")))
+        .await
+        .invalid("format");
+}
+
+#[tokio::test]
+async fn memory_that_nobody_confirms_is_not_shown() {
+    let gateway = followed(5).await;
+    from_memory(&gateway).await;
+    gateway.store.be_quiet();
+    read_of_the_store(&gateway, 6);
+    let looking = async {
+        while send(gateway.get(&availability("?format=bitmap")))
+            .await
+            .json()["seat_count"]
+            != 1
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking)
+        .await
+        .expect("the store is read");
+}
