@@ -4,7 +4,9 @@
 //! category and name none twice. Leaves to others: storage, wire forms.
 
 use chrono::{DateTime, Utc};
-use holdfast_types::{Currency, DurationMs, EventId, PlanId, ShowId, ShowState, UserId, VenueId};
+use holdfast_types::{
+    Currency, DurationMs, EventId, PerformerId, PlanId, ShowId, ShowState, UserId, VenueId,
+};
 
 /// A place.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +21,10 @@ pub(crate) struct Venue {
     pub(crate) longitude: f64,
     /// IANA.
     pub(crate) time_zone: String,
+    /// Empty where nobody said.
+    pub(crate) postal_code: String,
+    /// State, county, Land; empty where nobody said.
+    pub(crate) region: String,
 }
 
 /// What is on.
@@ -28,6 +34,55 @@ pub(crate) struct Event {
     pub(crate) title: String,
     pub(crate) description: String,
     pub(crate) category: String,
+    pub(crate) classification: Classification,
+    /// In the order of the bill.
+    pub(crate) performers: Vec<Performer>,
+}
+
+/// What kind of event, from broad to narrow; empty from where nobody said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Classification {
+    pub(crate) segment: String,
+    pub(crate) genre: String,
+    pub(crate) sub_genre: String,
+}
+
+/// Who is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Performer {
+    pub(crate) performer_id: PerformerId,
+    pub(crate) name: String,
+}
+
+/// From the cheapest seats to the dearest, in minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PriceRange {
+    pub(crate) min: i64,
+    pub(crate) max: i64,
+}
+
+impl PriceRange {
+    /// What each of `categories` (the dearest first) costs: equal steps from `max` down to `min`.
+    /// A single one costs `max`.
+    pub(crate) fn over(self, categories: &[String]) -> Vec<Price> {
+        let steps = i128::try_from(categories.len().saturating_sub(1).max(1)).unwrap_or(1);
+        let span = i128::from(self.max) - i128::from(self.min);
+        let mut prices: Vec<Price> = (0..)
+            .zip(categories)
+            .map(|(step, category)| Price {
+                category: category.clone(),
+                amount: (i128::from(self.max) - span * step / steps) as i64,
+            })
+            .collect();
+        prices.sort();
+        prices
+    }
+
+    fn of(prices: &[Price]) -> Option<Self> {
+        let amounts = || prices.iter().map(|price| price.amount);
+        let (min, max) = amounts().min().zip(amounts().max())?;
+        Some(Self { min, max })
+    }
 }
 
 /// What a seat of a category costs.
@@ -73,12 +128,24 @@ pub(crate) struct Show {
     pub(crate) prices: Vec<Price>,
     pub(crate) price_version: u32,
     pub(crate) rules: Rules,
+    /// For people to read; what sells is said by the state.
+    pub(crate) sale_starts_at: Option<DateTime<Utc>>,
+    pub(crate) sale_ends_at: Option<DateTime<Utc>>,
+    /// The day is known, the time of day isn't.
+    pub(crate) time_to_be_announced: bool,
+    /// Anybody may see the draft.
+    pub(crate) announced: bool,
 }
 
 impl Show {
-    /// Whether anybody may see it.
+    /// Whether anybody may see it; `is_public` of the table says the same.
     pub(crate) fn is_public(&self) -> bool {
-        self.state != ShowState::Draft
+        self.announced || self.state != ShowState::Draft
+    }
+
+    /// From the cheapest category to the dearest; none without prices.
+    pub(crate) fn price_range(&self) -> Option<PriceRange> {
+        PriceRange::of(&self.prices)
     }
 
     /// What its organiser asked for.
@@ -92,5 +159,27 @@ impl Show {
             prices: self.prices.clone(),
             rules: self.rules,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_between_fall_in_equal_steps_and_meet_both_ends() {
+        let names = |count: usize| (0..count).map(|n| format!("C{n}")).collect::<Vec<_>>();
+        let amounts = |min, max, count| {
+            let prices = PriceRange { min, max }.over(&names(count));
+            prices
+                .into_iter()
+                .map(|price| price.amount)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(amounts(2_000, 8_000, 4), [8_000, 6_000, 4_000, 2_000]);
+        assert_eq!(amounts(0, 100, 4), [100, 67, 34, 0]);
+        assert_eq!(amounts(8_000, 8_000, 3), [8_000, 8_000, 8_000]);
+        assert_eq!(amounts(2_000, 8_000, 1), [8_000]);
+        assert_eq!(amounts(2_000, 8_000, 0), [0_i64; 0]);
     }
 }

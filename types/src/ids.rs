@@ -96,6 +96,10 @@ id!(
     PlanId, "plan"
 );
 id!(
+    /// Who is on.
+    PerformerId, "performer"
+);
+id!(
     /// What is on.
     EventId, "event"
 );

@@ -9,6 +9,7 @@ mod error_code;
 mod fence;
 mod hold_token;
 mod ids;
+mod iso4217;
 pub mod limits;
 mod money;
 mod states;
@@ -18,8 +19,8 @@ pub use error_code::{ErrorCode, GrpcCode};
 pub use fence::{Fence, FenceError, Lineage, Revision};
 pub use hold_token::{HoldToken, HoldTokenError};
 pub use ids::{
-    BookingId, EventId, HoldId, IdError, PaymentId, PlanId, SeatNo, ShowId, TicketId, UserId,
-    VenueId,
+    BookingId, EventId, HoldId, IdError, PaymentId, PerformerId, PlanId, SeatNo, ShowId, TicketId,
+    UserId, VenueId,
 };
 pub use money::{Currency, CurrencyError, Money};
 pub use states::{BookingState, PaymentState, SeatState, ShowState, StateError, TicketState};

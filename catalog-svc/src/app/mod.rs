@@ -10,6 +10,7 @@ mod create_show;
 mod create_venue;
 mod import_plan;
 mod publish_show;
+mod upsert_catalogue;
 
 use std::sync::Arc;
 

@@ -30,8 +30,16 @@ impl Catalog {
                 let message = "a show that has begun can't be put on sale";
                 return Err(Failure::new(ErrorCode::InvalidState, message));
             }
+            ShowState::Draft if show.time_to_be_announced => {
+                let message = "a show whose time is to be announced can't be put on sale";
+                return Err(Failure::new(ErrorCode::InvalidState, message));
+            }
+            ShowState::Draft if show.prices.is_empty() => {
+                let message = "a show without prices can't be put on sale";
+                return Err(Failure::new(ErrorCode::InvalidState, message));
+            }
             ShowState::Draft => {
-                let seats = store::seat_map::seats(&mut *transaction, show.plan_id).await?;
+                let seats = store::seat_map::seats(&mut transaction, show.plan_id).await?;
                 self.inventory.open(on_behalf, &show, seats).await?;
             }
             // From ON_SALE too: what was recorded may not be what booking-svc was told last.

@@ -4,17 +4,22 @@ use holdfast_mesh::Failure;
 use holdfast_proto::catalog::v1 as wire;
 use holdfast_types::EventId;
 
-use crate::{cursor::EventCursor, fields::Fields, model::Event};
+use crate::{
+    cursor::EventCursor,
+    fields::Fields,
+    model::{Classification, Event, Performer},
+};
 
 /// booking-svc takes up to 500.
 const TITLE_BYTES_MAX: usize = 400;
 const DESCRIPTION_BYTES_MAX: usize = 20_000;
 const CATEGORY_BYTES_MAX: usize = 32;
+const CLASSIFICATION_BYTES_MAX: usize = 120;
 
 pub(super) fn decode(request: wire::CreateEventRequest) -> Result<Event, Failure> {
     let mut fields = Fields::default();
     let event = match &request.event {
-        Some(event) => read(event, &mut fields),
+        Some(event) => read("event", event, &mut fields),
         None => {
             fields.note("event", "is missing");
             None
@@ -23,20 +28,63 @@ pub(super) fn decode(request: wire::CreateEventRequest) -> Result<Event, Failure
     fields.finish(event)
 }
 
-fn read(event: &wire::Event, fields: &mut Fields) -> Option<Event> {
-    let event_id = fields.id("event.event_id", &event.event_id, EventId::from_slice);
-    let title = fields.line("event.title", &event.title, TITLE_BYTES_MAX);
+/// An event whose fields are called `at` and their own name.
+pub(super) fn read(at: &str, event: &wire::Event, fields: &mut Fields) -> Option<Event> {
+    let of = |name: &str| format!("{at}.{name}");
+    let event_id = fields.id(&of("event_id"), &event.event_id, EventId::from_slice);
+    let title = fields.line(&of("title"), &event.title, TITLE_BYTES_MAX);
     let description = fields.paragraphs(
-        "event.description",
+        &of("description"),
         &event.description,
         DESCRIPTION_BYTES_MAX,
     );
-    let category = category("event.category", &event.category, fields);
+    let category = category(&of("category"), &event.category, fields);
+    let classification = match &event.classification {
+        None => Some(Classification::default()),
+        Some(words) => classification(&of("classification"), words, fields),
+    };
+    if !event.performers.is_empty() {
+        fields.note(
+            of("performers"),
+            "can't be given here; an import gives them",
+        );
+    }
     Some(Event {
         event_id: event_id?,
         title: title?,
         description: description?,
         category: category?,
+        classification: classification?,
+        performers: Vec::new(),
+    })
+}
+
+/// Nothing narrow without the broader.
+fn classification(
+    at: &str,
+    words: &wire::Classification,
+    fields: &mut Fields,
+) -> Option<Classification> {
+    let mut word = |name: &str, text: &str, is_last: bool| {
+        let field = format!("{at}.{name}");
+        if is_last {
+            fields.line_or_empty(&field, text, CLASSIFICATION_BYTES_MAX)
+        } else {
+            fields.line(&field, text, CLASSIFICATION_BYTES_MAX)
+        }
+    };
+    let (genre, sub_genre) = (words.genre.trim(), words.sub_genre.trim());
+    let segment = word(
+        "segment",
+        &words.segment,
+        genre.is_empty() && sub_genre.is_empty(),
+    );
+    let genre = word("genre", genre, sub_genre.is_empty());
+    let sub_genre = word("sub_genre", sub_genre, true);
+    Some(Classification {
+        segment: segment?,
+        genre: genre?,
+        sub_genre: sub_genre?,
     })
 }
 
@@ -74,7 +122,23 @@ pub(super) fn decode_list(
 }
 
 pub(super) fn encode(event: Event) -> wire::Event {
+    let Classification {
+        segment,
+        genre,
+        sub_genre,
+    } = event.classification;
+    let classification = (!segment.is_empty()).then_some(wire::Classification {
+        segment,
+        genre,
+        sub_genre,
+    });
+    let performer = |performer: Performer| wire::Performer {
+        performer_id: performer.performer_id.to_bytes().to_vec(),
+        name: performer.name,
+    };
     wire::Event {
+        classification,
+        performers: event.performers.into_iter().map(performer).collect(),
         event_id: event.event_id.to_bytes().to_vec(),
         title: event.title,
         description: event.description,

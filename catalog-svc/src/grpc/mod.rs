@@ -4,6 +4,7 @@
 //! those who may change it, and to others it isn't there.
 
 mod events;
+mod import;
 mod plans;
 mod shows;
 mod venues;
@@ -22,7 +23,10 @@ use sqlx::PgPool;
 use tonic::{
     Request, Response, Status, metadata::MetadataMap, service::Routes, transport::Channel,
 };
-use wire::catalog_service_server::{CatalogService, CatalogServiceServer};
+use wire::{
+    catalog_service_server::{CatalogService, CatalogServiceServer},
+    import_service_server::ImportServiceServer,
+};
 
 use crate::{
     access::Actor,
@@ -48,10 +52,13 @@ const SHOWS_PER_EVENT_MAX: u32 = 100;
 /// booking-svc over `booking`.
 pub fn routes(pool: PgPool, verifier: Verifier, booking: Channel) -> Routes {
     let catalog = Arc::new(Catalog::new(pool, Inventory::new(booking)));
-    let service = CatalogServiceServer::new(Service { catalog, verifier })
+    let service = Arc::new(Service { catalog, verifier });
+    let import =
+        ImportServiceServer::from_arc(service.clone()).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let service = CatalogServiceServer::from_arc(service)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    Routes::new(service)
+    Routes::new(service).add_service(import)
 }
 
 #[derive(Debug)]
@@ -285,12 +292,18 @@ impl CatalogService for Service {
         let size = store::seat_map::size(pool, show.plan_id)
             .await
             .map_err(Failure::from)?;
-        let categories = store::seat_map::categories(pool, show.show_id, show.plan_id)
+        let categories = store::seat_map::categories(pool, show.plan_id)
             .await
             .map_err(Failure::from)?;
-        let seats = store::seat_map::seats(pool, show.plan_id)
+        let mut connection = pool
+            .acquire()
+            .await
+            .map_err(store::Error::from)
+            .map_err(Failure::from)?;
+        let seats = store::seat_map::seats(&mut connection, show.plan_id)
             .await
             .map_err(Failure::from)?;
+        drop(connection);
         Ok(Response::new(shows::encode_seat_map(
             &show, size, categories, seats,
         )))

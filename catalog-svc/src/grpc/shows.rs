@@ -9,7 +9,7 @@ use super::{events, venues};
 use crate::{
     cursor::CursorError,
     fields::Fields,
-    model::{NewShow, Price, Rules, Show},
+    model::{NewShow, Price, PriceRange, Rules, Show},
     store::{
         seat_map::{Category, Seat},
         shows::Filter,
@@ -20,7 +20,7 @@ use crate::{
 const PRICES_MAX: usize = 100;
 /// Most a seat may cost, in minor units: ten million of a currency with cents. 64 of them add up
 /// within 64 bits.
-const PRICE_MAX: i64 = 1_000_000_000;
+pub(super) const PRICE_MAX: i64 = 1_000_000_000;
 const CATEGORY_NAME_BYTES_MAX: usize = 120;
 const CITY_BYTES_MAX: usize = 200;
 
@@ -30,9 +30,9 @@ pub(super) fn decode(request: wire::CreateShowRequest) -> Result<NewShow, Failur
     let event_id = fields.id("event_id", &request.event_id, EventId::from_slice);
     let plan_id = fields.id("plan_id", &request.plan_id, PlanId::from_slice);
     let starts_at = fields.time("starts_at_ms", request.starts_at_ms);
-    let currency = currency(&request.currency, &mut fields);
+    let currency = currency("currency", &request.currency, &mut fields);
     let prices = prices(&request.prices, &mut fields);
-    let rules = rules(&request.rules.unwrap_or_default(), &mut fields);
+    let rules = rules("rules", &request.rules.unwrap_or_default(), &mut fields);
     let show = (|| {
         Some(NewShow {
             show_id: show_id?,
@@ -47,10 +47,13 @@ pub(super) fn decode(request: wire::CreateShowRequest) -> Result<NewShow, Failur
     fields.finish(show)
 }
 
-fn currency(text: &str, fields: &mut Fields) -> Option<Currency> {
-    text.parse()
-        .map_err(|error: holdfast_types::CurrencyError| fields.note("currency", error.to_string()))
-        .ok()
+pub(super) fn currency(field: &str, text: &str, fields: &mut Fields) -> Option<Currency> {
+    match text.parse::<Currency>() {
+        Ok(currency) if currency.minor_digits().is_some() => return Some(currency),
+        Ok(_) => fields.note(field, format!("{text:?} is no currency of ISO 4217")),
+        Err(error) => fields.note(field, error.to_string()),
+    }
+    None
 }
 
 fn prices(listed: &[wire::Price], fields: &mut Fields) -> Option<Vec<Price>> {
@@ -84,7 +87,8 @@ fn prices(listed: &[wire::Price], fields: &mut Fields) -> Option<Vec<Price>> {
     Some(prices)
 }
 
-fn rules(rules: &wire::ShowRules, fields: &mut Fields) -> Option<Rules> {
+/// Rules whose fields are called `at` and their own name.
+pub(super) fn rules(at: &str, rules: &wire::ShowRules, fields: &mut Fields) -> Option<Rules> {
     let or_default = |ms: u64, default: DurationMs| match ms {
         0 => default,
         ms => DurationMs(ms),
@@ -92,7 +96,10 @@ fn rules(rules: &wire::ShowRules, fields: &mut Fields) -> Option<Rules> {
     let hold_ttl = or_default(rules.hold_ttl_ms, limits::HOLD_TTL_DEFAULT);
     if !(limits::HOLD_TTL_MIN..=limits::HOLD_TTL_MAX).contains(&hold_ttl) {
         let (min, max) = (limits::HOLD_TTL_MIN.0, limits::HOLD_TTL_MAX.0);
-        fields.note("rules.hold_ttl_ms", format!("must be from {min} to {max}"));
+        fields.note(
+            format!("{at}.hold_ttl_ms"),
+            format!("must be from {min} to {max}"),
+        );
         return None;
     }
     let total_default = limits::HOLD_TOTAL_DEFAULT.max(hold_ttl);
@@ -100,7 +107,7 @@ fn rules(rules: &wire::ShowRules, fields: &mut Fields) -> Option<Rules> {
     if !(hold_ttl..=limits::HOLD_TOTAL_MAX).contains(&hold_total_max) {
         let (min, max) = (hold_ttl.0, limits::HOLD_TOTAL_MAX.0);
         fields.note(
-            "rules.hold_total_ms_max",
+            format!("{at}.hold_total_ms_max"),
             format!("must be from hold_ttl_ms ({min}) to {max}"),
         );
     }
@@ -110,7 +117,7 @@ fn rules(rules: &wire::ShowRules, fields: &mut Fields) -> Option<Rules> {
     };
     if seats_per_customer_max > limits::SEATS_PER_SHOW_MAX {
         let why = format!("must be from 1 to {}", limits::SEATS_PER_SHOW_MAX);
-        fields.note("rules.seats_per_customer_max", why);
+        fields.note(format!("{at}.seats_per_customer_max"), why);
     }
     Some(Rules {
         hold_ttl,
@@ -172,6 +179,9 @@ pub(super) fn decode_list(
 }
 
 pub(super) fn encode(show: Show) -> wire::Show {
+    let price_range = show
+        .price_range()
+        .map(|PriceRange { min, max }| wire::PriceRange { min, max });
     let prices = show
         .prices
         .into_iter()
@@ -192,6 +202,11 @@ pub(super) fn encode(show: Show) -> wire::Show {
         }),
         seat_count: show.seat_count,
         price_version: show.price_version,
+        sale_starts_at_ms: show.sale_starts_at.map(|at| at.timestamp_millis()),
+        sale_ends_at_ms: show.sale_ends_at.map(|at| at.timestamp_millis()),
+        time_to_be_announced: show.time_to_be_announced,
+        announced: show.announced,
+        price_range,
     }
 }
 
@@ -202,10 +217,16 @@ pub(super) fn encode_seat_map(
     categories: Vec<Category>,
     seats: Vec<Seat>,
 ) -> wire::GetSeatMapResponse {
-    let categories = categories.into_iter().map(|category| wire::Category {
-        name: category.name,
-        color: category.color,
-        price: category.price,
+    let categories = categories.into_iter().filter_map(|category| {
+        let price = show
+            .prices
+            .iter()
+            .find(|price| price.category == category.name);
+        Some(wire::Category {
+            price: price?.amount,
+            name: category.name,
+            color: category.color,
+        })
     });
     let seats = (0..).zip(seats).map(|(seat_no, seat)| wire::Seat {
         seat_no,

@@ -5,6 +5,8 @@
 //! rules.
 
 pub(crate) mod events;
+pub(crate) mod import;
+mod performers;
 pub(crate) mod plans;
 pub(crate) mod seat_map;
 pub(crate) mod shows;

@@ -1,20 +1,19 @@
 //! A show's seats with labels, positions and prices.
 //!
 //! Always holds: one query a table family, at most 100,000 seats (bounded when a plan is
-//! imported).
+//! imported, or by the rule it follows from).
 
-use holdfast_types::{PlanId, ShowId};
-use sqlx::{PgExecutor, PgPool};
+use holdfast_types::PlanId;
+use sqlx::{PgConnection, PgPool};
 
 use super::Error;
+use crate::{hall::Hall, plan::Plan};
 
-/// What a seat costs and how it is drawn.
+/// What seats are priced by, and how they are drawn.
 #[derive(Debug)]
 pub(crate) struct Category {
     pub(crate) name: String,
     pub(crate) color: String,
-    /// Minor units.
-    pub(crate) price: i64,
 }
 
 /// A seat of a plan.
@@ -42,20 +41,13 @@ pub(crate) async fn size(pool: &PgPool, plan_id: PlanId) -> Result<(f64, f64), E
     Ok((plan.width, plan.height))
 }
 
-/// The categories that the show's seats use, in the plan's order.
-pub(crate) async fn categories(
-    pool: &PgPool,
-    show_id: ShowId,
-    plan_id: PlanId,
-) -> Result<Vec<Category>, Error> {
+/// The categories that the plan's seats use, in the plan's order.
+pub(crate) async fn categories(pool: &PgPool, plan_id: PlanId) -> Result<Vec<Category>, Error> {
     let categories = sqlx::query_as!(
         Category,
-        "SELECT c.name, c.color, price.amount AS price
-         FROM catalog.plan_categories c
-         JOIN catalog.show_prices price ON price.show_id = $1 AND price.category = c.name
-         WHERE c.plan_id = $2 AND c.seat_count > 0
-         ORDER BY c.category_no",
-        show_id.as_uuid(),
+        "SELECT name, color FROM catalog.plan_categories
+         WHERE plan_id = $1 AND seat_count > 0
+         ORDER BY category_no",
         plan_id.as_uuid(),
     )
     .fetch_all(pool)
@@ -65,9 +57,30 @@ pub(crate) async fn categories(
 
 /// The plan's seats in seat order, dense from 0.
 pub(crate) async fn seats(
-    executor: impl PgExecutor<'_>,
+    connection: &mut PgConnection,
     plan_id: PlanId,
 ) -> Result<Vec<Seat>, Error> {
+    let hall = sqlx::query_scalar!(
+        "SELECT hall FROM catalog.plans WHERE plan_id = $1",
+        plan_id.as_uuid(),
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    match hall {
+        None => stored(connection, plan_id).await,
+        Some(hall) => {
+            let hall: Hall = hall.parse().map_err(|_| Error::Unreadable {
+                table: "catalog.plans",
+                what: "hall",
+            })?;
+            // Off the threads that serve: the largest takes tens of milliseconds.
+            let made = tokio::task::spawn_blocking(move || made(hall.plan())).await;
+            made.map_err(|panic| Error::Sql(sqlx::Error::Io(std::io::Error::other(panic))))
+        }
+    }
+}
+
+async fn stored(connection: &mut PgConnection, plan_id: PlanId) -> Result<Vec<Seat>, Error> {
     let rows = sqlx::query!(
         "SELECT seat.label, seat.number, seat.x, seat.y, seat.gap_after, seat.row_no,
                 line.name AS line, section.name AS section, category.name AS category
@@ -79,7 +92,7 @@ pub(crate) async fn seats(
          ORDER BY seat.seat_no",
         plan_id.as_uuid(),
     )
-    .fetch_all(executor)
+    .fetch_all(connection)
     .await?;
     let seats = rows.into_iter().map(|row| Seat {
         label: row.label,
@@ -93,4 +106,30 @@ pub(crate) async fn seats(
         category: row.category,
     });
     Ok(seats.collect())
+}
+
+/// The seats of a plan by rule, whose numbers are indices into its own lists.
+fn made(plan: Plan) -> Vec<Seat> {
+    let Plan {
+        categories,
+        sections,
+        rows,
+        seats,
+        ..
+    } = plan;
+    let seats = seats.into_iter().map(|seat| {
+        let row = &rows[seat.row_no as usize];
+        Seat {
+            label: seat.label,
+            section: sections[row.section_no as usize].name.clone(),
+            row: row.name.clone(),
+            number: seat.number,
+            x: seat.x,
+            y: seat.y,
+            row_no: seat.row_no,
+            gap_after: seat.gap_after,
+            category: categories[seat.category_no as usize].name.clone(),
+        }
+    });
+    seats.collect()
 }

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
-use holdfast_types::{DurationMs, EventId, ShowId, ShowState, UserId};
+use chrono::{DateTime, TimeDelta, Utc};
+use holdfast_types::{DurationMs, EventId, ShowId, ShowState, UserId, limits::TIME_MS_MAX};
 use sqlx::{PgConnection, PgPool, PgTransaction};
 use uuid::Uuid;
 
-use super::Error;
+use super::{Error, performers};
 use crate::{
     cursor::ShowCursor,
-    model::{Event, NewShow, Price, Rules, Show, Venue},
+    model::{Classification, Event, NewShow, Price, PriceRange, Rules, Show, Venue},
 };
 
 /// Which public shows a list is about.
@@ -103,21 +103,74 @@ pub(crate) async fn set_state(
     Ok(())
 }
 
-/// Public shows by start, then id; at most `limit`.
+impl Filter {
+    /// The last place in the order that isn't in the list: that of the cursor, or the one just
+    /// before `from` (Postgres counts microseconds). Every list is then one range of an index.
+    fn after(&self) -> (DateTime<Utc>, Uuid) {
+        let before = (self.from - TimeDelta::microseconds(1), Uuid::max());
+        let cursor = self
+            .after
+            .map(|after| (after.starts_at, after.show_id.as_uuid()));
+        cursor.map_or(before, |cursor| cursor.max(before))
+    }
+
+    fn to(&self) -> DateTime<Utc> {
+        // Later than any show: its time is bounded.
+        let end =
+            || DateTime::from_timestamp_millis(TIME_MS_MAX + 1).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        self.to.unwrap_or_else(end)
+    }
+}
+
+/// Public shows by start, then id; at most `limit`. A statement for each combination of filters:
+/// one for all would be planned without knowing which are set.
 pub(crate) async fn page(pool: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<Show>, Error> {
     let mut connection = pool.acquire().await?;
-    let ids = sqlx::query_file_scalar!(
-        "src/store/page_of_shows.sql",
-        filter.category,
-        filter.city,
-        filter.from,
-        filter.to,
-        filter.after.map(|after| after.starts_at),
-        filter.after.map(|after| after.show_id.as_uuid()),
-        i64::from(limit),
-    )
-    .fetch_all(&mut *connection)
-    .await?;
+    let ((after, after_id), to, limit) = (filter.after(), filter.to(), i64::from(limit));
+    let ids = match (&filter.city, &filter.category) {
+        (None, None) => {
+            sqlx::query_file_scalar!("src/store/page_of_shows.sql", after, after_id, to, limit)
+                .fetch_all(&mut *connection)
+                .await?
+        }
+        (None, Some(category)) => {
+            sqlx::query_file_scalar!(
+                "src/store/page_by_category.sql",
+                after,
+                after_id,
+                to,
+                limit,
+                category
+            )
+            .fetch_all(&mut *connection)
+            .await?
+        }
+        (Some(city), None) => {
+            sqlx::query_file_scalar!(
+                "src/store/page_by_city.sql",
+                after,
+                after_id,
+                to,
+                limit,
+                city
+            )
+            .fetch_all(&mut *connection)
+            .await?
+        }
+        (Some(city), Some(category)) => {
+            sqlx::query_file_scalar!(
+                "src/store/page_by_city_and_category.sql",
+                after,
+                after_id,
+                to,
+                limit,
+                city,
+                category
+            )
+            .fetch_all(&mut *connection)
+            .await?
+        }
+    };
     load(&mut connection, &ids).await
 }
 
@@ -131,7 +184,7 @@ pub(crate) async fn of_event(
     let mut connection = pool.acquire().await?;
     let ids = sqlx::query_scalar!(
         "SELECT show_id FROM catalog.shows
-         WHERE event_id = $1 AND state <> 'DRAFT'
+         WHERE event_id = $1 AND is_public
          ORDER BY starts_at < $2, starts_at, show_id
          LIMIT $3",
         id.as_uuid(),
@@ -165,12 +218,24 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Show>, 
         };
         prices.entry(row.show_id).or_default().push(price);
     }
+    let unpriced = rows.iter().filter(|row| !prices.contains_key(&row.show_id));
+    let ranged: Vec<Uuid> = unpriced
+        .filter(|row| row.price_min.is_some())
+        .map(|row| row.plan_id)
+        .collect();
+    let categories = categories_of_plans(connection, &ranged).await?;
+    let event_ids: Vec<Uuid> = rows.iter().map(|row| row.event_id).collect();
+    let performers = performers::of_events(&mut *connection, &event_ids).await?;
     let unreadable = |what| Error::Unreadable {
         table: "catalog.shows",
         what,
     };
     rows.into_iter()
         .map(|row| {
+            let by_range = || {
+                let (min, max) = row.price_min.zip(row.price_max)?;
+                Some(PriceRange { min, max }.over(categories.get(&row.plan_id)?))
+            };
             Ok(Show {
                 show_id: row.show_id.into(),
                 owner_id: row.owner_id.into(),
@@ -179,6 +244,13 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Show>, 
                     title: row.title,
                     description: row.description,
                     category: row.category,
+                    classification: Classification {
+                        segment: row.segment,
+                        genre: row.genre,
+                        sub_genre: row.sub_genre,
+                    },
+                    // Shows of one page may be of one event.
+                    performers: performers.get(&row.event_id).cloned().unwrap_or_default(),
                 },
                 venue: Venue {
                     venue_id: row.venue_id.into(),
@@ -189,20 +261,83 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Show>, 
                     latitude: row.latitude,
                     longitude: row.longitude,
                     time_zone: row.time_zone,
+                    postal_code: row.postal_code,
+                    region: row.region,
                 },
                 plan_id: row.plan_id.into(),
                 seat_count: row.seat_count.cast_unsigned(),
                 starts_at: row.starts_at,
                 state: row.state.parse().map_err(|_| unreadable("state"))?,
                 currency: row.currency.parse().map_err(|_| unreadable("currency"))?,
-                prices: prices.remove(&row.show_id).unwrap_or_default(),
+                prices: prices
+                    .remove(&row.show_id)
+                    .or_else(by_range)
+                    .unwrap_or_default(),
                 price_version: row.price_version.cast_unsigned(),
                 rules: Rules {
                     hold_ttl: DurationMs(row.hold_ttl_ms.cast_unsigned()),
                     hold_total_max: DurationMs(row.hold_total_ms_max.cast_unsigned()),
                     seats_per_customer_max: row.seats_per_customer_max.cast_unsigned(),
                 },
+                sale_starts_at: row.sale_starts_at,
+                sale_ends_at: row.sale_ends_at,
+                time_to_be_announced: row.time_to_be_announced,
+                announced: row.announced,
             })
         })
         .collect()
+}
+
+/// The categories that the plans' seats use, in each plan's order.
+async fn categories_of_plans(
+    connection: &mut PgConnection,
+    plan_ids: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<String>>, Error> {
+    let mut categories: HashMap<Uuid, Vec<String>> = HashMap::new();
+    if plan_ids.is_empty() {
+        return Ok(categories);
+    }
+    let rows = sqlx::query!(
+        "SELECT plan_id, name FROM catalog.plan_categories
+         WHERE plan_id = ANY($1) AND seat_count > 0
+         ORDER BY plan_id, category_no",
+        plan_ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        categories.entry(row.plan_id).or_default().push(row.name);
+    }
+    Ok(categories)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_goes_on_after_its_cursor_and_never_begins_before_from() {
+        let at = |ms| DateTime::from_timestamp_millis(ms).expect("in range");
+        let filter = |after| Filter {
+            category: None,
+            city: None,
+            from: at(1_000),
+            to: None,
+            after,
+        };
+        let cursor = |ms| {
+            Some(ShowCursor {
+                starts_at: at(ms),
+                show_id: ShowId::from_bytes([1; 16]),
+            })
+        };
+        let first = filter(None).after();
+        assert_eq!(first, (at(1_000) - TimeDelta::microseconds(1), Uuid::max()));
+        assert_eq!(filter(cursor(999)).after(), first);
+        assert_eq!(
+            filter(cursor(1_000)).after(),
+            (at(1_000), Uuid::from_bytes([1; 16]))
+        );
+        assert!(filter(None).to().timestamp_millis() > TIME_MS_MAX);
+    }
 }

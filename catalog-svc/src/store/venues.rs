@@ -10,8 +10,9 @@ use crate::model::Venue;
 pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, venue: &Venue) -> Result<bool, Error> {
     let inserted = sqlx::query!(
         "INSERT INTO catalog.venues
-             (venue_id, owner_id, name, address, city, country, latitude, longitude, time_zone)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             (venue_id, owner_id, name, address, city, country, latitude, longitude, time_zone,
+              postal_code, region)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (venue_id) DO NOTHING",
         venue.venue_id.as_uuid(),
         owner_id.as_uuid(),
@@ -22,6 +23,8 @@ pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, venue: &Venue) -> Re
         venue.latitude,
         venue.longitude,
         venue.time_zone,
+        venue.postal_code,
+        venue.region,
     )
     .execute(pool)
     .await?;
@@ -31,7 +34,8 @@ pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, venue: &Venue) -> Re
 /// A venue and its owner.
 pub(crate) async fn find(pool: &PgPool, id: VenueId) -> Result<Option<Owned<Venue>>, Error> {
     let row = sqlx::query!(
-        "SELECT owner_id, name, address, city, country, latitude, longitude, time_zone
+        "SELECT owner_id, name, address, city, country, latitude, longitude, time_zone,
+                postal_code, region
          FROM catalog.venues WHERE venue_id = $1",
         id.as_uuid(),
     )
@@ -48,6 +52,8 @@ pub(crate) async fn find(pool: &PgPool, id: VenueId) -> Result<Option<Owned<Venu
             latitude: row.latitude,
             longitude: row.longitude,
             time_zone: row.time_zone,
+            postal_code: row.postal_code,
+            region: row.region,
         },
     }))
 }

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod fields;
+mod import;
+mod indexes;
 mod lists;
 mod plans;
 mod publishing;

@@ -18,7 +18,10 @@ use holdfast_proto::{
         OpenInventoryResponse,
         inventory_service_server::{InventoryService, InventoryServiceServer},
     },
-    catalog::v1::{self as wire, catalog_service_client::CatalogServiceClient},
+    catalog::v1::{
+        self as wire, catalog_service_client::CatalogServiceClient,
+        import_service_client::ImportServiceClient,
+    },
 };
 use holdfast_types::{ErrorCode, UserId};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
@@ -39,6 +42,7 @@ const ED25519_DER_START: [u8; 16] = [
 
 pub(crate) struct World {
     pub(crate) client: CatalogServiceClient<Channel>,
+    import: ImportServiceClient<Channel>,
     pub(crate) inventory: Inventory,
     _shutdown: DropGuard,
 }
@@ -52,9 +56,11 @@ impl World {
         let verifier = Verifier::new(|| async { Ok(jwks()) });
         let routes = catalog_svc::grpc::routes(pool, verifier, booking);
         let channel = spawn("catalog", routes, &context).await;
-        let client = CatalogServiceClient::new(channel);
+        let client = CatalogServiceClient::new(channel.clone());
+        let import = ImportServiceClient::new(channel);
         Self {
             client,
+            import,
             inventory,
             _shutdown: context.shutdown.drop_guard(),
         }
@@ -63,6 +69,11 @@ impl World {
     /// A client of its own, for calls at the same time.
     pub(crate) fn client(&self) -> CatalogServiceClient<Channel> {
         self.client.clone()
+    }
+
+    /// A client for batches of its own.
+    pub(crate) fn importer(&self) -> ImportServiceClient<Channel> {
+        self.import.clone()
     }
 
     pub(crate) async fn create_venue(
@@ -137,6 +148,18 @@ impl World {
             show_id: id.to_vec(),
         };
         answer(self.client.get_seat_map(with(token, request)).await)
+    }
+
+    pub(crate) async fn upsert(
+        &mut self,
+        token: &str,
+        batch: &wire::UpsertCatalogueRequest,
+    ) -> Result<wire::UpsertCatalogueResponse, Failure> {
+        answer(
+            self.import
+                .upsert_catalogue(with(token, batch.clone()))
+                .await,
+        )
     }
 
     /// Venue, plan and event of the organiser, and the request for a show there.
@@ -352,6 +375,8 @@ pub(crate) fn venue() -> wire::Venue {
         latitude: 52.5,
         longitude: 13.4,
         time_zone: "Europe/Berlin".to_owned(),
+        postal_code: "14053".to_owned(),
+        region: String::new(),
     }
 }
 
@@ -370,6 +395,12 @@ pub(crate) fn event() -> wire::Event {
         title: "Die Eröffnung".to_owned(),
         description: "Two halves.\nOne break.".to_owned(),
         category: "sport".to_owned(),
+        classification: Some(wire::Classification {
+            segment: "Sports".to_owned(),
+            genre: "Football".to_owned(),
+            sub_genre: String::new(),
+        }),
+        performers: Vec::new(),
     }
 }
 

@@ -61,6 +61,7 @@ pub(crate) async fn import_plan(args: ImportPlanArgs) -> Result<(), Error> {
         latitude: 0.0,
         longitude: 0.0,
         time_zone: args.time_zone,
+        ..Default::default()
     };
     let mut catalog = operator.catalog()?;
     let made = catalog

@@ -98,12 +98,14 @@ async fn make(
         latitude: 52.5145,
         longitude: 13.2395,
         time_zone: "Europe/Berlin".into(),
+        ..Default::default()
     };
     let event = Event {
         event_id: id("event"),
         title: "Holdfast Demo Concert".into(),
         description: "A show to try things with: real seats, prices of ours, no music.".into(),
         category: "music".into(),
+        ..Default::default()
     };
     let plan = ImportPlanRequest {
         plan_id: id("plan"),

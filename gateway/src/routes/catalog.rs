@@ -26,6 +26,29 @@ pub(crate) struct Event {
     /// One word, lower case.
     #[schema(example = "music")]
     category: String,
+    /// From broad to narrow; null where nobody said.
+    #[schema(required = true)]
+    classification: Option<Classification>,
+    /// Who is on, in the order of the bill.
+    performers: Vec<Performer>,
+}
+
+/// What kind of event, in the words of whoever classified it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Classification {
+    #[schema(example = "Arts & Theatre")]
+    segment: String,
+    #[schema(example = "Classical", required = true)]
+    genre: Option<String>,
+    #[schema(example = "Opera", required = true)]
+    sub_genre: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Performer {
+    performer_id: Uuid,
+    #[schema(example = "The Harbour Lights")]
+    name: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -44,6 +67,11 @@ pub(crate) struct Venue {
     address: String,
     #[schema(example = "Berlin")]
     city: String,
+    #[schema(example = "14053", required = true)]
+    postal_code: Option<String>,
+    /// State, county, Land.
+    #[schema(example = "Berlin", required = true)]
+    region: Option<String>,
     /// ISO 3166-1 alpha-2.
     #[schema(example = "DE")]
     country: String,
@@ -61,6 +89,13 @@ pub(crate) struct Price {
     #[schema(example = "Stalls")]
     category: String,
     price: Money,
+}
+
+/// From the cheapest category to the dearest.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PriceRange {
+    min: Money,
+    max: Money,
 }
 
 /// What a hold in this show is bound by.
@@ -88,11 +123,21 @@ pub(crate) struct Show {
     /// The venue's, IANA.
     #[schema(example = "Europe/Berlin")]
     time_zone: String,
-    /// ON_SALE, PAUSED, CLOSED, CANCELLED.
+    /// The day is known, the time of day isn't: `starts_at` is the day's begin.
+    time_to_be_announced: bool,
+    /// DRAFT (announced, and nothing for sale yet), ON_SALE, PAUSED, CLOSED, CANCELLED.
     #[schema(example = "ON_SALE")]
     state: String,
+    /// When the sale is announced to begin, with the venue's offset; what sells is said by `state`.
+    #[schema(example = "2026-03-01T10:00:00+01:00", required = true)]
+    sale_starts_at: Option<DateTime<FixedOffset>>,
+    #[schema(example = "2026-07-15T18:00:00+02:00", required = true)]
+    sale_ends_at: Option<DateTime<FixedOffset>>,
     #[schema(example = "EUR")]
     currency: String,
+    /// Null where no prices are known yet.
+    #[schema(required = true)]
+    price_range: Option<PriceRange>,
     prices: Vec<Price>,
     rules: ShowRules,
     #[schema(example = 738)]
@@ -151,6 +196,23 @@ fn event(event: pb::Event) -> Result<Event, ApiError> {
         title: event.title,
         description: event.description,
         category: event.category,
+        classification: event.classification.map(|words| Classification {
+            segment: words.segment,
+            genre: wire::optional(words.genre),
+            sub_genre: wire::optional(words.sub_genre),
+        }),
+        performers: event
+            .performers
+            .into_iter()
+            .map(performer)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn performer(performer: pb::Performer) -> Result<Performer, ApiError> {
+    Ok(Performer {
+        performer_id: wire::id(&performer.performer_id, "performer_id")?,
+        name: performer.name,
     })
 }
 
@@ -160,6 +222,8 @@ fn venue(venue: pb::Venue) -> Result<Venue, ApiError> {
         name: venue.name,
         address: venue.address,
         city: venue.city,
+        postal_code: wire::optional(venue.postal_code),
+        region: wire::optional(venue.region),
         country: venue.country,
         latitude: venue.latitude,
         longitude: venue.longitude,
@@ -170,20 +234,29 @@ fn venue(venue: pb::Venue) -> Result<Venue, ApiError> {
 fn show(show: pb::Show) -> Result<Show, ApiError> {
     let venue = venue(required(show.venue, "venue")?)?;
     let rules = required(show.rules, "rules")?;
+    let money = |amount| Money {
+        amount,
+        currency: show.currency.clone(),
+    };
     let price = |price: pb::Price| Price {
         category: price.category,
-        price: Money {
-            amount: price.amount,
-            currency: show.currency.clone(),
-        },
+        price: money(price.amount),
     };
+    let local = |ms: Option<i64>| ms.map(|ms| wire::local(ms, &venue.time_zone)).transpose();
     Ok(Show {
         show_id: wire::id(&show.show_id, "show_id")?,
         event: event(required(show.event, "event")?)?,
         starts_at: wire::local(show.starts_at_ms, &venue.time_zone)?,
         time_zone: venue.time_zone.clone(),
+        time_to_be_announced: show.time_to_be_announced,
+        sale_starts_at: local(show.sale_starts_at_ms)?,
+        sale_ends_at: local(show.sale_ends_at_ms)?,
         venue,
         state: show.state,
+        price_range: show.price_range.map(|range| PriceRange {
+            min: money(range.min),
+            max: money(range.max),
+        }),
         prices: show.prices.into_iter().map(price).collect(),
         rules: ShowRules {
             hold_ttl_s: rules.hold_ttl_ms / 1000,
@@ -309,12 +382,13 @@ pub(crate) async fn get_event(
 
 /// List shows
 ///
-/// Public shows by the time they start.
+/// Public shows by the time they start: those that are or were for sale, and announced ones, whose
+/// `state` is DRAFT and of which nothing is for sale yet.
 #[utoipa::path(
     get, path = "/shows", tag = "catalogue",
     params(
         ("category" = Option<String>, Query, description = "Only events of this category.", example = json!("music")),
-        ("city" = Option<String>, Query, description = "Only venues in this city.", example = json!("Berlin")),
+        ("city" = Option<String>, Query, description = "Only venues in this city; case doesn't count.", example = json!("Berlin")),
         ("from" = Option<String>, Query, description = "Starting then or later, RFC 3339; now unless said.", format = DateTime),
         ("to" = Option<String>, Query, description = "Starting before, RFC 3339.", format = DateTime),
         ("limit" = Option<u32>, Query, description = "Items in a page; 20 unless said.", minimum = 1, maximum = 100),

@@ -18,6 +18,15 @@ fn event() -> pb::Event {
         title: "Concert".to_owned(),
         description: "Loud".to_owned(),
         category: "music".to_owned(),
+        classification: Some(pb::Classification {
+            segment: "Music".to_owned(),
+            genre: "Rock".to_owned(),
+            sub_genre: String::new(),
+        }),
+        performers: vec![pb::Performer {
+            performer_id: [4; 16].to_vec(),
+            name: "The Band".to_owned(),
+        }],
     }
 }
 
@@ -34,6 +43,8 @@ fn show() -> pb::Show {
             latitude: 52.5,
             longitude: 13.25,
             time_zone: "Europe/Berlin".to_owned(),
+            postal_code: "14053".to_owned(),
+            region: String::new(),
         }),
         plan_id: PlanId::from_bytes([3; 16]).to_bytes().to_vec(),
         starts_at_ms: 1_784_138_400_000,
@@ -50,6 +61,12 @@ fn show() -> pb::Show {
         }),
         seat_count: 738,
         price_version: 1,
+        sale_starts_at_ms: Some(1_768_500_000_000),
+        price_range: Some(pb::PriceRange {
+            min: 5_500,
+            max: 5_500,
+        }),
+        ..Default::default()
     }
 }
 
@@ -59,6 +76,8 @@ fn event_json() -> Value {
         "title": "Concert",
         "description": "Loud",
         "category": "music",
+        "classification": {"segment": "Music", "genre": "Rock", "sub_genre": null},
+        "performers": [{"performer_id": EventId::from_bytes([4; 16]).to_string(), "name": "The Band"}],
     })
 }
 
@@ -71,6 +90,8 @@ fn show_json() -> Value {
             "name": "Stadium",
             "address": "Road 1",
             "city": "Berlin",
+            "postal_code": "14053",
+            "region": null,
             "country": "DE",
             "latitude": 52.5,
             "longitude": 13.25,
@@ -78,6 +99,13 @@ fn show_json() -> Value {
         },
         "starts_at": "2026-07-15T20:00:00+02:00",
         "time_zone": "Europe/Berlin",
+        "time_to_be_announced": false,
+        "sale_starts_at": "2026-01-15T19:00:00+01:00",
+        "sale_ends_at": null,
+        "price_range": {
+            "min": {"amount": 5_500, "currency": "EUR"},
+            "max": {"amount": 5_500, "currency": "EUR"},
+        },
         "state": "ON_SALE",
         "currency": "EUR",
         "prices": [{"category": "Stalls", "price": {"amount": 5_500, "currency": "EUR"}}],

@@ -19,6 +19,12 @@ pub struct Venue {
     /// IANA, e.g. Europe/Berlin.
     #[prost(string, tag = "8")]
     pub time_zone: ::prost::alloc::string::String,
+    /// Empty where nobody said.
+    #[prost(string, tag = "9")]
+    pub postal_code: ::prost::alloc::string::String,
+    /// State, county, Land; empty where nobody said.
+    #[prost(string, tag = "10")]
+    pub region: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateVenueRequest {
@@ -63,7 +69,7 @@ pub struct CategoryCount {
     #[prost(uint32, tag = "2")]
     pub seats: u32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
     #[prost(bytes = "vec", tag = "1")]
     pub event_id: ::prost::alloc::vec::Vec<u8>,
@@ -74,13 +80,40 @@ pub struct Event {
     /// One word, lower case, e.g. music.
     #[prost(string, tag = "4")]
     pub category: ::prost::alloc::string::String,
+    /// Absent where nobody said.
+    #[prost(message, optional, tag = "5")]
+    pub classification: ::core::option::Option<Classification>,
+    /// In the order of the bill. They come with an import; CreateEvent takes none.
+    #[prost(message, repeated, tag = "6")]
+    pub performers: ::prost::alloc::vec::Vec<Performer>,
 }
+/// What kind of event, from broad to narrow, in the words of whoever classified it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Classification {
+    /// E.g. Arts & Theatre.
+    #[prost(string, tag = "1")]
+    pub segment: ::prost::alloc::string::String,
+    /// E.g. Classical; may be empty.
+    #[prost(string, tag = "2")]
+    pub genre: ::prost::alloc::string::String,
+    /// E.g. Opera; may be empty.
+    #[prost(string, tag = "3")]
+    pub sub_genre: ::prost::alloc::string::String,
+}
+/// Who is on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Performer {
+    #[prost(bytes = "vec", tag = "1")]
+    pub performer_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateEventRequest {
     #[prost(message, optional, tag = "1")]
     pub event: ::core::option::Option<Event>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateEventResponse {
     #[prost(message, optional, tag = "1")]
     pub event: ::core::option::Option<Event>,
@@ -152,6 +185,28 @@ pub struct Show {
     pub seat_count: u32,
     #[prost(uint32, tag = "11")]
     pub price_version: u32,
+    /// When the sale begins and ends, for people to read; what sells is said by the state.
+    #[prost(int64, optional, tag = "12")]
+    pub sale_starts_at_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "13")]
+    pub sale_ends_at_ms: ::core::option::Option<i64>,
+    /// The day is known, the time of day isn't: `starts_at_ms` is the day's begin at the venue.
+    #[prost(bool, tag = "14")]
+    pub time_to_be_announced: bool,
+    /// A draft that anybody may see: listed, with its sale dates, and nothing of it is for sale.
+    #[prost(bool, tag = "15")]
+    pub announced: bool,
+    /// From the cheapest category to the dearest; absent where there are no prices.
+    #[prost(message, optional, tag = "16")]
+    pub price_range: ::core::option::Option<PriceRange>,
+}
+/// Minor units of the show's currency; 0 \<= min \<= max.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PriceRange {
+    #[prost(int64, tag = "1")]
+    pub min: i64,
+    #[prost(int64, tag = "2")]
+    pub max: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PublishShowRequest {
@@ -221,6 +276,7 @@ pub struct ListShowsRequest {
     /// Empty for all.
     #[prost(string, tag = "1")]
     pub category: ::prost::alloc::string::String,
+    /// Compared without case.
     #[prost(string, tag = "2")]
     pub city: ::prost::alloc::string::String,
     /// Start at or after, milliseconds since the Unix epoch; absent for now.
@@ -498,7 +554,8 @@ pub mod catalog_service_client {
         }
         /// Opens the inventory in booking-svc and the store, then puts the show ON_SALE; from PAUSED,
         /// resumes it. Idempotent and resumable. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// SHOW_NOT_FOUND, INVALID_STATE (a draft that has begun, too), UNAVAILABLE.
+        /// SHOW_NOT_FOUND, INVALID_STATE (also a draft that has begun, whose time of day is to be announced,
+        /// or whose seats have no price), UNAVAILABLE.
         pub async fn publish_show(
             &mut self,
             request: impl tonic::IntoRequest<super::PublishShowRequest>,
@@ -610,7 +667,7 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One public show (a draft only for its organiser). Called by gateway and booking-svc.
+        /// One public show (a draft that isn't announced only for its organiser). Called by gateway and booking-svc.
         /// Reasons: SHOW_NOT_FOUND.
         pub async fn get_show(
             &mut self,
@@ -746,7 +803,8 @@ pub mod catalog_service_server {
         >;
         /// Opens the inventory in booking-svc and the store, then puts the show ON_SALE; from PAUSED,
         /// resumes it. Idempotent and resumable. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// SHOW_NOT_FOUND, INVALID_STATE (a draft that has begun, too), UNAVAILABLE.
+        /// SHOW_NOT_FOUND, INVALID_STATE (also a draft that has begun, whose time of day is to be announced,
+        /// or whose seats have no price), UNAVAILABLE.
         async fn publish_show(
             &self,
             request: tonic::Request<super::PublishShowRequest>,
@@ -779,7 +837,7 @@ pub mod catalog_service_server {
             tonic::Response<super::ListEventsResponse>,
             tonic::Status,
         >;
-        /// One public show (a draft only for its organiser). Called by gateway and booking-svc.
+        /// One public show (a draft that isn't announced only for its organiser). Called by gateway and booking-svc.
         /// Reasons: SHOW_NOT_FOUND.
         async fn get_show(
             &self,
@@ -1412,6 +1470,430 @@ pub mod catalog_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "holdfast.catalog.v1.CatalogService";
     impl<T> tonic::server::NamedService for CatalogServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// At most 2,000 items altogether.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpsertCatalogueRequest {
+    /// Who gave the external ids: lower-case letters, digits, `-`, `.`, `/`, e.g. ticketmaster.
+    #[prost(string, tag = "1")]
+    pub source: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub venues: ::prost::alloc::vec::Vec<UpsertVenue>,
+    #[prost(message, repeated, tag = "3")]
+    pub performers: ::prost::alloc::vec::Vec<UpsertPerformer>,
+    #[prost(message, repeated, tag = "4")]
+    pub events: ::prost::alloc::vec::Vec<UpsertEvent>,
+    #[prost(message, repeated, tag = "5")]
+    pub shows: ::prost::alloc::vec::Vec<UpsertShow>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpsertVenue {
+    #[prost(string, tag = "1")]
+    pub external_id: ::prost::alloc::string::String,
+    /// Without `venue_id`.
+    #[prost(message, optional, tag = "2")]
+    pub venue: ::core::option::Option<Venue>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpsertPerformer {
+    #[prost(string, tag = "1")]
+    pub external_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpsertEvent {
+    #[prost(string, tag = "1")]
+    pub external_id: ::prost::alloc::string::String,
+    /// Without `event_id` and `performers`.
+    #[prost(message, optional, tag = "2")]
+    pub event: ::core::option::Option<Event>,
+    /// In the order of the bill; at most 50, none twice.
+    #[prost(string, repeated, tag = "3")]
+    pub performer_external_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A new show is DRAFT. One that isn't DRAFT any more keeps what it has: customers relied on it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpsertShow {
+    #[prost(string, tag = "1")]
+    pub external_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub event_external_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub venue_external_id: ::prost::alloc::string::String,
+    /// Seats of the venue's plan, which is made by rule where it is missing; 100 to 100,000.
+    #[prost(uint32, tag = "4")]
+    pub hall_seats: u32,
+    #[prost(int64, tag = "5")]
+    pub starts_at_ms: i64,
+    #[prost(bool, tag = "6")]
+    pub time_to_be_announced: bool,
+    /// ISO 4217; needed without prices too.
+    #[prost(string, tag = "7")]
+    pub currency: ::prost::alloc::string::String,
+    /// What the cheapest and the dearest category cost; those between have equal steps. Without it a
+    /// show can't be put on sale.
+    #[prost(message, optional, tag = "8")]
+    pub price_range: ::core::option::Option<PriceRange>,
+    #[prost(int64, optional, tag = "9")]
+    pub sale_starts_at_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "10")]
+    pub sale_ends_at_ms: ::core::option::Option<i64>,
+    #[prost(message, optional, tag = "11")]
+    pub rules: ::core::option::Option<ShowRules>,
+    /// Whether anybody may see the draft.
+    #[prost(bool, tag = "12")]
+    pub announced: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpsertCatalogueResponse {
+    #[prost(message, optional, tag = "1")]
+    pub venues: ::core::option::Option<Tally>,
+    #[prost(message, optional, tag = "2")]
+    pub performers: ::core::option::Option<Tally>,
+    #[prost(message, optional, tag = "3")]
+    pub events: ::core::option::Option<Tally>,
+    #[prost(message, optional, tag = "4")]
+    pub shows: ::core::option::Option<Tally>,
+    /// The batch's shows, in its order.
+    #[prost(message, repeated, tag = "5")]
+    pub upserted: ::prost::alloc::vec::Vec<UpsertedShow>,
+}
+/// How many things came out how; together as many as were sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tally {
+    #[prost(uint32, tag = "1")]
+    pub created: u32,
+    #[prost(uint32, tag = "2")]
+    pub updated: u32,
+    #[prost(uint32, tag = "3")]
+    pub unchanged: u32,
+    /// Different, but left as they are: shows that aren't DRAFT any more.
+    #[prost(uint32, tag = "4")]
+    pub kept: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpsertedShow {
+    #[prost(bytes = "vec", tag = "1")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+    /// As of Show.
+    #[prost(string, tag = "2")]
+    pub state: ::prost::alloc::string::String,
+}
+/// Generated client implementations.
+pub mod import_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    #[derive(Debug, Clone)]
+    pub struct ImportServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl ImportServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> ImportServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ImportServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ImportServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Takes over one batch, whole or not at all: makes what is new, changes what differs, leaves what
+        /// is the same. Things may refer to others of the batch or of earlier ones. Idempotent by external
+        /// id. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST (every mistake a field
+        /// violation that names the item by its index; a reference to nothing is one), ALREADY_EXISTS (an
+        /// id of ours is another account's), UNAVAILABLE.
+        pub async fn upsert_catalogue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpsertCatalogueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpsertCatalogueResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.ImportService/UpsertCatalogue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.catalog.v1.ImportService",
+                        "UpsertCatalogue",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod import_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ImportServiceServer.
+    #[async_trait]
+    pub trait ImportService: std::marker::Send + std::marker::Sync + 'static {
+        /// Takes over one batch, whole or not at all: makes what is new, changes what differs, leaves what
+        /// is the same. Things may refer to others of the batch or of earlier ones. Idempotent by external
+        /// id. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST (every mistake a field
+        /// violation that names the item by its index; a reference to nothing is one), ALREADY_EXISTS (an
+        /// id of ours is another account's), UNAVAILABLE.
+        async fn upsert_catalogue(
+            &self,
+            request: tonic::Request<super::UpsertCatalogueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpsertCatalogueResponse>,
+            tonic::Status,
+        >;
+    }
+    #[derive(Debug)]
+    pub struct ImportServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ImportServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ImportServiceServer<T>
+    where
+        T: ImportService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/holdfast.catalog.v1.ImportService/UpsertCatalogue" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpsertCatalogueSvc<T: ImportService>(pub Arc<T>);
+                    impl<
+                        T: ImportService,
+                    > tonic::server::UnaryService<super::UpsertCatalogueRequest>
+                    for UpsertCatalogueSvc<T> {
+                        type Response = super::UpsertCatalogueResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpsertCatalogueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ImportService>::upsert_catalogue(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpsertCatalogueSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ImportServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "holdfast.catalog.v1.ImportService";
+    impl<T> tonic::server::NamedService for ImportServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

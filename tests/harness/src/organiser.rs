@@ -167,6 +167,7 @@ impl Organiser {
             title: "A test".into(),
             description: "Made by a test.".into(),
             category: "music".into(),
+            ..Default::default()
         };
         let request = self.request(CreateEventRequest { event: Some(event) })?;
         self.catalog.create_event(request).await.context("event")?;

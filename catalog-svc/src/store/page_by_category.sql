@@ -1,0 +1,8 @@
+SELECT show_id
+FROM catalog.shows
+WHERE is_public
+  AND category = $5
+  AND (starts_at, show_id) > ($1, $2::uuid)
+  AND starts_at < $3
+ORDER BY starts_at, show_id
+LIMIT $4

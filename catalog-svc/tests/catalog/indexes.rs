@@ -1,0 +1,91 @@
+//! Lists of shows are read from an index in its order, whatever is asked for; and what the indexes
+//! hold follows the events and venues that it was copied from.
+
+use holdfast_proto::catalog::v1 as wire;
+use sqlx::PgPool;
+
+use crate::{
+    import::{batch, show},
+    world::{World, answer, token, with},
+};
+
+/// Shows of one batch; enough that reading them all would be dearer than an index.
+const SHOWS: usize = 1_500;
+
+/// What Postgres would do for a list, as text.
+async fn explained(pool: &PgPool, file: &str, filters: &[&str]) -> String {
+    let sql = std::fs::read_to_string(format!("{}/src/store/{file}", env!("CARGO_MANIFEST_DIR")))
+        .unwrap();
+    let sql = sql
+        .replace("$1", "now()")
+        .replace("$2::uuid", "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid")
+        .replace("$3", "'2200-01-01'::timestamptz")
+        .replace("$4", "20");
+    let sql = (5..).zip(filters).fold(sql, |sql, (no, filter)| {
+        sql.replace(&format!("${no}"), &format!("'{filter}'"))
+    });
+    let lines: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("EXPLAIN {sql}")))
+        .fetch_all(pool)
+        .await
+        .unwrap();
+    lines.join("\n")
+}
+
+#[sqlx::test]
+async fn every_list_is_a_range_of_an_index(pool: PgPool) {
+    let mut world = World::start(pool.clone()).await;
+    let mut many = batch();
+    many.shows = (0..SHOWS)
+        .map(|n| wire::UpsertShow {
+            starts_at_ms: show("s").starts_at_ms + n as i64 * 60_000,
+            ..show(&format!("s{n}"))
+        })
+        .collect();
+    world.upsert(&token("organiser"), &many).await.unwrap();
+    sqlx::query("ANALYZE catalog.shows")
+        .execute(&pool)
+        .await
+        .unwrap();
+    for (file, filters, index) in [
+        ("page_of_shows.sql", &[][..], "shows_public_by_time"),
+        (
+            "page_by_category.sql",
+            &["sport"],
+            "shows_public_by_category",
+        ),
+        ("page_by_city.sql", &["Berlin"], "shows_public_by_city"),
+    ] {
+        let plan = explained(&pool, file, filters).await;
+        assert!(plan.contains(index), "{file}: {plan}");
+        assert!(!plan.contains("Sort"), "{file}: {plan}");
+    }
+    let plan = explained(&pool, "page_by_city_and_category.sql", &["Berlin", "sport"]).await;
+    assert!(plan.contains("Index") && !plan.contains("Sort"), "{plan}");
+}
+
+#[sqlx::test]
+async fn lists_follow_changes_of_events_and_venues(pool: PgPool) {
+    let mut world = World::start(pool.clone()).await;
+    world.upsert(&token("organiser"), &batch()).await.unwrap();
+    let count = async |world: &mut World, category: &str, city: &str| {
+        let request = wire::ListShowsRequest {
+            category: category.to_owned(),
+            city: city.to_owned(),
+            ..Default::default()
+        };
+        answer(world.client.list_shows(with("", request)).await)
+            .unwrap()
+            .shows
+            .len()
+    };
+    assert_eq!(count(&mut world, "sport", "Berlin").await, 1);
+    for sql in [
+        "UPDATE catalog.events SET category = 'music'",
+        "UPDATE catalog.venues SET city = 'Köln'",
+    ] {
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    }
+    assert_eq!(count(&mut world, "sport", "").await, 0);
+    assert_eq!(count(&mut world, "", "Berlin").await, 0);
+    assert_eq!(count(&mut world, "music", "KÖLN").await, 1);
+}
