@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::postgres::WrapperArgs;
+use crate::{discovery::Shift, made_up::SHOWS_MAX, postgres::WrapperArgs};
 
 /// Sells seats: the services, the commands for whoever runs them, and the whole on one machine.
 #[derive(Debug, Parser)]
@@ -53,7 +53,7 @@ pub(crate) enum Command {
     /// Check bookings, tickets and the money ledger against each other; exit code 1 if anything is wrong
     Audit(DataDirArg),
     /// Buy two seats of the demo show over REST, printing each step
-    Demo(DataDirArg),
+    Demo(DemoArgs),
     /// Run the private Postgres as a child of `up`
     #[command(hide = true)]
     Postgres(WrapperArgs),
@@ -128,6 +128,10 @@ pub(crate) enum Role {
 pub(crate) enum Import {
     /// A seating plan in the pretix format (JSON); the same file again changes nothing
     Plan(ImportPlanArgs),
+    /// Events of the Ticketmaster Discovery API (JSON); the same files again change nothing
+    ///
+    /// Nothing is written unless every file can be read to its end. A show is put on sale, in a hall made by rule, if it has a price range and a time of day; else it stays DRAFT, announced. Events and venues made for testing are skipped.
+    Discovery(ImportDiscoveryArgs),
 }
 
 /// `holdfast import plan`
@@ -147,6 +151,79 @@ pub(crate) struct ImportPlanArgs {
     /// Its time zone (IANA)
     #[arg(long, default_value = "Europe/Berlin")]
     pub(crate) time_zone: String,
+    /// Whose it will be: an organiser's address [default: the demo organiser]
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) owner: Option<String>,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast import discovery`
+#[derive(Debug, Args)]
+pub(crate) struct ImportDiscoveryArgs {
+    /// Pages of events, single events, or many of them one after the other
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Move dates ahead by N years, or by as few as bring each into the future: to the nearest date of the same weekday, at the same time of day at the venue
+    #[arg(long, value_name = "auto|N", default_value = "0")]
+    pub(crate) shift_years: Shift,
+    /// Seats of each venue's hall, of which the files say nothing
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(i64::from(*catalog_svc::hall::SEATS.start())..=i64::from(*catalog_svc::hall::SEATS.end())))]
+    pub(crate) hall_seats: u32,
+    /// Put nothing on sale
+    #[arg(long)]
+    pub(crate) drafts: bool,
+    /// Leave out events with mistakes, instead of refusing everything
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+    /// Whose ids they are: the same id of another source is another thing
+    #[arg(long, value_name = "NAME", default_value = "ticketmaster")]
+    pub(crate) source: String,
+    /// Whose it will be: an organiser's address [default: the demo organiser]
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) owner: Option<String>,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast demo`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct DemoArgs {
+    /// Something else to show
+    #[command(subcommand)]
+    pub(crate) what: Option<Demo>,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast demo …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Demo {
+    /// Fill the catalogue with made-up shows in real cities; the same command again changes nothing
+    ///
+    /// All of them are announced drafts: listed and found, with sale dates and prices, and not for sale. City data is from GeoNames (geonames.org), CC BY 4.0.
+    Catalogue(DemoCatalogueArgs),
+}
+
+/// `holdfast demo catalogue`
+#[derive(Debug, Args)]
+pub(crate) struct DemoCatalogueArgs {
+    /// How many shows; fewer are the begin of more
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=SHOWS_MAX))]
+    pub(crate) shows: u64,
+    /// Which catalogue: the same seed and first day give the same
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The first of the 365 days of its shows [default: 1 January of next year]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) first_day: Option<chrono::NaiveDate>,
+    /// Put the first N that can be sold on sale
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) on_sale: u64,
     /// Whose it will be: an organiser's address [default: the demo organiser]
     #[arg(long, value_name = "EMAIL")]
     pub(crate) owner: Option<String>,

@@ -3,7 +3,8 @@
 //!
 //! In reading order: `cli` says what may be asked; `serve` runs roles; `up` runs everything, with
 //! `supervisor`, `postgres` and `database` below it; `commands` talk to a running system, found
-//! through `run_file`, as its `operator`.
+//! through `run_file`, as its `operator`. `discovery` reads catalogues of others and
+//! `made_up` invents them; `upserts` hands them over in batches.
 //!
 //! Always holds: this crate alone depends on all the others; what a service does is the service's.
 
@@ -12,9 +13,12 @@
 mod child;
 mod cli;
 mod commands;
+mod currencies;
 mod data_dir;
 mod database;
+mod discovery;
 mod error;
+mod made_up;
 mod operator;
 mod ports;
 mod postgres;
@@ -24,6 +28,7 @@ mod serve;
 mod settings;
 mod supervisor;
 mod up;
+mod upserts;
 
 use std::{future::Future, io::Write as _, process::ExitCode};
 
@@ -31,7 +36,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Cli, Cluster, Command, Db, Events, Import, User},
+    cli::{Cli, Cluster, Command, Db, Demo, Events, Import, User},
     data_dir::DataDir,
     error::Error,
 };
@@ -55,6 +60,9 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Up(args) => on_this_thread(up::run(args)),
         Command::Postgres(args) => on_this_thread(async { Ok(postgres::run_wrapper(args).await?) }),
         Command::Import(Import::Plan(args)) => on_this_thread(commands::import_plan(args)),
+        Command::Import(Import::Discovery(args)) => {
+            on_this_thread(commands::import_discovery(args))
+        }
         Command::Cluster(Cluster::Status(args)) => on_this_thread(commands::cluster_status(args)),
         Command::Db(Db::Init(args)) => on_this_thread(commands::db_init(args)),
         Command::User(User::Grant(args)) => on_this_thread(commands::user_grant(args)),
@@ -65,7 +73,10 @@ fn run(cli: Cli) -> Result<(), Error> {
             commands::completions(&args);
             Ok(())
         }
-        Command::Demo(args) => on_this_thread(commands::demo(DataDir::choose(args.data_dir)?)),
+        Command::Demo(args) => match args.what {
+            None => on_this_thread(commands::demo(DataDir::choose(args.dir.data_dir)?)),
+            Some(Demo::Catalogue(args)) => on_this_thread(commands::demo_catalogue(args)),
+        },
     }
 }
 

@@ -1,12 +1,17 @@
 //! A client of the running system as its operator: found through `run.json`, signed in with the
 //! operator token of `secrets.toml`.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use holdfast_mesh as mesh;
 use holdfast_proto::{
     booking::v1::booking_service_client::BookingServiceClient,
-    catalog::v1::catalog_service_client::CatalogServiceClient,
+    catalog::v1::{
+        catalog_service_client::CatalogServiceClient, import_service_client::ImportServiceClient,
+    },
     identity::v1::{ExchangeOperatorTokenRequest, identity_service_client::IdentityServiceClient},
 };
 use tonic::{
@@ -24,6 +29,9 @@ use crate::{
 /// How long one call may take: opening a show of 100,000 seats is the slowest.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
+/// How old an access token gets before another is asked for; they are good for 15 minutes.
+const TOKEN_AGE_MAX: Duration = Duration::from_secs(8 * 60);
+
 /// Whom a call is made as.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum As<'a> {
@@ -36,7 +44,17 @@ pub(crate) enum As<'a> {
 /// A running system, and who is asking.
 pub(crate) struct Operator {
     run: RunFile,
+    operator_token: String,
+    /// Empty for the operator itself.
+    email: String,
+    token: Mutex<Token>,
+}
+
+/// An access token and since when it is there.
+#[derive(Clone)]
+struct Token {
     bearer: MetadataValue<Ascii>,
+    since: Instant,
 }
 
 impl Operator {
@@ -71,19 +89,31 @@ impl Operator {
             As::Operator => "",
             As::Account(email) => email,
         };
-        let mut request = tonic::Request::new(ExchangeOperatorTokenRequest {
+        let token = exchange(&run, operator_token, email).await?;
+        Ok(Self {
+            run,
             operator_token: operator_token.to_owned(),
             email: email.to_owned(),
-        });
-        request.set_timeout(CALL_LIMIT);
-        let answer = IdentityServiceClient::new(channel(&run, "identity")?)
-            .exchange_operator_token(request)
-            .await
-            .map_err(|status| Error::from_status("sign in as operator", &status))?;
-        let bearer = format!("Bearer {}", answer.into_inner().access_token)
-            .parse()
-            .map_err(|_| anyhow::anyhow!("the access token is not plain text"))?;
-        Ok(Self { run, bearer })
+            token: Mutex::new(token),
+        })
+    }
+
+    /// Signs in again where the access token is about to end: for work that takes long.
+    ///
+    /// # Errors
+    /// As [`Operator::sign_in`].
+    pub(crate) async fn stay_signed_in(&self) -> Result<(), Error> {
+        if self.token().since.elapsed() < TOKEN_AGE_MAX {
+            return Ok(());
+        }
+        let token = exchange(&self.run, &self.operator_token, &self.email).await?;
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+        Ok(())
+    }
+
+    fn token(&self) -> Token {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        token.clone()
     }
 
     /// `message` with this caller's token and a deadline.
@@ -92,7 +122,7 @@ impl Operator {
         request.set_timeout(CALL_LIMIT);
         request
             .metadata_mut()
-            .insert("authorization", self.bearer.clone());
+            .insert("authorization", self.token().bearer);
         request
     }
 
@@ -112,6 +142,14 @@ impl Operator {
         Ok(CatalogServiceClient::new(channel(&self.run, "catalog")?))
     }
 
+    /// Catalogues of others.
+    ///
+    /// # Errors
+    /// An address that can't be used.
+    pub(crate) fn import(&self) -> Result<ImportServiceClient<Channel>, Error> {
+        Ok(ImportServiceClient::new(channel(&self.run, "catalog")?))
+    }
+
     /// Availability.
     ///
     /// # Errors
@@ -121,6 +159,23 @@ impl Operator {
         Ok(BookingServiceClient::new(channel(&self.run, "booking")?)
             .max_decoding_message_size(MESSAGE_BYTES_MAX))
     }
+}
+
+async fn exchange(run: &RunFile, operator_token: &str, email: &str) -> Result<Token, Error> {
+    let mut request = tonic::Request::new(ExchangeOperatorTokenRequest {
+        operator_token: operator_token.to_owned(),
+        email: email.to_owned(),
+    });
+    request.set_timeout(CALL_LIMIT);
+    let since = Instant::now();
+    let answer = IdentityServiceClient::new(channel(run, "identity")?)
+        .exchange_operator_token(request)
+        .await
+        .map_err(|status| Error::from_status("sign in as operator", &status))?;
+    let bearer = format!("Bearer {}", answer.into_inner().access_token)
+        .parse()
+        .map_err(|_| anyhow::anyhow!("the access token is not plain text"))?;
+    Ok(Token { bearer, since })
 }
 
 /// Largest answer read, in bytes: availability of 100,000 seats is about 4 MiB.

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod cancel;
+mod catalogue;
 mod cli;
 mod crash;
 mod fresh_show;

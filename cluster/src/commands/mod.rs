@@ -5,7 +5,9 @@ mod cluster_status;
 mod completions;
 mod db_init;
 mod demo;
+mod demo_catalogue;
 mod events;
+mod import_discovery;
 mod import_plan;
 mod user_grant;
 
@@ -14,6 +16,8 @@ pub(crate) use cluster_status::cluster_status;
 pub(crate) use completions::completions;
 pub(crate) use db_init::db_init;
 pub(crate) use demo::demo;
+pub(crate) use demo_catalogue::demo_catalogue;
 pub(crate) use events::{events_parked, events_replay};
+pub(crate) use import_discovery::import_discovery;
 pub(crate) use import_plan::import_plan;
 pub(crate) use user_grant::user_grant;

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod children;
+mod demo_events;
 mod demo_show;
 mod first_ticket;
 mod launch;
@@ -161,6 +162,14 @@ impl Start {
                 .await?;
         let demo = self.demo(&organiser).await;
         progress.done("");
+        let progress = Progress::start("events of others");
+        match demo_events::ensure(&organiser, chrono::Utc::now()).await {
+            Ok(report) => {
+                let drafts: u64 = report.drafts.values().sum();
+                progress.done(&format!("({} on sale, {drafts} announced)", report.on_sale));
+            }
+            Err(error) => say(&format!("warning: they could not be imported: {error}")),
+        }
         let run = self.board.snapshot();
         let (show_id, buy) = match demo {
             Ok((show_id, text)) => (Some(show_id.to_string()), text),

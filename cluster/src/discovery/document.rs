@@ -1,0 +1,376 @@
+//! Finds the events of a file, one at a time: pages (`_embedded.events`), single events, lists of
+//! events, and any number of those one after the other.
+//!
+//! Always holds: one event is in memory; [`EVENT_BYTES_MAX`] bytes without the end of one are
+//! refused before they are kept; what is wrong is told with line, column and path.
+
+use std::{
+    cell::Cell,
+    fmt,
+    io::{self, BufRead as _, BufReader, Read},
+    rc::Rc,
+};
+
+use serde::{
+    Deserialize as _,
+    de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_path_to_error::Track;
+
+use super::raw::{Embedded, Event};
+
+/// Largest event, and largest stretch of a document without one. Real ones are 5 to 50 kB.
+const EVENT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What some editors put before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Where in a file something is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct At {
+    pub(crate) line: u64,
+    /// E.g. `_embedded.events[3]`; empty for a document that is an event.
+    pub(crate) path: String,
+}
+
+/// A file that can't be read to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    pub(crate) at: At,
+    /// From 1; 0 where it isn't known.
+    pub(crate) column: u64,
+    pub(crate) why: String,
+}
+
+/// Reads `source` to its end, giving every event to `sink`, until that says false.
+///
+/// # Errors
+/// [`Broken`], with all events before it given.
+pub(super) fn read(
+    source: impl Read,
+    sink: &mut dyn FnMut(At, Event) -> bool,
+) -> Result<(), Broken> {
+    let place = Place::default();
+    let mut inner = BufReader::new(source);
+    // An error here comes again with the first byte that is read.
+    if inner
+        .fill_buf()
+        .is_ok_and(|start| start.starts_with(BYTE_ORDER_MARK))
+    {
+        inner.consume(BYTE_ORDER_MARK.len());
+    }
+    let counted = Counted {
+        inner,
+        place: place.clone(),
+    };
+    let mut json = serde_json::Deserializer::from_reader(counted);
+    let stopped = Cell::new(false);
+    let mut document = 0_u64;
+    loop {
+        place.begin_event();
+        if json.end().is_ok() {
+            break;
+        }
+        document += 1;
+        let mut track = Track::new();
+        let reading = Reading {
+            sink: &mut *sink,
+            place: &place,
+            stopped: &stopped,
+        };
+        let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+        let read = Document(reading).deserialize(tracked);
+        if stopped.get() {
+            return Ok(());
+        }
+        read.map_err(|error| broken(&error, &place, track.path().to_string()))?;
+    }
+    if document == 0 {
+        let why = "is empty: expected a page of events or an event".to_owned();
+        return Err(Broken {
+            at: At {
+                line: 1,
+                path: String::new(),
+            },
+            column: 0,
+            why,
+        });
+    }
+    Ok(())
+}
+
+fn broken(error: &serde_json::Error, place: &Place, path: String) -> Broken {
+    let text = error.to_string();
+    // The place is told apart, and in one form.
+    let why = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    let (line, column) = match error.line() {
+        0 => (place.line(), 0),
+        line => (line as u64, error.column() as u64),
+    };
+    let why = if error.is_eof() {
+        format!("the file ends in the middle of a document ({why})")
+    } else if error.is_syntax() {
+        format!("is not JSON: {why}")
+    } else {
+        why
+    };
+    // Nothing is known of a place before the first key, or where there should have been one.
+    let path = match path.as_str() {
+        "." | "?" => String::new(),
+        _ => path,
+    };
+    Broken {
+        at: At { line, path },
+        column,
+        why,
+    }
+}
+
+/// How far a file was read.
+#[derive(Debug, Clone, Default)]
+struct Place(Rc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    lines: Cell<u64>,
+    bytes: Cell<u64>,
+    /// Where the current event, or what is between events, began.
+    event_began: Cell<u64>,
+}
+
+impl Place {
+    fn begin_event(&self) {
+        self.0.event_began.set(self.0.bytes.get());
+    }
+
+    fn line(&self) -> u64 {
+        self.0.lines.get() + 1
+    }
+}
+
+/// Counts bytes and lines, and ends where an event is too large.
+struct Counted<R> {
+    inner: R,
+    place: Place,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let counts = &self.place.0;
+        let lines = buffer[..count]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        counts.lines.set(counts.lines.get() + lines as u64);
+        counts.bytes.set(counts.bytes.get() + count as u64);
+        if counts.bytes.get() - counts.event_began.get() > EVENT_BYTES_MAX {
+            let why = format!("more than {EVENT_BYTES_MAX} bytes without the end of an event");
+            return Err(io::Error::other(why));
+        }
+        Ok(count)
+    }
+}
+
+/// What goes along while a document is read.
+struct Reading<'a> {
+    sink: &'a mut dyn FnMut(At, Event) -> bool,
+    place: &'a Place,
+    stopped: &'a Cell<bool>,
+}
+
+impl Reading<'_> {
+    fn give<E: serde::de::Error>(&mut self, at: At, event: Event) -> Result<(), E> {
+        self.place.begin_event();
+        if (self.sink)(at, event) {
+            return Ok(());
+        }
+        self.stopped.set(true);
+        Err(E::custom("no more is wanted"))
+    }
+}
+
+/// A document: a page, an event, or a list of events.
+struct Document<'a>(Reading<'a>);
+
+impl<'de> DeserializeSeed<'de> for Document<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Document<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a page of events, an event, or a list of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, events: A) -> Result<(), A::Error> {
+        Events {
+            reading: &mut self.0,
+            path: "",
+        }
+        .visit_seq(events)
+    }
+
+    /// Keys come in any order, so an event is put together while it is looked for a page.
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let line = self.0.place.line();
+        let mut event = Event::default();
+        let (mut has_events, mut has_page) = (false, false);
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "_embedded" => {
+                    let (embedded, had_events) = map.next_value_seed(EmbeddedIn(&mut self.0))?;
+                    event.embedded = Some(embedded);
+                    has_events |= had_events;
+                }
+                "page" => {
+                    has_page = true;
+                    map.next_value::<IgnoredAny>()?;
+                }
+                "id" => event.id = map.next_value()?,
+                "type" => event.kind = map.next_value()?,
+                "name" => event.name = map.next_value()?,
+                "test" => event.test = map.next_value()?,
+                "description" => event.description = map.next_value()?,
+                "info" => event.info = map.next_value()?,
+                "pleaseNote" => event.please_note = map.next_value()?,
+                "dates" => event.dates = map.next_value()?,
+                "sales" => event.sales = map.next_value()?,
+                "classifications" => event.classifications = map.next_value()?,
+                "priceRanges" => event.price_ranges = map.next_value()?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        if has_events {
+            return Ok(());
+        }
+        let is_event = match &event.kind {
+            Some(kind) => kind == "event",
+            None => event.id.is_some() && event.dates.is_some(),
+        };
+        if is_event {
+            let at = At {
+                line,
+                path: String::new(),
+            };
+            return self.0.give(at, event);
+        }
+        // A search that found nothing has a page and no list.
+        let is_empty_page = has_page && event.embedded.is_none();
+        match event.kind {
+            _ if is_empty_page => Ok(()),
+            Some(kind) => Err(A::Error::custom(format!(
+                "this is of type {kind:?}; expected an event, or a page with _embedded.events"
+            ))),
+            None => Err(A::Error::custom(
+                "this is neither a page of events (_embedded.events) nor an event",
+            )),
+        }
+    }
+}
+
+/// `_embedded` of a page or of an event; whether it had events.
+struct EmbeddedIn<'a, 'b>(&'a mut Reading<'b>);
+
+impl<'de> DeserializeSeed<'de> for EmbeddedIn<'_, '_> {
+    type Value = (Embedded, bool);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for EmbeddedIn<'_, '_> {
+    type Value = (Embedded, bool);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with events, or with venues and attractions")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Default::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut embedded = Embedded::default();
+        let mut had_events = false;
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "events" => {
+                    had_events = true;
+                    map.next_value_seed(Events {
+                        reading: &mut *self.0,
+                        path: "_embedded.events",
+                    })?;
+                }
+                "venues" => embedded.venues = map.next_value()?,
+                "attractions" => embedded.attractions = map.next_value()?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok((embedded, had_events))
+    }
+}
+
+/// A list of events, each given to the sink when it was read.
+struct Events<'a, 'b> {
+    reading: &'a mut Reading<'b>,
+    path: &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for Events<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Events<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of events")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut events: A) -> Result<(), A::Error> {
+        for index in 0_u64.. {
+            self.reading.place.begin_event();
+            let Some((line, event)) = events.next_element_seed(OneEvent(self.reading.place))?
+            else {
+                break;
+            };
+            let at = At {
+                line,
+                path: format!("{}[{index}]", self.path),
+            };
+            self.reading.give(at, event)?;
+        }
+        Ok(())
+    }
+}
+
+/// An event and the line that it begins in.
+struct OneEvent<'a>(&'a Place);
+
+impl<'de> DeserializeSeed<'de> for OneEvent<'_> {
+    type Value = (u64, Event);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let line = self.0.line();
+        Ok((line, Event::deserialize(deserializer)?))
+    }
+}
