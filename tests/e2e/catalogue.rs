@@ -64,6 +64,9 @@ async fn built_in_events_are_listed(system: &System) -> Result<()> {
     );
 
     let customer = Customer::register(&system.rest()?).await?;
+    let id = golf[0]["show_id"].as_str().context("no id")?.parse()?;
+    let too_early = customer.hold(id, &["GROUND-1-A-1"]).await?;
+    ensure!(too_early.code() == "SHOW_NOT_ON_SALE", "{too_early:?}");
     let id = show["show_id"].as_str().context("no id")?.parse()?;
     customer
         .hold(id, &["GROUND-1-A-1", "GROUND-1-A-2"])

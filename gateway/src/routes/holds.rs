@@ -7,8 +7,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use holdfast_proto::booking::v1 as pb;
-use holdfast_types::{ShowId, limits};
+use holdfast_mesh::Failure;
+use holdfast_proto::{booking::v1 as pb, catalog::v1::GetShowRequest};
+use holdfast_types::{ErrorCode, ShowId, limits};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use crate::{
     call::Caller,
     extract::{Body, IdempotencyKey, PathId},
     failure::ApiError,
-    server::Shared,
+    server::{App, Shared},
     wire::{self, Money, required},
 };
 
@@ -137,8 +138,11 @@ pub(crate) async fn create_hold(
         .booking
         .clone()
         .create_hold(caller.request(request))
-        .await?
-        .into_inner();
+        .await;
+    let answer = match answer {
+        Ok(answer) => answer.into_inner(),
+        Err(status) => return Err(refused(&app, &caller, show_id, &status).await),
+    };
     let hold = hold(required(answer.hold, "hold")?)?;
     if answer.replayed {
         return Ok(Json(hold).into_response());
@@ -150,6 +154,22 @@ pub(crate) async fn create_hold(
         Json(hold),
     )
         .into_response())
+}
+
+/// Why nothing is held. booking-svc knows no show that was never for sale; the catalogue may have
+/// announced it.
+async fn refused(app: &App, caller: &Caller, show_id: ShowId, status: &tonic::Status) -> ApiError {
+    let failure = Failure::from_status(status);
+    if failure.code() != ErrorCode::ShowNotFound {
+        return failure.into();
+    }
+    let request = caller.request(GetShowRequest {
+        show_id: show_id.to_bytes().to_vec(),
+    });
+    match app.catalog.clone().get_show(request).await {
+        Ok(_) => ApiError::new(ErrorCode::ShowNotOnSale, "this show isn't on sale yet"),
+        Err(_) => failure.into(),
+    }
 }
 
 /// One of your holds

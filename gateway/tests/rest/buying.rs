@@ -1,7 +1,12 @@
 //! Availability, holds, bookings, tickets, webhooks: what goes to the services and what comes back.
 
-use holdfast_proto::{booking::v1 as pb, payment::v1 as payment};
-use holdfast_types::{BookingId, ShowId, TicketId};
+use holdfast_mesh::Failure;
+use holdfast_proto::{
+    booking::v1 as pb,
+    catalog::v1::{GetShowRequest, GetShowResponse},
+    payment::v1 as payment,
+};
+use holdfast_types::{BookingId, ErrorCode, ShowId, TicketId};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -349,5 +354,30 @@ async fn a_webhook_goes_on_in_the_same_bytes() {
             .message::<payment::ReceiveWebhookRequest>()
             .signature,
         ""
+    );
+}
+
+#[tokio::test]
+async fn a_show_that_is_only_announced_is_not_on_sale() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("create_hold", |_: pb::CreateHoldRequest| {
+            Err::<pb::CreateHoldResponse, _>(
+                Failure::new(ErrorCode::ShowNotFound, "no such show").into(),
+            )
+        });
+    gateway.backend.on("get_show", |_: GetShowRequest| {
+        Ok(GetShowResponse::default())
+    });
+    let hold = gateway
+        .as_customer(Method::POST, "/api/v1/holds")
+        .header("idempotency-key", "k-1")
+        .json(&json!({"show_id": show().to_string(), "seat_ids": ["A-1"]}));
+    send(hold).await.error(409, "SHOW_NOT_ON_SALE");
+    let seen = gateway.backend.take_seen();
+    assert_eq!(
+        seen[1].message::<GetShowRequest>().show_id,
+        show().to_bytes()
     );
 }

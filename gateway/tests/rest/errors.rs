@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use holdfast_mesh::Failure;
-use holdfast_proto::booking::v1 as pb;
+use holdfast_proto::{
+    booking::v1 as pb,
+    catalog::v1::{GetShowRequest, GetShowResponse},
+};
 use holdfast_types::ErrorCode;
 use reqwest::Method;
 use serde_json::json;
@@ -216,6 +219,9 @@ async fn what_services_refuse_is_documented_where_they_refuse_it() {
     let tickets = format!("{booking}/tickets");
     refuses!("list_tickets", ListTicketsRequest -> ListTicketsResponse, Forbidden, get(&tickets));
 
+    backend.on("get_show", |_: GetShowRequest| {
+        Err::<GetShowResponse, _>(Failure::new(ErrorCode::ShowNotFound, "hidden").into())
+    });
     refuses!("create_hold", CreateHoldRequest -> CreateHoldResponse, ShowNotFound, hold());
     refuses!("create_hold", CreateHoldRequest -> CreateHoldResponse, ShowNotOnSale, hold());
     refuses!("create_hold", CreateHoldRequest -> CreateHoldResponse, SeatNotFound, hold());
