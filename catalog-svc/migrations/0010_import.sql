@@ -86,7 +86,9 @@ DROP INDEX catalog.shows_public_by_event;
 CREATE INDEX shows_public_by_time ON catalog.shows (starts_at, show_id) WHERE is_public;
 -- Of drafts too: the copies below are changed by it.
 CREATE INDEX shows_by_event ON catalog.shows (event_id, starts_at);
-CREATE INDEX shows_public_by_city ON catalog.shows (city_key, starts_at, show_id) WHERE is_public;
+-- With the category, so that a list by both needs no look into the table.
+CREATE INDEX shows_public_by_city ON catalog.shows (city_key, starts_at, show_id)
+    INCLUDE (category) WHERE is_public;
 CREATE INDEX shows_public_by_category ON catalog.shows (category, starts_at, show_id)
     WHERE is_public;
 

@@ -11,8 +11,42 @@ use crate::{
 
 /// Shows of one batch; enough that reading them all would be dearer than an index.
 const SHOWS: usize = 1_500;
+/// No multiple of the categories' number, so that every town has every category.
+const TOWNS: usize = 31;
+const CATEGORIES: [&str; 5] = ["sport", "music", "film", "family", "theatre"];
 
-/// What Postgres would do for a list, as text.
+/// Shows by the minute, in each town in turn, in each category in turn.
+fn season() -> wire::UpsertCatalogueRequest {
+    let one = batch();
+    let towns = (0..TOWNS).map(|n| {
+        let mut town = one.venues[0].clone();
+        town.external_id = format!("v{n}");
+        let place = town.venue.as_mut().unwrap();
+        place.city = format!("Town {n}");
+        town
+    });
+    let events = CATEGORIES.iter().map(|category| {
+        let mut event = one.events[0].clone();
+        event.external_id = format!("e-{category}");
+        event.event.as_mut().unwrap().category = (*category).to_owned();
+        event
+    });
+    let shows = (0..SHOWS).map(|n| wire::UpsertShow {
+        starts_at_ms: show("s").starts_at_ms + n as i64 * 60_000,
+        venue_external_id: format!("v{}", n % TOWNS),
+        event_external_id: format!("e-{}", CATEGORIES[n % CATEGORIES.len()]),
+        ..show(&format!("s{n}"))
+    });
+    wire::UpsertCatalogueRequest {
+        venues: towns.collect(),
+        events: events.collect(),
+        shows: shows.collect(),
+        ..one
+    }
+}
+
+/// What Postgres would do for a list, as text. Sorting a few rows is cheaper than anything, so it
+/// is told to read in order where it can, as it does by itself in a large table.
 async fn explained(pool: &PgPool, file: &str, filters: &[&str]) -> String {
     let sql = std::fs::read_to_string(format!("{}/src/store/{file}", env!("CARGO_MANIFEST_DIR")))
         .unwrap();
@@ -24,8 +58,15 @@ async fn explained(pool: &PgPool, file: &str, filters: &[&str]) -> String {
     let sql = (5..).zip(filters).fold(sql, |sql, (no, filter)| {
         sql.replace(&format!("${no}"), &format!("'{filter}'"))
     });
+    let mut connection = pool.acquire().await.unwrap();
+    for other_way in ["enable_seqscan", "enable_bitmapscan"] {
+        sqlx::query(sqlx::AssertSqlSafe(format!("SET {other_way} = off")))
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+    }
     let lines: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("EXPLAIN {sql}")))
-        .fetch_all(pool)
+        .fetch_all(&mut *connection)
         .await
         .unwrap();
     lines.join("\n")
@@ -34,13 +75,7 @@ async fn explained(pool: &PgPool, file: &str, filters: &[&str]) -> String {
 #[sqlx::test]
 async fn every_list_is_a_range_of_an_index(pool: PgPool) {
     let mut world = World::start(pool.clone()).await;
-    let mut many = batch();
-    many.shows = (0..SHOWS)
-        .map(|n| wire::UpsertShow {
-            starts_at_ms: show("s").starts_at_ms + n as i64 * 60_000,
-            ..show(&format!("s{n}"))
-        })
-        .collect();
+    let many = season();
     world.upsert(&token("organiser"), &many).await.unwrap();
     sqlx::query("ANALYZE catalog.shows")
         .execute(&pool)
@@ -50,17 +85,20 @@ async fn every_list_is_a_range_of_an_index(pool: PgPool) {
         ("page_of_shows.sql", &[][..], "shows_public_by_time"),
         (
             "page_by_category.sql",
-            &["sport"],
+            &["music"],
             "shows_public_by_category",
         ),
-        ("page_by_city.sql", &["Berlin"], "shows_public_by_city"),
+        ("page_by_city.sql", &["Town 7"], "shows_public_by_city"),
+        (
+            "page_by_city_and_category.sql",
+            &["Town 7", "music"],
+            "shows_public_by_city",
+        ),
     ] {
         let plan = explained(&pool, file, filters).await;
         assert!(plan.contains(index), "{file}: {plan}");
         assert!(!plan.contains("Sort"), "{file}: {plan}");
     }
-    let plan = explained(&pool, "page_by_city_and_category.sql", &["Berlin", "sport"]).await;
-    assert!(plan.contains("Index") && !plan.contains("Sort"), "{plan}");
 }
 
 #[sqlx::test]
