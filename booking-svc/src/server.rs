@@ -24,6 +24,7 @@ use crate::{
     error::ServeError,
     grpc, store,
     tasks::{
+        holds,
         payments::{CONSUMER, Payments, TOPICS},
         watch,
     },
@@ -123,6 +124,7 @@ fn start_tasks(app: &Arc<App>, config: &Config, end: &CancellationToken) -> Join
             async move { app.sweep().await }
         },
     ));
+    tasks.spawn(holds::follow(app.clone(), end.clone()));
     let recovering = app.clone();
     tasks.spawn(periodic(
         "booking.recover",

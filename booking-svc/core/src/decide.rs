@@ -28,6 +28,7 @@ pub fn decide(booking: &Booking, input: Input, now: ClusterTime) -> Decision {
         Input::PaymentFailed { payment_id } => work.payment_failed(payment_id, now),
         Input::RefundSucceeded { refund_id } => work.refund_succeeded(refund_id),
         Input::ExpiryDue => work.expiry_due(now),
+        Input::HoldEnded { fence } => work.hold_ended(fence),
         Input::CancelRequested { confirmed_too } => work.cancel_requested(confirmed_too),
         Input::Resume => work.asking(),
         Input::Released { fence, answer } => work.released(fence, answer),
@@ -180,6 +181,15 @@ impl Work {
 
     fn expiry_due(self, now: ClusterTime) -> Self {
         if !self.may_end() || now < self.next.expires_at {
+            return self;
+        }
+        self.step(Step::Releasing(Ending::Expired))
+    }
+
+    /// Whatever the booking's end is, without its hold it waits for nothing. The store is asked all
+    /// the same: it alone ends a booking.
+    fn hold_ended(self, fence: Fence) -> Self {
+        if !self.may_end() || fence != self.next.hold.fence {
             return self;
         }
         self.step(Step::Releasing(Ending::Expired))

@@ -35,6 +35,11 @@ pub enum Input {
     },
     /// The sweep found the booking past its end.
     ExpiryDue,
+    /// The store told those who watch it that the hold under this fence is over, and not by a sale.
+    HoldEnded {
+        /// The fence that the hold had.
+        fence: Fence,
+    },
     /// The customer wants out.
     CancelRequested {
         /// Also of a confirmed booking; otherwise only an unpaid one ends.

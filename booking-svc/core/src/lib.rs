@@ -42,6 +42,7 @@
 //! | paid after `CANCELLED` or `FAILED` | refunded |
 //! | another amount or currency | that payment refunded, the booking goes on |
 //! | not paid, or declined | `EXPIRED`, or `FAILED` |
+//! | its hold ended before that (the show was called off) | `EXPIRED` |
 //! | cancelled unpaid | `CANCELLED` |
 //! | cancelled confirmed | `CANCELLED`, tickets void, refunded, seats returned |
 //! | sold in the store, but fewer rows than seats here | `FAILED`, refunded, returned, alarm |

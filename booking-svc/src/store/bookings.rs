@@ -257,6 +257,31 @@ pub(crate) async fn overdue(
     Ok(ids.into_iter().map(BookingId::from_uuid).collect())
 }
 
+/// Unpaid bookings of these holds with which nobody is at work, and the fence of each.
+pub(crate) async fn of_holds(
+    pool: &PgPool,
+    holds: &[(HoldId, Fence)],
+) -> Result<Vec<(BookingId, Fence)>, Error> {
+    let ids: Vec<Uuid> = holds.iter().map(|(hold_id, _)| hold_id.as_uuid()).collect();
+    let fences: Vec<i64> = holds.iter().map(|(_, fence)| fence.as_i64()).collect();
+    let rows = sqlx::query!(
+        "SELECT booking_id, fence FROM booking.bookings
+         JOIN UNNEST($1::uuid[], $2::bigint[]) AS ended (hold_id, fence) USING (hold_id, fence)
+         WHERE state = 'PENDING_PAYMENT' AND step = 'IDLE'",
+        &ids,
+        &fences
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let fence = Fence::from_i64(row.fence)
+                .map_err(|error| corrupt("bookings", error.to_string()))?;
+            Ok((BookingId::from_uuid(row.booking_id), fence))
+        })
+        .collect()
+}
+
 async fn with_payments(
     connection: &mut PgConnection,
     rows: Vec<Row>,

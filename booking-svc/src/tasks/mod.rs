@@ -1,6 +1,8 @@
 //! What goes on in the background: payments come in, bookings past their end are swept, steps
-//! that a crash or an outage left open are taken over, money that is stuck is noticed.
+//! that a crash or an outage left open are taken over, bookings whose holds ended are ended, money
+//! that is stuck is noticed.
 
+pub(crate) mod holds;
 pub(crate) mod payments;
 pub(crate) mod sweep;
 pub(crate) mod watch;

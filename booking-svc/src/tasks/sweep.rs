@@ -1,8 +1,10 @@
 //! Proposes endings and takes over open steps. Only proposes: the store's answer ends a booking.
+//!
+//! From an index, and sooner from what the store tells of holds that ended ([`super::holds`]).
 
 use booking_core::Input;
 use futures::{StreamExt, stream};
-use holdfast_types::{BookingId, ClusterTime};
+use holdfast_types::{BookingId, ClusterTime, Fence, HoldId};
 
 use crate::{
     app::{App, cancel::wall_time},
@@ -23,7 +25,19 @@ impl App {
     pub(crate) async fn sweep(&self) -> Result<(), Error> {
         let now = self.cluster_time().await?;
         let overdue = bookings::overdue(&self.pool, now, BATCH_MAX).await?;
-        self.drive_all(overdue, &Input::ExpiryDue, now).await
+        let due = overdue.into_iter().map(|id| (id, Input::ExpiryDue));
+        self.drive_all(due.collect(), now).await
+    }
+
+    /// Proposes the end of unpaid bookings whose holds have ended.
+    pub(crate) async fn end_with_holds(&self, ended: &[(HoldId, Fence)]) -> Result<(), Error> {
+        for holds in ended.chunks(BATCH_MAX as usize) {
+            let found = bookings::of_holds(&self.pool, holds).await?;
+            let ended = found.into_iter();
+            let ended = ended.map(|(id, fence)| (id, Input::HoldEnded { fence }));
+            self.drive_all(ended.collect(), wall_time()).await?;
+        }
+        Ok(())
     }
 
     /// Goes on with steps that nobody is at work on any more.
@@ -32,19 +46,18 @@ impl App {
         for _ in &unfinished {
             metrics::counter(metrics::TAKEN_OVER, &[]);
         }
-        self.drive_all(unfinished, &Input::Resume, wall_time())
-            .await
+        let open = unfinished.into_iter().map(|id| (id, Input::Resume));
+        self.drive_all(open.collect(), wall_time()).await
     }
 
     /// Drives each; the last error is the round's, and none keeps others from being tried.
     async fn drive_all(
         &self,
-        bookings: Vec<BookingId>,
-        input: &Input,
+        bookings: Vec<(BookingId, Input)>,
         now: ClusterTime,
     ) -> Result<(), Error> {
         stream::iter(bookings)
-            .map(|booking_id| self.drive(booking_id, input.clone(), now))
+            .map(|(booking_id, input)| self.drive(booking_id, input, now))
             .buffer_unordered(AT_ONCE_MAX)
             .fold(Ok(()), |so_far, driven| async move {
                 match driven {

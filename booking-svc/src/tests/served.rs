@@ -12,6 +12,7 @@ use holdfast_proto::booking::v1::{
     booking_service_client::BookingServiceClient, inventory_service_client::InventoryServiceClient,
 };
 use holdfast_types::{BookingState, ErrorCode};
+use lockstore_client::{ChangeShow, ReleaseHold, ShowState};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -40,6 +41,13 @@ async fn serve(world: &World) -> (Context, Channel) {
 
 /// With what serving comes to.
 async fn serve_until(world: &World) -> (Context, Channel, JoinHandle<Result<(), crate::Error>>) {
+    serve_sweeping(world, 50).await
+}
+
+async fn serve_sweeping(
+    world: &World,
+    sweep_period_ms: u64,
+) -> (Context, Channel, JoinHandle<Result<(), crate::Error>>) {
     holdfast_eventlog::migrate(&world.pool)
         .await
         .expect("migrates");
@@ -49,7 +57,7 @@ async fn serve_until(world: &World) -> (Context, Channel, JoinHandle<Result<(), 
         database_connections_max: crate::DATABASE_CONNECTIONS_MIN,
         identity: "http://127.0.0.1:1".to_owned(),
         lockstore: vec![world.lockstore.clone()],
-        sweep_period_ms: 50,
+        sweep_period_ms,
         ..Config::default()
     };
     let context = Context::new();
@@ -93,6 +101,48 @@ async fn payments_come_in_by_the_stream_and_overdue_bookings_end(pool: PgPool) {
 
     until(&world, bought, BookingState::Confirmed).await;
     until(&world, unpaid, BookingState::Expired).await;
+    world.audit().await;
+    context.shutdown.cancel();
+}
+
+#[sqlx::test(migrations = false)]
+async fn bookings_end_with_their_holds_before_any_sweep(pool: PgPool) {
+    const NEVER_MS: u64 = 24 * 60 * 60 * 1_000;
+    let world = World::new(pool).await;
+    let store = lockstore_client::Client::connect(vec![world.lockstore.clone()]);
+    let (context, ..) = serve_sweeping(&world, NEVER_MS).await;
+    // Once it follows the store. What happened before that is the sweep's.
+    let mut follows = false;
+    for seat in 0..6 {
+        let booking_id = world.book(user(1), &[seat]).await;
+        let booking = world.view(booking_id).await.booking;
+        let release = ReleaseHold {
+            show_id: booking.show_id,
+            holder: booking.user_id,
+            hold_id: booking.hold.hold_id,
+            fence: booking.hold.fence,
+        };
+        store.release(release, LIMIT).await.expect("released");
+        let ended = until(&world, booking_id, BookingState::Expired);
+        follows = tokio::time::timeout(LIMIT / 6, ended).await.is_ok();
+        if follows {
+            break;
+        }
+    }
+    assert!(follows, "it doesn't follow the store");
+    let unpaid = world.book(user(2), &[7, 8]).await;
+    let bought = world.buy(user(3), &[9]).await;
+    let call_off = ChangeShow {
+        show_id: world.show_id,
+        state: Some(ShowState::Cancelled),
+        rules: None,
+    };
+    store
+        .change_show(call_off, LIMIT)
+        .await
+        .expect("called off");
+    until(&world, unpaid, BookingState::Expired).await;
+    assert_eq!(world.state(bought).await, BookingState::Confirmed);
     world.audit().await;
     context.shutdown.cancel();
 }

@@ -32,6 +32,10 @@ enum Event {
         n: u8,
     },
     Sweep,
+    /// The watch tells, truly or not, that a hold ended.
+    Told {
+        fence_no: u64,
+    },
     Cancel {
         confirmed_too: bool,
     },
@@ -69,6 +73,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => (1_u8..4).prop_map(|n| Event::Session { n }),
         1 => (1_u8..4).prop_map(|n| Event::Refunded { n }),
         2 => Just(Event::Sweep),
+        1 => (0_u64..4).prop_map(|fence_no| Event::Told { fence_no }),
         1 => any::<bool>().prop_map(|confirmed_too| Event::Cancel { confirmed_too }),
         2 => (-2_i64..3).prop_map(|after_end| Event::Time { after_end }),
         2 => Just(Event::Resume),
@@ -355,6 +360,10 @@ impl History {
                 self.feed(Input::RefundSucceeded { refund_id }, false);
             }
             Event::Sweep => self.feed(Input::ExpiryDue, false),
+            Event::Told { fence_no } => {
+                let fence = fence(fence_no);
+                self.feed(Input::HoldEnded { fence }, false);
+            }
             Event::Cancel { confirmed_too } => {
                 self.feed(Input::CancelRequested { confirmed_too }, false);
             }

@@ -107,6 +107,7 @@ fn repeated_inputs_change_nothing_and_record_nothing() {
         released(1, ReleaseAnswer::Gone),
         Input::Returned { fence: fence(1) },
         Input::ExpiryDue,
+        Input::HoldEnded { fence: fence(1) },
         Input::PaymentFailed {
             payment_id: payment(1),
         },
@@ -275,6 +276,23 @@ fn expiry_waits_for_its_time_and_asks_the_store_first() {
     let over = after(&due.next, released(1, ReleaseAnswer::Gone));
     assert_eq!(over.next.state, BookingState::Expired);
     assert_eq!(over.records[0], Record::FreeSeats { fence: fence(1) });
+}
+
+#[test]
+fn hold_that_ended_needs_no_time_to_pass_and_the_store_is_asked_all_the_same() {
+    let ended = |n| Input::HoldEnded { fence: fence(n) };
+    let told = before(&pending(), ended(1));
+    assert_eq!(told.next.state, BookingState::PendingPayment);
+    assert!(matches!(told.call, Some(Call::Release { .. })));
+    let over = after(&told.next, released(1, ReleaseAnswer::Gone));
+    assert_eq!(over.next.state, BookingState::Expired);
+    // Not this hold's, or it is no longer waited for.
+    let other = before(&pending(), ended(2));
+    assert_eq!((other.next, other.call), (pending(), None));
+    let paid = through(pending(), [paid(1)]);
+    for booking in [paid, confirmed(), expired()] {
+        assert_eq!(before(&booking, ended(1)).next, booking);
+    }
 }
 
 #[test]
