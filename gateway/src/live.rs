@@ -150,12 +150,13 @@ impl LiveShows {
     }
 }
 
-/// The one without viewers that nobody looked at for longest, and for [`LINGER_MIN`].
+/// The one without viewers that nobody looked at for longest, and for [`LINGER_MIN`] unless it isn't
+/// there as far as is known: ids that somebody made up keep nobody else away.
 fn idle_longest(followed: &HashMap<ShowId, Followed>, now: Instant) -> Option<ShowId> {
     followed
         .iter()
         .filter(|(_, found)| found.show.viewers() == 0)
-        .filter(|(_, found)| now.duration_since(found.used) >= LINGER_MIN)
+        .filter(|(_, found)| !found.show.is_known() || now.duration_since(found.used) >= LINGER_MIN)
         .min_by_key(|(_, found)| found.used)
         .map(|(show_id, _)| *show_id)
 }
@@ -177,15 +178,21 @@ mod tests {
     async fn shows_are_followed_up_to_a_bound_and_idle_ones_make_room() {
         let (shows, now) = (shows(), Instant::now());
         for n in 0..SHOWS_FOLLOWED_MAX {
-            assert!(shows.follow(id(n), now).is_some());
+            let show = shows.follow(id(n), now).expect("there is room");
+            show.be_known();
         }
         let one_more = id(SHOWS_FOLLOWED_MAX);
         assert!(shows.follow(one_more, now).is_none(), "all were just used");
         let viewed = shows.find(id(0), now).expect("is followed");
         let _viewer = viewed.viewer();
         let later = now + LINGER_MIN;
-        shows.find(id(2), later).expect("is followed");
+        for n in 2..SHOWS_FOLLOWED_MAX {
+            shows.find(id(n), later).expect("is followed");
+        }
         assert!(shows.follow(one_more, later).is_some());
+        // Nothing is known of that one.
+        assert!(shows.follow(id(SHOWS_FOLLOWED_MAX + 1), later).is_some());
+        assert!(shows.find(one_more, later).is_none());
         assert!(shows.find(id(0), later).is_some(), "somebody looks at it");
         assert!(shows.find(id(2), later).is_some(), "somebody just did");
         assert_eq!(shows.followed().len(), SHOWS_FOLLOWED_MAX);

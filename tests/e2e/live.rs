@@ -33,6 +33,12 @@ async fn viewers_see_every_hold_and_sale_in_order_also_over_the_kill_of_the_lead
         let mut leaves = Viewer::open(&base, show, None).await?;
         ensure!(stays.began_with == "snapshot" && leaves.began_with == "snapshot");
         let hold = customer.hold(show, &[&free[0]]).await?.ok()?;
+        let own = hold.text("revision")?;
+        let path = format!("/shows/{show}/availability?min_revision={own}");
+        let seats = rest.get(&path).await?.ok()?.body;
+        let held_now = json!({ "seat_id": free[0], "state": "HELD" });
+        let seats = seats["seats"].as_array().context("no seats")?;
+        ensure!(seats.contains(&held_now), "one's own hold is seen at once");
         for viewer in [&mut stays, &mut leaves] {
             viewer.wait_for(bought, "HELD").await?;
         }

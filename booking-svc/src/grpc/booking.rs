@@ -224,6 +224,7 @@ fn hold_message(view: HoldView) -> pb::Hold {
         total: Some(money_message(view.total)),
         expires_at_ms: view.expires_at.timestamp_millis(),
         expires_in_s: u32::try_from(view.expires_in.as_secs()).unwrap_or(u32::MAX),
+        revision: view.token.fence.as_u64(),
     }
 }
 

@@ -147,6 +147,17 @@ impl LiveShow {
         self.viewers.receiver_count()
     }
 
+    /// Whether it was there when it was last heard of.
+    pub(crate) fn is_known(&self) -> bool {
+        self.state().show().is_some()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn be_known(&self) {
+        let show = Some((ShowState::OnSale, vec![SeatState::Available]));
+        self.begin(ShowReplica::new(Revision::ZERO, show));
+    }
+
     #[cfg(test)]
     pub(crate) fn viewer(&self) -> broadcast::Receiver<Sent> {
         self.viewers.subscribe()

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use holdfast_mesh::server::ConnectionSlot;
 use holdfast_types::Revision;
 use tokio::{
     sync::{OwnedSemaphorePermit, broadcast::error::RecvError},
@@ -35,12 +36,13 @@ enum Gone {
     },
 }
 
-/// Serves one viewer to its end. `place` is its own for that long.
+/// Serves one viewer to its end. `places` are its own for that long: among viewers, and among
+/// connections.
 pub(crate) async fn serve(
     mut socket: WebSocket,
     view: View,
     shutdown: CancellationToken,
-    place: OwnedSemaphorePermit,
+    places: (OwnedSemaphorePermit, ConnectionSlot),
 ) {
     metrics::viewer_came();
     let mut at = Revision::ZERO;
@@ -52,7 +54,7 @@ pub(crate) async fn serve(
         let _ = timeout(SEND_MAX, socket.send(close)).await;
     }
     metrics::viewer_left();
-    drop(place);
+    drop(places);
 }
 
 async fn view_until_gone(

@@ -55,6 +55,10 @@ pub(crate) struct Hold {
     /// Seconds left when this was first answered.
     #[schema(example = 600)]
     expires_in_s: u32,
+    /// When the seats were taken, in the store's history: `availability` shows them as held with
+    /// this as `min_revision`.
+    #[schema(example = "36028797019029504")]
+    revision: String,
 }
 
 fn hold(hold: pb::Hold) -> Result<Hold, ApiError> {
@@ -69,6 +73,7 @@ fn hold(hold: pb::Hold) -> Result<Hold, ApiError> {
         },
         expires_at: wire::utc(hold.expires_at_ms)?,
         expires_in_s: hold.expires_in_s,
+        revision: hold.revision.to_string(),
     })
 }
 

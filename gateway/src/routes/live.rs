@@ -3,12 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     extract::{
         State,
         ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
     response::Response,
 };
+use holdfast_mesh::server::ConnectionSlot;
 use holdfast_types::{ErrorCode, ShowId};
 use tokio::time::Instant;
 
@@ -49,13 +51,14 @@ pub(crate) async fn watch_show(
     State(app): State<Shared>,
     PathId(show_id): PathId<ShowId>,
     mut params: Params,
+    Extension(slot): Extension<ConnectionSlot>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let since = params.revision("since")?;
     params.finish()?;
     let upgrade = upgrade
         .map_err(|_| ApiError::invalid("Upgrade", "this route is a WebSocket; open it as one"))?;
-    let busy = |what| ApiError::new(ErrorCode::Unavailable, what);
+    let busy = |what: &str| ApiError::new(ErrorCode::Unavailable, what);
     let place = Arc::clone(&app.live.places)
         .try_acquire_owned()
         .map_err(|_| busy("too many viewers are connected"))?;
@@ -82,5 +85,7 @@ pub(crate) async fn watch_show(
     Ok(upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
-        .on_upgrade(move |socket| tasks.track_future(viewer::serve(socket, view, shutdown, place))))
+        .on_upgrade(move |socket| {
+            tasks.track_future(viewer::serve(socket, view, shutdown, (place, slot)))
+        }))
 }

@@ -34,6 +34,7 @@ fn hold() -> pb::Hold {
         }),
         expires_at_ms: AT_MS,
         expires_in_s: 600,
+        revision: (1 << 63) - 1,
     }
 }
 
@@ -45,6 +46,7 @@ fn hold_json() -> Value {
         "total": {"amount": 11_000, "currency": "EUR"},
         "expires_at": "2026-07-15T18:00:00Z",
         "expires_in_s": 600,
+        "revision": "9223372036854775807",
     })
 }
 

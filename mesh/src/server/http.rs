@@ -4,7 +4,8 @@
 //! request's head doesn't come within [`Limits::head_max`], or that doesn't take its answer within
 //! [`Limits::send_max`], is cut; one that is idle is closed after [`Limits::head_max`] (HTTP/1) or
 //! when it stops answering pings (HTTP/2); connections end with the future that serves them, unless
-//! a handler took one over for another protocol: it is the handler's then, to bound and to end.
+//! a handler took one over for another protocol: it is the handler's then, to end, and counts as
+//! open for as long as the handler keeps its [`ConnectionSlot`].
 //! Leaves to others: how long an answer may be worked on, and reading a request's body.
 
 use std::{
@@ -28,7 +29,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::Instant,
 };
@@ -46,6 +47,10 @@ const LOOKS_PER_LIMIT: u32 = 4;
 /// Largest piece of an answer that a connection takes at once. It takes the next when it has room,
 /// so what isn't sent yet stays with the answer, and is counted there.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// A connection's place among those that may be open; every request carries it in its extensions.
+#[derive(Debug, Clone)]
+pub struct ConnectionSlot(#[expect(dead_code, reason = "held")] Arc<OwnedSemaphorePermit>);
 
 /// What bounds connections.
 #[derive(Debug, Clone, Copy)]
@@ -103,11 +108,9 @@ pub(super) async fn serve(
             router.clone(),
             limits,
             shutdown.clone(),
+            ConnectionSlot(Arc::new(slot)),
         );
-        connections.spawn(async move {
-            connection.await;
-            drop(slot);
-        });
+        connections.spawn(connection);
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
@@ -139,6 +142,7 @@ async fn connection(
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
+    slot: ConnectionSlot,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection kept Nagle's algorithm");
@@ -147,8 +151,9 @@ async fn connection(
     let (asked, answered) = (Arc::clone(&progress), Arc::clone(&progress));
     let service = router
         .into_service()
-        .map_request(move |request| {
+        .map_request(move |mut request: http::Request<_>| {
             asked.was_asked.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(slot.clone());
             request
         })
         .map_response(move |response| until_sent(response, answered.sending()));

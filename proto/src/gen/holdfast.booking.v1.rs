@@ -61,6 +61,10 @@ pub struct Hold {
     /// As at the answer that first told of it.
     #[prost(uint32, tag = "6")]
     pub expires_in_s: u32,
+    /// The store's revision at which it took its seats: whoever sees that, or a later one, sees them
+    /// held.
+    #[prost(uint64, tag = "7")]
+    pub revision: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateHoldResponse {
