@@ -7,7 +7,7 @@
 use std::{
     cell::Cell,
     fmt,
-    io::{self, BufRead as _, BufReader, Read},
+    io::{self, Read},
     rc::Rc,
 };
 
@@ -20,7 +20,11 @@ use serde_path_to_error::Track;
 use super::raw::{Embedded, Event};
 
 /// Largest event, and largest stretch of a document without one. Real ones are 5 to 50 kB.
+/// Looked at when the buffer is filled.
 const EVENT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Read from a file at once.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 /// What some editors put before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -51,18 +55,7 @@ pub(super) fn read(
     sink: &mut dyn FnMut(At, Event) -> bool,
 ) -> Result<(), Broken> {
     let place = Place::default();
-    let mut inner = BufReader::new(source);
-    // An error here comes again with the first byte that is read.
-    if inner
-        .fill_buf()
-        .is_ok_and(|start| start.starts_with(BYTE_ORDER_MARK))
-    {
-        inner.consume(BYTE_ORDER_MARK.len());
-    }
-    let counted = Counted {
-        inner,
-        place: place.clone(),
-    };
+    let counted = Counted::new(source, &place);
     let mut json = serde_json::Deserializer::from_reader(counted);
     let stopped = Cell::new(false);
     let mut document = 0_u64;
@@ -148,26 +141,57 @@ impl Place {
     }
 }
 
-/// Counts bytes and lines, and ends where an event is too large.
+/// Counts bytes and lines, and ends where an event is too large. It has a buffer of its own because
+/// serde_json asks for one byte at a time, and two buffers would be asked for each.
 struct Counted<R> {
-    inner: R,
+    source: R,
+    buffer: Box<[u8]>,
+    next: usize,
+    end: usize,
     place: Place,
 }
 
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
+impl<R: Read> Counted<R> {
+    fn new(source: R, place: &Place) -> Self {
+        Self {
+            source,
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            next: 0,
+            end: 0,
+            place: place.clone(),
+        }
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
         let counts = &self.place.0;
-        let lines = buffer[..count]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
-        counts.lines.set(counts.lines.get() + lines as u64);
-        counts.bytes.set(counts.bytes.get() + count as u64);
-        if counts.bytes.get() - counts.event_began.get() > EVENT_BYTES_MAX {
+        let (bytes, is_start) = (counts.bytes.get(), counts.bytes.get() == 0);
+        if bytes - counts.event_began.get() > EVENT_BYTES_MAX {
             let why = format!("more than {EVENT_BYTES_MAX} bytes without the end of an event");
             return Err(io::Error::other(why));
         }
+        (self.next, self.end) = (0, self.source.read(&mut self.buffer)?);
+        if is_start && self.buffer[..self.end].starts_with(BYTE_ORDER_MARK) {
+            self.next = BYTE_ORDER_MARK.len();
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.next == self.end {
+            self.fill()?;
+        }
+        let count = out.len().min(self.end - self.next);
+        let counts = &self.place.0;
+        for (to, from) in out.iter_mut().zip(&self.buffer[self.next..self.end]) {
+            *to = *from;
+            if *from == b'\n' {
+                counts.lines.set(counts.lines.get() + 1);
+            }
+        }
+        self.next += count;
+        counts.bytes.set(counts.bytes.get() + count as u64);
         Ok(count)
     }
 }

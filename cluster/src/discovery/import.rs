@@ -18,9 +18,10 @@ use tokio::sync::mpsc;
 
 use super::{
     document::{self, At, Broken},
+    notes::Mistake,
     plan::{self, Draft, Planned},
     raw,
-    read::{self, Mistake, Reading},
+    read::{self, Reading},
     shift::Shift,
 };
 use crate::{

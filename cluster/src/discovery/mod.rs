@@ -1,7 +1,7 @@
 //! Reads answers of the Ticketmaster Discovery API (version 2, HAL) and takes them over.
 //!
 //! In reading order: `document` finds the events of a file, one at a time; `raw` is what a file may
-//! say of one; `read` makes a [`read::Performance`] of it or says what is wrong and where; `shift`
+//! say of one; `read` makes a [`read::Performance`] of it or, with `notes`, says what is wrong and where; `shift`
 //! moves its dates; `plan` says what becomes of it (for sale, a draft and why); `import` does it.
 //!
 //! Always holds: a file of any size is read in bounded memory; nothing is written before every file
@@ -10,6 +10,7 @@
 
 mod document;
 mod import;
+mod notes;
 mod plan;
 mod raw;
 mod read;

@@ -8,9 +8,11 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 use holdfast_types::Currency;
 
-use super::{raw, shift};
+use super::{
+    notes::{Mistake, Notes},
+    raw, shift,
+};
 
-const ID_BYTES_MAX: usize = 100;
 const NAME_BYTES_MAX: usize = 400;
 const CITY_BYTES_MAX: usize = 200;
 const POSTAL_CODE_BYTES_MAX: usize = 40;
@@ -109,14 +111,6 @@ pub(super) enum Reading {
     Mistakes(Vec<Mistake>),
 }
 
-/// A field that can't be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mistake {
-    /// Within the event, e.g. `dates.timezone`; empty for the event itself.
-    pub(crate) field: String,
-    pub(crate) why: String,
-}
-
 /// Reads an event.
 pub(super) fn read(event: raw::Event) -> Reading {
     let mut notes = Notes::default();
@@ -170,71 +164,6 @@ pub(super) fn read(event: raw::Event) -> Reading {
     match performance {
         Some(performance) if notes.0.is_empty() => Reading::Performance(Box::new(performance)),
         _ => Reading::Mistakes(notes.0),
-    }
-}
-
-/// Mistakes found so far.
-#[derive(Default)]
-struct Notes(Vec<Mistake>);
-
-impl Notes {
-    fn add(&mut self, field: &str, why: impl Into<String>) {
-        self.0.push(Mistake {
-            field: field.to_owned(),
-            why: why.into(),
-        });
-    }
-
-    fn id(&mut self, field: &str, text: Option<&str>) -> Option<String> {
-        self.name(field, text, ID_BYTES_MAX)
-    }
-
-    /// Text that must be there.
-    fn name(&mut self, field: &str, text: Option<&str>, bytes_max: usize) -> Option<String> {
-        let text = self.text(field, text, bytes_max)?;
-        if text.is_empty() {
-            self.add(field, "is missing");
-            return None;
-        }
-        Some(text)
-    }
-
-    /// Text that may be missing, in one line.
-    fn text(&mut self, field: &str, text: Option<&str>, bytes_max: usize) -> Option<String> {
-        let words: Vec<&str> = text.unwrap_or_default().split_whitespace().collect();
-        let text = words.join(" ");
-        if text.len() > bytes_max {
-            self.add(field, format!("is longer than {bytes_max} bytes"));
-        } else if text.chars().any(char::is_control) {
-            self.add(field, "has a control character");
-        } else {
-            return Some(text);
-        }
-        None
-    }
-
-    fn time(&mut self, field: &str, text: Option<&str>) -> Option<DateTime<Utc>> {
-        let text = text?;
-        match DateTime::parse_from_rfc3339(text) {
-            // The API writes a time of 1900 where it has none.
-            Ok(time) => Some(time.with_timezone(&Utc)).filter(|time| time.timestamp() >= 0),
-            Err(_) => {
-                let why = format!("{text:?} is no time of RFC 3339, e.g. 2027-03-18T14:00:00Z");
-                self.add(field, why);
-                None
-            }
-        }
-    }
-
-    fn zone(&mut self, field: &str, name: &str) -> Option<Tz> {
-        let zone = name.parse().ok();
-        if zone.is_none() {
-            self.add(
-                field,
-                format!("{name:?} is no time zone of the IANA database"),
-            );
-        }
-        zone
     }
 }
 

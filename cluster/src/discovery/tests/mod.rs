@@ -1,28 +1,30 @@
-//! Reading: the real files, the same ones bent, broken ones, and ones of any size.
+//! Reading events: the real files, and the same ones bent.
+
+mod documents;
+mod moving;
 
 use std::io::Read;
 
-use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, Timelike as _, Utc};
-use chrono_tz::{TZ_VARIANTS, Tz};
+use chrono::{DateTime, Utc};
 use holdfast_proto::catalog::v1 as wire;
 use indicatif::ProgressBar;
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
     document::{self, At, Broken},
     import::{Checked, Input, Options, check},
+    notes::Mistake,
     plan::{self, Draft, Planned},
     raw,
-    read::{self, Mistake, Performance, Reading, Status},
-    shift::{self, Shift},
+    read::{self, Performance, Reading, Status},
+    shift::Shift,
 };
 use crate::error::Error;
 
 /// A document of one event: Radiohead at Madison Square Garden, 2016.
-const EVENT: &[u8] = include_bytes!("../../../data/discovery/event.json");
+const EVENT: &[u8] = include_bytes!("../../../../data/discovery/event.json");
 /// A page of one event: a golf tournament, 2016.
-const PAGE: &[u8] = include_bytes!("../../../data/discovery/events.json");
+const PAGE: &[u8] = include_bytes!("../../../../data/discovery/events.json");
 
 fn now() -> DateTime<Utc> {
     "2026-11-26T12:00:00Z".parse().unwrap()
@@ -48,10 +50,6 @@ fn performance(bytes: &[u8]) -> Performance {
 
 fn planned(bytes: &[u8], shift: Shift) -> Planned {
     plan::plan(performance(bytes), shift, 1_000, now()).unwrap()
-}
-
-fn broken(bytes: &[u8]) -> Broken {
-    events_of(bytes).1.unwrap_err()
 }
 
 #[test]
@@ -354,139 +352,6 @@ fn money_is_counted_in_the_currencys_own_minor_units() {
     }
 }
 
-#[test]
-fn pages_events_lists_and_many_of_them_are_read() {
-    let one: Value = serde_json::from_slice(EVENT).unwrap();
-    let page = |count: usize| json!({ "page": {}, "_embedded": { "events": vec![&one; count] } });
-    let empty = json!({ "_links": {}, "page": { "totalElements": 0 } });
-    for (text, count) in [
-        (page(3).to_string(), 3),
-        (one.to_string(), 1),
-        (json!([one, one]).to_string(), 2),
-        (empty.to_string(), 0),
-        (
-            format!("\u{feff}{one}\n\n{}\n{empty}{}", page(2), page(0)),
-            3,
-        ),
-    ] {
-        let (events, read) = events_of(text.as_bytes());
-        assert_eq!((read, events.len()), (Ok(()), count), "{}", &text[..80]);
-    }
-    let (events, _) = events_of(format!("{}\n{}", page(1), page(2)).as_bytes());
-    let places: Vec<(u64, &str)> = events
-        .iter()
-        .map(|(at, _)| (at.line, at.path.as_str()))
-        .collect();
-    let [first, second] = ["_embedded.events[0]", "_embedded.events[1]"];
-    assert_eq!(places, [(1, first), (2, first), (2, second)]);
-}
-
-#[test]
-fn what_is_no_such_document_is_told_with_line_column_and_path() {
-    let cases: [(&str, u64, &str, &str); 8] = [
-        ("", 1, "", "is empty"),
-        ("  \n ", 1, "", "is empty"),
-        (
-            "{\n \"_embedded\": {\n  \"events\": [{\"id\": 7}]}}",
-            3,
-            "_embedded.events[0].id",
-            "expected a string",
-        ),
-        ("{\"dates\": \"soon\"}", 1, "dates", "invalid type"),
-        (
-            "{\"_embedded\": {\"events\": {}}}",
-            1,
-            "_embedded.events",
-            "expected a list of events",
-        ),
-        ("{}", 1, "", "neither a page"),
-        (
-            "{\"type\": \"venue\", \"id\": \"x\"}",
-            1,
-            "",
-            "of type \"venue\"",
-        ),
-        ("{\"a\": 1,}", 1, "", "is not JSON"),
-    ];
-    for (text, line, path, why) in cases {
-        let broken = broken(text.as_bytes());
-        assert_eq!(
-            (broken.at.line, broken.at.path.as_str()),
-            (line, path),
-            "{text}: {broken:?}"
-        );
-        assert!(broken.why.contains(why), "{text}: {broken:?}");
-    }
-    assert!(broken(b"\xff\xfe").why.contains("is not JSON"));
-}
-
-/// A page of as many events as asked for, made while it is read.
-struct Endless {
-    left: u64,
-    event: Vec<u8>,
-    buffer: Vec<u8>,
-}
-
-impl Endless {
-    fn of(count: u64) -> Self {
-        let one: Value = serde_json::from_slice(EVENT).unwrap();
-        Self {
-            left: count,
-            event: format!("{one},\n").into_bytes(),
-            buffer: b"{\"_embedded\": {\"events\": [\n".to_vec(),
-        }
-    }
-}
-
-impl Read for Endless {
-    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        if self.buffer.is_empty() && self.left > 0 {
-            self.left -= 1;
-            self.buffer.clone_from(&self.event);
-            if self.left == 0 {
-                self.buffer.truncate(self.event.len() - 2);
-                self.buffer.extend_from_slice(b"]}}");
-            }
-        }
-        let count = out.len().min(self.buffer.len());
-        out[..count].copy_from_slice(&self.buffer[..count]);
-        self.buffer.drain(..count);
-        Ok(count)
-    }
-}
-
-#[test]
-fn a_long_page_is_read_one_event_at_a_time() {
-    let mut lines = Vec::new();
-    let read = document::read(Endless::of(5_000), &mut |at, event| {
-        assert_eq!(event.name.as_deref(), Some("Radiohead"));
-        lines.push(at.line);
-        true
-    });
-    assert_eq!(read, Ok(()));
-    assert_eq!(lines, (2..5_002).collect::<Vec<u64>>());
-    // Who wants no more isn't given more.
-    let mut given = 0;
-    let read = document::read(Endless::of(5_000), &mut |_, _| {
-        given += 1;
-        given < 10
-    });
-    assert_eq!((read, given), (Ok(()), 10));
-}
-
-#[test]
-fn an_event_without_end_is_refused_before_it_fills_the_memory() {
-    let begin = b"{\"_embedded\": {\"events\": [{\"id\": \"";
-    let endless = begin.chain(std::io::repeat(b'x'));
-    let broken = events_of(endless).1.unwrap_err();
-    assert!(
-        broken.why.contains("without the end of an event"),
-        "{broken:?}"
-    );
-    let ignored = b"{\"other\": \"".chain(std::io::repeat(b'x'));
-    assert!(events_of(ignored).1.is_err());
-}
-
 fn checked(name: &'static str, bytes: Vec<u8>, shift: Shift) -> Result<Checked, Error> {
     let options = Options {
         source: "test".into(),
@@ -519,73 +384,4 @@ fn mistakes_are_told_with_file_line_path_and_event() {
         cut.starts_with("cut.json:") && cut.contains("ends in the middle"),
         "{cut}"
     );
-}
-
-fn zones() -> impl Strategy<Value = Tz> {
-    (0..TZ_VARIANTS.len()).prop_map(|index| TZ_VARIANTS[index])
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
-    #[test]
-    fn a_moved_show_keeps_weekday_and_local_time(
-        zone in zones(),
-        day in 0..3_650_i64,
-        minute in 0..24 * 60_u32,
-        years in 1..40_u32,
-    ) {
-        let date = NaiveDate::from_ymd_opt(2016, 1, 1).unwrap() + chrono::Days::new(day.unsigned_abs());
-        let time = NaiveTime::from_num_seconds_from_midnight_opt(minute * 60, 0).unwrap();
-        let from = date.and_time(time);
-        let to = shift::same_weekday(from, years).unwrap();
-        prop_assert_eq!(to.weekday(), from.weekday());
-        prop_assert_eq!(to.time(), from.time());
-        let apart = (to.date() - from.date()).num_days();
-        let years_apart = i64::from(years) * 146_097 / 400;
-        prop_assert!((apart - years_apart).abs() <= 5, "{} days", apart);
-
-        let seen = shift::instant(to, zone).unwrap().with_timezone(&zone);
-        let skipped = seen.naive_local() - to;
-        // The same wall clock, but where it is set forward over it.
-        prop_assert!(
-            skipped.is_zero() || (zone_skips(zone, to) && skipped.num_hours() <= 24),
-            "{} is seen as {} in {}", to, seen, zone
-        );
-        prop_assert!(seen.minute() == to.minute() || zone_skips(zone, to));
-    }
-
-    #[test]
-    fn auto_brings_every_start_into_the_future_and_no_farther(
-        zone in zones(),
-        day in 0..10_000_u64,
-        now in 0..4_000_000_000_i64,
-    ) {
-        let from = (NaiveDate::from_ymd_opt(1990, 1, 1).unwrap() + chrono::Days::new(day))
-            .and_hms_opt(20, 0, 0)
-            .unwrap();
-        let now = DateTime::from_timestamp(now, 0).unwrap();
-        let years = Shift::Auto.years(from, zone, now).unwrap();
-        let start = |years| shift::instant(shift::same_weekday(from, years).unwrap(), zone).unwrap();
-        prop_assert!(start(years) > now);
-        prop_assert!(years == 0 || start(years - 1) <= now);
-    }
-
-    #[test]
-    fn a_real_document_cut_anywhere_is_refused(end in 1..EVENT.len()) {
-        prop_assume!(!EVENT[end..].iter().all(u8::is_ascii_whitespace));
-        let (_, read) = events_of(&EVENT[..end]);
-        let why = read.unwrap_err().why;
-        prop_assert!(why.contains("ends in the middle"), "{}", why);
-    }
-
-    #[test]
-    fn no_document_makes_it_panic(text in "[\\[\\]{}\",:0-9a-z_ \\\\]{0,200}") {
-        let _ = events_of(text.as_bytes());
-    }
-}
-
-fn zone_skips(zone: Tz, local: chrono::NaiveDateTime) -> bool {
-    use chrono::TimeZone as _;
-    zone.from_local_datetime(&local).earliest().is_none()
 }
