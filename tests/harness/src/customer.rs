@@ -416,10 +416,15 @@ impl Customer {
     /// # Errors
     /// A refusal.
     pub async fn valid_tickets(&self, booking: &str) -> Result<Vec<String>> {
-        let answer = self
-            .get(&format!("/bookings/{booking}/tickets"))
-            .await?
-            .ok()?;
+        let path = format!("/bookings/{booking}/tickets");
+        let what = format!("an answer to GET {path}");
+        let answer = until_at(self.rest.pace, &what, STEP_LIMIT, async || {
+            Ok(match self.get(&path).await {
+                Ok(answer) if answer.status <= INTERNAL_ERROR => Look::Found(answer),
+                seen => Look::NotYet(format!("{seen:?}")),
+            })
+        });
+        let answer = answer.await?.ok()?;
         let items = answer.body["items"].as_array().context("no items")?;
         let valid = items.iter().filter(|ticket| ticket["state"] == "VALID");
         valid
