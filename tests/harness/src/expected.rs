@@ -14,6 +14,11 @@ pub const EVERYWHERE: &[Expected] = &[
         reason: "`up` asks until it is there",
     },
     Expected {
+        process: "postgres",
+        words: &["FATAL:  terminating connection due to administrator command"],
+        reason: "it stops, and a client hasn't let go of its connection yet",
+    },
+    Expected {
         process: "lockstore",
         words: &["lockstore_node::founding: still waiting for a member"],
         reason: "the nodes start together, and one may take longer",
@@ -151,18 +156,11 @@ pub const POSTGRES_KILLED: &[Expected] = &[
 ];
 
 /// `up` was killed, and every process stops by itself, Postgres as soon as any.
-pub const UP_KILLED: &[Expected] = &[
-    Expected {
-        process: "postgres",
-        words: &["FATAL:  terminating connection due to administrator command"],
-        reason: "it stops, and the services haven't yet",
-    },
-    Expected {
-        process: "postgres",
-        words: &["FATAL:  the database system is shutting down"],
-        reason: "it stops, and is asked meanwhile",
-    },
-];
+pub const UP_KILLED: &[Expected] = &[Expected {
+    process: "postgres",
+    words: &["FATAL:  the database system is shutting down"],
+    reason: "it stops, and is asked meanwhile",
+}];
 
 /// Postgres is away: everything that uses it says so until it is back, and goes on then.
 pub const DATABASE_AWAY: &[Expected] = &[
