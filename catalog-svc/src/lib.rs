@@ -4,7 +4,7 @@
 //! seat numbers dense from 0; a show that isn't a draft has a price for each category its seats
 //! use, and its inventory was opened in booking-svc before the catalogue said so; every write is
 //! checked against the token's roles and the thing's owner; ids come from callers, so every write
-//! may be repeated.
+//! may be repeated; a change of a venue, an event or a show is told through the event stream (BK-4).
 //! Leaves to others: seats' states and holds (booking-svc, lock store), accounts (identity-svc),
 //! REST and times in the venue's zone (gateway).
 

@@ -26,7 +26,7 @@ use crate::{
 pub(crate) const SERVICES: [&str; 5] = ["identity", "catalog", "booking", "payment", "sandbox"];
 
 /// Services that write to the event stream or read it.
-const ON_THE_STREAM: [&str; 2] = ["booking", "payment"];
+const ON_THE_STREAM: [&str; 3] = ["catalog", "booking", "payment"];
 
 /// One starter at a time; any number will do, as long as nobody else uses it.
 const INIT_LOCK: i64 = 0x6462_2069_6e69_7421;

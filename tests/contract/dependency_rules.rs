@@ -29,7 +29,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "catalog-svc",
-        &["holdfast-types", "holdfast-proto", "holdfast-mesh"],
+        &[
+            "holdfast-types",
+            "holdfast-proto",
+            "holdfast-mesh",
+            "holdfast-eventlog",
+        ],
     ),
     ("booking-core", &["holdfast-types"]),
     (

@@ -11,9 +11,10 @@ const TITLE_BYTES_MAX: usize = 400;
 const DESCRIPTION_BYTES_MAX: usize = 20_000;
 const CATEGORY_BYTES_MAX: usize = 32;
 
-pub(super) fn decode(request: wire::CreateEventRequest) -> Result<Event, Failure> {
+/// The event of a request that makes or changes one.
+pub(super) fn decode(event: Option<&wire::Event>) -> Result<Event, Failure> {
     let mut fields = Fields::default();
-    let event = match &request.event {
+    let event = match event {
         Some(event) => read(event, &mut fields),
         None => {
             fields.note("event", "is missing");

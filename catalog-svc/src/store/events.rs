@@ -1,13 +1,17 @@
 //! `catalog.events`.
 
 use holdfast_types::{EventId, UserId};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgExecutor, PgPool, PgTransaction};
 
 use super::{Error, Owned};
 use crate::model::Event;
 
 /// Adds an event; false if the id is taken.
-pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, event: &Event) -> Result<bool, Error> {
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    owner_id: UserId,
+    event: &Event,
+) -> Result<bool, Error> {
     let inserted = sqlx::query!(
         "INSERT INTO catalog.events (event_id, owner_id, title, description, category)
          VALUES ($1, $2, $3, $4, $5)
@@ -18,18 +22,50 @@ pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, event: &Event) -> Re
         event.description,
         event.category,
     )
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
 }
 
+/// Records what an event says about itself.
+pub(crate) async fn update(connection: &mut PgConnection, event: &Event) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE catalog.events SET title = $2, description = $3, category = $4
+         WHERE event_id = $1",
+        event.event_id.as_uuid(),
+        event.title,
+        event.description,
+        event.category,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// An event that nobody else changes until the transaction ends; waits for whoever does.
+pub(crate) async fn lock(
+    transaction: &mut PgTransaction<'_>,
+    id: EventId,
+) -> Result<Option<Owned<Event>>, Error> {
+    sqlx::query_scalar!(
+        "SELECT event_id FROM catalog.events WHERE event_id = $1 FOR NO KEY UPDATE",
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    find(&mut **transaction, id).await
+}
+
 /// An event and its owner.
-pub(crate) async fn find(pool: &PgPool, id: EventId) -> Result<Option<Owned<Event>>, Error> {
+pub(crate) async fn find(
+    executor: impl PgExecutor<'_>,
+    id: EventId,
+) -> Result<Option<Owned<Event>>, Error> {
     let row = sqlx::query!(
         "SELECT owner_id, title, description, category FROM catalog.events WHERE event_id = $1",
         id.as_uuid(),
     )
-    .fetch_optional(pool)
+    .fetch_optional(executor)
     .await?;
     Ok(row.map(|row| Owned {
         owner_id: row.owner_id.into(),

@@ -5,6 +5,7 @@
 
 mod fields;
 mod lists;
+mod news;
 mod plans;
 mod publishing;
 mod rights;

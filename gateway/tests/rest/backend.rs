@@ -146,6 +146,7 @@ scripted!(catalog::catalog_service_server::CatalogService {
     create_venue(catalog::CreateVenueRequest) -> catalog::CreateVenueResponse;
     import_plan(catalog::ImportPlanRequest) -> catalog::ImportPlanResponse;
     create_event(catalog::CreateEventRequest) -> catalog::CreateEventResponse;
+    update_event(catalog::UpdateEventRequest) -> catalog::UpdateEventResponse;
     create_show(catalog::CreateShowRequest) -> catalog::CreateShowResponse;
     publish_show(catalog::PublishShowRequest) -> catalog::PublishShowResponse;
     change_show_state(catalog::ChangeShowStateRequest) -> catalog::ChangeShowStateResponse;
@@ -153,6 +154,7 @@ scripted!(catalog::catalog_service_server::CatalogService {
     list_events(catalog::ListEventsRequest) -> catalog::ListEventsResponse;
     get_show(catalog::GetShowRequest) -> catalog::GetShowResponse;
     list_shows(catalog::ListShowsRequest) -> catalog::ListShowsResponse;
+    read_shows(catalog::ReadShowsRequest) -> catalog::ReadShowsResponse;
     get_seat_map(catalog::GetSeatMapRequest) -> catalog::GetSeatMapResponse;
 });
 
