@@ -58,6 +58,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "search-svc",
+        &[
+            "holdfast-types",
+            "holdfast-proto",
+            "holdfast-mesh",
+            "holdfast-eventlog",
+        ],
+    ),
+    (
         "gateway",
         &["holdfast-types", "holdfast-proto", "holdfast-mesh"],
     ),
@@ -95,6 +104,8 @@ const CONFINED: &[(&str, &str)] = &[
     ("openraft", "lockstore-node"),
     ("rocksdb", "lockstore-node"),
     ("axum", "gateway holdfast-mesh payment-svc"),
+    ("tantivy", "search-svc"),
+    ("meilisearch-sdk", "search-svc"),
 ];
 
 struct Graph {
