@@ -30,6 +30,8 @@ pub struct Config {
     pub booking_uri: String,
     /// As `identity_uri`.
     pub payment_uri: String,
+    /// As `identity_uri`.
+    pub search_uri: String,
     /// Origins whose pages may call the API from a browser, e.g. `https://tickets.example`. None
     /// by default: only pages of the gateway's own origin may.
     pub cors_origins: Vec<String>,
@@ -46,6 +48,7 @@ impl Default for Config {
             catalog_uri: "http://127.0.0.1:7402".to_owned(),
             booking_uri: "http://127.0.0.1:7403".to_owned(),
             payment_uri: "http://127.0.0.1:7404".to_owned(),
+            search_uri: "http://127.0.0.1:7405".to_owned(),
             cors_origins: Vec::new(),
             request_timeout_ms: 10_000,
         }
@@ -65,6 +68,7 @@ impl Config {
             ("catalog_uri", &self.catalog_uri),
             ("booking_uri", &self.booking_uri),
             ("payment_uri", &self.payment_uri),
+            ("search_uri", &self.search_uri),
         ];
         for (key, uri) in peers {
             mesh::client::check(uri).map_err(|error| (key, error.to_string()))?;
@@ -144,6 +148,7 @@ mod tests {
             ("catalog_uri", Config { catalog_uri: nowhere(), ..config() }),
             ("booking_uri", Config { booking_uri: nowhere(), ..config() }),
             ("payment_uri", Config { payment_uri: nowhere(), ..config() }),
+            ("search_uri", Config { search_uri: nowhere(), ..config() }),
         ];
         for (key, config) in cases {
             assert_eq!(config.check().expect_err(key).0, key);

@@ -31,6 +31,7 @@ mod ops;
 mod pages;
 mod routes;
 mod scope;
+mod searches;
 mod server;
 mod wire;
 

@@ -14,6 +14,7 @@ use holdfast_proto::{
     catalog::v1::catalog_service_client::CatalogServiceClient,
     identity::v1::{GetJwksRequest, identity_service_client::IdentityServiceClient},
     payment::v1::payment_service_client::PaymentServiceClient,
+    search::v1::search_service_client::SearchServiceClient,
 };
 use holdfast_types::{ErrorCode, limits};
 use mesh::{auth::Verifier, request_id};
@@ -21,7 +22,9 @@ use tokio::sync::Semaphore;
 use tonic::transport::Channel;
 use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
-use crate::{Config, Error, failure::ApiError, metrics, openapi, ops, pages, scope};
+use crate::{
+    Config, Error, failure::ApiError, metrics, openapi, ops, pages, scope, searches::Searches,
+};
 
 /// The part's name in readiness and logs.
 const NAME: &str = "gateway";
@@ -43,6 +46,8 @@ pub(crate) struct App {
     pub(crate) catalog: CatalogServiceClient<Channel>,
     pub(crate) booking: BookingServiceClient<Channel>,
     pub(crate) payment: PaymentServiceClient<Channel>,
+    pub(crate) search: SearchServiceClient<Channel>,
+    pub(crate) searches: Searches,
     pub(crate) verifier: Verifier,
     pub(crate) request_timeout: Duration,
     pub(crate) slots: Arc<Semaphore>,
@@ -114,6 +119,8 @@ pub(crate) fn app(config: &Config) -> Result<Shared, Error> {
         booking: BookingServiceClient::new(channel(&config.booking_uri)?)
             .max_decoding_message_size(ANSWER_BYTES_MAX),
         payment: PaymentServiceClient::new(channel(&config.payment_uri)?),
+        search: SearchServiceClient::new(channel(&config.search_uri)?),
+        searches: Searches::new(),
         verifier,
         request_timeout: config.request_timeout(),
         slots: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),

@@ -4,6 +4,7 @@ mod accounts;
 mod bookings;
 mod catalog;
 mod holds;
+mod search;
 mod sessions;
 mod webhooks;
 
@@ -25,6 +26,7 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(catalog::list_shows))
         .routes(routes!(catalog::get_show))
         .routes(routes!(catalog::get_seat_map))
+        .routes(routes!(search::search_shows))
         .routes(routes!(holds::get_availability))
         .routes(routes!(holds::create_hold))
         .routes(routes!(holds::get_hold, holds::release_hold))

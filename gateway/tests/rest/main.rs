@@ -12,4 +12,5 @@ mod input;
 mod openapi;
 mod pages;
 mod requests;
+mod search;
 mod sign_in;

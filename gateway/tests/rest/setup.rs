@@ -62,7 +62,8 @@ impl Gateway {
             identity_uri: services.clone(),
             catalog_uri: services.clone(),
             booking_uri: services.clone(),
-            payment_uri: services,
+            payment_uri: services.clone(),
+            search_uri: services,
             ..Config::default()
         };
         change(&mut config);
