@@ -8,6 +8,7 @@ use holdfast_proto::{
     booking::v1::booking_service_client::BookingServiceClient,
     catalog::v1::catalog_service_client::CatalogServiceClient,
     identity::v1::{ExchangeOperatorTokenRequest, identity_service_client::IdentityServiceClient},
+    search::v1::search_admin_service_client::SearchAdminServiceClient,
 };
 use tonic::{
     metadata::{Ascii, MetadataValue},
@@ -110,6 +111,14 @@ impl Operator {
     /// An address that can't be used.
     pub(crate) fn catalog(&self) -> Result<CatalogServiceClient<Channel>, Error> {
         Ok(CatalogServiceClient::new(channel(&self.run, "catalog")?))
+    }
+
+    /// The search index.
+    ///
+    /// # Errors
+    /// An address that can't be used.
+    pub(crate) fn search(&self) -> Result<SearchAdminServiceClient<Channel>, Error> {
+        Ok(SearchAdminServiceClient::new(channel(&self.run, "search")?))
     }
 
     /// Availability.

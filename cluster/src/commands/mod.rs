@@ -6,6 +6,7 @@ mod db_init;
 mod demo;
 mod events;
 mod import_plan;
+mod search;
 mod user_grant;
 
 pub(crate) use audit::audit;
@@ -14,4 +15,5 @@ pub(crate) use db_init::db_init;
 pub(crate) use demo::demo;
 pub(crate) use events::{events_parked, events_replay};
 pub(crate) use import_plan::import_plan;
+pub(crate) use search::{search_rebuild, search_status};
 pub(crate) use user_grant::user_grant;
