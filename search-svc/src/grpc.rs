@@ -76,12 +76,15 @@ fn count(outcome: &'static str) {
 
 fn failure(error: index::Error) -> Failure {
     let message = match &error {
+        // The keeper says so in the log.
         index::Error::NotBuilt => "the search index is being built; try again",
-        index::Error::Away(_) => "search is down; try again",
+        index::Error::Away(_) => {
+            tracing::warn!(%error, "a search found no engine");
+            "search is down; try again"
+        }
         // We asked what the engine takes no matter what a customer wrote.
         index::Error::Refused(_) => return Failure::internal(&error),
     };
-    tracing::warn!(%error, "a search found no engine");
     Failure::new(ErrorCode::Unavailable, message).with_retry_after(RETRY_AFTER)
 }
 

@@ -68,7 +68,7 @@ impl Folder {
 pub(crate) struct Embedded {
     dir: PathBuf,
     shelves: Arc<RwLock<Shelves>>,
-    searches: Semaphore,
+    searches: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ impl Embedded {
         Ok(Self {
             dir: dir.to_owned(),
             shelves: Arc::new(RwLock::new(shelves)),
-            searches: Semaphore::new(SEARCHES_AT_ONCE_MAX),
+            searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE_MAX)),
         })
     }
 
@@ -116,8 +116,13 @@ impl Index for Embedded {
 
     async fn search(&self, query: &Query) -> Result<Found, Error> {
         let (shelf, query) = (self.live()?, query.clone());
-        let _permit = self.searches.acquire().await;
-        blocking(move || shelf.search(&query)).await
+        let permit = Arc::clone(&self.searches).acquire_owned().await;
+        blocking(move || {
+            // Until it is done, though nobody may wait for it any more.
+            let _permit = permit.expect("the semaphore is never closed");
+            shelf.search(&query)
+        })
+        .await
     }
 
     async fn write(&self, changes: Changes) -> Result<(), Error> {

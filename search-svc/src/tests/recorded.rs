@@ -27,7 +27,7 @@ fn our_settings() -> Step {
 }
 
 /// The adapter, after it has seen that its index is there.
-async fn built(replay: &Replay) -> Meili {
+pub(crate) async fn built(replay: &Replay) -> Meili {
     let meili = replay.meili();
     replay.expect([our_settings()]);
     assert!(meili.is_built().await.unwrap());

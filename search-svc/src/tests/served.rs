@@ -35,14 +35,14 @@ fn url(pool: &PgPool) -> Secret {
 }
 
 /// A service that runs until it is stopped.
-struct Running<E> {
+pub(crate) struct Running<E> {
     context: mesh::Context,
-    uri: String,
+    pub(crate) uri: String,
     task: JoinHandle<Result<(), E>>,
 }
 
 impl<E: std::fmt::Debug> Running<E> {
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.context.shutdown.cancel();
         tokio::time::timeout(LIMIT, self.task)
             .await
@@ -67,7 +67,7 @@ async fn start<E: Send + 'static>(
 }
 
 /// catalog-svc, with its relay.
-async fn catalogue(pool: &PgPool) -> Running<catalog_svc::Error> {
+pub(crate) async fn catalogue(pool: &PgPool) -> Running<catalog_svc::Error> {
     holdfast_eventlog::migrate(pool).await.unwrap();
     let config = catalog_svc::Config {
         listen: ([127, 0, 0, 1], 0).into(),
@@ -140,13 +140,13 @@ fn asking(q: &str) -> SearchShowsRequest {
 }
 
 /// A hall, of which shows are made. Written as catalog-svc writes it.
-struct Hall {
+pub(crate) struct Hall {
     pool: PgPool,
     plan_id: Uuid,
 }
 
 impl Hall {
-    async fn build(pool: &PgPool) -> Self {
+    pub(crate) async fn build(pool: &PgPool) -> Self {
         let [owner, venue_id, plan_id] = [(); 3].map(|()| Uuid::new_v4());
         sqlx::query(
             "INSERT INTO catalog.venues (venue_id, owner_id, name, address, city, country, latitude, longitude, time_zone)
@@ -174,7 +174,7 @@ impl Hall {
     }
 
     /// An event with a show in `days` days.
-    async fn show(&self, title: &str, state: &str, days: i32) -> (Uuid, Uuid) {
+    pub(crate) async fn show(&self, title: &str, state: &str, days: i32) -> (Uuid, Uuid) {
         let [owner, event_id, show_id] = [(); 3].map(|()| Uuid::new_v4());
         sqlx::query(
             "INSERT INTO catalog.events (event_id, owner_id, title, description, category)
