@@ -5,7 +5,8 @@
 //! each category its seats use, and its inventory was opened in booking-svc before the catalogue
 //! said so; an announced draft is shown to everybody and sells nothing; every write is checked
 //! against the token's roles and the thing's owner; ids come from callers, or from the ids that a
-//! source gave its things, so every write may be repeated.
+//! source gave its things, so every write may be repeated; a change of a venue, an event or a show is
+//! told through the event stream (BK-4).
 //! Leaves to others: seats' states and holds (booking-svc, lock store), accounts (identity-svc),
 //! REST and times in the venue's zone (gateway).
 

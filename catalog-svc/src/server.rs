@@ -1,4 +1,4 @@
-//! Composition: pool, clients, service, serve, drain.
+//! Composition: pool, clients, service, relay, serve, drain.
 
 use std::time::Duration;
 
@@ -48,7 +48,15 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
         descriptor_set: holdfast_proto::FILE_DESCRIPTOR_SET,
     };
     let routes = grpc::routes(pool.clone(), clients::identity::verifier(identity), booking);
-    let served = mesh::server::serve_grpc(options, routes, &context).await;
+    // Ends the relay with the server, whichever way that ends.
+    let ending = context.shutdown.child_token();
+    let relay = holdfast_eventlog::relay(pool.clone(), "catalog", ending.clone());
+    let server = async {
+        let served = mesh::server::serve_grpc(options, routes, &context).await;
+        ending.cancel();
+        served
+    };
+    let (served, ()) = tokio::join!(server, relay);
     if tokio::time::timeout(CLOSE_MAX, pool.close()).await.is_err() {
         tracing::warn!("a database connection was still used at shutdown");
     }

@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// Manage accounts
     #[command(subcommand)]
     User(User),
+    /// Look at the search index, or have it built anew
+    #[command(subcommand)]
+    Search(Search),
     /// Look at the event stream between services
     #[command(subcommand)]
     Events(Events),
@@ -97,6 +100,10 @@ pub(crate) struct ServeArgs {
     /// Allow addresses other than loopback, though nothing is encrypted yet
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// A Meilisearch server that search uses, http://host:port [default: the configuration's, else
+    /// an index within the process]; its key is MEILI_API_KEY
+    #[arg(long, env = "MEILI_URL", value_name = "URL")]
+    pub(crate) meili_url: Option<String>,
     /// Print the configuration in effect (secrets as ***) and end
     #[arg(long)]
     pub(crate) dump_config: bool,
@@ -115,6 +122,8 @@ pub(crate) enum Role {
     Booking,
     /// Collecting money
     Payment,
+    /// Finding shows
+    Search,
     /// A payment provider to try things with
     Sandbox,
     /// REST
@@ -278,6 +287,15 @@ pub(crate) struct DbInitArgs {
     /// Where the roles' passwords are, made there where missing.
     #[command(flatten)]
     pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast search`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Search {
+    /// Which engine, whether there is an index, and how far it is behind
+    Status(DataDirArg),
+    /// Build the index anew from the catalogue, beside the one that is searched, and wait for it
+    Rebuild(DataDirArg),
 }
 
 /// `holdfast events`

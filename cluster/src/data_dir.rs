@@ -163,6 +163,11 @@ impl DataDir {
         self.root.join(format!("lockstore-{node}"))
     }
 
+    /// The search index, which can be built anew.
+    pub(crate) fn search(&self) -> PathBuf {
+        self.root.join("search")
+    }
+
     /// The configuration a child was last started with.
     pub(crate) fn config_file(&self, process: &str) -> PathBuf {
         self.root.join("config").join(format!("{process}.toml"))

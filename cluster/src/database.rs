@@ -22,11 +22,14 @@ use crate::{
     up::ALL_SERVICES,
 };
 
-/// Services with a schema of their own.
-pub(crate) const SERVICES: [&str; 5] = ["identity", "catalog", "booking", "payment", "sandbox"];
+/// Services with a role, and a schema of their own. That of search is empty: it keeps its place in
+/// the event stream, and an index elsewhere.
+pub(crate) const SERVICES: [&str; 6] = [
+    "identity", "catalog", "booking", "payment", "search", "sandbox",
+];
 
 /// Services that write to the event stream or read it.
-const ON_THE_STREAM: [&str; 2] = ["booking", "payment"];
+const ON_THE_STREAM: [&str; 4] = ["catalog", "booking", "payment", "search"];
 
 /// One starter at a time; any number will do, as long as nobody else uses it.
 const INIT_LOCK: i64 = 0x6462_2069_6e69_7421;

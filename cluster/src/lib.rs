@@ -36,7 +36,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Cli, Cluster, Command, Db, Demo, Events, Import, User},
+    cli::{Cli, Cluster, Command, Db, Demo, Events, Import, Search, User},
     data_dir::DataDir,
     error::Error,
 };
@@ -66,6 +66,8 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Cluster(Cluster::Status(args)) => on_this_thread(commands::cluster_status(args)),
         Command::Db(Db::Init(args)) => on_this_thread(commands::db_init(args)),
         Command::User(User::Grant(args)) => on_this_thread(commands::user_grant(args)),
+        Command::Search(Search::Status(args)) => on_this_thread(commands::search_status(args)),
+        Command::Search(Search::Rebuild(args)) => on_this_thread(commands::search_rebuild(args)),
         Command::Events(Events::Parked(args)) => on_this_thread(commands::events_parked(args)),
         Command::Events(Events::Replay(args)) => on_this_thread(commands::events_replay(args)),
         Command::Audit(args) => on_this_thread(commands::audit(DataDir::choose(args.data_dir)?)),

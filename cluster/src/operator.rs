@@ -13,6 +13,7 @@ use holdfast_proto::{
         catalog_service_client::CatalogServiceClient, import_service_client::ImportServiceClient,
     },
     identity::v1::{ExchangeOperatorTokenRequest, identity_service_client::IdentityServiceClient},
+    search::v1::search_admin_service_client::SearchAdminServiceClient,
 };
 use tonic::{
     metadata::{Ascii, MetadataValue},
@@ -148,6 +149,14 @@ impl Operator {
     /// An address that can't be used.
     pub(crate) fn import(&self) -> Result<ImportServiceClient<Channel>, Error> {
         Ok(ImportServiceClient::new(channel(&self.run, "catalog")?))
+    }
+
+    /// The search index.
+    ///
+    /// # Errors
+    /// An address that can't be used.
+    pub(crate) fn search(&self) -> Result<SearchAdminServiceClient<Channel>, Error> {
+        Ok(SearchAdminServiceClient::new(channel(&self.run, "search")?))
     }
 
     /// Availability.

@@ -27,11 +27,12 @@ const FRONT_DRAIN_MAX: Duration = Duration::from_secs(8);
 
 impl Role {
     /// The roles of `serve all`.
-    pub(crate) const IN_ALL: [Self; 6] = [
+    pub(crate) const IN_ALL: [Self; 7] = [
         Self::Identity,
         Self::Catalog,
         Self::Booking,
         Self::Payment,
+        Self::Search,
         Self::Sandbox,
         Self::Gateway,
     ];
@@ -49,6 +50,7 @@ impl Role {
             Self::Catalog => "catalog",
             Self::Booking => "booking",
             Self::Payment => "payment",
+            Self::Search => "search",
             Self::Sandbox => "sandbox",
             Self::Gateway => "gateway",
             Self::All => "all",
@@ -65,6 +67,13 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Error> {
     let mut config: Config = mesh::config::load(args.config.as_deref())?;
     if args.insecure {
         config.allow_insecure();
+    }
+    if let Some(url) = args.meili_url.filter(|url| !url.is_empty()) {
+        config.search.meili_url = url;
+        // Not a flag: others see those.
+        if let Ok(key) = std::env::var("MEILI_API_KEY") {
+            config.search.meili_api_key = mesh::config::Secret::new(key);
+        }
     }
     if args.dump_config {
         say(toml::to_string(&config)
@@ -206,6 +215,11 @@ fn start(role: Role, config: &Config, context: &mesh::Context, running: &mut Run
             running,
             name,
             payment_svc::serve(config.payment.clone(), context),
+        ),
+        Role::Search => spawn(
+            running,
+            name,
+            search_svc::serve(config.search.clone(), context),
         ),
         Role::Sandbox => spawn(
             running,

@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) booking: booking_svc::Config,
     /// Money.
     pub(crate) payment: payment_svc::Config,
+    /// Finding shows.
+    pub(crate) search: search_svc::Config,
     /// The provider to try things with.
     pub(crate) sandbox: payment_svc::sandbox::Config,
     /// REST.
@@ -61,6 +63,7 @@ impl Config {
             &mut self.catalog.insecure,
             &mut self.booking.insecure,
             &mut self.payment.insecure,
+            &mut self.search.insecure,
             &mut self.sandbox.insecure,
             &mut self.gateway.insecure,
         ] {
@@ -124,6 +127,7 @@ impl Config {
                 let checked = self.payment.check();
                 checked.map_err(|e| named("payment")((e.key, e.why.to_owned())))
             }
+            Role::Search => self.search.check().map_err(named("search")),
             Role::Sandbox => {
                 service(
                     "sandbox",

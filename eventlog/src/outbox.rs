@@ -37,12 +37,7 @@ impl Outbox {
         connection: &mut PgConnection,
         event: NewEvent,
     ) -> Result<Uuid, Error> {
-        if event.payload.len() > PAYLOAD_BYTES_MAX {
-            return Err(Error::PayloadTooLarge {
-                event_type: event.event_type,
-                bytes: event.payload.len(),
-            });
-        }
+        check(&event)?;
         let id = Uuid::now_v7();
         let sql = format!(
             "INSERT INTO {}.outbox (id, topic, key, event_type, payload) VALUES ($1, $2, $3, $4, $5)",
@@ -59,6 +54,40 @@ impl Outbox {
         Ok(id)
     }
 
+    /// As [`Outbox::append`], for many at once: one statement, and they keep their order.
+    ///
+    /// # Errors
+    /// As [`Outbox::append`].
+    pub async fn append_all(
+        &self,
+        connection: &mut PgConnection,
+        events: Vec<NewEvent>,
+    ) -> Result<(), Error> {
+        events.iter().try_for_each(check)?;
+        let ids: Vec<Uuid> = events.iter().map(|_| Uuid::now_v7()).collect();
+        let topics: Vec<&str> = events.iter().map(|event| event.topic).collect();
+        let keys: Vec<&str> = events.iter().map(|event| event.key.as_str()).collect();
+        let types: Vec<&str> = events.iter().map(|event| event.event_type).collect();
+        let payloads: Vec<&[u8]> = events.iter().map(|event| &event.payload[..]).collect();
+        let sql = format!(
+            "INSERT INTO {}.outbox (id, topic, key, event_type, payload)
+             SELECT id, topic, key, event_type, payload
+             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[])
+                 WITH ORDINALITY AS e (id, topic, key, event_type, payload, place)
+             ORDER BY place",
+            self.schema
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(ids)
+            .bind(topics)
+            .bind(keys)
+            .bind(types)
+            .bind(payloads)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
     /// Wakes the relay, after the commit; without it the next poll finds the row, up to
     /// 100 ms later on an idle system. Not part of `append`, because Postgres commits transactions
     /// that notify one after another, and so would undo group commit for the whole database.
@@ -71,6 +100,16 @@ impl Outbox {
             .await?;
         Ok(())
     }
+}
+
+fn check(event: &NewEvent) -> Result<(), Error> {
+    if event.payload.len() > PAYLOAD_BYTES_MAX {
+        return Err(Error::PayloadTooLarge {
+            event_type: event.event_type,
+            bytes: event.payload.len(),
+        });
+    }
+    Ok(())
 }
 
 const fn is_plain_name(name: &[u8]) -> bool {

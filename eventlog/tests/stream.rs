@@ -13,7 +13,7 @@ use std::{
 
 use holdfast_eventlog::{
     ConsumerConfig, EVENTS_KEPT_DAYS, Error, Event, HandleError, Handler, NewEvent, Outbox,
-    PAYLOAD_BYTES_MAX, consume, grant_service, move_once, parked, prune_once, relay, replay,
+    PAYLOAD_BYTES_MAX, consume, grant_service, lag, move_once, parked, prune_once, relay, replay,
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
@@ -209,10 +209,27 @@ async fn what_is_rolled_back_never_happened(pool: PgPool) {
         payload: vec![0; PAYLOAD_BYTES_MAX + 1],
         ..event("a", 1)
     };
-    let refused = SHOP
-        .append(&mut pool.acquire().await.unwrap(), too_large)
-        .await;
+    let connection = &mut pool.acquire().await.unwrap();
+    let refused = SHOP.append(connection, too_large.clone()).await;
     assert!(matches!(refused, Err(Error::PayloadTooLarge { .. })));
+    let refused = SHOP.append_all(connection, vec![event("a", 1), too_large]).await;
+    assert!(matches!(refused, Err(Error::PayloadTooLarge { .. })));
+    assert_eq!(move_once(&pool, "shop").await.unwrap(), 0, "all or nothing");
+}
+
+#[sqlx::test]
+async fn events_appended_at_once_keep_their_order(pool: PgPool) {
+    prepare(&pool).await;
+    let (record, handler) = recorder();
+    let consumer = Running::start(&pool, config(), handler);
+    let many: Vec<NewEvent> = (0..500).map(|number| event("a", number)).collect();
+    let connection = &mut pool.acquire().await.unwrap();
+    SHOP.append_all(connection, many).await.unwrap();
+    while move_once(&pool, "shop").await.unwrap() > 0 {}
+    until("all of them", async || record.of("a").await.len() == 500).await;
+    let expected: Vec<u32> = (0..500).collect();
+    assert_eq!(record.of("a").await, expected);
+    consumer.stop().await;
 }
 
 #[sqlx::test]
@@ -416,6 +433,49 @@ async fn a_permanent_failure_parks_at_once_and_survives_a_restart(pool: PgPool) 
     replay(&pool, "reader", "a").await.unwrap();
     until("both events", async || record.of("a").await == [1, 2]).await;
     second.stop().await;
+}
+
+#[sqlx::test]
+async fn the_lag_is_the_age_of_the_oldest_event_that_is_not_handled(pool: PgPool) {
+    prepare(&pool).await;
+    let behind = async |topic: &str| lag(&pool, "reader", &[topic]).await.unwrap();
+    assert_eq!(behind("orders").await, Duration::ZERO);
+    publish(&pool, "a", 1).await;
+    publish(&pool, "b", 2).await;
+    let sql =
+        "UPDATE eventlog.events SET occurred_at = now() - make_interval(mins => $1) WHERE key = $2";
+    let age = async |key: &str, minutes: i32| {
+        let aged = sqlx::query(sql)
+            .bind(minutes)
+            .bind(key)
+            .execute(&pool)
+            .await;
+        assert_eq!(aged.unwrap().rows_affected(), 1);
+    };
+    age("a", 10).await;
+    age("b", 5).await;
+    let minutes =
+        |count: u64| Duration::from_secs(count * 60)..Duration::from_secs(count * 60 + 30);
+    assert!(
+        minutes(10).contains(&behind("orders").await),
+        "it never ran"
+    );
+    assert_eq!(behind("news").await, Duration::ZERO);
+
+    let (record, handler) = recorder();
+    record.fail("b", HandleError::Permanent("no".into())).await;
+    let consumer = Running::start(&pool, config(), handler);
+    until("the key to be parked", async || {
+        parked(&pool).await.unwrap().len() == 1 && minutes(5).contains(&behind("orders").await)
+    })
+    .await;
+    record.heal("b").await;
+    replay(&pool, "reader", "b").await.unwrap();
+    until("all to be handled", async || {
+        behind("orders").await.is_zero()
+    })
+    .await;
+    consumer.stop().await;
 }
 
 /// Panics once.

@@ -17,15 +17,35 @@ const CACHE_CONTROL: HeaderValue =
 /// Bytes of the body's hash in its tag: enough that two bodies of one page never meet.
 const TAG_BYTES: usize = 16;
 
+/// What is found may be as old as it is in our own cache, and not older: a change is to be found
+/// within two seconds (SE-1).
+const CACHE_CONTROL_FOUND: HeaderValue = HeaderValue::from_static("public, max-age=1");
+
 /// `body` as JSON with its tag, or 304 where `request_headers` name the tag.
 pub(crate) fn json<T: Serialize>(
     request_headers: &HeaderMap,
     body: &T,
 ) -> Result<Response, ApiError> {
+    cached(request_headers, body, CACHE_CONTROL)
+}
+
+/// The same for the results of a search.
+pub(crate) fn found<T: Serialize>(
+    request_headers: &HeaderMap,
+    body: &T,
+) -> Result<Response, ApiError> {
+    cached(request_headers, body, CACHE_CONTROL_FOUND)
+}
+
+fn cached<T: Serialize>(
+    request_headers: &HeaderMap,
+    body: &T,
+    cache_control: HeaderValue,
+) -> Result<Response, ApiError> {
     let bytes = serde_json::to_vec(body).map_err(|error| ApiError::defect(&error.to_string()))?;
     let tag = tag(&bytes);
     let cache = [
-        (header::CACHE_CONTROL, CACHE_CONTROL),
+        (header::CACHE_CONTROL, cache_control),
         (
             header::ETAG,
             HeaderValue::from_str(&tag).expect("a quoted hash is a header"),

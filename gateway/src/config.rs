@@ -32,6 +32,8 @@ pub struct Config {
     pub payment_uri: String,
     /// Client planes of the lock store's nodes: which seats are free is followed there.
     pub lockstore: Vec<String>,
+    /// As `identity_uri`.
+    pub search_uri: String,
     /// Origins whose pages may call the API from a browser, e.g. `https://tickets.example`. None
     /// by default: only pages of the gateway's own origin may.
     pub cors_origins: Vec<String>,
@@ -51,6 +53,7 @@ impl Default for Config {
             lockstore: (1..=3)
                 .map(|node| format!("http://127.0.0.1:710{node}"))
                 .collect(),
+            search_uri: "http://127.0.0.1:7405".to_owned(),
             cors_origins: Vec::new(),
             request_timeout_ms: 10_000,
         }
@@ -70,6 +73,7 @@ impl Config {
             ("catalog_uri", &self.catalog_uri),
             ("booking_uri", &self.booking_uri),
             ("payment_uri", &self.payment_uri),
+            ("search_uri", &self.search_uri),
         ];
         if self.lockstore.is_empty() {
             return Err(("lockstore", "must name at least one node".to_owned()));
@@ -155,6 +159,7 @@ mod tests {
             ("payment_uri", Config { payment_uri: nowhere(), ..config() }),
             ("lockstore", Config { lockstore: vec![nowhere()], ..config() }),
             ("lockstore", Config { lockstore: Vec::new(), ..config() }),
+            ("search_uri", Config { search_uri: nowhere(), ..config() }),
         ];
         for (key, config) in cases {
             assert_eq!(config.check().expect_err(key).0, key);

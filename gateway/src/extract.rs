@@ -178,6 +178,25 @@ impl Params {
             .unwrap_or(0))
     }
 
+    /// The position `name`, `latitude,longitude` in degrees.
+    pub(crate) fn position(&mut self, name: &str) -> Result<Option<(f64, f64)>, ApiError> {
+        let Some(text) = self.take(name)? else {
+            return Ok(None);
+        };
+        let degrees = |text: &str, max: f64| {
+            let degrees: f64 = text.trim().parse().ok()?;
+            // Refuses what is no number, too.
+            (degrees.abs() <= max).then_some(degrees)
+        };
+        let position = text.split_once(',').and_then(|(latitude, longitude)| {
+            Some((degrees(latitude, 90.0)?, degrees(longitude, 180.0)?))
+        });
+        let why = "must be latitude and longitude in degrees, e.g. 52.52,13.405";
+        position
+            .map(Some)
+            .ok_or_else(|| ApiError::invalid(name, why))
+    }
+
     /// The time `name`, in milliseconds since 1970.
     pub(crate) fn time_ms(&mut self, name: &str) -> Result<Option<i64>, ApiError> {
         let Some(text) = self.take(name)? else {

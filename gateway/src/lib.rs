@@ -35,6 +35,7 @@ mod ops;
 mod pages;
 mod routes;
 mod scope;
+mod searches;
 mod server;
 mod wire;
 

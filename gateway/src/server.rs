@@ -14,6 +14,7 @@ use holdfast_proto::{
     catalog::v1::catalog_service_client::CatalogServiceClient,
     identity::v1::{GetJwksRequest, identity_service_client::IdentityServiceClient},
     payment::v1::payment_service_client::PaymentServiceClient,
+    search::v1::search_service_client::SearchServiceClient,
 };
 use holdfast_types::{ErrorCode, limits};
 use mesh::{auth::Verifier, request_id};
@@ -24,7 +25,7 @@ use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
 use crate::{
     Config, Error, failure::ApiError, layout::Layouts, live::LiveShows, metrics, openapi, ops,
-    pages, scope,
+    pages, scope, searches::Searches,
 };
 
 /// The part's name in readiness and logs.
@@ -47,6 +48,8 @@ pub(crate) struct App {
     pub(crate) catalog: CatalogServiceClient<Channel>,
     pub(crate) booking: BookingServiceClient<Channel>,
     pub(crate) payment: PaymentServiceClient<Channel>,
+    pub(crate) search: SearchServiceClient<Channel>,
+    pub(crate) searches: Searches,
     pub(crate) verifier: Verifier,
     pub(crate) request_timeout: Duration,
     pub(crate) slots: Arc<Semaphore>,
@@ -128,6 +131,8 @@ pub(crate) fn app(config: &Config, shutdown: CancellationToken) -> Result<Shared
         booking: BookingServiceClient::new(channel(&config.booking_uri)?)
             .max_decoding_message_size(ANSWER_BYTES_MAX),
         payment: PaymentServiceClient::new(channel(&config.payment_uri)?),
+        search: SearchServiceClient::new(channel(&config.search_uri)?),
+        searches: Searches::new(),
         verifier,
         request_timeout: config.request_timeout(),
         slots: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),

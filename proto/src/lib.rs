@@ -37,6 +37,11 @@ mod generated {
             include!("gen/holdfast.payment.v1.rs");
         }
     }
+    pub mod search {
+        pub mod v1 {
+            include!("gen/holdfast.search.v1.rs");
+        }
+    }
 }
 
 pub use generated::*;

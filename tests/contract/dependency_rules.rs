@@ -29,7 +29,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "catalog-svc",
-        &["holdfast-types", "holdfast-proto", "holdfast-mesh"],
+        &[
+            "holdfast-types",
+            "holdfast-proto",
+            "holdfast-mesh",
+            "holdfast-eventlog",
+        ],
     ),
     ("booking-core", &["holdfast-types"]),
     (
@@ -45,6 +50,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "payment-svc",
+        &[
+            "holdfast-types",
+            "holdfast-proto",
+            "holdfast-mesh",
+            "holdfast-eventlog",
+        ],
+    ),
+    (
+        "search-svc",
         &[
             "holdfast-types",
             "holdfast-proto",
@@ -95,6 +109,8 @@ const CONFINED: &[(&str, &str)] = &[
     ("openraft", "lockstore-node"),
     ("rocksdb", "lockstore-node"),
     ("axum", "gateway holdfast-mesh payment-svc"),
+    ("tantivy", "search-svc"),
+    ("meilisearch-sdk", "search-svc"),
 ];
 
 struct Graph {

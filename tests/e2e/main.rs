@@ -1,5 +1,5 @@
 //! The whole system from outside: real processes, REST as customers use it, and a look into
-//! Postgres and the lock store to see that they agree (HS-1, HS-6, BK-1, BK-2, BK-3).
+//! Postgres and the lock store to see that they agree (HS-1, HS-6, BK-1, BK-2, BK-3, SE-1).
 //!
 //! Each test starts a system of its own and waits its turn for it.
 
@@ -15,6 +15,7 @@ mod live;
 mod metric_names;
 mod other_database;
 mod rush;
+mod search;
 mod supervision;
 mod viewer;
 

@@ -8,7 +8,7 @@
 use holdfast_mesh::Failure;
 use holdfast_types::{ShowId, ShowState};
 
-use super::{Catalog, changeable, wrong_state};
+use super::{Catalog, changeable, publish, wrong_state};
 use crate::{access::Actor, clients::inventory::OnBehalf, model::Show, store};
 
 impl Catalog {
@@ -21,7 +21,7 @@ impl Catalog {
         state: ShowState,
     ) -> Result<Show, Failure> {
         let _permit = self.state_change_permit().await;
-        let mut transaction = self.pool.begin().await.map_err(store::Error::from)?;
+        let mut transaction = self.begin().await?;
         let found = store::shows::lock(&mut transaction, show_id).await?;
         let mut show = changeable(actor, found)?;
         if !may_become(show.state, state) {
@@ -34,8 +34,11 @@ impl Catalog {
                 .change_state(on_behalf, show_id, state)
                 .await?;
         }
-        store::shows::set_state(&mut transaction, show_id, state).await?;
-        transaction.commit().await.map_err(store::Error::from)?;
+        if show.state != state {
+            store::shows::set_state(&mut transaction, show_id, state).await?;
+            publish::show_changed(&mut transaction, show_id).await?;
+        }
+        self.commit(transaction).await?;
         tracing::info!(show.id = %show_id, from = %show.state, to = %state, "show changed state");
         show.state = state;
         Ok(show)

@@ -3,7 +3,7 @@
 use holdfast_mesh::Failure;
 use holdfast_types::ErrorCode;
 
-use super::{Catalog, unchanged};
+use super::{Catalog, publish, unchanged};
 use crate::{
     access::Actor,
     fields::Fields,
@@ -29,7 +29,14 @@ impl Catalog {
             ));
         };
         check_prices(&asked.prices, &plan.value.categories)?;
-        let is_new = store::shows::insert(&self.pool, actor.user_id, &asked).await?;
+        let mut transaction = self.begin().await?;
+        let is_new = store::shows::insert(&mut transaction, actor.user_id, &asked).await?;
+        if is_new {
+            publish::show_changed(&mut transaction, asked.show_id).await?;
+            self.commit(transaction).await?;
+        } else {
+            drop(transaction);
+        }
         let show = store::shows::find(&self.pool, asked.show_id).await?;
         if !is_new {
             let there = show.as_ref().map(|show| Owned {

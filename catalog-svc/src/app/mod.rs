@@ -1,6 +1,7 @@
 //! Use cases: what changes the catalogue, one a file.
 //!
-//! Always holds: each may run twice, with the effect of once. A `create` with a known id changes
+//! Always holds: each may run twice, with the effect of once; a change and the news of it
+//! (`publish`) are one transaction. A `create` with a known id changes
 //! nothing: with the same body it answers what is there, with another it is ALREADY_EXISTS.
 //! Leaves to others: who calls and whether their fields are within bounds (`grpc`), SQL (`store`).
 
@@ -9,19 +10,26 @@ mod create_event;
 mod create_show;
 mod create_venue;
 mod import_plan;
+mod publish;
 mod publish_show;
+mod update_event;
 mod upsert_catalogue;
 
 use std::sync::Arc;
 
 use holdfast_mesh::Failure;
 use holdfast_types::{ErrorCode, ShowState};
-use sqlx::PgPool;
+use sqlx::{PgPool, PgTransaction};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use import_plan::{ImportedPlan, NewPlan};
 
-use crate::{access::Actor, clients::inventory::Inventory, model::Show, store::Owned};
+use crate::{
+    access::Actor,
+    clients::inventory::Inventory,
+    model::Show,
+    store::{self, Owned},
+};
 
 /// Plan files read at once: each takes a core for a moment and up to 100 MB.
 const IMPORTS_AT_ONCE_MAX: usize = 2;
@@ -46,6 +54,19 @@ impl Catalog {
             imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE_MAX)),
             state_changes: Semaphore::new((connections_max / 2).max(1)),
         }
+    }
+
+    async fn begin(&self) -> Result<PgTransaction<'static>, store::Error> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// Commits, and tells the relay, which would find out a little later.
+    async fn commit(&self, transaction: PgTransaction<'_>) -> Result<(), store::Error> {
+        transaction.commit().await?;
+        if let Err(error) = publish::OUTBOX.wake(&self.pool).await {
+            tracing::debug!(%error, "the relay was not woken");
+        }
+        Ok(())
     }
 
     async fn state_change_permit(&self) -> SemaphorePermit<'_> {

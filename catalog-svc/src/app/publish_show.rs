@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use holdfast_mesh::Failure;
 use holdfast_types::{ErrorCode, ShowId, ShowState};
 
-use super::{Catalog, changeable, wrong_state};
+use super::{Catalog, changeable, publish, wrong_state};
 use crate::{access::Actor, clients::inventory::OnBehalf, model::Show, store};
 
 impl Catalog {
@@ -22,7 +22,7 @@ impl Catalog {
         now: DateTime<Utc>,
     ) -> Result<Show, Failure> {
         let _permit = self.state_change_permit().await;
-        let mut transaction = self.pool.begin().await.map_err(store::Error::from)?;
+        let mut transaction = self.begin().await?;
         let found = store::shows::lock(&mut transaction, show_id).await?;
         let mut show = changeable(actor, found)?;
         match show.state {
@@ -52,8 +52,11 @@ impl Catalog {
                 return Err(wrong_state(&show, ShowState::OnSale));
             }
         }
-        store::shows::set_state(&mut transaction, show_id, ShowState::OnSale).await?;
-        transaction.commit().await.map_err(store::Error::from)?;
+        if show.state != ShowState::OnSale {
+            store::shows::set_state(&mut transaction, show_id, ShowState::OnSale).await?;
+            publish::show_changed(&mut transaction, show_id).await?;
+        }
+        self.commit(transaction).await?;
         tracing::info!(show.id = %show_id, from = %show.state, "show is on sale");
         show.state = ShowState::OnSale;
         Ok(show)

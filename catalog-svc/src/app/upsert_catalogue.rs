@@ -1,15 +1,17 @@
 //! Takes over a batch of somebody's catalogue, whole or not at all.
 
-use holdfast_mesh::Failure;
-use holdfast_types::ErrorCode;
+use std::collections::HashSet;
 
-use super::Catalog;
+use holdfast_mesh::Failure;
+use holdfast_types::{ErrorCode, ShowId};
+
+use super::{Catalog, publish};
 use crate::{
     access::Actor,
     batch::Batch,
     store::{
         self,
-        import::{Applied, Missing, Refusal},
+        import::{Applied, Changed, Missing, Refusal},
     },
 };
 
@@ -19,12 +21,17 @@ impl Catalog {
         actor: Actor,
         batch: &Batch,
     ) -> Result<Applied, Failure> {
-        let mut transaction = self.pool.begin().await.map_err(store::Error::from)?;
-        // `applied.changed` has all that the batch changed, before anybody else can see it.
+        let mut transaction = self.begin().await?;
         let applied = store::import::apply(&mut transaction, actor.user_id, batch)
             .await?
             .map_err(refused)?;
-        transaction.commit().await.map_err(store::Error::from)?;
+        let changed = publish::Changed {
+            venues: &applied.changed.venues,
+            events: &applied.changed.events,
+            shows: &untold_shows(batch, &applied.changed),
+        };
+        publish::all_changed(&mut transaction, changed).await?;
+        self.commit(transaction).await?;
         tracing::debug!(
             source = batch.source,
             changed.venues = applied.changed.venues.len(),
@@ -34,6 +41,21 @@ impl Catalog {
         );
         Ok(applied)
     }
+}
+
+/// The changed shows that the news of an event or a venue doesn't stand for already.
+fn untold_shows(batch: &Batch, changed: &Changed) -> Vec<ShowId> {
+    let events: HashSet<_> = changed.events.iter().collect();
+    let venues: HashSet<_> = changed.venues.iter().collect();
+    let told: HashSet<_> = batch
+        .shows
+        .iter()
+        .map(|show| &show.value)
+        .filter(|show| events.contains(&show.event_id) || venues.contains(&show.venue_id))
+        .map(|show| show.show_id)
+        .collect();
+    let shows = changed.shows.iter().copied();
+    shows.filter(|show| !told.contains(show)).collect()
 }
 
 fn refused(refusal: Refusal) -> Failure {

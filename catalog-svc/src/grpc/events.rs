@@ -16,9 +16,10 @@ const DESCRIPTION_BYTES_MAX: usize = 20_000;
 const CATEGORY_BYTES_MAX: usize = 32;
 const CLASSIFICATION_BYTES_MAX: usize = 120;
 
-pub(super) fn decode(request: wire::CreateEventRequest) -> Result<Event, Failure> {
+/// The event of a request that makes or changes one.
+pub(super) fn decode(event: Option<&wire::Event>) -> Result<Event, Failure> {
     let mut fields = Fields::default();
-    let event = match &request.event {
+    let event = match event {
         Some(event) => read("event", event, &mut fields),
         None => {
             fields.note("event", "is missing");

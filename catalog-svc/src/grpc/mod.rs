@@ -156,9 +156,21 @@ impl CatalogService for Service {
         request: Request<wire::CreateEventRequest>,
     ) -> Result<Response<wire::CreateEventResponse>, Status> {
         let actor = self.actor(request.metadata()).await?;
-        let event = events::decode(request.into_inner())?;
+        let event = events::decode(request.get_ref().event.as_ref())?;
         let event = self.catalog.create_event(actor, event).await?;
         Ok(Response::new(wire::CreateEventResponse {
+            event: Some(events::encode(event)),
+        }))
+    }
+
+    async fn update_event(
+        &self,
+        request: Request<wire::UpdateEventRequest>,
+    ) -> Result<Response<wire::UpdateEventResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let event = events::decode(request.get_ref().event.as_ref())?;
+        let event = self.catalog.update_event(actor, event, Utc::now()).await?;
+        Ok(Response::new(wire::UpdateEventResponse {
             event: Some(events::encode(event)),
         }))
     }
@@ -279,6 +291,19 @@ impl CatalogService for Service {
         Ok(Response::new(wire::ListShowsResponse {
             shows,
             next_cursor,
+        }))
+    }
+
+    async fn read_shows(
+        &self,
+        request: Request<wire::ReadShowsRequest>,
+    ) -> Result<Response<wire::ReadShowsResponse>, Status> {
+        let (which, after, limit) = shows::decode_read(request.into_inner())?;
+        let shows = store::shows::read(&self.catalog.pool, &which, after, limit)
+            .await
+            .map_err(Failure::from)?;
+        Ok(Response::new(wire::ReadShowsResponse {
+            shows: shows.into_iter().map(shows::encode).collect(),
         }))
     }
 

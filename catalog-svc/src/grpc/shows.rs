@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use holdfast_mesh::Failure;
 use holdfast_proto::catalog::v1 as wire;
-use holdfast_types::{Currency, DurationMs, EventId, PlanId, ShowId, ShowState, limits};
+use holdfast_types::{Currency, DurationMs, EventId, PlanId, ShowId, ShowState, VenueId, limits};
 
 use super::{events, venues};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     model::{NewShow, Price, PriceRange, Rules, Show},
     store::{
         seat_map::{Category, Seat},
-        shows::Filter,
+        shows::{Filter, Which},
     },
 };
 
@@ -23,6 +23,9 @@ const PRICES_MAX: usize = 100;
 pub(super) const PRICE_MAX: i64 = 1_000_000_000;
 const CATEGORY_NAME_BYTES_MAX: usize = 120;
 const CITY_BYTES_MAX: usize = 200;
+/// Shows in one answer for a copy: with the longest descriptions and the most prices of each, two
+/// thirds of the largest message.
+const SHOWS_READ_MAX: u32 = 500;
 
 pub(super) fn decode(request: wire::CreateShowRequest) -> Result<NewShow, Failure> {
     let mut fields = Fields::default();
@@ -176,6 +179,52 @@ pub(super) fn decode_list(
         after,
     });
     fields.finish(filter.zip(limit))
+}
+
+/// Which shows, after which, and how many.
+pub(super) fn decode_read(
+    request: wire::ReadShowsRequest,
+) -> Result<(Which, Option<ShowId>, u32), Failure> {
+    use wire::read_shows_request::Which as Wire;
+    let mut fields = Fields::default();
+    let which = match request.which {
+        None => Some(Which::All),
+        Some(Wire::ShowIds(asked)) => show_ids(&asked.show_ids, &mut fields).map(Which::Ids),
+        Some(Wire::EventId(id)) => fields
+            .id("event_id", &id, EventId::from_slice)
+            .map(Which::OfEvent),
+        Some(Wire::VenueId(id)) => fields
+            .id("venue_id", &id, VenueId::from_slice)
+            .map(Which::AtVenue),
+    };
+    let after = match request.after_show_id.as_slice() {
+        [] => None,
+        id => fields.id("after_show_id", id, ShowId::from_slice),
+    };
+    if request.limit > SHOWS_READ_MAX {
+        fields.note("limit", format!("must be from 1 to {SHOWS_READ_MAX}"));
+    }
+    let limit = match request.limit {
+        0 => SHOWS_READ_MAX,
+        limit => limit,
+    };
+    let which = fields.finish(which)?;
+    Ok((which, after, limit))
+}
+
+fn show_ids(listed: &[Vec<u8>], fields: &mut Fields) -> Option<Vec<uuid::Uuid>> {
+    if listed.len() > SHOWS_READ_MAX as usize {
+        let why = format!("are {}; at most {SHOWS_READ_MAX} are read", listed.len());
+        fields.note("show_ids", why);
+        return None;
+    }
+    (0..)
+        .zip(listed)
+        .map(|(index, id): (u32, _)| {
+            let id = fields.id(&format!("show_ids[{index}]"), id, ShowId::from_slice);
+            id.map(ShowId::as_uuid)
+        })
+        .collect()
 }
 
 pub(super) fn encode(show: Show) -> wire::Show {

@@ -1,14 +1,18 @@
 //! `catalog.events`.
 
 use holdfast_types::{EventId, UserId};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool, PgTransaction};
 use uuid::Uuid;
 
 use super::{Error, Owned, performers};
 use crate::model::{Classification, Event};
 
 /// Adds an event; false if the id is taken.
-pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, event: &Event) -> Result<bool, Error> {
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    owner_id: UserId,
+    event: &Event,
+) -> Result<bool, Error> {
     let inserted = sqlx::query!(
         "INSERT INTO catalog.events
              (event_id, owner_id, title, description, category, segment, genre, sub_genre)
@@ -23,21 +27,61 @@ pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, event: &Event) -> Re
         event.classification.genre,
         event.classification.sub_genre,
     )
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
 }
 
+/// Records what an event says about itself; who is on stays as it is.
+pub(crate) async fn update(connection: &mut PgConnection, event: &Event) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE catalog.events
+         SET title = $2, description = $3, category = $4, segment = $5, genre = $6, sub_genre = $7
+         WHERE event_id = $1",
+        event.event_id.as_uuid(),
+        event.title,
+        event.description,
+        event.category,
+        event.classification.segment,
+        event.classification.genre,
+        event.classification.sub_genre,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// An event that nobody else changes until the transaction ends; waits for whoever does.
+pub(crate) async fn lock(
+    transaction: &mut PgTransaction<'_>,
+    id: EventId,
+) -> Result<Option<Owned<Event>>, Error> {
+    sqlx::query_scalar!(
+        "SELECT event_id FROM catalog.events WHERE event_id = $1 FOR NO KEY UPDATE",
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    find_on(transaction, id).await
+}
+
 /// An event and its owner.
 pub(crate) async fn find(pool: &PgPool, id: EventId) -> Result<Option<Owned<Event>>, Error> {
+    find_on(&mut *pool.acquire().await?, id).await
+}
+
+async fn find_on(
+    connection: &mut PgConnection,
+    id: EventId,
+) -> Result<Option<Owned<Event>>, Error> {
     let row = sqlx::query!(
         "SELECT owner_id, title, description, category, segment, genre, sub_genre
          FROM catalog.events WHERE event_id = $1",
         id.as_uuid(),
     )
-    .fetch_optional(pool)
+    .fetch_optional(&mut *connection)
     .await?;
-    let mut performers = performers::of_events(pool, &[id.as_uuid()]).await?;
+    let mut performers = performers::of_events(connection, &[id.as_uuid()]).await?;
     Ok(row.map(|row| Owned {
         owner_id: row.owner_id.into(),
         value: Event {

@@ -25,6 +25,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) enum Error {
     #[error("catalogue database")]
     Sql(#[from] sqlx::Error),
+    /// The news of a change couldn't be written.
+    #[error("catalogue database: outbox")]
+    Outbox(#[from] holdfast_eventlog::Error),
     /// A row says what no write of ours does.
     #[error("catalogue database: {what} of {table} can't be read")]
     Unreadable {
@@ -36,19 +39,24 @@ pub(crate) enum Error {
 impl Error {
     /// Whether the database is away, as opposed to saying no.
     fn is_unavailable(&self) -> bool {
+        use holdfast_eventlog::Error as Outbox;
         match self {
-            Self::Sql(
-                sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::WorkerCrashed,
-            ) => true,
-            Self::Sql(sqlx::Error::Database(error)) => {
-                error.code().is_some_and(|code| passes(&code))
-            }
-            _ => false,
+            Self::Sql(error) | Self::Outbox(Outbox::Database(error)) => is_away(error),
+            Self::Outbox(Outbox::Timeout(_)) => true,
+            Self::Outbox(Outbox::PayloadTooLarge { .. }) | Self::Unreadable { .. } => false,
         }
+    }
+}
+
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| passes(&code)),
+        _ => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use holdfast_types::{DurationMs, EventId, ShowId, ShowState, UserId, limits::TIME_MS_MAX};
+use holdfast_types::{DurationMs, EventId, ShowId, ShowState, UserId, VenueId, limits::TIME_MS_MAX};
 use sqlx::{PgConnection, PgPool, PgTransaction};
 use uuid::Uuid;
 
@@ -25,8 +25,11 @@ pub(crate) struct Filter {
 }
 
 /// Adds a show, DRAFT, with its prices; false if the id is taken.
-pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, show: &NewShow) -> Result<bool, Error> {
-    let mut transaction = pool.begin().await?;
+pub(crate) async fn insert(
+    transaction: &mut PgTransaction<'_>,
+    owner_id: UserId,
+    show: &NewShow,
+) -> Result<bool, Error> {
     let inserted = sqlx::query!(
         "INSERT INTO catalog.shows
              (show_id, owner_id, event_id, plan_id, starts_at, currency,
@@ -43,7 +46,7 @@ pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, show: &NewShow) -> R
         show.rules.hold_total_max.0.cast_signed(),
         show.rules.seats_per_customer_max.cast_signed(),
     )
-    .execute(&mut *transaction)
+    .execute(&mut **transaction)
     .await?;
     if inserted.rows_affected() == 0 {
         return Ok(false);
@@ -61,9 +64,8 @@ pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, show: &NewShow) -> R
         &categories,
         &amounts,
     )
-    .execute(&mut *transaction)
+    .execute(&mut **transaction)
     .await?;
-    transaction.commit().await?;
     Ok(true)
 }
 
@@ -196,6 +198,78 @@ pub(crate) async fn of_event(
     let mut shows = load(&mut connection, &ids).await?;
     shows.sort_by_key(|show| (show.starts_at, show.show_id));
     Ok(shows)
+}
+
+/// Which public shows are read for a copy.
+#[derive(Debug, Clone)]
+pub(crate) enum Which {
+    All,
+    Ids(Vec<Uuid>),
+    OfEvent(EventId),
+    AtVenue(VenueId),
+}
+
+/// Public shows by id, those after `after`; at most `limit`.
+pub(crate) async fn read(
+    pool: &PgPool,
+    which: &Which,
+    after: Option<ShowId>,
+    limit: u32,
+) -> Result<Vec<Show>, Error> {
+    let mut connection = pool.acquire().await?;
+    let after = after.map_or(Uuid::nil(), ShowId::as_uuid);
+    let limit = i64::from(limit);
+    // A query each, so that each is planned for the index it needs.
+    let ids = match which {
+        Which::All => {
+            sqlx::query_scalar!(
+                "SELECT show_id FROM catalog.shows WHERE show_id > $1 AND is_public
+                 ORDER BY show_id LIMIT $2",
+                after,
+                limit,
+            )
+            .fetch_all(&mut *connection)
+            .await?
+        }
+        Which::Ids(ids) => {
+            sqlx::query_scalar!(
+                "SELECT show_id FROM catalog.shows
+                 WHERE show_id = ANY($3) AND show_id > $1 AND is_public
+                 ORDER BY show_id LIMIT $2",
+                after,
+                limit,
+                ids,
+            )
+            .fetch_all(&mut *connection)
+            .await?
+        }
+        Which::OfEvent(event_id) => {
+            sqlx::query_scalar!(
+                "SELECT show_id FROM catalog.shows
+                 WHERE event_id = $3 AND show_id > $1 AND is_public
+                 ORDER BY show_id LIMIT $2",
+                after,
+                limit,
+                event_id.as_uuid(),
+            )
+            .fetch_all(&mut *connection)
+            .await?
+        }
+        Which::AtVenue(venue_id) => {
+            sqlx::query_scalar!(
+                "SELECT show_id FROM catalog.shows
+                 WHERE plan_id IN (SELECT plan_id FROM catalog.plans WHERE venue_id = $3)
+                   AND show_id > $1 AND is_public
+                 ORDER BY show_id LIMIT $2",
+                after,
+                limit,
+                venue_id.as_uuid(),
+            )
+            .fetch_all(&mut *connection)
+            .await?
+        }
+    };
+    load(&mut connection, &ids).await
 }
 
 /// Shows with all their pages say, in the order of `ids`; unknown ids are left out.

@@ -1,13 +1,17 @@
 //! `catalog.venues`.
 
 use holdfast_types::{UserId, VenueId};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::{Error, Owned};
 use crate::model::Venue;
 
 /// Adds a venue; false if the id is taken.
-pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, venue: &Venue) -> Result<bool, Error> {
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    owner_id: UserId,
+    venue: &Venue,
+) -> Result<bool, Error> {
     let inserted = sqlx::query!(
         "INSERT INTO catalog.venues
              (venue_id, owner_id, name, address, city, country, latitude, longitude, time_zone,
@@ -26,7 +30,7 @@ pub(crate) async fn insert(pool: &PgPool, owner_id: UserId, venue: &Venue) -> Re
         venue.postal_code,
         venue.region,
     )
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
 }

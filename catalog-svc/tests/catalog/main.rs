@@ -7,6 +7,7 @@ mod fields;
 mod import;
 mod indexes;
 mod lists;
+mod news;
 mod plans;
 mod publishing;
 mod rights;

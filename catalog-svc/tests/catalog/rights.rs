@@ -1,5 +1,6 @@
 //! Who may do what.
 
+use holdfast_proto::catalog::v1 as wire;
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
 
@@ -22,6 +23,7 @@ async fn writing_needs_a_good_token_of_an_organiser_or_admin(pool: PgPool) {
         assert_refused(world.create_venue(&token, venue()).await, code);
         assert_refused(world.import_plan(&token, plan(&id())).await, code);
         assert_refused(world.create_event(&token, event()).await, code);
+        assert_refused(world.update_event(&token, event()).await, code);
         assert_refused(world.create_show(&token, show(&id(), &id())).await, code);
         assert_refused(world.publish(&token, &id()).await, code);
         assert_refused(world.change_state(&token, &id(), "PAUSED").await, code);
@@ -97,6 +99,37 @@ async fn somebody_elses_draft_is_not_found_and_their_public_show_is_forbidden(po
     assert_eq!(world.inventory.calls().len(), 1);
     // A token that doesn't count is no hindrance to reading what is public.
     world.show(&expired_token("customer"), id).await.unwrap();
+}
+
+#[sqlx::test]
+async fn somebody_elses_event_is_not_found_until_it_is_public(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let (organiser, other) = (token("organiser"), token("organiser"));
+    let draft = world.draft(&organiser).await;
+    let mut event = draft.event.clone().unwrap();
+    event.title = "Taken over".to_owned();
+    let unknown = wire::Event {
+        event_id: id(),
+        ..event.clone()
+    };
+    for token in [&organiser, &other] {
+        let refused = world.update_event(token, unknown.clone()).await;
+        assert_refused(refused, ErrorCode::EventNotFound);
+    }
+    let refused = world.update_event(&other, event.clone()).await;
+    assert_refused(refused, ErrorCode::EventNotFound);
+    world.publish(&organiser, &draft.show_id).await.unwrap();
+    let refused = world.update_event(&other, event.clone()).await;
+    assert_refused(refused, ErrorCode::Forbidden);
+    let show = world.show("", &draft.show_id).await.unwrap();
+    assert_eq!(show.event, draft.event);
+
+    world
+        .update_event(&token("admin"), event.clone())
+        .await
+        .unwrap();
+    let show = world.show("", &draft.show_id).await.unwrap();
+    assert_eq!(show.event, Some(event));
 }
 
 #[sqlx::test]

@@ -58,6 +58,40 @@ async fn it_migrates_serves_without_its_peers_and_ends_at_shutdown(pool: PgPool)
 }
 
 #[sqlx::test(migrations = false)]
+async fn what_is_in_its_outbox_gets_into_the_stream(pool: PgPool) {
+    holdfast_eventlog::migrate(&pool).await.unwrap();
+    let context = mesh::Context::new();
+    let serving = tokio::spawn(serve(config(&pool), context.clone()));
+    let address = context.readiness.address(catalog_svc::NAME);
+    tokio::time::timeout(STEP_MAX, address).await.unwrap();
+    sqlx::query(
+        "INSERT INTO catalog.outbox (id, topic, key, event_type, payload)
+         VALUES (gen_random_uuid(), 'catalog', 'k', 'ShowChanged', 'x')",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let moved = async {
+        let sql = "SELECT count(*) FROM eventlog.events WHERE producer = 'catalog' AND key = 'k'";
+        while sqlx::query_scalar::<_, i64>(sql)
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+            == 0
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(STEP_MAX, moved).await.unwrap();
+    context.shutdown.cancel();
+    tokio::time::timeout(STEP_MAX, serving)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}
+
+#[sqlx::test(migrations = false)]
 async fn settings_out_of_bounds_are_refused_by_name(pool: PgPool) {
     let missing = Config {
         database_url: "".into(),

@@ -94,6 +94,15 @@ impl World {
         answer(self.client.create_event(with(token, request)).await).map(|a| a.event.unwrap())
     }
 
+    pub(crate) async fn update_event(
+        &mut self,
+        token: &str,
+        event: wire::Event,
+    ) -> Result<wire::Event, Failure> {
+        let request = wire::UpdateEventRequest { event: Some(event) };
+        answer(self.client.update_event(with(token, request)).await).map(|a| a.event.unwrap())
+    }
+
     pub(crate) async fn import_plan(
         &mut self,
         token: &str,

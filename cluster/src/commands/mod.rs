@@ -9,6 +9,7 @@ mod demo_catalogue;
 mod events;
 mod import_discovery;
 mod import_plan;
+mod search;
 mod user_grant;
 
 pub(crate) use audit::audit;
@@ -20,4 +21,5 @@ pub(crate) use demo_catalogue::demo_catalogue;
 pub(crate) use events::{events_parked, events_replay};
 pub(crate) use import_discovery::import_discovery;
 pub(crate) use import_plan::import_plan;
+pub(crate) use search::{search_rebuild, search_status};
 pub(crate) use user_grant::user_grant;

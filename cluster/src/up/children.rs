@@ -118,6 +118,13 @@ impl<'a> Configs<'a> {
                 "sandbox_api_key": secret(SANDBOX_API_KEY)?,
                 "webhook_secret": secret(SANDBOX_WEBHOOK_SECRET)?,
             },
+            "search": {
+                "listen": address(l.search),
+                "database_url": url("search")?,
+                "identity": uri(l.identity),
+                "catalog": uri(l.catalog),
+                "data_dir": self.dir.search(),
+            },
             "sandbox": {
                 "listen": address(l.sandbox),
                 "database_url": url("sandbox")?,
@@ -132,6 +139,7 @@ impl<'a> Configs<'a> {
                 "booking_uri": uri(l.booking),
                 "payment_uri": uri(l.payment),
                 "lockstore": lockstore,
+                "search_uri": uri(l.search),
             },
         });
         self.serve(ALL_SERVICES, "all", l.ops, &config)

@@ -12,6 +12,7 @@ const IDENTITY: u16 = 7401;
 const CATALOG: u16 = 7402;
 const BOOKING: u16 = 7403;
 const PAYMENT: u16 = 7404;
+const SEARCH: u16 = 7405;
 const OPS: u16 = 9401;
 /// Of node n: this + n.
 const NODE_CLIENT: u16 = 7100;
@@ -41,6 +42,7 @@ pub(crate) struct Layout {
     pub(crate) catalog: u16,
     pub(crate) booking: u16,
     pub(crate) payment: u16,
+    pub(crate) search: u16,
     /// Ops of the process with all services.
     pub(crate) ops: u16,
     pub(crate) nodes: Vec<NodePorts>,
@@ -72,6 +74,7 @@ impl Layout {
             catalog: ports.take("catalog", CATALOG)?,
             booking: ports.take("booking", BOOKING)?,
             payment: ports.take("payment", PAYMENT)?,
+            search: ports.take("search", SEARCH)?,
             ops: ports.take("ops", OPS)?,
             nodes,
             postgres: ports.take("postgres", POSTGRES)?,
@@ -85,7 +88,7 @@ impl Layout {
     }
 
     /// Those of the process with all services.
-    pub(super) fn service_ports(&self) -> [u16; 7] {
+    pub(super) fn service_ports(&self) -> [u16; 8] {
         [
             self.api,
             self.sandbox,
@@ -93,6 +96,7 @@ impl Layout {
             self.catalog,
             self.booking,
             self.payment,
+            self.search,
             self.ops,
         ]
     }
@@ -105,6 +109,7 @@ impl Layout {
             ("catalog", self.catalog),
             ("booking", self.booking),
             ("payment", self.payment),
+            ("search", self.search),
         ] {
             run.services.insert(service.to_owned(), uri(port));
         }

@@ -6,6 +6,7 @@ mod bookings;
 mod catalog;
 mod holds;
 mod live;
+mod search;
 mod sessions;
 mod webhooks;
 
@@ -29,6 +30,7 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(catalog::get_seat_map))
         .routes(routes!(availability::get_availability))
         .routes(routes!(live::watch_show))
+        .routes(routes!(search::search_shows))
         .routes(routes!(holds::create_hold))
         .routes(routes!(holds::get_hold, holds::release_hold))
         .routes(routes!(holds::extend_hold))

@@ -1,4 +1,4 @@
-//! The four services, answering what the test says and remembering what they were asked.
+//! The services, answering what the test says and remembering what they were asked.
 
 use std::{
     any::Any,
@@ -12,6 +12,7 @@ use holdfast_proto::{
     catalog::v1::{self as catalog, catalog_service_server::CatalogServiceServer},
     identity::v1::{self as identity, identity_service_server::IdentityServiceServer},
     payment::v1::{self as payment, payment_service_server::PaymentServiceServer},
+    search::v1::{self as search, search_service_server::SearchServiceServer},
 };
 use tokio::net::TcpListener;
 use tonic::{
@@ -77,7 +78,7 @@ impl Backend {
         seen
     }
 
-    /// Serves all four at one address until the process ends.
+    /// Serves all at one address until the process ends.
     pub(crate) async fn serve(self: &Arc<Self>) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -86,6 +87,7 @@ impl Backend {
             .add_service(CatalogServiceServer::from_arc(self.clone()))
             .add_service(BookingServiceServer::from_arc(self.clone()))
             .add_service(PaymentServiceServer::from_arc(self.clone()))
+            .add_service(SearchServiceServer::from_arc(self.clone()))
             .serve_with_incoming(TcpIncoming::from(listener));
         tokio::spawn(async move { server.await.unwrap() });
         address
@@ -146,6 +148,7 @@ scripted!(catalog::catalog_service_server::CatalogService {
     create_venue(catalog::CreateVenueRequest) -> catalog::CreateVenueResponse;
     import_plan(catalog::ImportPlanRequest) -> catalog::ImportPlanResponse;
     create_event(catalog::CreateEventRequest) -> catalog::CreateEventResponse;
+    update_event(catalog::UpdateEventRequest) -> catalog::UpdateEventResponse;
     create_show(catalog::CreateShowRequest) -> catalog::CreateShowResponse;
     publish_show(catalog::PublishShowRequest) -> catalog::PublishShowResponse;
     change_show_state(catalog::ChangeShowStateRequest) -> catalog::ChangeShowStateResponse;
@@ -153,6 +156,7 @@ scripted!(catalog::catalog_service_server::CatalogService {
     list_events(catalog::ListEventsRequest) -> catalog::ListEventsResponse;
     get_show(catalog::GetShowRequest) -> catalog::GetShowResponse;
     list_shows(catalog::ListShowsRequest) -> catalog::ListShowsResponse;
+    read_shows(catalog::ReadShowsRequest) -> catalog::ReadShowsResponse;
     get_seat_map(catalog::GetSeatMapRequest) -> catalog::GetSeatMapResponse;
 });
 
@@ -172,4 +176,8 @@ scripted!(booking::booking_service_server::BookingService {
 scripted!(payment::payment_service_server::PaymentService {
     receive_webhook(payment::ReceiveWebhookRequest) -> payment::ReceiveWebhookResponse;
     list_payments(payment::ListPaymentsRequest) -> payment::ListPaymentsResponse;
+});
+
+scripted!(search::search_service_server::SearchService {
+    search_shows(search::SearchShowsRequest) -> search::SearchShowsResponse;
 });

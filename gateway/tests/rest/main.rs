@@ -14,4 +14,5 @@ mod live;
 mod openapi;
 mod pages;
 mod requests;
+mod search;
 mod sign_in;

@@ -66,7 +66,8 @@ impl Gateway {
             identity_uri: services.clone(),
             catalog_uri: services.clone(),
             booking_uri: services.clone(),
-            payment_uri: services,
+            payment_uri: services.clone(),
+            search_uri: services,
             lockstore: vec![format!("http://{node}")],
             ..Config::default()
         };

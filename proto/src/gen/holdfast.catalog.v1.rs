@@ -119,6 +119,17 @@ pub struct CreateEventResponse {
     pub event: ::core::option::Option<Event>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateEventRequest {
+    /// Whole: what is empty here is empty then.
+    #[prost(message, optional, tag = "1")]
+    pub event: ::core::option::Option<Event>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateEventResponse {
+    #[prost(message, optional, tag = "1")]
+    pub event: ::core::option::Option<Event>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Price {
     #[prost(string, tag = "1")]
     pub category: ::prost::alloc::string::String,
@@ -297,6 +308,46 @@ pub struct ListShowsResponse {
     pub shows: ::prost::alloc::vec::Vec<Show>,
     #[prost(string, tag = "2")]
     pub next_cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadShowsRequest {
+    /// Only those with a larger id; empty for the first page.
+    #[prost(bytes = "vec", tag = "4")]
+    pub after_show_id: ::prost::alloc::vec::Vec<u8>,
+    /// 1 to 500; 0 for 500.
+    #[prost(uint32, tag = "5")]
+    pub limit: u32,
+    /// Which; absent for all.
+    #[prost(oneof = "read_shows_request::Which", tags = "1, 2, 3")]
+    pub which: ::core::option::Option<read_shows_request::Which>,
+}
+/// Nested message and enum types in `ReadShowsRequest`.
+pub mod read_shows_request {
+    /// Which; absent for all.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Which {
+        #[prost(message, tag = "1")]
+        ShowIds(super::ShowIds),
+        /// The shows of an event.
+        #[prost(bytes, tag = "2")]
+        EventId(::prost::alloc::vec::Vec<u8>),
+        /// The shows at a venue.
+        #[prost(bytes, tag = "3")]
+        VenueId(::prost::alloc::vec::Vec<u8>),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowIds {
+    /// At most 500, in any order.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub show_ids: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReadShowsResponse {
+    /// By id, ascending. What was asked for by id and isn't here isn't public. Fewer than `limit` are
+    /// the last.
+    #[prost(message, repeated, tag = "1")]
+    pub shows: ::prost::alloc::vec::Vec<Show>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetSeatMapRequest {
@@ -524,6 +575,36 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Changes title, description and category of an event; its shows say so at once, those on sale
+        /// too. Idempotent; of two at the same time one is last. Called by the CLI. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN (another organiser's event with a public show, too), INVALID_REQUEST,
+        /// EVENT_NOT_FOUND.
+        pub async fn update_event(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateEventResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/UpdateEvent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "UpdateEvent"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Makes a show, DRAFT. Idempotent by id. Called by the CLI. Reasons: as CreateVenue, and
         /// EVENT_NOT_FOUND, PLAN_NOT_FOUND.
         pub async fn create_show(
@@ -722,6 +803,34 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Public shows by id, past ones too, for a service that keeps a copy of them. Called by
+        /// search-svc. Reasons: INVALID_REQUEST.
+        pub async fn read_shows(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReadShowsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReadShowsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/ReadShows",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "ReadShows"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// A show's seats with labels, positions and prices. Called by the gateway. Reasons:
         /// SHOW_NOT_FOUND.
         pub async fn get_seat_map(
@@ -792,6 +901,17 @@ pub mod catalog_service_server {
             tonic::Response<super::CreateEventResponse>,
             tonic::Status,
         >;
+        /// Changes title, description and category of an event; its shows say so at once, those on sale
+        /// too. Idempotent; of two at the same time one is last. Called by the CLI. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN (another organiser's event with a public show, too), INVALID_REQUEST,
+        /// EVENT_NOT_FOUND.
+        async fn update_event(
+            &self,
+            request: tonic::Request<super::UpdateEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateEventResponse>,
+            tonic::Status,
+        >;
         /// Makes a show, DRAFT. Idempotent by id. Called by the CLI. Reasons: as CreateVenue, and
         /// EVENT_NOT_FOUND, PLAN_NOT_FOUND.
         async fn create_show(
@@ -849,6 +969,15 @@ pub mod catalog_service_server {
             request: tonic::Request<super::ListShowsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListShowsResponse>,
+            tonic::Status,
+        >;
+        /// Public shows by id, past ones too, for a service that keeps a copy of them. Called by
+        /// search-svc. Reasons: INVALID_REQUEST.
+        async fn read_shows(
+            &self,
+            request: tonic::Request<super::ReadShowsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReadShowsResponse>,
             tonic::Status,
         >;
         /// A show's seats with labels, positions and prices. Called by the gateway. Reasons:
@@ -1057,6 +1186,51 @@ pub mod catalog_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CreateEventSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/UpdateEvent" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateEventSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::UpdateEventRequest>
+                    for UpdateEventSvc<T> {
+                        type Response = super::UpdateEventResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateEventRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::update_event(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateEventSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1373,6 +1547,51 @@ pub mod catalog_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListShowsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/ReadShows" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadShowsSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::ReadShowsRequest>
+                    for ReadShowsSvc<T> {
+                        type Response = super::ReadShowsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReadShowsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::read_shows(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadShowsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -109,3 +109,23 @@ pub struct RefundSucceeded {
     #[prost(message, optional, tag = "4")]
     pub amount: ::core::option::Option<Money>,
 }
+/// Topic `catalog`: a venue was made or changed. Events of this topic say what changed and not what it
+/// is now: whoever keeps a copy reads it anew (CatalogService.ReadShows), so that one event stands for
+/// any number of shows, and a late or repeated one never brings back what was.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VenueChanged {
+    #[prost(bytes = "vec", tag = "1")]
+    pub venue_id: ::prost::alloc::vec::Vec<u8>,
+}
+/// Topic `catalog`: an event was made, or what it says about itself changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventChanged {
+    #[prost(bytes = "vec", tag = "1")]
+    pub event_id: ::prost::alloc::vec::Vec<u8>,
+}
+/// Topic `catalog`: a show was made, or its state changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowChanged {
+    #[prost(bytes = "vec", tag = "1")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+}

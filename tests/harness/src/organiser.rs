@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use holdfast_proto::{
     catalog::v1::{
         self as catalog, ChangeShowStateRequest, CreateEventRequest, CreateShowRequest,
-        CreateVenueRequest, ImportPlanRequest, PublishShowRequest,
-        catalog_service_client::CatalogServiceClient,
+        CreateVenueRequest, GetShowRequest, ImportPlanRequest, PublishShowRequest,
+        UpdateEventRequest, catalog_service_client::CatalogServiceClient,
     },
     identity::v1::{ExchangeOperatorTokenRequest, identity_service_client::IdentityServiceClient},
     payment::v1::{ListPaymentsRequest, Payment, payment_service_client::PaymentServiceClient},
@@ -193,6 +193,21 @@ impl Organiser {
             .await
             .context("show")?;
         Ok(show)
+    }
+
+    /// Gives the event of a show another title.
+    ///
+    /// # Errors
+    /// A refusal.
+    pub async fn retitle(&mut self, show: Uuid, title: &str) -> Result<()> {
+        let show_id = show.as_bytes().to_vec();
+        let request = self.request(GetShowRequest { show_id })?;
+        let show = self.catalog.get_show(request).await?.into_inner().show;
+        let mut event = show.and_then(|show| show.event).context("no event")?;
+        event.title = title.to_owned();
+        let request = self.request(UpdateEventRequest { event: Some(event) })?;
+        self.catalog.update_event(request).await?;
+        Ok(())
     }
 
     /// PAUSED, CLOSED or CANCELLED.

@@ -1,0 +1,244 @@
+//! `search`: the question that goes on, the answer's shape, what is refused by name, and the
+//! second for which a result is kept.
+
+use std::{sync::Arc, time::Duration};
+
+use holdfast_mesh::Failure;
+use holdfast_proto::search::v1 as pb;
+use holdfast_types::ErrorCode;
+use serde_json::{Value, json};
+
+use crate::setup::{Gateway, send};
+
+const ID: &str = "07070707-0707-0707-0707-070707070707";
+
+fn show() -> pb::FoundShow {
+    pb::FoundShow {
+        show_id: vec![7; 16],
+        event_id: vec![7; 16],
+        title: "Concert".to_owned(),
+        category: "music".to_owned(),
+        venue_id: vec![7; 16],
+        venue_name: "Stadium".to_owned(),
+        city: "Berlin".to_owned(),
+        country: "DE".to_owned(),
+        latitude: 52.5,
+        longitude: 13.25,
+        time_zone: "Europe/Berlin".to_owned(),
+        starts_at_ms: 1_784_138_400_000,
+        state: "ON_SALE".to_owned(),
+        currency: "EUR".to_owned(),
+        price_from: Some(0),
+        distance_m: Some(12_345),
+    }
+}
+
+fn show_json() -> Value {
+    json!({
+        "show_id": ID,
+        "event_id": ID,
+        "title": "Concert",
+        "category": "music",
+        "venue": {
+            "venue_id": ID,
+            "name": "Stadium",
+            "city": "Berlin",
+            "country": "DE",
+            "latitude": 52.5,
+            "longitude": 13.25,
+        },
+        "starts_at": "2026-07-15T20:00:00+02:00",
+        "time_zone": "Europe/Berlin",
+        "state": "ON_SALE",
+        "price_from": {"amount": 0, "currency": "EUR"},
+        "distance_km": 12.3,
+    })
+}
+
+fn finds(gateway: &Gateway, shows: Vec<pb::FoundShow>, next_cursor: &'static str) {
+    gateway
+        .backend
+        .on("search_shows", move |_: pb::SearchShowsRequest| {
+            Ok(pb::SearchShowsResponse {
+                shows: shows.clone(),
+                next_cursor: next_cursor.to_owned(),
+            })
+        });
+}
+
+fn asked(gateway: &Gateway) -> Vec<pb::SearchShowsRequest> {
+    let seen = gateway.backend.take_seen();
+    seen.iter()
+        .map(|seen| seen.message::<pb::SearchShowsRequest>().clone())
+        .collect()
+}
+
+#[tokio::test]
+async fn all_that_is_asked_goes_on_and_what_is_found_comes_back() {
+    let gateway = Gateway::start().await;
+    finds(&gateway, vec![show()], "next");
+    let path = "/api/v1/search?q=sumer%20night&city=Berlin&near=52.52,13.405&radius_km=7&category=music\
+        &from=2026-07-01T00:00:00Z&to=2026-08-01T00:00:00Z&sort=distance&limit=3&cursor=c";
+    let answer = send(gateway.get(path)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(
+        answer.json(),
+        json!({"items": [show_json()], "next_cursor": "next"})
+    );
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=1"));
+    let expected = pb::SearchShowsRequest {
+        q: "sumer night".to_owned(),
+        category: "music".to_owned(),
+        city: "Berlin".to_owned(),
+        from_ms: Some(1_782_864_000_000),
+        to_ms: Some(1_785_542_400_000),
+        near: Some(pb::Near {
+            latitude: 52.52,
+            longitude: 13.405,
+            radius_m: 7_000,
+        }),
+        sort: pb::Sort::Distance.into(),
+        limit: 3,
+        cursor: "c".to_owned(),
+    };
+    assert_eq!(asked(&gateway), [expected]);
+
+    let tag = answer.header("etag").unwrap().to_owned();
+    let again = send(gateway.get(path).header("if-none-match", tag)).await;
+    assert_eq!(again.status, 304);
+}
+
+#[tokio::test]
+async fn a_question_without_anything_is_one_for_all() {
+    let gateway = Gateway::start().await;
+    let bare = pb::FoundShow {
+        price_from: None,
+        distance_m: None,
+        ..show()
+    };
+    finds(&gateway, vec![bare], "");
+    let answer = send(gateway.get("/api/v1/search")).await;
+    assert_eq!(asked(&gateway), [pb::SearchShowsRequest::default()]);
+    let json = answer.json();
+    assert_eq!(json["next_cursor"], Value::Null);
+    assert_eq!(json["items"][0]["price_from"], Value::Null);
+    assert_eq!(json["items"][0]["distance_km"], Value::Null);
+
+    send(gateway.get("/api/v1/search?near=-1.5,%20180")).await;
+    let near = asked(&gateway)[0].near.unwrap();
+    assert_eq!(
+        (near.latitude, near.longitude, near.radius_m),
+        (-1.5, 180.0, 50_000)
+    );
+}
+
+#[tokio::test]
+async fn what_can_not_be_asked_is_refused_by_name() {
+    let gateway = Gateway::start().await;
+    let long = format!("q={}", "x".repeat(301));
+    for (query, field) in [
+        (long.as_str(), "q"),
+        ("near=52.52", "near"),
+        ("near=52.52,x", "near"),
+        ("near=90.1,0", "near"),
+        ("near=0,-180.5", "near"),
+        ("near=nan,0", "near"),
+        ("near=", "near"),
+        ("near=1,1&radius_km=0", "radius_km"),
+        ("near=1,1&radius_km=1001", "radius_km"),
+        ("near=1,1&radius_km=x", "radius_km"),
+        ("radius_km=5", "radius_km"),
+        ("from=yesterday", "from"),
+        ("to=2026-13-01T00:00:00Z", "to"),
+        ("from=2026-07-02T00:00:00Z&to=2026-07-01T00:00:00Z", "to"),
+        ("sort=price", "sort"),
+        ("sort=distance", "sort"),
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("q=a&q=b", "q"),
+        ("query=a", "query"),
+    ] {
+        let answer = send(gateway.get(&format!("/api/v1/search?{query}"))).await;
+        answer.invalid(field);
+    }
+    assert!(asked(&gateway).is_empty());
+}
+
+#[tokio::test]
+async fn what_search_refuses_is_refused_by_the_same_name() {
+    let gateway = Gateway::start().await;
+    for field in ["cursor", "category", "city"] {
+        gateway
+            .backend
+            .on("search_shows", move |_: pb::SearchShowsRequest| {
+                Err::<pb::SearchShowsResponse, _>(Failure::invalid(field, "is wrong").into())
+            });
+        let answer = send(gateway.get(&format!("/api/v1/search?{field}=x"))).await;
+        answer.invalid(field);
+    }
+}
+
+#[tokio::test]
+async fn without_search_there_is_503_and_the_rest_goes_on() {
+    let gateway = Gateway::start_with(|config| {
+        // Nobody listens there.
+        config.search_uri = "http://127.0.0.1:1".to_owned();
+    })
+    .await;
+    let answer = send(gateway.get("/api/v1/search?q=x")).await;
+    answer.error(503, "UNAVAILABLE");
+    assert!(answer.header("retry-after").is_some());
+
+    use holdfast_proto::catalog::v1 as catalog;
+    gateway
+        .backend
+        .on("list_shows", |_: catalog::ListShowsRequest| {
+            Ok(catalog::ListShowsResponse::default())
+        });
+    assert_eq!(send(gateway.get("/api/v1/shows")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_hot_question_is_asked_once_a_second() {
+    let gateway = Arc::new(Gateway::start().await);
+    finds(&gateway, vec![show()], "");
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let gateway = Arc::clone(&gateway);
+        asking.spawn(async move { send(gateway.get("/api/v1/search?q=hot")).await.status });
+    }
+    let answers = asking.join_all().await;
+    assert!(answers.iter().all(|status| *status == 200));
+    // Twenty answers may take longer than a result is kept, on a busy machine.
+    let calls = asked(&gateway).len();
+    assert!((1..20).contains(&calls), "{calls}");
+
+    finds(&gateway, Vec::new(), "");
+    let found = || async {
+        let answer = send(gateway.get("/api/v1/search?q=hot")).await;
+        answer.json()["items"].as_array().unwrap().len()
+    };
+    let renewed = async {
+        while found().await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), renewed)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_failure_is_not_kept() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("search_shows", |_: pb::SearchShowsRequest| {
+            let away = Failure::new(ErrorCode::Unavailable, "search is down; try again");
+            Err::<pb::SearchShowsResponse, _>(away.into())
+        });
+    let answer = send(gateway.get("/api/v1/search?q=x")).await;
+    answer.error(503, "UNAVAILABLE");
+    finds(&gateway, vec![show()], "");
+    assert_eq!(send(gateway.get("/api/v1/search?q=x")).await.status, 200);
+}

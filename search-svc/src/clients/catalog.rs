@@ -1,0 +1,98 @@
+//! The public shows, from catalog-svc.
+//!
+//! Always holds: an answer is one page, bounded there and here. Leaves to others: trying again.
+
+use std::time::Duration;
+
+use holdfast_mesh::deadline::Deadline;
+use holdfast_proto::catalog::v1::{
+    ReadShowsRequest, Show, ShowIds, catalog_service_client::CatalogServiceClient,
+    read_shows_request::Which,
+};
+use holdfast_types::{EventId, ShowId, VenueId};
+use tonic::{Request, Status, transport::Channel};
+
+use crate::document::{Document, Unreadable};
+
+/// Shows in a page: as many as catalog-svc gives.
+pub(crate) const PAGE_SHOWS: usize = 500;
+
+/// Largest page read, in bytes: what catalog-svc sends at most, with room.
+const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How long a page may take.
+const READ_MAX: Duration = Duration::from_secs(10);
+
+/// What is read.
+#[derive(Debug, Clone)]
+pub(crate) enum Shows {
+    All,
+    /// At most [`PAGE_SHOWS`].
+    Named(Vec<ShowId>),
+    OfEvent(EventId),
+    AtVenue(VenueId),
+}
+
+/// Some shows, by id.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) documents: Vec<Document>,
+    /// After which the next page begins; none on the last.
+    pub(crate) next: Option<ShowId>,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("reading the catalogue: {:?}, {}", .0.code(), .0.message())]
+    Call(Box<Status>),
+    #[error(transparent)]
+    Show(#[from] Unreadable),
+}
+
+/// A client of catalog-svc.
+#[derive(Debug, Clone)]
+pub(crate) struct Catalog {
+    client: CatalogServiceClient<Channel>,
+}
+
+impl Catalog {
+    pub(crate) fn new(channel: Channel) -> Self {
+        Self {
+            client: CatalogServiceClient::new(channel).max_decoding_message_size(PAGE_BYTES_MAX),
+        }
+    }
+
+    /// The shows after `after`, in order of their ids.
+    pub(crate) async fn read(&self, shows: &Shows, after: Option<ShowId>) -> Result<Page, Error> {
+        let which = match shows {
+            Shows::All => None,
+            Shows::Named(ids) => Some(Which::ShowIds(ShowIds {
+                show_ids: ids.iter().map(|id| id.to_bytes().to_vec()).collect(),
+            })),
+            Shows::OfEvent(id) => Some(Which::EventId(id.to_bytes().to_vec())),
+            Shows::AtVenue(id) => Some(Which::VenueId(id.to_bytes().to_vec())),
+        };
+        let mut request = Request::new(ReadShowsRequest {
+            which,
+            after_show_id: after.map_or_else(Vec::new, |id| id.to_bytes().to_vec()),
+            limit: PAGE_SHOWS as u32,
+        });
+        Deadline::after(READ_MAX).apply(&mut request);
+        let answer = self.client.clone().read_shows(request).await;
+        let shows: Vec<Show> = answer
+            .map_err(|status| Error::Call(Box::new(status)))?
+            .into_inner()
+            .shows;
+        let is_full = shows.len() >= PAGE_SHOWS;
+        let documents = shows
+            .into_iter()
+            .map(Document::of)
+            .collect::<Result<Vec<_>, _>>()?;
+        let next = documents
+            .last()
+            .filter(|_| is_full)
+            .map(|last| last.show_id);
+        Ok(Page { documents, next })
+    }
+}

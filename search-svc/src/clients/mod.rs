@@ -1,0 +1,4 @@
+//! Outbound calls.
+
+pub(crate) mod catalog;
+pub(crate) mod identity;

@@ -1,0 +1,98 @@
+//! Where news and the building of an index meet.
+//!
+//! Always holds: writes to an index come one at a time. A show that the news wrote while the next
+//! index is built is not overwritten by what the builder read of it earlier: each that was written
+//! is kept in mind until the swap.
+
+use std::{collections::HashSet, sync::Arc};
+
+use holdfast_types::ShowId;
+use tokio::sync::Mutex;
+
+use super::Error;
+use crate::{
+    document::{Changes, Document},
+    index::{self, Index},
+    metric,
+};
+
+/// Shows kept in mind while an index is built, about 32 MiB of them. More than change in an hour at
+/// the most that is planned for; then the building starts anew.
+const TOUCHED_MAX: usize = 1_000_000;
+
+/// Writes to an index, and to the next.
+#[derive(Debug)]
+pub(crate) struct Writer<I> {
+    index: Arc<I>,
+    /// What the news wrote since the building began; none while nothing is built.
+    touched: Mutex<Option<HashSet<ShowId>>>,
+}
+
+impl<I: Index> Writer<I> {
+    pub(crate) fn new(index: Arc<I>) -> Self {
+        Self {
+            index,
+            touched: Mutex::new(None),
+        }
+    }
+
+    /// Writes news to the index that is searched and, while one is built, to that.
+    pub(crate) async fn write(&self, changes: Changes) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let (put, removed) = (changes.puts.len() as u64, changes.removes.len() as u64);
+        let mut touched = self.touched.lock().await;
+        if let Some(touched) = touched.as_mut() {
+            touched.extend(changes.puts.iter().map(|document| document.show_id));
+            touched.extend(changes.removes.iter());
+            self.index.write_next(changes.clone()).await?;
+        }
+        match self.index.write(changes).await {
+            // It is in the next, which is the only one.
+            Err(index::Error::NotBuilt) if touched.is_some() => {}
+            written => written?,
+        }
+        metrics::counter!(metric::SHOWS_WRITTEN, "kind" => "put").increment(put);
+        metrics::counter!(metric::SHOWS_WRITTEN, "kind" => "removed").increment(removed);
+        Ok(())
+    }
+
+    /// Begins the next index.
+    pub(crate) async fn begin(&self) -> Result<(), Error> {
+        let mut touched = self.touched.lock().await;
+        self.index.begin_next().await?;
+        *touched = Some(HashSet::new());
+        Ok(())
+    }
+
+    /// Writes what was read of the catalogue to the next index.
+    pub(crate) async fn fill(&self, mut documents: Vec<Document>) -> Result<(), Error> {
+        let touched = self.touched.lock().await;
+        let Some(touched) = touched.as_ref().filter(|it| it.len() <= TOUCHED_MAX) else {
+            return Err(Error::Overtaken);
+        };
+        documents.retain(|document| !touched.contains(&document.show_id));
+        let changes = Changes {
+            puts: documents,
+            removes: Vec::new(),
+        };
+        if changes.is_empty() {
+            return Ok(());
+        }
+        Ok(self.index.write_next(changes).await?)
+    }
+
+    /// Puts the next index in the place of the one that is searched.
+    pub(crate) async fn finish(&self) -> Result<(), Error> {
+        let mut touched = self.touched.lock().await;
+        self.index.swap().await?;
+        *touched = None;
+        Ok(())
+    }
+
+    /// Leaves the next index as it is; the one that is searched goes on.
+    pub(crate) async fn abandon(&self) {
+        *self.touched.lock().await = None;
+    }
+}

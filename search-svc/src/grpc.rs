@@ -1,0 +1,155 @@
+//! `search.proto` on the wire: decode, check bounds, ask the index, encode.
+
+mod decode;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use holdfast_mesh::{Failure, auth::Verifier};
+use holdfast_proto::search::v1::{
+    GetIndexStatusRequest, GetIndexStatusResponse, RebuildIndexRequest, RebuildIndexResponse,
+    SearchShowsRequest, SearchShowsResponse, search_admin_service_server::SearchAdminService,
+    search_service_server::SearchService,
+};
+use holdfast_types::ErrorCode;
+use sqlx::PgPool;
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use crate::{
+    cursor::Cursor,
+    feed,
+    index::{self, Index},
+    metric,
+    place::Place,
+    query::RESULTS_MAX,
+};
+
+/// When a caller may ask again while the engine is down or an index is being built.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Answers searches.
+pub(crate) struct Searches<I> {
+    pub(crate) index: Arc<I>,
+}
+
+#[tonic::async_trait]
+impl<I: Index> SearchService for Searches<I> {
+    async fn search_shows(
+        &self,
+        request: Request<SearchShowsRequest>,
+    ) -> Result<Response<SearchShowsResponse>, Status> {
+        let asked =
+            decode::decode(request.get_ref(), Utc::now()).inspect_err(|_| count("refused"))?;
+        let begun = Instant::now();
+        let found = self.index.search(&asked.query).await;
+        metrics::histogram!(metric::SEARCH_SECONDS).record(begun.elapsed().as_secs_f64());
+        let found = found.map_err(failure).inspect_err(|_| count("failed"))?;
+        count("found");
+        let end = asked.query.offset + found.shows.len();
+        let next = Cursor {
+            offset: end,
+            from_ms: asked.query.from_ms,
+            question: asked.question,
+        };
+        let mut shows = found.shows;
+        if let Some(near) = asked.query.near {
+            for show in &mut shows {
+                let place = Place::new(show.latitude, show.longitude);
+                show.distance_m = place.map(|it| near.place.distance_m(it).round() as u32);
+            }
+        }
+        let next_cursor = if found.more && !shows.is_empty() && end < RESULTS_MAX {
+            next.to_string()
+        } else {
+            String::new()
+        };
+        Ok(Response::new(SearchShowsResponse { shows, next_cursor }))
+    }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!(metric::SEARCHES, "outcome" => outcome).increment(1);
+}
+
+fn failure(error: index::Error) -> Failure {
+    let message = match &error {
+        // The keeper says so in the log.
+        index::Error::NotBuilt => "the search index is being built; try again",
+        index::Error::Away(_) => {
+            tracing::warn!(%error, "a search found no engine");
+            "search is down; try again"
+        }
+        // We asked what the engine takes no matter what a customer wrote.
+        index::Error::Refused(_) => return Failure::internal(&error),
+    };
+    Failure::new(ErrorCode::Unavailable, message).with_retry_after(RETRY_AFTER)
+}
+
+/// What operators ask.
+pub(crate) struct Admin<I> {
+    pub(crate) index: Arc<I>,
+    pub(crate) status: Arc<feed::Status>,
+    pub(crate) verifier: Verifier,
+    pub(crate) pool: PgPool,
+    pub(crate) consumer: String,
+    /// Whether this process keeps the index.
+    pub(crate) feeds: bool,
+}
+
+impl<I> Admin<I> {
+    async fn check(&self, metadata: &MetadataMap) -> Result<(), Failure> {
+        let claims = self.verifier.authenticate(metadata).await?;
+        if claims.has_role("admin") {
+            return Ok(());
+        }
+        Err(Failure::new(
+            ErrorCode::Forbidden,
+            "this needs the role admin",
+        ))
+    }
+}
+
+#[tonic::async_trait]
+impl<I: Index> SearchAdminService for Admin<I> {
+    async fn rebuild_index(
+        &self,
+        request: Request<RebuildIndexRequest>,
+    ) -> Result<Response<RebuildIndexResponse>, Status> {
+        self.check(request.metadata()).await?;
+        if !self.feeds {
+            let message = "this process only answers searches; ask the one that feeds the index";
+            return Err(Failure::new(ErrorCode::InvalidState, message).into());
+        }
+        self.status.ask();
+        tracing::info!("an index built anew was asked for");
+        Ok(Response::new(RebuildIndexResponse {}))
+    }
+
+    async fn get_index_status(
+        &self,
+        request: Request<GetIndexStatusRequest>,
+    ) -> Result<Response<GetIndexStatusResponse>, Status> {
+        self.check(request.metadata()).await?;
+        let searchable = self.index.is_built().await.map_err(failure)?;
+        let lag = holdfast_eventlog::lag(&self.pool, &self.consumer, &["catalog"])
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, "how far search is behind can't be told");
+                Failure::new(
+                    ErrorCode::Unavailable,
+                    "the event stream is down; try again",
+                )
+            })?;
+        Ok(Response::new(GetIndexStatusResponse {
+            engine: I::ENGINE.to_owned(),
+            searchable,
+            building: self.status.is_building(),
+            shows_read: self.status.shows_read(),
+            indexes_built: self.status.indexes_built(),
+            lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
+        }))
+    }
+}

@@ -1,0 +1,59 @@
+//! What an engine must do. `embedded` and `meili` are the two; `tests/contract.rs` is what both
+//! are held to.
+//!
+//! There are up to two indexes: the one that is searched, and the next, which is being built and
+//! then takes its place. Leaves to others: what belongs in them, and that writes come one at a time
+//! (`feed`).
+
+use std::future::Future;
+
+use holdfast_proto::search::v1::FoundShow;
+
+use crate::{document::Changes, query::Query};
+
+/// A page of results.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) shows: Vec<FoundShow>,
+    /// There are more.
+    pub(crate) more: bool,
+}
+
+/// Why an engine didn't do it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// There is no index of the present schema.
+    #[error("there is no search index yet")]
+    NotBuilt,
+    /// It is down, or its disk is; the same may succeed later.
+    #[error("search engine: {0}")]
+    Away(String),
+    /// It takes no such thing, now or later.
+    #[error("search engine refuses: {0}")]
+    Refused(String),
+}
+
+/// An engine.
+pub(crate) trait Index: Send + Sync + 'static {
+    /// Its name, for operators.
+    const ENGINE: &'static str;
+
+    /// Whether there is an index of the present schema to be searched.
+    fn is_built(&self) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// What fits `query`.
+    fn search(&self, query: &Query) -> impl Future<Output = Result<Found, Error>> + Send;
+
+    /// Changes the index that is searched; when it returns they are on disk and can be found.
+    fn write(&self, changes: Changes) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Makes the next index, empty; what there was of one is gone.
+    fn begin_next(&self) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Changes the next index.
+    fn write_next(&self, changes: Changes) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Puts the next index, with all that was written to it, in the place of the one that is
+    /// searched, in one step. Without a [`Index::begin_next`] before it is refused.
+    fn swap(&self) -> impl Future<Output = Result<(), Error>> + Send;
+}

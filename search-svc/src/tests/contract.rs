@@ -1,0 +1,375 @@
+//! One suite for every engine: against tantivy always, and against the Meilisearch that `MEILI_URL`
+//! (with `MEILI_API_KEY`) names, whose indexes `holdfast-contract*` are used up.
+
+use holdfast_mesh::config::Secret;
+
+use super::shows::{DAY_MS, START_MS, all, fill, found, near, puts, show, text};
+use crate::{
+    document::{Changes, Document},
+    embedded::Embedded,
+    index::{Error, Index},
+    meili::Meili,
+    place::Place,
+    query::{Query, Sort},
+};
+
+/// No shows.
+const NONE: [u8; 0] = [];
+
+#[tokio::test]
+async fn tantivy_keeps_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Embedded::open(&dir.path().join("index")).unwrap();
+    keeps_the_contract(&index).await;
+}
+
+#[tokio::test]
+async fn meilisearch_keeps_the_contract() {
+    let Ok(url) = std::env::var("MEILI_URL") else {
+        eprintln!("skipped: MEILI_URL names no Meilisearch; its recorded answers are tested");
+        return;
+    };
+    let key = Secret::new(std::env::var("MEILI_API_KEY").unwrap_or_default());
+    let name = format!("holdfast-contract-{}", std::process::id());
+    let index = Meili::new(&url, &key, &name).unwrap();
+    keeps_the_contract(&index).await;
+    index.delete(&name).await.unwrap();
+}
+
+async fn keeps_the_contract(index: &impl Index) {
+    nothing_is_found_before_there_is_an_index(index).await;
+    what_is_shown_comes_back_as_it_was_put(index).await;
+    words_are_found_folded_begun_and_misspelt(index).await;
+    all_words_must_be_there(index).await;
+    better_matches_come_first(index).await;
+    text_has_no_operators(index).await;
+    filters_narrow_what_is_found(index).await;
+    places_are_found_within_a_radius(index).await;
+    orders_hold(index).await;
+    pages_have_each_show_once(index).await;
+    changes_are_found_when_they_are_written(index).await;
+    another_index_takes_the_place_of_the_first(index).await;
+}
+
+async fn nothing_is_found_before_there_is_an_index(index: &impl Index) {
+    assert!(!index.is_built().await.unwrap());
+    let refused = index.search(&all()).await;
+    assert!(matches!(refused, Err(Error::NotBuilt)), "{refused:?}");
+    let refused = index.write(puts([show(1, "Early")])).await;
+    assert!(matches!(refused, Err(Error::NotBuilt)), "{refused:?}");
+    assert!(index.swap().await.is_err(), "there is nothing to swap with");
+    assert!(!index.is_built().await.unwrap());
+
+    index.begin_next().await.unwrap();
+    let refused = index.search(&all()).await;
+    assert!(matches!(refused, Err(Error::NotBuilt)), "{refused:?}");
+    index.swap().await.unwrap();
+    assert!(index.is_built().await.unwrap());
+    assert_eq!(found(index, &all()).await, NONE);
+}
+
+async fn what_is_shown_comes_back_as_it_was_put(index: &impl Index) {
+    let mut free = show(2, "Frei \"und\" draußen \\ 東京").at("São Paulo", -23.5505, -46.6333);
+    free.shown.price_from = None;
+    let shows = [show(1, "Concert"), free];
+    fill(index, shows.clone()).await;
+    let answer = index.search(&all()).await.unwrap();
+    assert!(!answer.more);
+    for (there, put) in answer.shows.iter().zip(&shows) {
+        assert_eq!(*there, put.shown);
+    }
+    assert_eq!(answer.shows.len(), 2);
+}
+
+async fn words_are_found_folded_begun_and_misspelt(index: &impl Index) {
+    let shows = [
+        show(1, "Taylor Swift | The Eras Tour"),
+        show(2, "Café Tacvba en vivo"),
+        show(3, "東京事変 live"),
+        show(4, "Кино"),
+        show(5, "Łódź Straßenfest 2027"),
+    ];
+    fill(index, shows).await;
+    for (words, expected) in [
+        ("taylor swift", 1),
+        ("TAYLOR", 1),
+        ("tylor swfit", 1),
+        ("ta", 1),
+        ("eras to", 1),
+        ("cafe tacvba", 2),
+        ("CAFÉ TACVBÁ", 2),
+        ("cafe\u{301}", 2),
+        ("tacbva", 2),
+        ("東京", 3),
+        ("東京事変", 3),
+        ("кино", 4),
+        ("КИНО", 4),
+        ("straßenfest", 5),
+        ("2027", 5),
+    ] {
+        let numbers = found(index, &text(words)).await;
+        assert_eq!(numbers.first(), Some(&expected), "{words}: {numbers:?}");
+    }
+    for words in ["zzzzqqqq", "2028", "taylor tacvba", "кинокино"] {
+        assert_eq!(found(index, &text(words)).await, NONE, "{words}");
+    }
+}
+
+async fn all_words_must_be_there(index: &impl Index) {
+    let shows = [
+        show(1, "Opera Gala"),
+        show(2, "Opera for Children").described("With a gala buffet."),
+        show(3, "Gala Dinner").at("Opera City", 1.0, 1.0),
+        show(4, "Opera"),
+    ];
+    fill(index, shows).await;
+    let mut numbers = found(index, &text("opera gala")).await;
+    assert_eq!(numbers[0], 1);
+    numbers.sort();
+    assert_eq!(numbers, [1, 2, 3], "title, description and city count");
+    assert_eq!(
+        found(index, &text("waldbuhne dinner")).await,
+        [3],
+        "the venue, too"
+    );
+}
+
+async fn better_matches_come_first(index: &impl Index) {
+    let shows = [
+        show(1, "Something else").described("Not quite Hamilton."),
+        show(2, "Hamiltonians"),
+        show(3, "Hamilton"),
+        show(4, "Hamilton"),
+    ];
+    fill(index, shows).await;
+    let numbers = found(index, &text("hamilton")).await;
+    assert_eq!(
+        numbers[..2],
+        [3, 4],
+        "exact in the title first, the sooner first: {numbers:?}"
+    );
+    assert_eq!(numbers.len(), 4);
+}
+
+async fn text_has_no_operators(index: &impl Index) {
+    let shows = [show(1, "Black Tie Gala"), show(2, "White Night")];
+    fill(index, shows).await;
+    // As punctuation these count for nothing, and the words for what they are.
+    for words in [
+        "\"black\" gala",
+        "black -gala",
+        "+black gala*",
+        "title:black",
+        "(black",
+        "black\\",
+        "black^9 ~",
+    ] {
+        let numbers = found(index, &text(words)).await;
+        let expected: &[u8] = if words.contains("title") || words.contains('9') {
+            &[]
+        } else {
+            &[1]
+        };
+        assert_eq!(numbers, expected, "{words}");
+    }
+    assert_eq!(found(index, &text("black OR white")).await, NONE);
+    assert_eq!(found(index, &text("NOT black")).await, NONE);
+    assert_eq!(
+        found(index, &text("-- \"\" !")).await,
+        [1, 2],
+        "is no text at all"
+    );
+}
+
+async fn filters_narrow_what_is_found(index: &impl Index) {
+    let shows = [
+        show(1, "Concert").at("L’Aquila", 42.35, 13.4),
+        show(2, "Match")
+            .in_category("sport")
+            .at("São Paulo", -23.55, -46.63),
+        show(3, "Concert").at("Sao Paulo", -23.5, -46.6),
+        show(4, "Play")
+            .in_category("theatre")
+            .at("New York", 40.7, -74.0),
+    ];
+    fill(index, shows).await;
+    let category = |category: &str| Query {
+        category: Some(category.to_owned()),
+        ..all()
+    };
+    assert_eq!(found(index, &category("music")).await, [1, 3]);
+    assert_eq!(found(index, &category("musi")).await, NONE);
+    assert_eq!(
+        found(index, &category("a\" OR category != \"b")).await,
+        NONE
+    );
+    assert_eq!(found(index, &category("music\\")).await, NONE);
+
+    let city = |city: &str| Query {
+        city: Some(crate::fold::key(city)),
+        ..all()
+    };
+    assert_eq!(found(index, &city("são paulo")).await, [2, 3]);
+    assert_eq!(found(index, &city("L'AQUILA")).await, [1]);
+    assert_eq!(found(index, &city("York")).await, NONE, "the whole name");
+    assert_eq!(found(index, &city("x\" OR city_key != \"x")).await, NONE);
+
+    let times = |from: i64, to: Option<i64>| Query {
+        from_ms: START_MS + from * DAY_MS,
+        to_ms: to.map(|to| START_MS + to * DAY_MS),
+        ..all()
+    };
+    assert_eq!(
+        found(index, &times(2, None)).await,
+        [2, 3, 4],
+        "from then on"
+    );
+    assert_eq!(
+        found(index, &times(2, Some(4))).await,
+        [2, 3],
+        "but not at the end"
+    );
+    assert_eq!(found(index, &times(5, None)).await, NONE);
+
+    let both = Query {
+        category: Some("music".to_owned()),
+        city: Some("sao paulo".to_owned()),
+        ..text("concert")
+    };
+    assert_eq!(found(index, &both).await, [3]);
+}
+
+async fn places_are_found_within_a_radius(index: &impl Index) {
+    let shows = [
+        show(1, "Mitte").at("Berlin", 52.52, 13.405),
+        show(2, "Potsdam").at("Potsdam", 52.3906, 13.0645),
+        show(3, "Hamburg").at("Hamburg", 53.5511, 9.9937),
+        show(4, "Suva").at("Suva", -18.1416, 178.4419),
+        show(5, "Apia").at("Apia", -13.8333, -171.7667),
+        show(6, "Pole").at("Alert", 89.9, 100.0),
+    ];
+    fill(index, shows).await;
+    assert_eq!(found(index, &near(52.52, 13.405, 1)).await, [1]);
+    assert_eq!(found(index, &near(52.52, 13.405, 25_000)).await, [1]);
+    assert_eq!(found(index, &near(52.52, 13.405, 30_000)).await, [1, 2]);
+    assert_eq!(found(index, &near(52.39, 13.06, 300_000)).await, [2, 1, 3]);
+    let pacific = near(-16.0, -179.9, 1_000_000);
+    assert_eq!(found(index, &pacific).await, [4, 5], "over the date line");
+    assert_eq!(
+        found(index, &near(89.95, -80.0, 20_000)).await,
+        [6],
+        "over the pole"
+    );
+    let dated = Query {
+        sort: Sort::Date,
+        ..near(52.39, 13.06, 300_000)
+    };
+    assert_eq!(found(index, &dated).await, [1, 2, 3]);
+    let worded = Query {
+        words: vec!["hamburg".to_owned()],
+        text: "hamburg".to_owned(),
+        ..near(52.52, 13.405, 300_000)
+    };
+    assert_eq!(found(index, &worded).await, [3]);
+}
+
+async fn orders_hold(index: &impl Index) {
+    let mut shows = Vec::new();
+    for number in (1..=40).rev() {
+        let longitude = f64::from(number) / 10.0;
+        shows.push(show(number, "Tour").at("Somewhere", 0.0, longitude));
+    }
+    fill(index, shows).await;
+    let by_date: Vec<u8> = (1..=40).collect();
+    assert_eq!(found(index, &all()).await, by_date);
+    assert_eq!(
+        found(index, &text("tour")).await,
+        by_date,
+        "equal ones by date"
+    );
+    let from_the_east = Query {
+        sort: Sort::Distance(Place::new(0.0, 5.0).unwrap()),
+        ..text("tour")
+    };
+    let by_distance: Vec<u8> = (1..=40).rev().collect();
+    assert_eq!(found(index, &from_the_east).await, by_distance);
+}
+
+async fn pages_have_each_show_once(index: &impl Index) {
+    // Many at the same time, so that the order of equal ones counts.
+    let shows: Vec<Document> = (1..=45)
+        .map(|number| {
+            let mut show = show(number, "Festival");
+            show.shown.starts_at_ms = START_MS;
+            show
+        })
+        .collect();
+    fill(index, shows).await;
+    for question in [all(), text("festival"), near(52.52, 13.405, 1_000)] {
+        let mut numbers = Vec::new();
+        for page in 0..10 {
+            let query = Query {
+                offset: page * 10,
+                limit: 10,
+                ..question.clone()
+            };
+            let answer = index.search(&query).await.unwrap();
+            assert_eq!(answer.more, page < 4, "{page}");
+            numbers.extend(answer.shows.iter().map(|show| show.show_id[0]));
+        }
+        assert_eq!(numbers.len(), 45);
+        numbers.sort();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 45, "each once");
+    }
+}
+
+async fn changes_are_found_when_they_are_written(index: &impl Index) {
+    fill(index, [show(1, "Opening"), show(2, "Closing")]).await;
+    index
+        .write(puts([show(2, "Farewell"), show(3, "Encore")]))
+        .await
+        .unwrap();
+    assert_eq!(found(index, &text("closing")).await, NONE);
+    assert_eq!(found(index, &text("farewell")).await, [2]);
+    assert_eq!(found(index, &all()).await, [1, 2, 3]);
+    let changes = Changes {
+        puts: vec![show(1, "Reopening")],
+        removes: vec![show(2, "").show_id, show(9, "").show_id],
+    };
+    index.write(changes).await.unwrap();
+    assert_eq!(found(index, &text("reopening")).await, [1]);
+    assert_eq!(found(index, &all()).await, [1, 3]);
+    index.write(Changes::default()).await.unwrap();
+    assert_eq!(found(index, &all()).await, [1, 3]);
+}
+
+async fn another_index_takes_the_place_of_the_first(index: &impl Index) {
+    fill(index, [show(1, "Old"), show(2, "Older")]).await;
+    index.begin_next().await.unwrap();
+    index
+        .write_next(puts([show(3, "New"), show(4, "Gone")]))
+        .await
+        .unwrap();
+    let changes = Changes {
+        puts: vec![show(3, "Newer")],
+        removes: vec![show(4, "").show_id],
+    };
+    index.write_next(changes).await.unwrap();
+    assert_eq!(found(index, &all()).await, [1, 2], "not yet");
+    index.write(puts([show(2, "Oldest")])).await.unwrap();
+    assert_eq!(found(index, &text("oldest")).await, [2]);
+    index.swap().await.unwrap();
+    assert_eq!(found(index, &all()).await, [3]);
+    assert_eq!(found(index, &text("newer")).await, [3]);
+
+    // One that was begun and left is gone when another is begun.
+    index.begin_next().await.unwrap();
+    index.write_next(puts([show(7, "Left")])).await.unwrap();
+    index.begin_next().await.unwrap();
+    index.write_next(puts([show(8, "Made")])).await.unwrap();
+    index.swap().await.unwrap();
+    assert_eq!(found(index, &all()).await, [8]);
+    assert!(index.swap().await.is_err(), "that one is in its place");
+    assert_eq!(found(index, &all()).await, [8]);
+}

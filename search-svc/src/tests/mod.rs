@@ -1,0 +1,15 @@
+//! What both engines are held to (`contract`), Meilisearch by its recorded answers (`recorded`),
+//! news and building (`building`), and the service over real ports with a real catalogue behind it (`served`).
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod blame;
+mod building;
+mod contract;
+mod large;
+mod on_disk;
+mod operators;
+mod recorded;
+mod replay;
+mod served;
+mod shows;

@@ -1,0 +1,121 @@
+//! What is on is found, and what changes is found soon (SE-1).
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use holdfast_harness::{Look, Rest, ShowRules, System, until, with_system};
+use uuid::Uuid;
+
+use crate::options;
+
+/// For anything to be found.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// SE-1.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// Shows that a search finds.
+async fn found(rest: &Rest, query: &str) -> Result<Vec<String>> {
+    let answer = rest.get(&format!("/search?{query}")).await?.ok()?;
+    let items = answer.body["items"].as_array().context("no items")?;
+    let id = |item: &serde_json::Value| item["show_id"].as_str().map(str::to_owned);
+    items.iter().map(|item| id(item).context("no id")).collect()
+}
+
+/// Waits until a search finds exactly `show`, and an index is there for it; tells how long it took.
+async fn finds(rest: &Rest, query: &str, show: Uuid) -> Result<Duration> {
+    let begun = Instant::now();
+    until(query, LIMIT, async || {
+        if rest.get("/search").await?.code() == "UNAVAILABLE" {
+            return Ok(Look::NotYet("no index".into()));
+        }
+        let found = found(rest, query).await?;
+        Ok(if found == [show.to_string()] {
+            Look::Found(begun.elapsed())
+        } else {
+            Look::NotYet(format!("{found:?}"))
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_changed_title_is_found_within_two_seconds() {
+    let mut options = options();
+    // Whatever the machine's is for: this is about the index within.
+    options.env.push(("MEILI_URL".into(), String::new()));
+    with_system(options, async |system| {
+        let rest = system.rest()?;
+        let mut organiser = system.organiser().await?;
+        let show = organiser.open_show(2, 5, ShowRules::default()).await?;
+        finds(&rest, "q=a%20test", show).await?;
+
+        organiser.retitle(show, "Übermorgen: das Finale").await?;
+        let took = finds(&rest, "q=ubermorgen%20final", show).await?;
+        println!("a changed title was found after {} ms", took.as_millis());
+        ensure!(took < FRESH, "a changed title was found after {took:?}");
+        // Quotes and a minus are no operators.
+        let quoted = found(&rest, "q=%22finale%20ubermorgen%22%20-das").await?;
+        ensure!(quoted == [show.to_string()], "{quoted:?}");
+        narrowed(&rest, show).await?;
+        kept_anew(system, &rest, show).await?;
+        built_anew(system, show).await
+    })
+    .await;
+}
+
+/// Filters go all the way.
+async fn narrowed(rest: &Rest, show: Uuid) -> Result<()> {
+    for (query, is_found) in [
+        ("q=finale&city=berlin&category=music", true),
+        ("q=finale&city=paris", false),
+        ("q=finale&category=sport", false),
+        ("q=finale&near=0,0&radius_km=1&sort=distance", true),
+        ("q=finale&near=52.52,13.4&radius_km=1000", false),
+        (
+            "q=finale&to=2020-01-01T00:00:00Z&from=2019-01-01T00:00:00Z",
+            false,
+        ),
+        ("q=finale&city=x%22%20OR%20city%20!=%20%22y", false),
+    ] {
+        let found = found(rest, query).await?;
+        ensure!(
+            found
+                == if is_found {
+                    vec![show.to_string()]
+                } else {
+                    vec![]
+                },
+            "{query}: {found:?}"
+        );
+    }
+    let cursor = rest.get("/search?cursor=nonsense").await?;
+    ensure!(
+        cursor.status == 400 && cursor.body["details"]["fields"][0]["field"] == "cursor",
+        "{cursor:?}"
+    );
+    Ok(())
+}
+
+/// An operator looks at the index and has it built anew.
+async fn kept_anew(system: &System, rest: &Rest, show: Uuid) -> Result<()> {
+    let status = system.cli(&["search", "status"])?;
+    ensure!(
+        status.contains("engine  tantivy") && status.contains("index   there"),
+        "{status}"
+    );
+    let rebuilt = system.cli(&["search", "rebuild"])?;
+    ensure!(rebuilt.contains(" shows indexed in "), "{rebuilt}");
+    finds(rest, "q=finale", show).await?;
+    Ok(())
+}
+
+/// An index that can't be used is built anew while everything else starts.
+async fn built_anew(system: &mut System, show: Uuid) -> Result<()> {
+    ensure!(system.stop().await?.success());
+    let current = system.dir().join("search/current.json");
+    std::fs::write(&current, "{").context("spoiling the index")?;
+    system.restart().await?;
+    finds(&system.rest()?, "q=finale", show).await?;
+    Ok(())
+}
