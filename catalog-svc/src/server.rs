@@ -58,7 +58,7 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
     };
     let (served, ()) = tokio::join!(server, relay);
     if tokio::time::timeout(CLOSE_MAX, pool.close()).await.is_err() {
-        tracing::warn!("a database connection was still used at shutdown");
+        tracing::warn!("a database connection was still in use at shutdown");
     }
     Ok(served?)
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use holdfast_harness::{Customer, with_system};
+use holdfast_harness::{Customer, STORE_NODE_KILLED, with_system};
 use serde_json::{Value, json};
 
 use crate::{assert_agreed, demo_show, options, viewer::Viewer};
 
 #[tokio::test]
 async fn viewers_see_every_hold_and_sale_in_order_also_over_the_kill_of_the_leader() {
-    with_system(options(), async |system| {
+    with_system(options().expecting(STORE_NODE_KILLED), async |system| {
         let (rest, show) = (system.rest()?, demo_show(system)?);
         let base = system.run()?.api_url;
         let customer = Customer::register(&rest).await?;

@@ -118,13 +118,13 @@ pub struct CreateEventResponse {
     #[prost(message, optional, tag = "1")]
     pub event: ::core::option::Option<Event>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpdateEventRequest {
     /// Whole: what is empty here is empty then.
     #[prost(message, optional, tag = "1")]
     pub event: ::core::option::Option<Event>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpdateEventResponse {
     #[prost(message, optional, tag = "1")]
     pub event: ::core::option::Option<Event>,

@@ -17,8 +17,7 @@ mod wait;
 pub use customer::{Answer, Customer, Rest};
 pub use database::{Database, Scratch};
 pub use expected::{
-    DATABASE_AWAY, EVERYWHERE, OVERLOADED, POSTGRES_KILLED, SERVICES_KILLED, STORE_NODE_KILLED,
-    UP_KILLED,
+    DATABASE_AWAY, EVERYWHERE, POSTGRES_KILLED, SERVICES_KILLED, STORE_NODE_KILLED, UP_KILLED,
 };
 pub use organiser::{Organiser, ShowRules, plan_of};
 pub use said::Expected;
