@@ -212,7 +212,9 @@ async fn what_is_rolled_back_never_happened(pool: PgPool) {
     let connection = &mut pool.acquire().await.unwrap();
     let refused = SHOP.append(connection, too_large.clone()).await;
     assert!(matches!(refused, Err(Error::PayloadTooLarge { .. })));
-    let refused = SHOP.append_all(connection, vec![event("a", 1), too_large]).await;
+    let refused = SHOP
+        .append_all(connection, vec![event("a", 1), too_large])
+        .await;
     assert!(matches!(refused, Err(Error::PayloadTooLarge { .. })));
     assert_eq!(move_once(&pool, "shop").await.unwrap(), 0, "all or nothing");
 }

@@ -8,16 +8,21 @@ use holdfast_harness::System;
 /// Documented metrics that aren't there while nothing goes wrong and nobody asks for more than a
 /// ticket. A slow machine may show some of them.
 const SILENT: &[&str] = &[
+    "gateway_live_viewers",
+    "gateway_live_viewers_slow_total",
     "holdfast_booking_alarms_total",
     "holdfast_booking_refunds_total",
     "holdfast_booking_steps_taken_over_total",
     "holdfast_eventlog_pruned_total",
     "holdfast_payment_reconciled_total",
     "holdfast_payment_refunded_total",
+    "holdfast_search_searches_total",
+    "holdfast_search_seconds",
     "identity_refresh_reuses_total",
     "lockstore_conflicts_total",
     "lockstore_overloaded_total",
     "lockstore_time_jumps_total",
+    "lockstore_watchers_slow_total",
 ];
 
 /// Asserts it of a system that sold a ticket.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use holdfast_types::{DurationMs, EventId, ShowId, ShowState, UserId, VenueId, limits::TIME_MS_MAX};
+use holdfast_types::{
+    DurationMs, EventId, ShowId, ShowState, UserId, VenueId, limits::TIME_MS_MAX,
+};
 use sqlx::{PgConnection, PgPool, PgTransaction};
 use uuid::Uuid;
 

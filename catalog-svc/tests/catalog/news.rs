@@ -252,9 +252,14 @@ async fn a_batch_is_told_once_and_its_events_stand_for_their_shows(pool: PgPool)
     batch.shows.push(show("s2"));
     let first = world.upsert(&organiser, &batch).await.unwrap();
     let types = |news: Vec<(String, String, Vec<u8>)>| -> Vec<String> {
-        news.into_iter().map(|(event_type, ..)| event_type).collect()
+        news.into_iter()
+            .map(|(event_type, ..)| event_type)
+            .collect()
     };
-    assert_eq!(types(take_news(&pool).await), ["VenueChanged", "EventChanged"]);
+    assert_eq!(
+        types(take_news(&pool).await),
+        ["VenueChanged", "EventChanged"]
+    );
 
     world.upsert(&organiser, &batch).await.unwrap();
     assert!(take_news(&pool).await.is_empty(), "nothing changed");

@@ -20,7 +20,11 @@ pub const EVERYWHERE: &[Expected] = &[
     },
     Expected {
         process: "up",
-        words: &["warning: lockstore-", "is not ready", "the others are enough"],
+        words: &[
+            "warning: lockstore-",
+            "is not ready",
+            "the others are enough",
+        ],
         reason: "slow: a node joins later, and is asked until it is there",
     },
     Expected {
