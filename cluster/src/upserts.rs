@@ -68,7 +68,10 @@ impl fmt::Display for Count {
         )?;
         match kept {
             0 => Ok(()),
-            kept => write!(f, ", kept as they are {kept} (no drafts any more)"),
+            kept => write!(
+                f,
+                ", kept as they are {kept} (no drafts any more, or about to be sold)"
+            ),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use holdfast_types::{DurationMs, EventId, ShowId, ShowState, UserId, VenueId, limits::TIME_MS_MAX};
+use holdfast_types::{
+    DurationMs, EventId, ShowId, ShowState, UserId, VenueId, limits::TIME_MS_MAX,
+};
 use sqlx::{PgConnection, PgPool, PgTransaction};
 use uuid::Uuid;
 
@@ -87,6 +89,21 @@ pub(crate) async fn lock(
     .fetch_optional(&mut **transaction)
     .await?;
     Ok(load(transaction, &[id.as_uuid()]).await?.pop())
+}
+
+/// Records that a draft is about to be opened: from its commit on no import changes the show.
+pub(crate) async fn set_opening(
+    transaction: &mut PgTransaction<'_>,
+    id: ShowId,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE catalog.shows SET opening = true
+         WHERE show_id = $1 AND state = 'DRAFT' AND NOT opening",
+        id.as_uuid(),
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
 }
 
 /// Records a show's state.

@@ -1,5 +1,6 @@
 //! Batches of somebody's catalogue: taken over once, changed, kept, refused by item.
 
+use holdfast_mesh::Failure;
 use holdfast_proto::catalog::v1 as wire;
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
@@ -203,6 +204,50 @@ async fn a_show_on_sale_keeps_its_date_and_price(pool: PgPool) {
     assert_eq!(second.shows, tally(0, 0, 0, 1));
     assert_eq!(second.upserted[0].state, "ON_SALE");
     assert_eq!(world.show("", &published.show_id).await.unwrap(), published);
+}
+
+#[sqlx::test]
+async fn a_show_that_may_be_open_already_is_opened_with_the_same_again(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let mut batch = batch();
+    let first = world.upsert(&organiser, &batch).await.unwrap();
+    let show_id = &first.upserted[0].show_id;
+    // As if the answer of an inventory that did open it was lost.
+    world
+        .inventory
+        .refuse_next(Failure::new(ErrorCode::Unavailable, "no answer"));
+    assert_refused(
+        world.publish(&organiser, show_id).await,
+        ErrorCode::Unavailable,
+    );
+    batch.shows[0].starts_at_ms += 3_600_000;
+    batch.shows[0].price_range = Some(wire::PriceRange { min: 1, max: 2 });
+    let second = world.upsert(&organiser, &batch).await.unwrap();
+    assert_eq!(second.shows, tally(0, 0, 0, 1));
+    assert_eq!(second.upserted[0].state, "DRAFT");
+    world.publish(&organiser, show_id).await.unwrap();
+    let calls = world.inventory.calls();
+    assert_eq!(calls.len(), 2);
+    assert_eq!(calls[0], calls[1], "the same inventory is asked for again");
+}
+
+#[sqlx::test]
+async fn a_draft_that_can_not_be_sold_yet_is_still_changed(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let mut batch = batch();
+    batch.shows[0].time_to_be_announced = true;
+    let first = world.upsert(&organiser, &batch).await.unwrap();
+    let show_id = &first.upserted[0].show_id;
+    for _ in 0..2 {
+        let refused = world.publish(&organiser, show_id).await;
+        assert_refused(refused, ErrorCode::InvalidState);
+    }
+    batch.shows[0].time_to_be_announced = false;
+    let second = world.upsert(&organiser, &batch).await.unwrap();
+    assert_eq!(second.shows, tally(0, 1, 0, 0));
+    assert!(world.publish(&organiser, show_id).await.is_ok());
 }
 
 #[sqlx::test]
