@@ -396,7 +396,7 @@ type Bend = fn(&mut wire::UpsertCatalogueRequest);
 async fn batches_out_of_bounds_are_refused_by_item_and_field(pool: PgPool) {
     let mut world = World::start(pool).await;
     let organiser = token("organiser");
-    let cases: [(&str, Bend); 22] = [
+    let cases: [(&str, Bend); 24] = [
         ("source", |b| b.source = String::new()),
         ("source", |b| b.source = "Ticketmaster".to_owned()),
         ("venues[0].external_id", |b| {
@@ -421,6 +421,14 @@ async fn batches_out_of_bounds_are_refused_by_item_and_field(pool: PgPool) {
         }),
         ("performers[1].external_id", |b| {
             b.performers[1].external_id = "p1".to_owned();
+        }),
+        // Space around an id is no part of it.
+        ("performers[1].external_id", |b| {
+            b.performers[1].external_id = " p1 ".to_owned();
+        }),
+        ("venues[1].external_id", |b| {
+            b.venues.push(b.venues[0].clone());
+            b.venues[1].external_id.push(' ');
         }),
         ("events[0].event.category", |b| {
             b.events[0].event.as_mut().unwrap().category = "Loud Music".to_owned();
