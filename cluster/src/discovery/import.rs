@@ -172,9 +172,9 @@ fn read_and_plan(event: raw::Event, options: &Options) -> Outcome {
         Reading::Performance(performance) => {
             match plan::plan(*performance, options.shift, options.hall_seats, options.now) {
                 Ok(planned) => Outcome::Planned(Box::new(planned)),
-                Err(plan::Unmovable) => Outcome::Mistakes(vec![Mistake {
+                Err(unmovable) => Outcome::Mistakes(vec![Mistake {
                     field: "dates.start".into(),
-                    why: "can't be moved within the calendar".into(),
+                    why: unmovable.why().into(),
                 }]),
             }
         }

@@ -364,7 +364,9 @@ fn degrees(field: &str, value: Option<raw::Degrees>, max: f64, notes: &mut Notes
 
 fn start(start: &raw::Start, zone: Tz, notes: &mut Notes) -> Option<Start> {
     let is = |flag: Option<bool>| flag == Some(true);
-    let has_no_time = start.local_time.is_none() && start.date_time.is_none();
+    let at = notes.time("dates.start.dateTime", start.date_time.as_deref());
+    // Of what was read: a stand-in for a time that the source doesn't have is none.
+    let has_no_time = start.local_time.is_none() && at.is_none();
     let time_to_be_announced = is(start.time_tba)
         || is(start.date_tba)
         || is(start.date_tbd)
@@ -386,7 +388,6 @@ fn start(start: &raw::Start, zone: Tz, notes: &mut Notes) -> Option<Start> {
         }
         time
     });
-    let at = notes.time("dates.start.dateTime", start.date_time.as_deref());
     // The instant says what the clock at the venue does; date and time stand in for it.
     let local = match (at, date) {
         (Some(at), _) => Some(at.with_timezone(&zone).naive_local()),

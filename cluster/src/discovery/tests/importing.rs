@@ -1,0 +1,36 @@
+//! What is taken over of what was read, and what is told of the rest.
+
+use serde_json::json;
+
+use super::{checked, event_of, planned};
+use crate::discovery::shift::Shift;
+
+#[test]
+fn a_show_out_of_the_bounds_of_time_is_told_and_times_of_its_sale_are_dropped() {
+    let far = |start: &str| {
+        let mut event = event_of(2027);
+        event["dates"]["start"] = json!({ "localDate": start, "localTime": "20:00:00" });
+        event.to_string().into_bytes()
+    };
+    for start in ["1899-12-31", "2200-01-02", "9999-12-31"] {
+        let found = checked("far.json", far(start), Shift::Years(0)).unwrap();
+        assert_eq!((found.events, found.bad), (0, 1), "{start}");
+        let told = "far.json:1: dates.start (event \"G5diZfkn0B-bh\"): is, after moving, not from \
+                    1970 to 2199";
+        assert_eq!(found.mistakes.first, [told]);
+    }
+    let moved = checked("far.json", far("2100-07-28"), Shift::Years(150)).unwrap();
+    assert_eq!(moved.bad, 1);
+    assert_eq!(
+        checked("far.json", far("2199-12-30"), Shift::Years(0))
+            .unwrap()
+            .bad,
+        0
+    );
+
+    let mut event = event_of(2027);
+    event["sales"]["public"]["endDateTime"] = json!("2999-12-31T00:00:00Z");
+    let kept = planned(event.to_string().as_bytes(), Shift::Years(0));
+    assert_eq!(kept.show.sale_ends_at_ms, None);
+    assert!(kept.show.sale_starts_at_ms.is_some() && kept.draft.is_none());
+}
