@@ -67,13 +67,13 @@ impl Input {
         match self {
             Self::File(path) => {
                 let can_not = || format!("can't read {}", path.display());
-                let file = File::open(path).with_context(can_not)?;
-                let about = file.metadata().with_context(can_not)?;
+                // Before it is opened: a pipe that nobody writes to would keep us waiting.
+                let about = std::fs::metadata(path).with_context(can_not)?;
                 if !about.is_file() {
                     let why = format!("{} is no regular file, which is read twice", path.display());
                     return Err(Error::Refused(why));
                 }
-                Ok(Box::new(file))
+                Ok(Box::new(File::open(path).with_context(can_not)?))
             }
             Self::BuiltIn(_, bytes) => Ok(Box::new(*bytes)),
         }

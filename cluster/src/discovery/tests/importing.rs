@@ -1,9 +1,13 @@
 //! What is taken over of what was read, and what is told of the rest.
 
+use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::{checked, event_of, planned};
-use crate::discovery::shift::Shift;
+use super::{checked, event_of, options, planned};
+use crate::discovery::{
+    import::{Input, check},
+    shift::Shift,
+};
 
 #[test]
 fn a_show_out_of_the_bounds_of_time_is_told_and_times_of_its_sale_are_dropped() {
@@ -33,4 +37,25 @@ fn a_show_out_of_the_bounds_of_time_is_told_and_times_of_its_sale_are_dropped() 
     let kept = planned(event.to_string().as_bytes(), Shift::Years(0));
     assert_eq!(kept.show.sale_ends_at_ms, None);
     assert!(kept.show.sale_starts_at_ms.is_some() && kept.draft.is_none());
+}
+
+#[test]
+fn a_pipe_is_refused_without_waiting_for_who_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let (sender, answer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let found = check(
+            &[Input::File(pipe)],
+            &options(Shift::Auto),
+            &ProgressBar::hidden(),
+        );
+        sender.send(found.map(|_| ()).unwrap_err().to_string())
+    });
+    let told = answer
+        .recv_timeout(std::time::Duration::from_secs(20))
+        .unwrap();
+    assert!(told.contains("is no regular file"), "{told}");
 }
