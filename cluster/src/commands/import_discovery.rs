@@ -86,7 +86,7 @@ fn lines(checked: &Checked, report: &Report) -> Vec<String> {
     }
     if report.repeated > 0 {
         lines.push(format!(
-            "repeated:   {} events that were just read",
+            "repeated:   {} events that were read before",
             report.repeated
         ));
     }

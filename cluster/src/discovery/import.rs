@@ -1,10 +1,12 @@
 //! Takes files over: reads them once to see that they are good, and once more to hand them on.
 //!
-//! Always holds: a few hundred events are in memory; the same files again change nothing.
+//! Always holds: a few hundred events are in memory, and a hash of each id that was read; of a thing
+//! that comes more than once the first is taken, so the same files again change nothing.
 
 use std::{
     collections::{BTreeMap, HashSet},
     fs::File,
+    hash::{BuildHasher as _, RandomState},
     io::Read,
     path::PathBuf,
 };
@@ -236,12 +238,13 @@ pub(crate) async fn import(
     let (sender, mut planned) = mpsc::channel(READ_AHEAD);
     let bar = progress.clone();
     let reading = tokio::task::spawn_blocking(move || read_all(&inputs, &options, &bar, &sender));
+    let mut seen = Seen::default();
     let mut batch = Batch::default();
     while let Some(next) = planned.recv().await {
         if batch.is_full() {
             importing.hand_over(std::mem::take(&mut batch)).await?;
         }
-        if !batch.add(next) {
+        if !batch.add(next, &mut seen) {
             importing.report.repeated += 1;
         }
     }
@@ -272,35 +275,56 @@ fn read_all(
     Ok(())
 }
 
+/// What was read so far, in all batches, so that the first of two things with one id is taken
+/// wherever the other is. A hash is 8 bytes; that two ids of ten million have the same is less
+/// likely than one in a hundred thousand.
+#[derive(Default)]
+pub(super) struct Seen {
+    hashes: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Seen {
+    fn is_new(&mut self, kind: &str, id: &str) -> bool {
+        self.hashes.insert(self.hasher.hash_one((kind, id)))
+    }
+}
+
 /// Things that are sent together, each once.
 #[derive(Default)]
-struct Batch {
-    request: UpsertCatalogueRequest,
-    seen: HashSet<(&'static str, String)>,
+pub(super) struct Batch {
+    pub(super) request: UpsertCatalogueRequest,
     /// Of each show.
     drafts: Vec<Option<Draft>>,
 }
 
 impl Batch {
     fn is_full(&self) -> bool {
-        self.drafts.len() >= BATCH_SHOWS_MAX || self.seen.len() >= BATCH_ITEMS_MAX
+        let UpsertCatalogueRequest {
+            venues,
+            performers,
+            events,
+            shows,
+            ..
+        } = &self.request;
+        let items = venues.len() + performers.len() + events.len() + shows.len();
+        shows.len() >= BATCH_SHOWS_MAX || items >= BATCH_ITEMS_MAX
     }
 
-    /// False if its show is in the batch already.
-    fn add(&mut self, planned: Planned) -> bool {
-        let mut is_new = |kind, id: &String| self.seen.insert((kind, id.clone()));
-        if !is_new("show", &planned.show.external_id) {
+    /// False if its show was seen already.
+    pub(super) fn add(&mut self, planned: Planned, seen: &mut Seen) -> bool {
+        if !seen.is_new("show", &planned.show.external_id) {
             return false;
         }
-        if is_new("venue", &planned.venue.external_id) {
+        if seen.is_new("venue", &planned.venue.external_id) {
             self.request.venues.push(planned.venue);
         }
         for performer in planned.performers {
-            if is_new("performer", &performer.external_id) {
+            if seen.is_new("performer", &performer.external_id) {
                 self.request.performers.push(performer);
             }
         }
-        if is_new("event", &planned.event.external_id) {
+        if seen.is_new("event", &planned.event.external_id) {
             self.request.events.push(planned.event);
         }
         self.request.shows.push(planned.show);

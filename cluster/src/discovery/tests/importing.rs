@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{checked, event_of, options, planned};
 use crate::discovery::{
-    import::{Input, check},
+    import::{Batch, Input, Seen, check},
     shift::Shift,
 };
 
@@ -37,6 +37,28 @@ fn a_show_out_of_the_bounds_of_time_is_told_and_times_of_its_sale_are_dropped() 
     let kept = planned(event.to_string().as_bytes(), Shift::Years(0));
     assert_eq!(kept.show.sale_ends_at_ms, None);
     assert!(kept.show.sale_starts_at_ms.is_some() && kept.draft.is_none());
+}
+
+#[test]
+fn the_first_of_two_things_with_one_id_is_taken_in_whatever_batch() {
+    let with = |id: &str, venue: &str| {
+        let mut event = event_of(2027);
+        event["id"] = json!(id);
+        event["_embedded"]["venues"][0]["name"] = json!(venue);
+        planned(event.to_string().as_bytes(), Shift::Years(0))
+    };
+    let mut seen = Seen::default();
+    let (mut first, mut second) = (Batch::default(), Batch::default());
+    assert!(first.add(with("one", "Garden"), &mut seen));
+    assert!(second.add(with("two", "Gardens"), &mut seen));
+    assert!(!second.add(with("one", "Garden"), &mut seen));
+    let sizes = |batch: &Batch| {
+        let request = &batch.request;
+        let things = (request.venues.len(), request.performers.len());
+        (things, request.events.len(), request.shows.len())
+    };
+    assert_eq!(sizes(&first), ((1, 1), 1, 1));
+    assert_eq!(sizes(&second), ((0, 0), 1, 1));
 }
 
 #[test]
