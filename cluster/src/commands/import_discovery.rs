@@ -81,6 +81,16 @@ fn lines(checked: &Checked, report: &Report) -> Vec<String> {
         "on sale:    {} ({} put there now)",
         report.on_sale, report.put_on_sale
     ));
+    for (why, count) in &report.contradicted {
+        lines.push(format!(
+            "STILL ON SALE: {count} {why}; pause or cancel them"
+        ));
+    }
+    for (why, count) in &report.refused {
+        lines.push(format!(
+            "DRAFT:      {count} that could not be put on sale: {why}"
+        ));
+    }
     for (why, count) in &report.drafts {
         lines.push(format!("DRAFT:      {count} {why}"));
     }

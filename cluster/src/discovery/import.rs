@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use holdfast_proto::catalog::v1::{PublishShowRequest, UpsertCatalogueRequest, UpsertedShow};
+use holdfast_proto::catalog::v1::{UpsertCatalogueRequest, UpsertedShow};
 use holdfast_types::ShowState;
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     error::Error,
     operator::Operator,
-    upserts::{Counts, Upserts},
+    upserts::{Counts, Published, Upserts},
 };
 
 /// Mistakes and skipped ids that are listed; more are counted.
@@ -40,6 +40,9 @@ const BATCH_SHOWS_MAX: usize = 400;
 const BATCH_ITEMS_MAX: usize = 1_900;
 /// Events that were read and wait for a batch.
 const READ_AHEAD: usize = 400;
+/// Reasons that are told apart, of which the files' words are a part; others are counted together.
+const REASONS_MAX: usize = 50;
+const OTHER_REASONS: &str = "for other reasons";
 
 /// Something to read from its begin, more than once.
 #[derive(Debug, Clone)]
@@ -215,8 +218,18 @@ pub(crate) struct Report {
     pub(crate) put_on_sale: u64,
     /// Why and how many.
     pub(crate) drafts: BTreeMap<String, u64>,
-    /// That were in one batch twice.
+    /// On sale here, which the file speaks against: why and how many.
+    pub(crate) contradicted: BTreeMap<String, u64>,
+    /// Refused when they were to be put on sale: why and how many.
+    pub(crate) refused: BTreeMap<String, u64>,
+    /// That were read before.
     pub(crate) repeated: u64,
+}
+
+fn count(reasons: &mut BTreeMap<String, u64>, why: String) {
+    let is_listed = reasons.len() < REASONS_MAX || reasons.contains_key(&why);
+    let why = if is_listed { why } else { OTHER_REASONS.into() };
+    *reasons.entry(why).or_default() += 1;
 }
 
 /// Hands every good event of the inputs over. `progress` counts bytes.
@@ -230,7 +243,6 @@ pub(crate) async fn import(
     progress: &ProgressBar,
 ) -> Result<Report, Error> {
     let mut importing = Importing {
-        operator,
         upserts: Upserts::new(operator, &options.source)?,
         publish: options.publish,
         report: Report::default(),
@@ -334,7 +346,6 @@ impl Batch {
 }
 
 struct Importing<'a> {
-    operator: &'a Operator,
     upserts: Upserts<'a>,
     publish: bool,
     report: Report,
@@ -347,37 +358,40 @@ impl Importing<'_> {
         }
         let shows = self.upserts.send(batch.request).await?;
         for (show, draft) in shows.into_iter().zip(batch.drafts) {
-            let is_draft = show.state == ShowState::Draft.as_str();
             match draft {
-                None if is_draft && self.publish => {
+                None if self.publish && show.state == ShowState::Draft.as_str() => {
                     self.put_on_sale(show).await?;
-                    self.report.on_sale += 1;
-                    self.report.put_on_sale += 1;
                 }
-                None if is_draft => self.count("that wait to be put on sale".into()),
-                Some(draft) if is_draft => self.count(draft.why()),
-                _ if show.state == ShowState::OnSale.as_str() => self.report.on_sale += 1,
-                _ => {}
+                draft => self.report.add(&show.state, draft.as_ref()),
             }
         }
         Ok(())
     }
 
-    fn count(&mut self, why: String) {
-        *self.report.drafts.entry(why).or_default() += 1;
-    }
-
     async fn put_on_sale(&mut self, show: UpsertedShow) -> Result<(), Error> {
-        self.operator.stay_signed_in().await?;
-        let request = PublishShowRequest {
-            show_id: show.show_id,
-        };
-        let published = self
-            .operator
-            .catalog()?
-            .publish_show(self.operator.request(request))
-            .await;
-        published.map_err(|status| Error::from_status("put an imported show on sale", &status))?;
+        match self.upserts.publish(show.show_id).await? {
+            Published::Done => {
+                self.report.on_sale += 1;
+                self.report.put_on_sale += 1;
+            }
+            Published::Refused(why) => count(&mut self.report.refused, why),
+        }
         Ok(())
+    }
+}
+
+impl Report {
+    /// Adds a show that stays in the state it has; `draft` is why the file wouldn't have it sold.
+    pub(super) fn add(&mut self, state: &str, draft: Option<&Draft>) {
+        if state == ShowState::Draft.as_str() {
+            let why = draft.map_or_else(|| "that wait to be put on sale".into(), Draft::why);
+            count(&mut self.drafts, why);
+        } else if state == ShowState::OnSale.as_str() {
+            self.on_sale += 1;
+            // That time has passed is nothing the source changed its mind about.
+            if let Some(draft) = draft.filter(|draft| **draft != Draft::Past) {
+                count(&mut self.contradicted, draft.why());
+            }
+        }
     }
 }

@@ -195,19 +195,20 @@ fn draft(
     sale: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     now: DateTime<Utc>,
 ) -> Option<Draft> {
+    if starts_at <= now {
+        return Some(Draft::Past);
+    }
+    if let Status::Other(status) = &performance.status {
+        return Some(Draft::Status(status.clone()));
+    }
     if performance.prices.is_none() {
         return Some(Draft::NoPrice);
     }
     if performance.start.time_to_be_announced {
         return Some(Draft::TimeToBeAnnounced);
     }
-    if starts_at <= now {
-        return Some(Draft::Past);
-    }
-    match &performance.status {
-        Status::Other(status) => return Some(Draft::Status(status.clone())),
-        Status::OffSale if years == 0 => return Some(Draft::SaleNotOpen),
-        Status::OffSale | Status::OnSale => {}
+    if performance.status == Status::OffSale && years == 0 {
+        return Some(Draft::SaleNotOpen);
     }
     let is_open = sale.0.is_none_or(|start| start <= now) && sale.1.is_none_or(|end| end > now);
     (!is_open).then_some(Draft::SaleNotOpen)

@@ -20,6 +20,8 @@ const ADDRESS_BYTES_MAX: usize = 600;
 const DESCRIPTION_BYTES_MAX: usize = 20_000;
 const CLASSIFICATION_BYTES_MAX: usize = 120;
 const CATEGORY_BYTES_MAX: usize = 32;
+/// Of a status that we don't know, which is told. Known ones have up to eleven.
+const STATUS_CHARS_MAX: usize = 40;
 /// Longer bills are cut: who comes after the fiftieth is on no poster either.
 const PERFORMERS_MAX: usize = 50;
 /// As catalog-svc.
@@ -476,6 +478,6 @@ fn status(code: Option<String>) -> Status {
     match code.as_deref() {
         None | Some("onsale") => Status::OnSale,
         Some("offsale") => Status::OffSale,
-        Some(_) => Status::Other(code.unwrap_or_default()),
+        Some(code) => Status::Other(code.chars().take(STATUS_CHARS_MAX).collect()),
     }
 }

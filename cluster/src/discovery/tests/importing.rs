@@ -1,11 +1,13 @@
 //! What is taken over of what was read, and what is told of the rest.
 
 use indicatif::ProgressBar;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{checked, event_of, options, planned};
+use super::{checked, event_of, options, performance, planned};
 use crate::discovery::{
-    import::{Batch, Input, Seen, check},
+    import::{Batch, Input, Report, Seen, check},
+    plan::Draft,
+    read::Status,
     shift::Shift,
 };
 
@@ -59,6 +61,49 @@ fn the_first_of_two_things_with_one_id_is_taken_in_whatever_batch() {
     };
     assert_eq!(sizes(&first), ((1, 1), 1, 1));
     assert_eq!(sizes(&second), ((0, 0), 1, 1));
+}
+
+#[test]
+fn a_show_on_sale_that_the_source_called_off_is_told() {
+    let cancelled = Draft::Status("cancelled".into());
+    let mut report = Report::default();
+    for (state, draft) in [
+        ("ON_SALE", Some(&cancelled)),
+        ("ON_SALE", Some(&cancelled)),
+        ("ON_SALE", Some(&Draft::Past)),
+        ("ON_SALE", None),
+        ("DRAFT", Some(&cancelled)),
+        ("CANCELLED", Some(&cancelled)),
+    ] {
+        report.add(state, draft);
+    }
+    let why = "that the file calls \"cancelled\"".to_owned();
+    assert_eq!(report.on_sale, 4);
+    assert_eq!(report.contradicted, [(why.clone(), 2)].into());
+    assert_eq!(report.drafts, [(why, 1)].into());
+
+    // A cancelled event has no price range any more, which isn't the reason.
+    let mut event = event_of(2027);
+    event["dates"]["status"]["code"] = json!("cancelled");
+    event["priceRanges"] = Value::Null;
+    let planned = planned(event.to_string().as_bytes(), Shift::Years(0));
+    assert_eq!(planned.draft, Some(cancelled));
+}
+
+#[test]
+fn reasons_are_few_and_short() {
+    let mut report = Report::default();
+    for no in 0..60 {
+        report.add("DRAFT", Some(&Draft::Status(no.to_string())));
+    }
+    report.add("DRAFT", Some(&Draft::Status("7".into())));
+    assert_eq!(report.drafts.len(), 51);
+    assert_eq!(report.drafts["that the file calls \"7\""], 2);
+    assert_eq!(report.drafts["for other reasons"], 10);
+    let mut event = event_of(2027);
+    event["dates"]["status"]["code"] = json!("ü".repeat(1_000));
+    let read = performance(event.to_string().as_bytes());
+    assert_eq!(read.status, Status::Other("ü".repeat(40)));
 }
 
 #[test]
