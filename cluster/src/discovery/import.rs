@@ -19,10 +19,9 @@ use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
 use super::{
-    document::{self, At, Broken},
+    document::{self, At, Broken, Found},
     notes::Mistake,
     plan::{self, Draft, Planned},
-    raw,
     read::{self, Reading},
     shift::Shift,
 };
@@ -141,9 +140,12 @@ pub(crate) fn check(
     let mut checked = Checked::default();
     for input in inputs {
         let name = input.name();
-        let read = document::read(progress.wrap_read(input.open()?), &mut |at, event| {
-            let id = event.id.clone().unwrap_or_default();
-            match read_and_plan(event, options) {
+        let read = document::read(progress.wrap_read(input.open()?), &mut |at, found| {
+            let id = match &found {
+                Ok(event) => event.id.clone().unwrap_or_default(),
+                Err(unreadable) => unreadable.id.clone(),
+            };
+            match read_and_plan(found, options) {
                 Outcome::Planned(_) => checked.events += 1,
                 Outcome::Test(id) => checked.tests.add(id),
                 Outcome::NoDate(id) => checked.without_date.add(id),
@@ -169,7 +171,11 @@ enum Outcome {
     Mistakes(Vec<Mistake>),
 }
 
-fn read_and_plan(event: raw::Event, options: &Options) -> Outcome {
+fn read_and_plan(found: Found, options: &Options) -> Outcome {
+    let event = match found {
+        Ok(event) => event,
+        Err(unreadable) => return Outcome::Mistakes(vec![unreadable.mistake]),
+    };
     match read::read(event) {
         Reading::Test(id) => Outcome::Test(id),
         Reading::NoDate(id) => Outcome::NoDate(id),
@@ -188,8 +194,9 @@ fn read_and_plan(event: raw::Event, options: &Options) -> Outcome {
 
 /// `FILE:LINE: PATH (event ID): what is wrong`.
 fn told(file: &str, at: &At, id: &str, mistake: &Mistake) -> String {
-    let dot = if at.path.is_empty() { "" } else { "." };
     let (line, path, field) = (at.line, &at.path, &mistake.field);
+    let is_dotted = !path.is_empty() && !field.is_empty();
+    let dot = if is_dotted { "." } else { "" };
     format!(
         "{file}:{line}: {path}{dot}{field} (event {id:?}): {}",
         mistake.why
@@ -276,7 +283,7 @@ fn read_all(
         let source = progress.wrap_read(input.open()?);
         let read = document::read(
             source,
-            &mut |_, event| match read_and_plan(event, options) {
+            &mut |_, found| match read_and_plan(found, options) {
                 // Nobody takes it any more where handing over failed.
                 Outcome::Planned(planned) => sender.blocking_send(*planned).is_ok(),
                 Outcome::Test(_) | Outcome::NoDate(_) | Outcome::Mistakes(_) => true,

@@ -34,7 +34,7 @@ fn now() -> DateTime<Utc> {
 fn events_of(bytes: impl Read) -> (Vec<(At, raw::Event)>, Result<(), Broken>) {
     let mut events = Vec::new();
     let read = document::read(bytes, &mut |at, event| {
-        events.push((at, event));
+        events.extend(event.ok().map(|event| (at, event)));
         true
     });
     (events, read)
