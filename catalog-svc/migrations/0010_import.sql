@@ -58,6 +58,9 @@ ALTER TABLE catalog.shows
     ADD COLUMN time_to_be_announced boolean NOT NULL DEFAULT false,
     -- A draft that anybody may see.
     ADD COLUMN announced            boolean NOT NULL DEFAULT false,
+    -- booking-svc may have opened it already: a draft that an import must not change any more.
+    -- Written on its own before booking-svc is asked; never taken back.
+    ADD COLUMN opening              boolean NOT NULL DEFAULT false,
     ADD COLUMN source               text,
     ADD COLUMN external_id          text,
     ADD COLUMN is_public            boolean NOT NULL

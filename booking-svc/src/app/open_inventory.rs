@@ -104,14 +104,14 @@ impl OpenInventory {
         Ok(())
     }
 
-    /// SHA-256 over every field, each length-prefixed.
+    /// SHA-256 over what is sold and how, each length-prefixed. Not over the title: words change
+    /// whatever the show's state is, and opening it again must still find it opened just so.
     fn layout_hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         let text = |hash: &mut Sha256, text: &str| {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text.as_bytes());
         };
-        text(&mut hash, &self.title);
         hash.update(self.starts_at.timestamp_millis().to_be_bytes());
         text(&mut hash, self.currency.as_str());
         hash.update(self.price_version.to_be_bytes());

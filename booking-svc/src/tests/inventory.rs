@@ -27,6 +27,13 @@ async fn opening_again_changes_nothing_and_another_layout_is_refused(pool: PgPoo
             .await;
         assert_eq!(opened.expect("opens"), SEATS as u32);
     }
+    let mut renamed = request.clone();
+    renamed.title.push('!');
+    let opened = world
+        .app
+        .open_inventory(opener(), renamed, deadline())
+        .await;
+    assert_eq!(opened.expect("words are no layout"), SEATS as u32);
     let mut other = request;
     other.seats[3].price += 1;
     let refused = code(world.app.open_inventory(opener(), other, deadline()).await);

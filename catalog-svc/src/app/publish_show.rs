@@ -2,9 +2,11 @@
 //!
 //! booking-svc is asked first and the state is recorded after it. A crash between the two leaves
 //! a show that sells but isn't listed; publishing again repairs that, because both steps change
-//! nothing when they are done already. There is no undo: a show that must not sell is paused or
-//! cancelled. The show's row stays locked meanwhile, so two changes can't reach booking-svc in
-//! one order and the table in another.
+//! nothing when they are done already. So that it asks for the same again, a draft is marked as
+//! `opening`, in a transaction of its own, before booking-svc is asked: an import changes drafts,
+//! but not these. There is no undo: a show that must not sell is paused or cancelled. The show's
+//! row stays locked meanwhile, so two changes can't reach booking-svc in one order and the table in
+//! another.
 
 use chrono::{DateTime, Utc};
 use holdfast_mesh::Failure;
@@ -22,22 +24,12 @@ impl Catalog {
         now: DateTime<Utc>,
     ) -> Result<Show, Failure> {
         let _permit = self.state_change_permit().await;
+        self.mark_opening(actor, show_id, now).await?;
         let mut transaction = self.begin().await?;
         let found = store::shows::lock(&mut transaction, show_id).await?;
         let mut show = changeable(actor, found)?;
+        may_be_sold(&show, now)?;
         match show.state {
-            ShowState::Draft if show.starts_at <= now => {
-                let message = "a show that has begun can't be put on sale";
-                return Err(Failure::new(ErrorCode::InvalidState, message));
-            }
-            ShowState::Draft if show.time_to_be_announced => {
-                let message = "a show whose time is to be announced can't be put on sale";
-                return Err(Failure::new(ErrorCode::InvalidState, message));
-            }
-            ShowState::Draft if show.prices.is_empty() => {
-                let message = "a show without prices can't be put on sale";
-                return Err(Failure::new(ErrorCode::InvalidState, message));
-            }
             ShowState::Draft => {
                 let seats = store::seat_map::seats(&mut transaction, show.plan_id).await?;
                 self.inventory.open(on_behalf, &show, seats).await?;
@@ -61,4 +53,36 @@ impl Catalog {
         show.state = ShowState::OnSale;
         Ok(show)
     }
+
+    /// Keeps a draft that may be opened from being changed by an import.
+    async fn mark_opening(
+        &self,
+        actor: Actor,
+        show_id: ShowId,
+        now: DateTime<Utc>,
+    ) -> Result<(), Failure> {
+        let mut transaction = self.begin().await?;
+        let found = store::shows::lock(&mut transaction, show_id).await?;
+        may_be_sold(&changeable(actor, found)?, now)?;
+        store::shows::set_opening(&mut transaction, show_id).await?;
+        // There is no news in it, so nobody is told.
+        transaction.commit().await.map_err(store::Error::from)?;
+        Ok(())
+    }
+}
+
+/// Whether a draft has all that it is sold by; of other shows booking-svc knows it.
+fn may_be_sold(show: &Show, now: DateTime<Utc>) -> Result<(), Failure> {
+    let message = if show.state != ShowState::Draft {
+        return Ok(());
+    } else if show.starts_at <= now {
+        "a show that has begun can't be put on sale"
+    } else if show.time_to_be_announced {
+        "a show whose time is to be announced can't be put on sale"
+    } else if show.prices.is_empty() {
+        "a show without prices can't be put on sale"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(ErrorCode::InvalidState, message))
 }

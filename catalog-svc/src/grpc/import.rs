@@ -115,7 +115,7 @@ impl Reader<'_> {
         for (index, item) in items.iter().enumerate() {
             let at = format!("{kind}[{index}]");
             let id = self.reference(&format!("{at}.external_id"), external_id(item));
-            if !seen.insert(external_id(item)) {
+            if !seen.insert(external_id(item).trim()) {
                 self.fields
                     .note(format!("{at}.external_id"), "is that of an earlier one too");
             }

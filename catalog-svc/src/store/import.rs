@@ -2,8 +2,8 @@
 //!
 //! Always holds: batches of one owner and source come one after the other (an advisory lock until
 //! the transaction ends); what is the same isn't written, locked or counted as changed; nothing of
-//! another owner is touched; a show that isn't a draft any more keeps what it has. Everything that
-//! a batch changes passes through [`apply`], which lists it in [`Changed`].
+//! another owner is touched; a show that isn't a draft any more, or is being opened, keeps what it
+//! has. Everything that a batch changes passes through [`apply`], which lists it in [`Changed`].
 
 mod events;
 mod shows;

@@ -91,6 +91,21 @@ pub(crate) async fn lock(
     Ok(load(transaction, &[id.as_uuid()]).await?.pop())
 }
 
+/// Records that a draft is about to be opened: from its commit on no import changes the show.
+pub(crate) async fn set_opening(
+    transaction: &mut PgTransaction<'_>,
+    id: ShowId,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE catalog.shows SET opening = true
+         WHERE show_id = $1 AND state = 'DRAFT' AND NOT opening",
+        id.as_uuid(),
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
 /// Records a show's state.
 pub(crate) async fn set_state(
     transaction: &mut PgTransaction<'_>,

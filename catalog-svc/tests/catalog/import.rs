@@ -1,5 +1,6 @@
 //! Batches of somebody's catalogue: taken over once, changed, kept, refused by item.
 
+use holdfast_mesh::Failure;
 use holdfast_proto::catalog::v1 as wire;
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
@@ -206,6 +207,50 @@ async fn a_show_on_sale_keeps_its_date_and_price(pool: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_show_that_may_be_open_already_is_opened_with_the_same_again(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let mut batch = batch();
+    let first = world.upsert(&organiser, &batch).await.unwrap();
+    let show_id = &first.upserted[0].show_id;
+    // As if the answer of an inventory that did open it was lost.
+    world
+        .inventory
+        .refuse_next(Failure::new(ErrorCode::Unavailable, "no answer"));
+    assert_refused(
+        world.publish(&organiser, show_id).await,
+        ErrorCode::Unavailable,
+    );
+    batch.shows[0].starts_at_ms += 3_600_000;
+    batch.shows[0].price_range = Some(wire::PriceRange { min: 1, max: 2 });
+    let second = world.upsert(&organiser, &batch).await.unwrap();
+    assert_eq!(second.shows, tally(0, 0, 0, 1));
+    assert_eq!(second.upserted[0].state, "DRAFT");
+    world.publish(&organiser, show_id).await.unwrap();
+    let calls = world.inventory.calls();
+    assert_eq!(calls.len(), 2);
+    assert_eq!(calls[0], calls[1], "the same inventory is asked for again");
+}
+
+#[sqlx::test]
+async fn a_draft_that_can_not_be_sold_yet_is_still_changed(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let mut batch = batch();
+    batch.shows[0].time_to_be_announced = true;
+    let first = world.upsert(&organiser, &batch).await.unwrap();
+    let show_id = &first.upserted[0].show_id;
+    for _ in 0..2 {
+        let refused = world.publish(&organiser, show_id).await;
+        assert_refused(refused, ErrorCode::InvalidState);
+    }
+    batch.shows[0].time_to_be_announced = false;
+    let second = world.upsert(&organiser, &batch).await.unwrap();
+    assert_eq!(second.shows, tally(0, 1, 0, 0));
+    assert!(world.publish(&organiser, show_id).await.is_ok());
+}
+
+#[sqlx::test]
 async fn a_show_without_time_or_price_is_not_put_on_sale(pool: PgPool) {
     let mut world = World::start(pool).await;
     let organiser = token("organiser");
@@ -351,7 +396,7 @@ type Bend = fn(&mut wire::UpsertCatalogueRequest);
 async fn batches_out_of_bounds_are_refused_by_item_and_field(pool: PgPool) {
     let mut world = World::start(pool).await;
     let organiser = token("organiser");
-    let cases: [(&str, Bend); 22] = [
+    let cases: [(&str, Bend); 24] = [
         ("source", |b| b.source = String::new()),
         ("source", |b| b.source = "Ticketmaster".to_owned()),
         ("venues[0].external_id", |b| {
@@ -376,6 +421,14 @@ async fn batches_out_of_bounds_are_refused_by_item_and_field(pool: PgPool) {
         }),
         ("performers[1].external_id", |b| {
             b.performers[1].external_id = "p1".to_owned();
+        }),
+        // Space around an id is no part of it.
+        ("performers[1].external_id", |b| {
+            b.performers[1].external_id = " p1 ".to_owned();
+        }),
+        ("venues[1].external_id", |b| {
+            b.venues.push(b.venues[0].clone());
+            b.venues[1].external_id.push(' ');
         }),
         ("events[0].event.category", |b| {
             b.events[0].event.as_mut().unwrap().category = "Loud Music".to_owned();

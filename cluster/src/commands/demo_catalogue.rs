@@ -1,12 +1,13 @@
 //! `holdfast demo catalogue`: a large made-up catalogue, handed over as an organiser would.
 //!
-//! Always holds: the same command again changes nothing; a few batches are in memory.
+//! Always holds: the same command again changes nothing, but that a show that has begun gives its
+//! place among those on sale to the next; a few batches are in memory.
 
 use std::time::Instant;
 
 use anyhow::Context as _;
-use chrono::{Datelike as _, NaiveDate, Utc};
-use holdfast_proto::catalog::v1::{PublishShowRequest, UpsertCatalogueRequest};
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
+use holdfast_proto::catalog::v1::{UpsertCatalogueRequest, UpsertShow};
 use holdfast_types::ShowState;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
@@ -19,7 +20,7 @@ use crate::{
     operator::{As, Operator},
     supervisor::say,
     up::ORGANISER_EMAIL,
-    upserts::Upserts,
+    upserts::{Published, Upserts},
 };
 
 /// Batches that are made and wait to be sent.
@@ -52,13 +53,13 @@ pub(crate) async fn demo_catalogue(args: DemoCatalogueArgs) -> Result<(), Error>
         }
     });
     let mut left_to_sell = args.on_sale;
-    let mut sold = 0_u64;
+    let (mut sold, mut refused) = (0_u64, 0_u64);
     while let Some(batch) = made.recv().await {
         let count = batch.shows.len() as u64;
         let can_sell: Vec<bool> = batch
             .shows
             .iter()
-            .map(|show| show.price_range.is_some() && !show.time_to_be_announced)
+            .map(|show| can_sell(show, Utc::now()))
             .collect();
         let shows = upserts.send(batch).await?;
         for (show, _) in shows.into_iter().zip(can_sell).filter(|(_, can)| *can) {
@@ -67,8 +68,10 @@ pub(crate) async fn demo_catalogue(args: DemoCatalogueArgs) -> Result<(), Error>
             }
             left_to_sell -= 1;
             if show.state == ShowState::Draft.as_str() {
-                put_on_sale(&operator, show.show_id).await?;
-                sold += 1;
+                match upserts.publish(show.show_id).await? {
+                    Published::Done => sold += 1,
+                    Published::Refused(_) => refused += 1,
+                }
             }
         }
         bar.inc(count);
@@ -82,8 +85,11 @@ pub(crate) async fn demo_catalogue(args: DemoCatalogueArgs) -> Result<(), Error>
     if args.on_sale > 0 {
         say(&format!(
             "on sale:    {} ({sold} put there now)",
-            args.on_sale - left_to_sell
+            args.on_sale - left_to_sell - refused
         ));
+    }
+    if refused > 0 {
+        say(&format!("            {refused} could not be put on sale"));
     }
     say(&format!(
         "{} shows in {took:.1} s, {:.0} a second; announced, not for sale",
@@ -108,10 +114,36 @@ fn next_year() -> anyhow::Result<NaiveDate> {
         .context("the machine's clock is beyond the calendar")
 }
 
-async fn put_on_sale(operator: &Operator, show_id: Vec<u8>) -> Result<(), Error> {
-    operator.stay_signed_in().await?;
-    let request = operator.request(PublishShowRequest { show_id });
-    let published = operator.catalog()?.publish_show(request).await;
-    published.map_err(|status| Error::from_status("put a made-up show on sale", &status))?;
-    Ok(())
+/// Whether a show has what it is sold by, and hasn't begun.
+fn can_sell(show: &UpsertShow, now: DateTime<Utc>) -> bool {
+    let has_begun = show.starts_at_ms <= now.timestamp_millis();
+    show.price_range.is_some() && !show.time_to_be_announced && !has_begun
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_proto::catalog::v1::PriceRange;
+
+    use super::*;
+
+    #[test]
+    fn a_show_that_has_begun_or_lacks_time_or_price_is_not_chosen() {
+        let now = DateTime::from_timestamp_millis(1_000).unwrap();
+        let good = UpsertShow {
+            starts_at_ms: 1_001,
+            price_range: Some(PriceRange { min: 1, max: 2 }),
+            ..Default::default()
+        };
+        assert!(can_sell(&good, now));
+        let bends: [fn(&mut UpsertShow); 3] = [
+            |show| show.starts_at_ms = 1_000,
+            |show| show.price_range = None,
+            |show| show.time_to_be_announced = true,
+        ];
+        for bend in bends {
+            let mut show = good.clone();
+            bend(&mut show);
+            assert!(!can_sell(&show, now), "{show:?}");
+        }
+    }
 }

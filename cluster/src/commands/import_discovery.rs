@@ -81,12 +81,22 @@ fn lines(checked: &Checked, report: &Report) -> Vec<String> {
         "on sale:    {} ({} put there now)",
         report.on_sale, report.put_on_sale
     ));
+    for (why, count) in &report.contradicted {
+        lines.push(format!(
+            "STILL ON SALE: {count} {why}; pause or cancel them"
+        ));
+    }
+    for (why, count) in &report.refused {
+        lines.push(format!(
+            "DRAFT:      {count} that could not be put on sale: {why}"
+        ));
+    }
     for (why, count) in &report.drafts {
         lines.push(format!("DRAFT:      {count} {why}"));
     }
     if report.repeated > 0 {
         lines.push(format!(
-            "repeated:   {} events that were just read",
+            "repeated:   {} events that were read before",
             report.repeated
         ));
     }

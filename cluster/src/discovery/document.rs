@@ -2,7 +2,8 @@
 //! events, and any number of those one after the other.
 //!
 //! Always holds: one event is in memory; [`EVENT_BYTES_MAX`] bytes without the end of one are
-//! refused before they are kept; what is wrong is told with line, column and path.
+//! refused before they are kept; what is wrong is told with line, column and path. A field of the
+//! wrong type spoils its event only.
 
 use std::{
     cell::Cell,
@@ -11,17 +12,40 @@ use std::{
     rc::Rc,
 };
 
-use serde::{
-    Deserialize as _,
-    de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
+use serde_json::{Map, Value};
 use serde_path_to_error::Track;
 
-use super::raw::{Embedded, Event};
+use super::{notes::Mistake, raw::Event};
 
 /// Largest event, and largest stretch of a document without one. Real ones are 5 to 50 kB.
 /// Looked at when the buffer is filled.
 const EVENT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What is told of a field of the wrong type, which may be long.
+const WHY_CHARS_MAX: usize = 200;
+
+/// What is read of an event.
+const EVENT_KEYS: [&str; 12] = [
+    "id",
+    "type",
+    "name",
+    "test",
+    "description",
+    "info",
+    "pleaseNote",
+    "dates",
+    "sales",
+    "classifications",
+    "priceRanges",
+    EMBEDDED,
+];
+const EMBEDDED: &str = "_embedded";
+
+/// What is read of an event's `_embedded`.
+const EMBEDDED_KEYS: [&str; 2] = ["venues", "attractions"];
 
 /// Read from a file at once.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -46,13 +70,24 @@ pub(crate) struct Broken {
     pub(crate) why: String,
 }
 
+/// An event, or why it isn't one.
+pub(super) type Found = Result<Event, Unreadable>;
+
+/// An event with a field of the wrong type.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    /// Empty where it has none.
+    pub(super) id: String,
+    pub(super) mistake: Mistake,
+}
+
 /// Reads `source` to its end, giving every event to `sink`, until that says false.
 ///
 /// # Errors
 /// [`Broken`], with all events before it given.
 pub(super) fn read(
     source: impl Read,
-    sink: &mut dyn FnMut(At, Event) -> bool,
+    sink: &mut dyn FnMut(At, Found) -> bool,
 ) -> Result<(), Broken> {
     let place = Place::default();
     let counted = Counted::new(source, &place);
@@ -110,7 +145,7 @@ fn broken(error: &serde_json::Error, place: &Place, path: String) -> Broken {
     // Nothing is known of a place before the first key, or where there should have been one.
     let path = match path.as_str() {
         "." | "?" => String::new(),
-        _ => path,
+        known => known.strip_suffix(".?").unwrap_or(known).to_owned(),
     };
     Broken {
         at: At { line, path },
@@ -198,20 +233,51 @@ impl<R: Read> Read for Counted<R> {
 
 /// What goes along while a document is read.
 struct Reading<'a> {
-    sink: &'a mut dyn FnMut(At, Event) -> bool,
+    sink: &'a mut dyn FnMut(At, Found) -> bool,
     place: &'a Place,
     stopped: &'a Cell<bool>,
 }
 
 impl Reading<'_> {
-    fn give<E: serde::de::Error>(&mut self, at: At, event: Event) -> Result<(), E> {
+    fn give<E: serde::de::Error>(&mut self, at: At, event: Fields) -> Result<(), E> {
         self.place.begin_event();
-        if (self.sink)(at, event) {
+        if (self.sink)(at, typed(event)) {
             return Ok(());
         }
         self.stopped.set(true);
         Err(E::custom("no more is wanted"))
     }
+}
+
+/// What is read of an object, as it is written: nobody looked at the types yet.
+type Fields = Map<String, Value>;
+
+fn typed(event: Fields) -> Found {
+    let id = event.get("id").and_then(Value::as_str);
+    let id = id.unwrap_or_default().to_owned();
+    serde_path_to_error::deserialize(Value::Object(event)).map_err(|error| {
+        let why = error.inner().to_string();
+        let mistake = Mistake {
+            field: error.path().to_string(),
+            why: why.chars().take(WHY_CHARS_MAX).collect(),
+        };
+        Unreadable { id, mistake }
+    })
+}
+
+/// Keeps the value of a key that is read, and passes others over.
+fn keep<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    key: String,
+    read: &[&str],
+    fields: &mut Fields,
+) -> Result<(), A::Error> {
+    if read.contains(&key.as_str()) {
+        fields.insert(key, map.next_value()?);
+    } else {
+        map.next_value::<IgnoredAny>()?;
+    }
+    Ok(())
 }
 
 /// A document: a page, an event, or a list of events.
@@ -243,41 +309,30 @@ impl<'de> Visitor<'de> for Document<'_> {
     /// Keys come in any order, so an event is put together while it is looked for a page.
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let line = self.0.place.line();
-        let mut event = Event::default();
+        let mut event = Fields::new();
         let (mut has_events, mut has_page) = (false, false);
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "_embedded" => {
+                EMBEDDED => {
                     let (embedded, had_events) = map.next_value_seed(EmbeddedIn(&mut self.0))?;
-                    event.embedded = Some(embedded);
+                    event.insert(key, Value::Object(embedded));
                     has_events |= had_events;
                 }
                 "page" => {
                     has_page = true;
                     map.next_value::<IgnoredAny>()?;
                 }
-                "id" => event.id = map.next_value()?,
-                "type" => event.kind = map.next_value()?,
-                "name" => event.name = map.next_value()?,
-                "test" => event.test = map.next_value()?,
-                "description" => event.description = map.next_value()?,
-                "info" => event.info = map.next_value()?,
-                "pleaseNote" => event.please_note = map.next_value()?,
-                "dates" => event.dates = map.next_value()?,
-                "sales" => event.sales = map.next_value()?,
-                "classifications" => event.classifications = map.next_value()?,
-                "priceRanges" => event.price_ranges = map.next_value()?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+                _ => keep(&mut map, key, &EVENT_KEYS, &mut event)?,
             }
         }
         if has_events {
             return Ok(());
         }
-        let is_event = match &event.kind {
+        let kind = event.get("type").and_then(Value::as_str).map(str::to_owned);
+        let has = |key| event.get(key).is_some_and(|value| !value.is_null());
+        let is_event = match &kind {
             Some(kind) => kind == "event",
-            None => event.id.is_some() && event.dates.is_some(),
+            None => has("id") && has("dates"),
         };
         if is_event {
             let at = At {
@@ -287,8 +342,8 @@ impl<'de> Visitor<'de> for Document<'_> {
             return self.0.give(at, event);
         }
         // A search that found nothing has a page and no list.
-        let is_empty_page = has_page && event.embedded.is_none();
-        match event.kind {
+        let is_empty_page = has_page && !event.contains_key(EMBEDDED);
+        match kind {
             _ if is_empty_page => Ok(()),
             Some(kind) => Err(A::Error::custom(format!(
                 "this is of type {kind:?}; expected an event, or a page with _embedded.events"
@@ -304,7 +359,7 @@ impl<'de> Visitor<'de> for Document<'_> {
 struct EmbeddedIn<'a, 'b>(&'a mut Reading<'b>);
 
 impl<'de> DeserializeSeed<'de> for EmbeddedIn<'_, '_> {
-    type Value = (Embedded, bool);
+    type Value = (Fields, bool);
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
@@ -312,7 +367,7 @@ impl<'de> DeserializeSeed<'de> for EmbeddedIn<'_, '_> {
 }
 
 impl<'de> Visitor<'de> for EmbeddedIn<'_, '_> {
-    type Value = (Embedded, bool);
+    type Value = (Fields, bool);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with events, or with venues and attractions")
@@ -323,7 +378,7 @@ impl<'de> Visitor<'de> for EmbeddedIn<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut embedded = Embedded::default();
+        let mut embedded = Fields::new();
         let mut had_events = false;
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
@@ -334,11 +389,7 @@ impl<'de> Visitor<'de> for EmbeddedIn<'_, '_> {
                         path: "_embedded.events",
                     })?;
                 }
-                "venues" => embedded.venues = map.next_value()?,
-                "attractions" => embedded.attractions = map.next_value()?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+                _ => keep(&mut map, key, &EMBEDDED_KEYS, &mut embedded)?,
             }
         }
         Ok((embedded, had_events))
@@ -391,10 +442,28 @@ impl<'de> Visitor<'de> for Events<'_, '_> {
 struct OneEvent<'a>(&'a Place);
 
 impl<'de> DeserializeSeed<'de> for OneEvent<'_> {
-    type Value = (u64, Event);
+    type Value = (u64, Fields);
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         let line = self.0.line();
-        Ok((line, Event::deserialize(deserializer)?))
+        Ok((line, deserializer.deserialize_any(EventFields)?))
+    }
+}
+
+struct EventFields;
+
+impl<'de> Visitor<'de> for EventFields {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut event = Fields::new();
+        while let Some(key) = map.next_key()? {
+            keep(&mut map, key, &EVENT_KEYS, &mut event)?;
+        }
+        Ok(event)
     }
 }

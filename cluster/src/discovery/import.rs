@@ -1,33 +1,34 @@
 //! Takes files over: reads them once to see that they are good, and once more to hand them on.
 //!
-//! Always holds: a few hundred events are in memory; the same files again change nothing.
+//! Always holds: a few hundred events are in memory, and a hash of each id that was read; of a thing
+//! that comes more than once the first is taken, so the same files again change nothing.
 
 use std::{
     collections::{BTreeMap, HashSet},
     fs::File,
+    hash::{BuildHasher as _, RandomState},
     io::Read,
     path::PathBuf,
 };
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use holdfast_proto::catalog::v1::{PublishShowRequest, UpsertCatalogueRequest, UpsertedShow};
+use holdfast_proto::catalog::v1::{UpsertCatalogueRequest, UpsertedShow};
 use holdfast_types::ShowState;
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
 use super::{
-    document::{self, At, Broken},
+    document::{self, At, Broken, Found},
     notes::Mistake,
     plan::{self, Draft, Planned},
-    raw,
     read::{self, Reading},
     shift::Shift,
 };
 use crate::{
     error::Error,
     operator::Operator,
-    upserts::{Counts, Upserts},
+    upserts::{Counts, Published, Upserts},
 };
 
 /// Mistakes and skipped ids that are listed; more are counted.
@@ -38,6 +39,9 @@ const BATCH_SHOWS_MAX: usize = 400;
 const BATCH_ITEMS_MAX: usize = 1_900;
 /// Events that were read and wait for a batch.
 const READ_AHEAD: usize = 400;
+/// Reasons that are told apart, of which the files' words are a part; others are counted together.
+const REASONS_MAX: usize = 50;
+const OTHER_REASONS: &str = "for other reasons";
 
 /// Something to read from its begin, more than once.
 #[derive(Debug, Clone)]
@@ -67,13 +71,13 @@ impl Input {
         match self {
             Self::File(path) => {
                 let can_not = || format!("can't read {}", path.display());
-                let file = File::open(path).with_context(can_not)?;
-                let about = file.metadata().with_context(can_not)?;
+                // Before it is opened: a pipe that nobody writes to would keep us waiting.
+                let about = std::fs::metadata(path).with_context(can_not)?;
                 if !about.is_file() {
                     let why = format!("{} is no regular file, which is read twice", path.display());
                     return Err(Error::Refused(why));
                 }
-                Ok(Box::new(file))
+                Ok(Box::new(File::open(path).with_context(can_not)?))
             }
             Self::BuiltIn(_, bytes) => Ok(Box::new(*bytes)),
         }
@@ -136,9 +140,12 @@ pub(crate) fn check(
     let mut checked = Checked::default();
     for input in inputs {
         let name = input.name();
-        let read = document::read(progress.wrap_read(input.open()?), &mut |at, event| {
-            let id = event.id.clone().unwrap_or_default();
-            match read_and_plan(event, options) {
+        let read = document::read(progress.wrap_read(input.open()?), &mut |at, found| {
+            let id = match &found {
+                Ok(event) => event.id.clone().unwrap_or_default(),
+                Err(unreadable) => unreadable.id.clone(),
+            };
+            match read_and_plan(found, options) {
                 Outcome::Planned(_) => checked.events += 1,
                 Outcome::Test(id) => checked.tests.add(id),
                 Outcome::NoDate(id) => checked.without_date.add(id),
@@ -164,7 +171,11 @@ enum Outcome {
     Mistakes(Vec<Mistake>),
 }
 
-fn read_and_plan(event: raw::Event, options: &Options) -> Outcome {
+fn read_and_plan(found: Found, options: &Options) -> Outcome {
+    let event = match found {
+        Ok(event) => event,
+        Err(unreadable) => return Outcome::Mistakes(vec![unreadable.mistake]),
+    };
     match read::read(event) {
         Reading::Test(id) => Outcome::Test(id),
         Reading::NoDate(id) => Outcome::NoDate(id),
@@ -172,9 +183,9 @@ fn read_and_plan(event: raw::Event, options: &Options) -> Outcome {
         Reading::Performance(performance) => {
             match plan::plan(*performance, options.shift, options.hall_seats, options.now) {
                 Ok(planned) => Outcome::Planned(Box::new(planned)),
-                Err(plan::Unmovable) => Outcome::Mistakes(vec![Mistake {
+                Err(unmovable) => Outcome::Mistakes(vec![Mistake {
                     field: "dates.start".into(),
-                    why: "can't be moved within the calendar".into(),
+                    why: unmovable.why().into(),
                 }]),
             }
         }
@@ -183,8 +194,9 @@ fn read_and_plan(event: raw::Event, options: &Options) -> Outcome {
 
 /// `FILE:LINE: PATH (event ID): what is wrong`.
 fn told(file: &str, at: &At, id: &str, mistake: &Mistake) -> String {
-    let dot = if at.path.is_empty() { "" } else { "." };
     let (line, path, field) = (at.line, &at.path, &mistake.field);
+    let is_dotted = !path.is_empty() && !field.is_empty();
+    let dot = if is_dotted { "." } else { "" };
     format!(
         "{file}:{line}: {path}{dot}{field} (event {id:?}): {}",
         mistake.why
@@ -213,8 +225,18 @@ pub(crate) struct Report {
     pub(crate) put_on_sale: u64,
     /// Why and how many.
     pub(crate) drafts: BTreeMap<String, u64>,
-    /// That were in one batch twice.
+    /// On sale here, which the file speaks against: why and how many.
+    pub(crate) contradicted: BTreeMap<String, u64>,
+    /// Refused when they were to be put on sale: why and how many.
+    pub(crate) refused: BTreeMap<String, u64>,
+    /// That were read before.
     pub(crate) repeated: u64,
+}
+
+fn count(reasons: &mut BTreeMap<String, u64>, why: String) {
+    let is_listed = reasons.len() < REASONS_MAX || reasons.contains_key(&why);
+    let why = if is_listed { why } else { OTHER_REASONS.into() };
+    *reasons.entry(why).or_default() += 1;
 }
 
 /// Hands every good event of the inputs over. `progress` counts bytes.
@@ -228,7 +250,6 @@ pub(crate) async fn import(
     progress: &ProgressBar,
 ) -> Result<Report, Error> {
     let mut importing = Importing {
-        operator,
         upserts: Upserts::new(operator, &options.source)?,
         publish: options.publish,
         report: Report::default(),
@@ -236,12 +257,13 @@ pub(crate) async fn import(
     let (sender, mut planned) = mpsc::channel(READ_AHEAD);
     let bar = progress.clone();
     let reading = tokio::task::spawn_blocking(move || read_all(&inputs, &options, &bar, &sender));
+    let mut seen = Seen::default();
     let mut batch = Batch::default();
     while let Some(next) = planned.recv().await {
         if batch.is_full() {
             importing.hand_over(std::mem::take(&mut batch)).await?;
         }
-        if !batch.add(next) {
+        if !batch.add(next, &mut seen) {
             importing.report.repeated += 1;
         }
     }
@@ -261,7 +283,7 @@ fn read_all(
         let source = progress.wrap_read(input.open()?);
         let read = document::read(
             source,
-            &mut |_, event| match read_and_plan(event, options) {
+            &mut |_, found| match read_and_plan(found, options) {
                 // Nobody takes it any more where handing over failed.
                 Outcome::Planned(planned) => sender.blocking_send(*planned).is_ok(),
                 Outcome::Test(_) | Outcome::NoDate(_) | Outcome::Mistakes(_) => true,
@@ -272,35 +294,56 @@ fn read_all(
     Ok(())
 }
 
+/// What was read so far, in all batches, so that the first of two things with one id is taken
+/// wherever the other is. A hash is 8 bytes; that two ids of ten million have the same is less
+/// likely than one in a hundred thousand.
+#[derive(Default)]
+pub(super) struct Seen {
+    hashes: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Seen {
+    fn is_new(&mut self, kind: &str, id: &str) -> bool {
+        self.hashes.insert(self.hasher.hash_one((kind, id)))
+    }
+}
+
 /// Things that are sent together, each once.
 #[derive(Default)]
-struct Batch {
-    request: UpsertCatalogueRequest,
-    seen: HashSet<(&'static str, String)>,
+pub(super) struct Batch {
+    pub(super) request: UpsertCatalogueRequest,
     /// Of each show.
     drafts: Vec<Option<Draft>>,
 }
 
 impl Batch {
     fn is_full(&self) -> bool {
-        self.drafts.len() >= BATCH_SHOWS_MAX || self.seen.len() >= BATCH_ITEMS_MAX
+        let UpsertCatalogueRequest {
+            venues,
+            performers,
+            events,
+            shows,
+            ..
+        } = &self.request;
+        let items = venues.len() + performers.len() + events.len() + shows.len();
+        shows.len() >= BATCH_SHOWS_MAX || items >= BATCH_ITEMS_MAX
     }
 
-    /// False if its show is in the batch already.
-    fn add(&mut self, planned: Planned) -> bool {
-        let mut is_new = |kind, id: &String| self.seen.insert((kind, id.clone()));
-        if !is_new("show", &planned.show.external_id) {
+    /// False if its show was seen already.
+    pub(super) fn add(&mut self, planned: Planned, seen: &mut Seen) -> bool {
+        if !seen.is_new("show", &planned.show.external_id) {
             return false;
         }
-        if is_new("venue", &planned.venue.external_id) {
+        if seen.is_new("venue", &planned.venue.external_id) {
             self.request.venues.push(planned.venue);
         }
         for performer in planned.performers {
-            if is_new("performer", &performer.external_id) {
+            if seen.is_new("performer", &performer.external_id) {
                 self.request.performers.push(performer);
             }
         }
-        if is_new("event", &planned.event.external_id) {
+        if seen.is_new("event", &planned.event.external_id) {
             self.request.events.push(planned.event);
         }
         self.request.shows.push(planned.show);
@@ -310,7 +353,6 @@ impl Batch {
 }
 
 struct Importing<'a> {
-    operator: &'a Operator,
     upserts: Upserts<'a>,
     publish: bool,
     report: Report,
@@ -323,37 +365,40 @@ impl Importing<'_> {
         }
         let shows = self.upserts.send(batch.request).await?;
         for (show, draft) in shows.into_iter().zip(batch.drafts) {
-            let is_draft = show.state == ShowState::Draft.as_str();
             match draft {
-                None if is_draft && self.publish => {
+                None if self.publish && show.state == ShowState::Draft.as_str() => {
                     self.put_on_sale(show).await?;
-                    self.report.on_sale += 1;
-                    self.report.put_on_sale += 1;
                 }
-                None if is_draft => self.count("that wait to be put on sale".into()),
-                Some(draft) if is_draft => self.count(draft.why()),
-                _ if show.state == ShowState::OnSale.as_str() => self.report.on_sale += 1,
-                _ => {}
+                draft => self.report.add(&show.state, draft.as_ref()),
             }
         }
         Ok(())
     }
 
-    fn count(&mut self, why: String) {
-        *self.report.drafts.entry(why).or_default() += 1;
-    }
-
     async fn put_on_sale(&mut self, show: UpsertedShow) -> Result<(), Error> {
-        self.operator.stay_signed_in().await?;
-        let request = PublishShowRequest {
-            show_id: show.show_id,
-        };
-        let published = self
-            .operator
-            .catalog()?
-            .publish_show(self.operator.request(request))
-            .await;
-        published.map_err(|status| Error::from_status("put an imported show on sale", &status))?;
+        match self.upserts.publish(show.show_id).await? {
+            Published::Done => {
+                self.report.on_sale += 1;
+                self.report.put_on_sale += 1;
+            }
+            Published::Refused(why) => count(&mut self.report.refused, why),
+        }
         Ok(())
+    }
+}
+
+impl Report {
+    /// Adds a show that stays in the state it has; `draft` is why the file wouldn't have it sold.
+    pub(super) fn add(&mut self, state: &str, draft: Option<&Draft>) {
+        if state == ShowState::Draft.as_str() {
+            let why = draft.map_or_else(|| "that wait to be put on sale".into(), Draft::why);
+            count(&mut self.drafts, why);
+        } else if state == ShowState::OnSale.as_str() {
+            self.on_sale += 1;
+            // That time has passed is nothing the source changed its mind about.
+            if let Some(draft) = draft.filter(|draft| **draft != Draft::Past) {
+                count(&mut self.contradicted, draft.why());
+            }
+        }
     }
 }

@@ -4,8 +4,8 @@
 //! say of one; `read` makes a [`read::Performance`] of it or, with `notes`, says what is wrong and where; `shift`
 //! moves its dates; `plan` says what becomes of it (for sale, a draft and why); `import` does it.
 //!
-//! Always holds: a file of any size is read in bounded memory; nothing is written before every file
-//! was read to its end; what an event becomes depends on the file and the options only, and on the
+//! Always holds: a file of any size is read in bounded memory, but for 8 bytes of each id; nothing
+//! is written before every file was read to its end; what an event becomes depends on the file and the options only, and on the
 //! time where dates are moved or a sale has or hasn't begun.
 
 mod document;

@@ -7,6 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use holdfast_proto::catalog::v1 as wire;
+use holdfast_types::limits::TIME_MS_MAX;
 
 use super::{
     read::{Performance, Status},
@@ -48,9 +49,23 @@ pub(super) struct Planned {
     pub(super) draft: Option<Draft>,
 }
 
-/// Why nothing can become of it: its dates can't be moved within the calendar.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unmovable;
+/// Why nothing can become of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unmovable {
+    /// There is no such date.
+    Calendar,
+    /// There is, but catalog-svc wouldn't take it.
+    OutOfRange,
+}
+
+impl Unmovable {
+    pub(super) fn why(self) -> &'static str {
+        match self {
+            Self::Calendar => "can't be moved within the calendar",
+            Self::OutOfRange => "is, after moving, not from 1970 to 2199",
+        }
+    }
+}
 
 /// Plans `performance` for a hall of so many seats.
 pub(super) fn plan(
@@ -60,15 +75,22 @@ pub(super) fn plan(
     now: DateTime<Utc>,
 ) -> Result<Planned, Unmovable> {
     let start = &performance.start;
-    let years = shift.years(start.local, start.zone, now).ok_or(Unmovable)?;
+    let years = shift
+        .years(start.local, start.zone, now)
+        .ok_or(Unmovable::Calendar)?;
     let starts_at = shift::same_weekday(start.local, years)
         .and_then(|local| shift::instant(local, start.zone))
-        .ok_or(Unmovable)?;
+        .ok_or(Unmovable::Calendar)?;
+    if !is_in_range(starts_at) {
+        return Err(Unmovable::OutOfRange);
+    }
     // A year less, so that the sale of a show that was moved just into the future is open.
     let begin = |at| shift::moved(at, start.zone, years.saturating_sub(1));
     let end = |at| shift::moved(at, start.zone, years);
-    let sale_starts_at = performance.sale_starts_at.and_then(begin);
-    let sale_ends_at = performance.sale_ends_at.and_then(end);
+    // Nobody needs the time of a sale that is out of range: it began long ago, or doesn't end.
+    let in_range = |at: &DateTime<Utc>| is_in_range(*at);
+    let sale_starts_at = performance.sale_starts_at.and_then(begin).filter(in_range);
+    let sale_ends_at = performance.sale_ends_at.and_then(end).filter(in_range);
 
     let draft = draft(
         &performance,
@@ -159,7 +181,12 @@ pub(super) fn plan(
     })
 }
 
-/// Why it isn't put on sale. What the file says of a sale long ago (`offsale`) doesn't count for a
+/// Whether catalog-svc takes such a time.
+fn is_in_range(at: DateTime<Utc>) -> bool {
+    (0..=TIME_MS_MAX).contains(&at.timestamp_millis())
+}
+
+/// Why it isn't put on sale, with what the source says first of one that is to come. What the file says of a sale long ago (`offsale`) doesn't count for a
 /// show that was moved.
 fn draft(
     performance: &Performance,
@@ -168,19 +195,20 @@ fn draft(
     sale: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     now: DateTime<Utc>,
 ) -> Option<Draft> {
+    if starts_at <= now {
+        return Some(Draft::Past);
+    }
+    if let Status::Other(status) = &performance.status {
+        return Some(Draft::Status(status.clone()));
+    }
     if performance.prices.is_none() {
         return Some(Draft::NoPrice);
     }
     if performance.start.time_to_be_announced {
         return Some(Draft::TimeToBeAnnounced);
     }
-    if starts_at <= now {
-        return Some(Draft::Past);
-    }
-    match &performance.status {
-        Status::Other(status) => return Some(Draft::Status(status.clone())),
-        Status::OffSale if years == 0 => return Some(Draft::SaleNotOpen),
-        Status::OffSale | Status::OnSale => {}
+    if performance.status == Status::OffSale && years == 0 {
+        return Some(Draft::SaleNotOpen);
     }
     let is_open = sale.0.is_none_or(|start| start <= now) && sale.1.is_none_or(|end| end > now);
     (!is_open).then_some(Draft::SaleNotOpen)

@@ -20,6 +20,8 @@ const ADDRESS_BYTES_MAX: usize = 600;
 const DESCRIPTION_BYTES_MAX: usize = 20_000;
 const CLASSIFICATION_BYTES_MAX: usize = 120;
 const CATEGORY_BYTES_MAX: usize = 32;
+/// Of a status that we don't know, which is told. Known ones have up to eleven.
+const STATUS_CHARS_MAX: usize = 40;
 /// Longer bills are cut: who comes after the fiftieth is on no poster either.
 const PERFORMERS_MAX: usize = 50;
 /// As catalog-svc.
@@ -364,7 +366,9 @@ fn degrees(field: &str, value: Option<raw::Degrees>, max: f64, notes: &mut Notes
 
 fn start(start: &raw::Start, zone: Tz, notes: &mut Notes) -> Option<Start> {
     let is = |flag: Option<bool>| flag == Some(true);
-    let has_no_time = start.local_time.is_none() && start.date_time.is_none();
+    let at = notes.time("dates.start.dateTime", start.date_time.as_deref());
+    // Of what was read: a stand-in for a time that the source doesn't have is none.
+    let has_no_time = start.local_time.is_none() && at.is_none();
     let time_to_be_announced = is(start.time_tba)
         || is(start.date_tba)
         || is(start.date_tbd)
@@ -386,7 +390,6 @@ fn start(start: &raw::Start, zone: Tz, notes: &mut Notes) -> Option<Start> {
         }
         time
     });
-    let at = notes.time("dates.start.dateTime", start.date_time.as_deref());
     // The instant says what the clock at the venue does; date and time stand in for it.
     let local = match (at, date) {
         (Some(at), _) => Some(at.with_timezone(&zone).naive_local()),
@@ -475,6 +478,6 @@ fn status(code: Option<String>) -> Status {
     match code.as_deref() {
         None | Some("onsale") => Status::OnSale,
         Some("offsale") => Status::OffSale,
-        Some(_) => Status::Other(code.unwrap_or_default()),
+        Some(code) => Status::Other(code.chars().take(STATUS_CHARS_MAX).collect()),
     }
 }

@@ -1789,7 +1789,7 @@ pub struct Tally {
     pub updated: u32,
     #[prost(uint32, tag = "3")]
     pub unchanged: u32,
-    /// Different, but left as they are: shows that aren't DRAFT any more.
+    /// Different, but left as they are: shows that aren't DRAFT any more, or were about to be sold.
     #[prost(uint32, tag = "4")]
     pub kept: u32,
 }

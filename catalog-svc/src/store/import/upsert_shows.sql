@@ -32,5 +32,6 @@ ON CONFLICT (show_id) DO UPDATE SET
     hold_ttl_ms = excluded.hold_ttl_ms, hold_total_ms_max = excluded.hold_total_ms_max,
     seats_per_customer_max = excluded.seats_per_customer_max, announced = excluded.announced,
     category = excluded.category, city_key = excluded.city_key
-WHERE there.owner_id = excluded.owner_id AND there.state = 'DRAFT'
+-- What booking-svc was told of a show that is being opened must stay what is here.
+WHERE there.owner_id = excluded.owner_id AND there.state = 'DRAFT' AND NOT there.opening
 RETURNING there.show_id

@@ -41,16 +41,22 @@ fn pages_events_lists_and_many_of_them_are_read() {
 
 #[test]
 fn what_is_no_such_document_is_told_with_line_column_and_path() {
-    let cases: [(&str, u64, &str, &str); 8] = [
+    let cases: [(&str, u64, &str, &str); 9] = [
         ("", 1, "", "is empty"),
         ("  \n ", 1, "", "is empty"),
         (
-            "{\n \"_embedded\": {\n  \"events\": [{\"id\": 7}]}}",
+            "{\n \"_embedded\": {\n  \"events\": [{\"id\": 7,}]}}",
             3,
-            "_embedded.events[0].id",
-            "expected a string",
+            "_embedded.events[0]",
+            "is not JSON",
         ),
-        ("{\"dates\": \"soon\"}", 1, "dates", "invalid type"),
+        (
+            "{\"_embedded\": {\"events\": [7]}}",
+            1,
+            "_embedded.events[0]",
+            "expected an event",
+        ),
+        ("{\"dates\": \"soon\"}", 1, "", "neither a page"),
         (
             "{\"_embedded\": {\"events\": {}}}",
             1,
@@ -76,6 +82,54 @@ fn what_is_no_such_document_is_told_with_line_column_and_path() {
         assert!(broken.why.contains(why), "{text}: {broken:?}");
     }
     assert!(broken(b"\xff\xfe").why.contains("is not JSON"));
+}
+
+#[test]
+fn a_field_of_the_wrong_type_spoils_its_event_only() {
+    let bend = |pointer: &str, value: Value| {
+        let mut event: Value = serde_json::from_slice(EVENT).unwrap();
+        *event.pointer_mut(pointer).unwrap() = value;
+        event
+    };
+    let bad = [
+        ("/name", json!(7), "name", "G5diZfkn0B-bh"),
+        ("/id", json!({}), "id", ""),
+        ("/_embedded", json!("x"), "_embedded", "G5diZfkn0B-bh"),
+        (
+            "/_embedded/venues/0/city/name",
+            json!(["x".repeat(1_000)]),
+            "_embedded.venues[0].city.name",
+            "G5diZfkn0B-bh",
+        ),
+    ];
+    let good: Value = serde_json::from_slice(EVENT).unwrap();
+    for (pointer, value, field, id) in bad {
+        let page = json!({ "_embedded": { "events": [bend(pointer, value), good] } });
+        let mut found = Vec::new();
+        let read = document::read(page.to_string().as_bytes(), &mut |at, event| {
+            found.push((at.path, event));
+            true
+        });
+        assert_eq!((read, found.len()), (Ok(()), 2), "{pointer}");
+        let (path, unreadable) = found.remove(0);
+        let unreadable = unreadable.unwrap_err();
+        assert_eq!(path, "_embedded.events[0]");
+        assert_eq!(
+            (unreadable.mistake.field.as_str(), unreadable.id.as_str()),
+            (field, id)
+        );
+        let why = unreadable.mistake.why;
+        assert!(why.contains("invalid type") && why.len() <= 200, "{why}");
+        assert!(found.remove(0).1.is_ok());
+    }
+    // A document of one event too.
+    let one = bend("/priceRanges/0/min", json!("cheap")).to_string();
+    let mut fields = Vec::new();
+    let read = document::read(one.as_bytes(), &mut |_, event| {
+        fields.push(event.unwrap_err().mistake.field);
+        true
+    });
+    assert_eq!((read, fields), (Ok(()), vec!["priceRanges[0].min".into()]));
 }
 
 /// A page of as many events as asked for, made while it is read.
@@ -117,7 +171,7 @@ impl Read for Endless {
 fn a_long_page_is_read_one_event_at_a_time() {
     let mut lines = Vec::new();
     let read = document::read(Endless::of(5_000), &mut |at, event| {
-        assert_eq!(event.name.as_deref(), Some("Radiohead"));
+        assert_eq!(event.unwrap().name.as_deref(), Some("Radiohead"));
         lines.push(at.line);
         true
     });

@@ -1,6 +1,7 @@
 //! Reading events: the real files, and the same ones bent.
 
 mod documents;
+mod importing;
 mod moving;
 
 use std::io::Read;
@@ -33,7 +34,7 @@ fn now() -> DateTime<Utc> {
 fn events_of(bytes: impl Read) -> (Vec<(At, raw::Event)>, Result<(), Broken>) {
     let mut events = Vec::new();
     let read = document::read(bytes, &mut |at, event| {
-        events.push((at, event));
+        events.extend(event.ok().map(|event| (at, event)));
         true
     });
     (events, read)
@@ -352,14 +353,28 @@ fn money_is_counted_in_the_currencys_own_minor_units() {
     }
 }
 
-fn checked(name: &'static str, bytes: Vec<u8>, shift: Shift) -> Result<Checked, Error> {
-    let options = Options {
+#[test]
+fn a_stand_in_for_a_time_is_none() {
+    let mut event = event_of(2027);
+    event["dates"]["start"] =
+        json!({ "localDate": "2027-07-28", "dateTime": "1900-01-01T06:00:00Z" });
+    let planned = planned(event.to_string().as_bytes(), Shift::Years(0));
+    assert!(planned.show.time_to_be_announced);
+    assert_eq!(planned.draft, Some(Draft::TimeToBeAnnounced));
+}
+
+fn options(shift: Shift) -> Options {
+    Options {
         source: "test".into(),
         shift,
         hall_seats: 1_000,
         publish: true,
         now: now(),
-    };
+    }
+}
+
+fn checked(name: &'static str, bytes: Vec<u8>, shift: Shift) -> Result<Checked, Error> {
+    let options = options(shift);
     let input = Input::BuiltIn(name, Box::leak(bytes.into_boxed_slice()));
     check(&[input], &options, &ProgressBar::hidden())
 }
