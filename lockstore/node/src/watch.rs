@@ -10,11 +10,8 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use holdfast_types::{Lineage, Revision, ShowId};
@@ -205,11 +202,19 @@ impl Inner {
     }
 }
 
+/// A leader's word of how far the log is decided.
+#[derive(Debug, Clone, Copy)]
+struct Decided {
+    index: u64,
+    told: Instant,
+}
+
 /// All watchers of a node.
 pub(crate) struct Hub {
     inner: Mutex<Inner>,
-    /// The last log index of which a leader told this node that it is decided.
-    decided: AtomicU64,
+    /// The furthest that a leader told this node, and when one last told it anything of the kind.
+    /// Not kept over a restart: what was decided meanwhile isn't known then.
+    decided: Mutex<Option<Decided>>,
 }
 
 impl Hub {
@@ -217,7 +222,7 @@ impl Hub {
     pub(crate) fn new(lineage: Lineage) -> Self {
         Self {
             inner: Mutex::new(Inner::new(Revision::new(lineage, 0, 0))),
-            decided: AtomicU64::new(0),
+            decided: Mutex::new(None),
         }
     }
 
@@ -285,9 +290,43 @@ impl Hub {
         });
     }
 
-    /// A leader said that the log is decided up to `index`.
-    pub(crate) fn leader_decided(&self, index: u64) {
-        self.decided.fetch_max(index, Ordering::Relaxed);
+    fn decided(&self) -> MutexGuard<'_, Option<Decided>> {
+        self.decided.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A leader said that the log is decided up to `index`, received at `told`.
+    pub(crate) fn leader_decided(&self, index: u64, told: Instant) {
+        let mut decided = self.decided();
+        let known = decided.unwrap_or(Decided { index, told });
+        // A late copy of a message takes nothing back.
+        *decided = Some(Decided {
+            index: known.index.max(index),
+            told: known.told.max(told),
+        });
+    }
+
+    /// How far the log is decided by a word that is less than `within` old at `now`.
+    fn decided_within(&self, within: Duration, now: Instant) -> Option<u64> {
+        let known = (*self.decided())?;
+        (now.saturating_duration_since(known.told) < within).then_some(known.index)
+    }
+}
+
+/// Tells at every look whether the state is as new as was said at the look before: entries that
+/// are under way now are no lag.
+#[derive(Debug, Default)]
+struct Lag {
+    /// How far the log was decided at the look before; `None` if nobody said so.
+    before: Option<u64>,
+}
+
+impl Lag {
+    /// Whether the state, applied up to `applied`, is called new. `decided` is how far the log is
+    /// decided by what is heard now. Who hears nobody, or heard nobody just before, as after a
+    /// restart or a long silence, can't tell.
+    fn look(&mut self, decided: Option<u64>, applied: u64) -> bool {
+        let before = std::mem::replace(&mut self.before, decided);
+        decided.is_some() && before.is_some_and(|before| applied >= before)
     }
 }
 
@@ -303,8 +342,7 @@ pub(crate) async fn keep_bookmarks(
     let mut looks = tokio::time::interval(limits::BOOKMARK_PERIOD);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let hub = machine.watchers();
-    // What was decided at the look before must be applied: entries under way now are no lag.
-    let mut decided = u64::MAX;
+    let mut lag = Lag::default();
     loop {
         tokio::select! {
             _ = looks.tick() => {}
@@ -312,20 +350,19 @@ pub(crate) async fn keep_bookmarks(
         }
         let now = Instant::now();
         let leads = node.standing().borrow().leader == Some(node_id);
-        let heard = if leads {
-            node.heard_quorum(limits::BOOKMARK_SILENCE_MAX)
+        let decided = if leads {
+            // What it answered it has applied.
+            let heard = node.heard_quorum(limits::BOOKMARK_SILENCE_MAX);
+            heard.then_some(0)
         } else {
-            let silence = clock.silence(now);
-            silence.is_some_and(|silence| silence < limits::BOOKMARK_SILENCE_MAX)
+            hub.decided_within(limits::BOOKMARK_SILENCE_MAX, now)
         };
         let applied = machine.read(|view| view.applied.map_or(0, |at| at.index));
-        if heard
-            && applied >= decided
+        if lag.look(decided, applied)
             && let Some(word) = clock.newest(now)
         {
             hub.bookmark(word.time_ms.saturating_add(word.age_ms));
         }
-        decided = hub.decided.load(Ordering::Relaxed);
     }
 }
 
