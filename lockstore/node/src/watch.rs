@@ -290,6 +290,18 @@ impl Hub {
         });
     }
 
+    /// Puts away the watchers that left. Giving does so too; this is for as long as nothing is
+    /// given.
+    fn put_away(&self) {
+        let mut inner = self.inner();
+        let is_open = |watcher: &Watcher| !watcher.queue.is_closed();
+        inner.of_all.retain(is_open);
+        inner.of_show.retain(|_, watchers| {
+            watchers.retain(is_open);
+            !watchers.is_empty()
+        });
+    }
+
     fn decided(&self) -> MutexGuard<'_, Option<Decided>> {
         self.decided.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -362,6 +374,8 @@ pub(crate) async fn keep_bookmarks(
             && let Some(word) = clock.newest(now)
         {
             hub.bookmark(word.time_ms.saturating_add(word.age_ms));
+        } else {
+            hub.put_away();
         }
     }
 }

@@ -180,6 +180,23 @@ fn watcher_that_left_is_put_away_at_the_next_bookmark() {
 }
 
 #[test]
+fn watcher_that_left_is_put_away_while_nothing_is_given() {
+    let hub = Hub::new(LINEAGE);
+    let mut stays = hub.subscribe(Some(show(1)), None);
+    drop(hub.subscribe(Some(show(1)), None));
+    drop(hub.subscribe(Some(show(2)), None));
+    drop(hub.subscribe(None, None));
+    hub.put_away();
+    {
+        let inner = hub.inner();
+        assert!(inner.of_all.is_empty());
+        assert_eq!((inner.of_show.len(), inner.of_show[&show(1)].len()), (1, 1));
+    }
+    publish(&hub, 1, &[1]);
+    assert_eq!(taken(&mut stays), (vec![1], None));
+}
+
+#[test]
 fn state_of_before_a_silence_is_not_called_new_by_the_first_word_after_it() {
     let mut lag = Lag::default();
     assert!(!lag.look(None, 900), "nobody is heard after a restart");
