@@ -361,11 +361,17 @@ pub(crate) async fn keep_bookmarks(
             () = shutdown.cancelled() => return,
         }
         let now = Instant::now();
-        let leads = node.standing().borrow().leader == Some(node_id);
-        let decided = if leads {
-            // What it answered it has applied.
+        let led = {
+            let standing = node.standing();
+            let standing = standing.borrow();
+            (standing.leader == Some(node_id)).then_some(standing.term)
+        };
+        let decided = if let Some(term) = led {
+            // Its time runs once it applied everything before its own term; what it answered since
+            // it applied too.
+            let settled = clock.leading(now).is_some_and(|(leads, _)| leads == term);
             let heard = node.heard_quorum(limits::BOOKMARK_SILENCE_MAX);
-            heard.then_some(0)
+            (settled && heard).then_some(0)
         } else {
             hub.decided_within(limits::BOOKMARK_SILENCE_MAX, now)
         };
