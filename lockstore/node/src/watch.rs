@@ -179,15 +179,27 @@ impl Inner {
         let changes = Arc::new(changes);
         let item = Item::Changes(Arc::clone(&changes));
         for show in &changes.shows {
-            if let Some(watchers) = self.of_show.get_mut(&show.show_id) {
-                give(watchers, &item);
-                if watchers.is_empty() {
-                    self.of_show.remove(&show.show_id);
-                }
-            }
+            self.give_of_show(show.show_id, &item);
         }
         give(&mut self.of_all, &item);
         self.remember(changes);
+    }
+
+    fn give_of_show(&mut self, show_id: ShowId, item: &Item) {
+        if let Some(watchers) = self.of_show.get_mut(&show_id) {
+            give(watchers, item);
+            if watchers.is_empty() {
+                self.of_show.remove(&show_id);
+            }
+        }
+    }
+
+    /// Says that everything published was given, at `time_ms`.
+    fn bookmark(&self, time_ms: u64) -> Item {
+        Item::Bookmark {
+            revision: self.published,
+            time_ms,
+        }
     }
 
     fn remember(&mut self, changes: Arc<Changes>) {
@@ -276,18 +288,20 @@ impl Hub {
         }
     }
 
-    /// Tells all that there was nothing else so far.
+    /// Tells all that there was nothing else so far: show by show, since whoever publishes waits
+    /// for one show's watchers then, not for all.
     fn bookmark(&self, time_ms: u64) {
-        let mut inner = self.inner();
-        let item = Item::Bookmark {
-            revision: inner.published,
-            time_ms,
+        let watched: Vec<ShowId> = {
+            let inner = &mut *self.inner();
+            let item = inner.bookmark(time_ms);
+            give(&mut inner.of_all, &item);
+            inner.of_show.keys().copied().collect()
         };
-        give(&mut inner.of_all, &item);
-        inner.of_show.retain(|_, watchers| {
-            give(watchers, &item);
-            !watchers.is_empty()
-        });
+        for show_id in watched {
+            let mut inner = self.inner();
+            let item = inner.bookmark(time_ms);
+            inner.give_of_show(show_id, &item);
+        }
     }
 
     /// Puts away the watchers that left. Giving does so too; this is for as long as nothing is
