@@ -8,7 +8,10 @@ use holdfast_proto::{booking::v1 as booking, catalog::v1 as catalog};
 use holdfast_types::{Lineage, Revision, ShowId};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::watch,
+};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Error, Message, protocol::CloseFrame},
@@ -64,6 +67,20 @@ impl Viewer {
             }
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Reads all that comes; why it was closed at last, or `None` if it was cut.
+    async fn end(&mut self) -> Option<CloseFrame> {
+        let reading = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Close(frame))) => return frame,
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.unwrap()
     }
 
     /// The next message that is no bookmark and no ping; why it was closed, if it was.
@@ -269,7 +286,23 @@ async fn slow_viewer_is_closed_with_where_to_go_on_and_others_are_not() {
         .unwrap();
     let mut good = Viewer::open(&gateway, &live("")).await;
     good.next().await.unwrap();
-    let mut seen = 5;
+    // Read as it comes and understood afterwards, so that nothing waits for long.
+    let (taken, mut progress) = watch::channel(0);
+    let reading = tokio::spawn(async move {
+        let mut texts = Vec::new();
+        while *taken.borrow() < LARGE + SMALL {
+            match good.0.next().await.unwrap().unwrap() {
+                Message::Text(text) if text.starts_with(r#"{"type":"bookmark""#) => {}
+                Message::Text(text) => {
+                    texts.push(text);
+                    taken.send_modify(|taken| *taken += 1);
+                }
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        texts
+    });
     for index in 6..6 + LARGE + SMALL {
         let seats = if index < 6 + LARGE { 0..SEATS } else { 0..1 };
         if index % 2 == 0 {
@@ -278,25 +311,27 @@ async fn slow_viewer_is_closed_with_where_to_go_on_and_others_are_not() {
             gateway.store.free(index, seats);
         }
         // Whoever reads is sent everything.
-        while seen + 100 < index {
-            seen = revision(&good.next().await.unwrap()).index();
-        }
+        let near = progress.wait_for(|taken| *taken + 100 > index - 6);
+        let near = tokio::time::timeout(PATIENCE, near);
+        near.await.unwrap().expect("it isn't closed");
     }
-    let close = loop {
-        if let Err(close) = slow.next().await {
-            break close;
-        }
+    let texts = tokio::time::timeout(PATIENCE, reading).await.unwrap();
+    let mut seen = 5;
+    for text in texts.unwrap() {
+        let next: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(next["previous_revision"], json!(at(seen).to_string()));
+        seen = revision(&next).index();
+    }
+    assert_eq!(seen, 5 + LARGE + SMALL);
+    // Told, or cut where it didn't take even that.
+    let Some(close) = slow.end().await else {
+        return;
     };
     assert_eq!(u16::from(close.code), 1013, "{close:?}");
     let since = close.reason.rsplit_once("since=").unwrap().1;
     let mut back = Viewer::open(&gateway, &live(&format!("?since={since}"))).await;
     let first = back.next().await.unwrap();
     assert!(revision(&first) >= since.parse().unwrap());
-    while seen < 5 + LARGE + SMALL {
-        let next = good.next().await.unwrap();
-        assert_eq!(next["previous_revision"], json!(at(seen).to_string()));
-        seen = revision(&next).index();
-    }
 }
 
 fn revision(message: &Value) -> Revision {
@@ -324,9 +359,12 @@ async fn first_look_reads_the_store_and_the_next_one_memory() {
     assert_eq!(first.json(), of_the_store);
     assert_eq!(first.header("cache-control"), Some("no-store"));
     from_memory(&gateway).await;
+    let mut viewer = Viewer::open(&gateway, &live("")).await;
+    viewer.next().await.unwrap();
     asked(&gateway);
 
     gateway.store.hold(7, [1, 2]);
+    assert_eq!(revision(&viewer.next().await.unwrap()), at(7));
     let now = format!("min_revision={}", at(7));
     let whole = send(gateway.get(&availability(&format!("?{now}")))).await;
     let seats = json!([
@@ -382,7 +420,6 @@ async fn own_hold_is_seen_by_its_revision_wherever_it_is_known_first() {
     // Memory is a moment behind.
     let path = availability(&format!("?format=bitmap&min_revision={}", at(9)));
     let (answer, ()) = tokio::join!(send(gateway.get(&path)), async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
         gateway.store.hold(9, [0]);
     });
     assert_eq!(answer.json()["bitmap"], "AQA=");
