@@ -23,8 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::message::{Bookmark, Delta, LiveMessage, Resumed, SeatChange, pack, state_name};
 
-/// How old what is shown may be; older, the store is asked instead.
-const AGE_MAX: Duration = Duration::from_secs(2);
+/// How long ago what is shown may have been confirmed; longer, the store is asked instead. A node
+/// confirms by the word of a leader that it heard a second ago at the most, a fifth of a second
+/// after it last compared: what is shown is two seconds old at the most.
+const AGE_MAX: Duration = Duration::from_millis(800);
 /// Messages that wait for one viewer; one for whom more do is too slow. Some seconds of a rush.
 const QUEUE_MAX: usize = 512;
 /// Seats in one delta; if more changed at once (a show was called off), viewers begin anew, with
