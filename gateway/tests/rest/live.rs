@@ -467,3 +467,17 @@ async fn memory_that_nobody_confirms_is_not_shown() {
         .await
         .expect("the store is read");
 }
+
+#[tokio::test]
+async fn list_is_answered_while_the_catalogue_hangs() {
+    let gateway = followed(5).await;
+    from_memory(&gateway).await;
+    type Map = catalog::GetSeatMapResponse;
+    gateway
+        .backend
+        .stall::<catalog::GetSeatMapRequest, Map>("get_seat_map");
+    read_of_the_store(&gateway, 6);
+    let list = send(gateway.get(&availability(""))).await;
+    let seats = json!([{"seat_id": "A-0", "state": "SOLD"}]);
+    assert_eq!(list.json()["seats"], seats);
+}
