@@ -41,7 +41,7 @@ fn hold(show: &LiveShow, index: u64, seats: &[u32]) {
     let mut state = show.state();
     let replica = state.replica.as_mut().expect("begun");
     let difference = replica.apply(at(index), &changes).expect("follows");
-    show.differ(&mut state, difference);
+    show.differ(&mut state, difference, at(index));
 }
 
 fn json_of(sent: &Sent) -> Value {
@@ -132,6 +132,24 @@ fn beginning_anew_is_a_difference_unless_it_is_another_life() {
     assert_eq!(words(&mut view), ["snapshot 1"]);
     let mut back = show.view(Some(at(20))).expect("is there");
     assert_eq!(words(&mut back), ["snapshot 1"]);
+}
+
+#[test]
+fn who_has_come_to_inside_a_jump_begins_anew() {
+    // Up to 10, then anew at 20: nothing is known of a seat held at 12 and free again at 18.
+    for after in ["AHS", "AAS"] {
+        let show = show("AAS");
+        show.confirm(at(10));
+        show.begin(replica(20, after));
+        hold(&show, 21, &[0]);
+        let back = |since: u64| words(&mut show.view(Some(at(since))).expect("is there"));
+        assert_eq!(back(15), ["snapshot 21"]);
+        assert_eq!(back(20), ["resumed 20", "delta 21"]);
+        let rest: Vec<String> = back(10).split_off(1);
+        let jump = (after == "AHS").then_some("delta 20");
+        let expected: Vec<&str> = jump.into_iter().chain(["delta 21"]).collect();
+        assert_eq!(rest, expected);
+    }
 }
 
 #[test]
