@@ -232,23 +232,28 @@ impl LiveShow {
         tokio::time::timeout(wait, finding).await.ok().flatten()
     }
 
-    /// Waits until something as new as `min` is known, at most for `wait`.
-    pub(crate) async fn reach(&self, min: Revision, wait: Duration) {
+    /// Waits until something as new as `min` is known, at most for `wait`; whether it is.
+    pub(crate) async fn reach(&self, min: Revision, wait: Duration) -> bool {
         let reached = |state: &State| {
             let replica = state.replica.as_ref();
             replica
                 .filter(|replica| replica.revision() >= min)
                 .map(drop)
         };
-        self.wait_for(wait, reached).await;
+        self.wait_for(wait, reached).await.is_some()
     }
 
-    /// Waits until the show is there, at most for `wait`; `None` if nothing is known by then.
+    /// Waits until the show is there and was confirmed since its last beginning, at most for
+    /// `wait`; `None` if nothing is known by then. Not confirmed, it may be of any age.
     pub(crate) async fn is_there(&self, wait: Duration) -> Option<bool> {
-        let there = |state: &State| state.show().map(drop);
+        let there = |state: &State| state.show().zip(state.confirmed).map(drop);
         match self.wait_for(wait, there).await {
             Some(()) => Some(true),
-            None => self.state().is_fresh(Instant::now()).then_some(false),
+            None => {
+                let state = self.state();
+                let missing = state.show().is_none() && state.is_fresh(Instant::now());
+                missing.then_some(false)
+            }
         }
     }
 

@@ -37,7 +37,8 @@ const SINCE_WAIT: Duration = Duration::from_secs(1);
 /// and a `bookmark` about every second. Nothing is asked of the viewer, who answers pings. A close
 /// (1001 the server stops, 1012, 1013 read too slowly) says in its reason with which `since` to
 /// connect again, and nothing is missed then; if what happened since isn't remembered any more,
-/// the first message is a `snapshot`.
+/// the first message is a `snapshot`. It never begins with less than `since`: a server that hasn't
+/// come as far answers UNAVAILABLE.
 #[utoipa::path(
     get, path = "/shows/{show_id}/live", tag = "buying",
     params(
@@ -74,8 +75,11 @@ pub(crate) async fn watch_show(
         }
         None => return Err(busy("what is free isn't known now")),
     }
-    if let Some(since) = since {
-        show.reach(since, SINCE_WAIT).await;
+    if let Some(since) = since
+        && !show.reach(since, SINCE_WAIT).await
+    {
+        // What is known here is older than what the viewer has.
+        return Err(busy("this server hasn't come as far as `since` yet"));
     }
     let view = show
         .view(since)

@@ -207,14 +207,20 @@ async fn viewer_that_comes_back_misses_nothing() {
     assert_eq!(back.next().await.unwrap(), resumed);
     assert_eq!(back.next().await.unwrap(), delta(7, 6, 1, "HELD"));
     assert_eq!(back.next().await.unwrap(), delta(9, 7, 3, "HELD"));
-    // One that another gateway told more is waited for; one of another life can't be.
+    // One that another gateway told more is waited for, and turned away if nothing comes; one of
+    // an earlier life begins anew.
     let ahead = live(&format!("?since={}", at(12)));
     let (mut ahead, ()) = tokio::join!(Viewer::open(&gateway, &ahead), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         gateway.store.hold(12, [4]);
     });
     assert_eq!(ahead.next().await.unwrap()["type"], "resumed");
-    let other_life = Revision::new(Lineage(2), 1, 0);
+    for never in [at(13), Revision::new(Lineage(2), 1, 0)] {
+        let path = live(&format!("?since={never}"));
+        let refused = Viewer::try_open(&gateway, &path, None).await;
+        refused.err().unwrap().error(503, "UNAVAILABLE");
+    }
+    let other_life = Revision::new(Lineage(0), 1, 0);
     let other_life = live(&format!("?since={other_life}"));
     let mut anew = Viewer::open(&gateway, &other_life).await;
     let anew = anew.next().await.unwrap();
@@ -248,6 +254,12 @@ async fn show_that_is_not_known_now_is_not_called_missing() {
     gateway.store.be_quiet();
     let unknown = Viewer::try_open(&gateway, &live(""), None).await;
     unknown.err().unwrap().error(503, "UNAVAILABLE");
+    // Nor is it shown before a node says that it is as new as that.
+    let gateway = Gateway::start().await;
+    gateway.store.be_quiet();
+    gateway.store.open(5, 6);
+    let unconfirmed = Viewer::try_open(&gateway, &live(""), None).await;
+    unconfirmed.err().unwrap().error(503, "UNAVAILABLE");
 }
 
 #[tokio::test]

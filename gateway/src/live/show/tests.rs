@@ -208,4 +208,8 @@ async fn show_is_there_not_there_or_unknown() {
     assert!(show.view(None).is_none());
     show.begin(replica(6, "A"));
     assert_eq!(show.is_there(wait).await, Some(true));
+    assert!(show.reach(at(6), wait).await && !show.reach(at(7), wait).await);
+    let unconfirmed = LiveShow::new(SHOW);
+    unconfirmed.begin(replica(5, "A"));
+    assert_eq!(unconfirmed.is_there(wait).await, None);
 }
