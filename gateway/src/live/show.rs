@@ -271,7 +271,10 @@ impl LiveShow {
                     revision: since,
                     text: resumed.text(),
                 };
-                let rest = state.remembered.iter().filter_map(|known| known.sent.clone());
+                let rest = state
+                    .remembered
+                    .iter()
+                    .filter_map(|known| known.sent.clone());
                 let rest = rest.filter(|sent| sent.revision > since);
                 std::iter::once(resumed).chain(rest).collect()
             }
