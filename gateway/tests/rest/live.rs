@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{SinkExt, StreamExt};
+use holdfast_mesh::Failure;
 use holdfast_proto::{booking::v1 as booking, catalog::v1 as catalog};
-use holdfast_types::{Lineage, Revision, ShowId};
+use holdfast_types::{ErrorCode, Lineage, Revision, ShowId};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tokio::{
@@ -102,9 +103,17 @@ impl Viewer {
     }
 }
 
+/// A gateway whose catalogue has announced every show.
+async fn start() -> Gateway {
+    let gateway = Gateway::start().await;
+    let announced = |_: catalog::GetShowRequest| Ok(catalog::GetShowResponse::default());
+    gateway.backend.on("get_show", announced);
+    gateway
+}
+
 /// The gateway with a show of `seats` seats that is followed and known at log index 5.
 async fn followed(seats: usize) -> Gateway {
-    let gateway = Gateway::start().await;
+    let gateway = start().await;
     gateway.store.open(5, seats);
     // Whoever looks makes it followed.
     let mut viewer = Viewer::open(&gateway, &live("")).await;
@@ -159,7 +168,7 @@ fn delta(revision: u64, previous: u64, seat_no: u32, state: &str) -> Value {
 
 #[tokio::test]
 async fn viewers_are_sent_what_changes_and_cost_the_store_one_watch() {
-    let gateway = Gateway::start().await;
+    let gateway = start().await;
     gateway.store.open(5, 6);
     let mut first = Viewer::open(&gateway, &live("")).await;
     let snapshot = json!({
@@ -184,7 +193,7 @@ async fn viewers_are_sent_what_changes_and_cost_the_store_one_watch() {
         assert_eq!(viewer.next().await.unwrap(), delta(8, 6, 2, "AVAILABLE"));
     }
     assert_eq!(gateway.store.watched().len(), 1);
-    assert!(asked(&gateway).is_empty(), "no service was asked");
+    assert_eq!(asked(&gateway), ["get_show"], "once, if there is one");
 }
 
 #[tokio::test]
@@ -232,7 +241,7 @@ async fn viewer_that_comes_back_misses_nothing() {
 
 #[tokio::test]
 async fn what_can_not_be_viewed_is_refused_before_it_is_a_websocket() {
-    let gateway = Gateway::start().await;
+    let gateway = start().await;
     for since in ["x", "-1", "9223372036854775808", ""] {
         let path = live(&format!("?since={since}"));
         let refused = Viewer::try_open(&gateway, &path, None).await;
@@ -244,18 +253,55 @@ async fn what_can_not_be_viewed_is_refused_before_it_is_a_websocket() {
     send(gateway.get("/api/v1/shows/x/live"))
         .await
         .invalid("show_id");
+    // The catalogue has announced it, the store doesn't have it.
+    let unopened = Viewer::try_open(&gateway, &live(""), None).await;
+    unopened.err().unwrap().error(404, "SHOW_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn show_that_nobody_announced_is_not_followed() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("get_show", |_: catalog::GetShowRequest| {
+            let unknown = Failure::new(ErrorCode::ShowNotFound, "no such show");
+            Err::<catalog::GetShowResponse, _>(unknown.into())
+        });
     let unknown = Viewer::try_open(&gateway, &live(""), None).await;
     unknown.err().unwrap().error(404, "SHOW_NOT_FOUND");
+    assert!(gateway.store.watched().is_empty());
+}
+
+#[tokio::test]
+async fn seats_are_watched_while_the_catalogue_is_away_or_hangs() {
+    type Answer = catalog::GetShowResponse;
+    let gateway = Gateway::start().await;
+    gateway.store.open(5, 6);
+    gateway
+        .backend
+        .stall::<catalog::GetShowRequest, Answer>("get_show");
+    let mut viewer = Viewer::open(&gateway, &live("")).await;
+    assert_eq!(viewer.next().await.unwrap()["type"], "snapshot");
+    let gateway = Gateway::start().await;
+    gateway.store.open(5, 6);
+    gateway
+        .backend
+        .on("get_show", |_: catalog::GetShowRequest| {
+            let away = Failure::new(ErrorCode::Unavailable, "the catalogue is away");
+            Err::<Answer, _>(away.into())
+        });
+    let mut viewer = Viewer::open(&gateway, &live("")).await;
+    assert_eq!(viewer.next().await.unwrap()["type"], "snapshot");
 }
 
 #[tokio::test]
 async fn show_that_is_not_known_now_is_not_called_missing() {
-    let gateway = Gateway::start().await;
+    let gateway = start().await;
     gateway.store.be_quiet();
     let unknown = Viewer::try_open(&gateway, &live(""), None).await;
     unknown.err().unwrap().error(503, "UNAVAILABLE");
     // Nor is it shown before a node says that it is as new as that.
-    let gateway = Gateway::start().await;
+    let gateway = start().await;
     gateway.store.be_quiet();
     gateway.store.open(5, 6);
     let unconfirmed = Viewer::try_open(&gateway, &live(""), None).await;
@@ -352,7 +398,7 @@ fn revision(message: &Value) -> Revision {
 
 #[tokio::test]
 async fn first_look_reads_the_store_and_the_next_one_memory() {
-    let gateway = Gateway::start().await;
+    let gateway = start().await;
     gateway.store.open(5, 5);
     read_of_the_store(&gateway, 5);
     gateway
