@@ -2,7 +2,7 @@
 //!
 //! Always holds: a published show's seats never change, so nothing is dropped but for room.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use holdfast_proto::catalog::v1 as pb;
 use holdfast_types::ShowId;
@@ -12,6 +12,10 @@ use crate::{call::Call, server::App};
 
 /// Seats kept over all shows: some hundred bytes each.
 const SEATS_KEPT_MAX: u64 = 1_000_000;
+
+/// How long the catalogue may take. Longer, and the rest of the request is left for who asks, to
+/// read elsewhere.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Labels and sections of one show, by seat number.
 #[derive(Debug)]
@@ -77,7 +81,7 @@ impl Layouts {
         )
     }
 
-    /// A show's, read when first needed; `None` if it can't be.
+    /// A show's, read when first needed; `None` if it can't be, at least not in [`WAIT_MAX`].
     pub(crate) async fn get(&self, app: &App, call: &Call, show_id: ShowId) -> Option<Arc<Layout>> {
         let load = async {
             let request = pb::GetSeatMapRequest {
@@ -92,7 +96,8 @@ impl Layouts {
                 }
             }
         };
-        self.0.optionally_get_with(show_id, load).await
+        let found = self.0.optionally_get_with(show_id, load);
+        tokio::time::timeout(WAIT_MAX, found).await.ok().flatten()
     }
 }
 

@@ -23,8 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::message::{Bookmark, Delta, LiveMessage, Resumed, SeatChange, pack, state_name};
 
-/// How old what is shown may be; older, the store is asked instead.
-const AGE_MAX: Duration = Duration::from_secs(2);
+/// How long ago what is shown may have been confirmed; longer, the store is asked instead. A node
+/// confirms by the word of a leader that it heard a second ago at the most, a fifth of a second
+/// after it last compared: what is shown is two seconds old at the most.
+const AGE_MAX: Duration = Duration::from_millis(800);
 /// Messages that wait for one viewer; one for whom more do is too slow. Some seconds of a rush.
 const QUEUE_MAX: usize = 512;
 /// Seats in one delta; if more changed at once (a show was called off), viewers begin anew, with
@@ -64,9 +66,21 @@ pub(crate) struct Packed {
     pub(crate) bitmap: Arc<str>,
 }
 
+/// What was different from one revision to another.
 struct Remembered {
-    sent: Sent,
+    /// What happened after it and before `to` isn't known one by one: who has come to somewhere in
+    /// between can't go on from there.
+    from: Revision,
+    to: Revision,
+    /// None if nothing was different in the end.
+    sent: Option<Sent>,
     seats: usize,
+}
+
+impl Remembered {
+    fn jumps_over(&self, revision: Revision) -> bool {
+        self.from < revision && revision < self.to
+    }
 }
 
 #[derive(Default)]
@@ -104,16 +118,24 @@ impl State {
         (self.remembered_seats, self.changed, self.floor) = (0, at, at);
     }
 
-    fn remember(&mut self, sent: Sent, seats: usize) {
-        self.remembered_seats += seats;
-        self.remembered.push_back(Remembered { sent, seats });
+    fn remember(&mut self, difference: Remembered) {
+        self.remembered_seats += difference.seats;
+        self.remembered.push_back(difference);
         while (self.remembered.len() > REMEMBERED_MAX
             || self.remembered_seats > REMEMBERED_SEATS_MAX)
             && let Some(oldest) = self.remembered.pop_front()
         {
             self.remembered_seats -= oldest.seats;
-            self.floor = oldest.sent.revision;
+            self.floor = oldest.to;
         }
+    }
+
+    /// Whether one who has come to `since` can be sent what is missing.
+    fn is_known_since(&self, since: Revision, revision: Revision) -> bool {
+        let mut remembered = self.remembered.iter();
+        since.lineage() == revision.lineage()
+            && (self.floor..=revision).contains(&since)
+            && !remembered.any(|difference| difference.jumps_over(since))
     }
 }
 
@@ -210,23 +232,28 @@ impl LiveShow {
         tokio::time::timeout(wait, finding).await.ok().flatten()
     }
 
-    /// Waits until something as new as `min` is known, at most for `wait`.
-    pub(crate) async fn reach(&self, min: Revision, wait: Duration) {
+    /// Waits until something as new as `min` is known, at most for `wait`; whether it is.
+    pub(crate) async fn reach(&self, min: Revision, wait: Duration) -> bool {
         let reached = |state: &State| {
             let replica = state.replica.as_ref();
             replica
                 .filter(|replica| replica.revision() >= min)
                 .map(drop)
         };
-        self.wait_for(wait, reached).await;
+        self.wait_for(wait, reached).await.is_some()
     }
 
-    /// Waits until the show is there, at most for `wait`; `None` if nothing is known by then.
+    /// Waits until the show is there and was confirmed since its last beginning, at most for
+    /// `wait`; `None` if nothing is known by then. Not confirmed, it may be of any age.
     pub(crate) async fn is_there(&self, wait: Duration) -> Option<bool> {
-        let there = |state: &State| state.show().map(drop);
+        let there = |state: &State| state.show().zip(state.confirmed).map(drop);
         match self.wait_for(wait, there).await {
             Some(()) => Some(true),
-            None => self.state().is_fresh(Instant::now()).then_some(false),
+            None => {
+                let state = self.state();
+                let missing = state.show().is_none() && state.is_fresh(Instant::now());
+                missing.then_some(false)
+            }
         }
     }
 
@@ -236,9 +263,7 @@ impl LiveShow {
         let (revision, show_state, seats) = state.show()?;
         // Under the lock under which it is sent.
         let next = self.viewers.subscribe();
-        let known = since.filter(|since| {
-            since.lineage() == revision.lineage() && (state.floor..=revision).contains(since)
-        });
+        let known = since.filter(|since| state.is_known_since(*since, revision));
         let first = match known {
             Some(since) => {
                 let resumed = LiveMessage::Resumed(Resumed { revision: since });
@@ -246,7 +271,10 @@ impl LiveShow {
                     revision: since,
                     text: resumed.text(),
                 };
-                let rest = state.remembered.iter().map(|known| known.sent.clone());
+                let rest = state
+                    .remembered
+                    .iter()
+                    .filter_map(|known| known.sent.clone());
                 let rest = rest.filter(|sent| sent.revision > since);
                 std::iter::once(resumed).chain(rest).collect()
             }
@@ -294,7 +322,7 @@ impl LiveShow {
                         let was_there = replica.show().is_some();
                         let difference = replica.apply(changes.revision, show)?;
                         if was_there {
-                            self.differ(&mut state, difference);
+                            self.differ(&mut state, difference, changes.revision);
                         } else {
                             self.begin_anew(&mut state);
                         }
@@ -314,10 +342,11 @@ impl LiveShow {
         // What happened in between is what is different now.
         let difference = old.zip(state.replica.as_ref()).and_then(|(old, new)| {
             let same_life = old.revision().lineage() == new.revision().lineage();
-            same_life.then(|| difference(&old, new)).flatten()
+            let difference = same_life.then(|| difference(&old, new)).flatten()?;
+            Some((difference, old.revision()))
         });
         match difference {
-            Some(difference) => self.differ(&mut state, difference),
+            Some((difference, from)) => self.differ(&mut state, difference, from),
             None => self.begin_anew(&mut state),
         }
     }
@@ -339,13 +368,22 @@ impl LiveShow {
         state.forget_changes(revision);
     }
 
-    /// Viewers are sent what is different now.
-    fn differ(&self, state: &mut State, difference: Difference) {
+    /// Viewers are sent what is different now, everything up to `from` being known one by one: that
+    /// is now itself, unless something was jumped over.
+    fn differ(&self, state: &mut State, difference: Difference, from: Revision) {
         let Some(replica) = &state.replica else {
             return;
         };
         let revision = replica.revision();
         if difference == Difference::default() {
+            if from < revision {
+                state.remember(Remembered {
+                    from,
+                    to: revision,
+                    sent: None,
+                    seats: 0,
+                });
+            }
             return;
         }
         let seats = difference.seats.len();
@@ -362,7 +400,12 @@ impl LiveShow {
         let sent = Sent { revision, text };
         state.bitmap = None;
         state.changed = revision;
-        state.remember(sent.clone(), seats);
+        state.remember(Remembered {
+            from,
+            to: revision,
+            sent: Some(sent.clone()),
+            seats,
+        });
         self.send(sent);
     }
 

@@ -127,8 +127,8 @@ async fn from_replica(
     asked: &Asked,
     show: &LiveShow,
 ) -> Option<Availability> {
-    if asked.min > Revision::ZERO {
-        show.reach(asked.min, MIN_REVISION_WAIT).await;
+    if asked.min > Revision::ZERO && !show.reach(asked.min, MIN_REVISION_WAIT).await {
+        return None;
     }
     if asked.bitmap && asked.section.is_empty() {
         let packed = show.packed(asked.min, Instant::now())?;

@@ -10,20 +10,24 @@ use axum::{
     },
     response::Response,
 };
-use holdfast_mesh::server::ConnectionSlot;
+use holdfast_mesh::{Failure, server::ConnectionSlot};
+use holdfast_proto::catalog::v1::GetShowRequest;
 use holdfast_types::{ErrorCode, ShowId};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
+    call::Call,
     extract::{Params, PathId},
     failure::ApiError,
     live::{
         message::LiveMessage,
         viewer::{self, MESSAGE_BYTES_MAX},
     },
-    server::Shared,
+    server::{App, Shared},
 };
 
+/// How long the catalogue may take to say that there is such a show; longer, and it is believed.
+const CATALOGUE_WAIT: Duration = Duration::from_secs(1);
 /// How long a show may take to be known here when somebody comes; also how long one that isn't
 /// there may take to appear, because it was published this second.
 const THERE_WAIT: Duration = Duration::from_secs(2);
@@ -37,7 +41,8 @@ const SINCE_WAIT: Duration = Duration::from_secs(1);
 /// and a `bookmark` about every second. Nothing is asked of the viewer, who answers pings. A close
 /// (1001 the server stops, 1012, 1013 read too slowly) says in its reason with which `since` to
 /// connect again, and nothing is missed then; if what happened since isn't remembered any more,
-/// the first message is a `snapshot`.
+/// the first message is a `snapshot`. It never begins with less than `since`: a server that hasn't
+/// come as far answers UNAVAILABLE.
 #[utoipa::path(
     get, path = "/shows/{show_id}/live", tag = "buying",
     params(
@@ -49,6 +54,7 @@ const SINCE_WAIT: Duration = Duration::from_secs(1);
 )]
 pub(crate) async fn watch_show(
     State(app): State<Shared>,
+    call: Call,
     PathId(show_id): PathId<ShowId>,
     mut params: Params,
     Extension(slot): Extension<ConnectionSlot>,
@@ -62,20 +68,27 @@ pub(crate) async fn watch_show(
     let place = Arc::clone(&app.live.places)
         .try_acquire_owned()
         .map_err(|_| busy("too many viewers are connected"))?;
-    let show = app
-        .live
-        .follow(show_id, Instant::now())
-        .ok_or_else(|| busy("too many shows are watched"))?;
+    let show = match app.live.find(show_id, Instant::now()) {
+        Some(show) => show,
+        None => {
+            announced(&app, &call, show_id).await?;
+            let followed = app.live.follow(show_id, Instant::now());
+            followed.ok_or_else(|| busy("too many shows are watched"))?
+        }
+    };
     match show.is_there(THERE_WAIT).await {
         Some(true) => {}
         Some(false) => {
             app.live.forget(show_id);
-            return Err(ApiError::new(ErrorCode::ShowNotFound, "no such show"));
+            return Err(no_such_show());
         }
         None => return Err(busy("what is free isn't known now")),
     }
-    if let Some(since) = since {
-        show.reach(since, SINCE_WAIT).await;
+    if let Some(since) = since
+        && !show.reach(since, SINCE_WAIT).await
+    {
+        // What is known here is older than what the viewer has.
+        return Err(busy("this server hasn't come as far as `since` yet"));
     }
     let view = show
         .view(since)
@@ -88,4 +101,29 @@ pub(crate) async fn watch_show(
         .on_upgrade(move |socket| {
             tasks.track_future(viewer::serve(socket, view, shutdown, (place, slot)))
         }))
+}
+
+/// Refuses an id that the catalogue doesn't know, so that ids that somebody made up take no show's
+/// place among those that are followed. Says nothing while the catalogue is away: seats are shown
+/// without it.
+async fn announced(app: &App, call: &Call, show_id: ShowId) -> Result<(), ApiError> {
+    let request = call.request(GetShowRequest {
+        show_id: show_id.to_bytes().to_vec(),
+    });
+    let mut catalog = app.catalog.clone();
+    let asking = timeout(CATALOGUE_WAIT, catalog.get_show(request));
+    match asking.await {
+        Ok(Err(status)) if Failure::from_status(&status).code() == ErrorCode::ShowNotFound => {
+            Err(no_such_show())
+        }
+        Ok(Err(status)) => {
+            tracing::debug!(show.id = %show_id, %status, "a show wasn't looked up");
+            Ok(())
+        }
+        Ok(Ok(_)) | Err(_) => Ok(()),
+    }
+}
+
+fn no_such_show() -> ApiError {
+    ApiError::new(ErrorCode::ShowNotFound, "no such show")
 }

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{SinkExt, StreamExt};
+use holdfast_mesh::Failure;
 use holdfast_proto::{booking::v1 as booking, catalog::v1 as catalog};
-use holdfast_types::{Lineage, Revision, ShowId};
+use holdfast_types::{ErrorCode, Lineage, Revision, ShowId};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::watch,
+};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Error, Message, protocol::CloseFrame},
@@ -66,6 +70,20 @@ impl Viewer {
         }
     }
 
+    /// Reads all that comes; why it was closed at last, or `None` if it was cut.
+    async fn end(&mut self) -> Option<CloseFrame> {
+        let reading = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Close(frame))) => return frame,
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.unwrap()
+    }
+
     /// The next message that is no bookmark and no ping; why it was closed, if it was.
     async fn next(&mut self) -> Result<Value, CloseFrame> {
         loop {
@@ -85,9 +103,17 @@ impl Viewer {
     }
 }
 
+/// A gateway whose catalogue has announced every show.
+async fn start() -> Gateway {
+    let gateway = Gateway::start().await;
+    let announced = |_: catalog::GetShowRequest| Ok(catalog::GetShowResponse::default());
+    gateway.backend.on("get_show", announced);
+    gateway
+}
+
 /// The gateway with a show of `seats` seats that is followed and known at log index 5.
 async fn followed(seats: usize) -> Gateway {
-    let gateway = Gateway::start().await;
+    let gateway = start().await;
     gateway.store.open(5, seats);
     // Whoever looks makes it followed.
     let mut viewer = Viewer::open(&gateway, &live("")).await;
@@ -142,7 +168,7 @@ fn delta(revision: u64, previous: u64, seat_no: u32, state: &str) -> Value {
 
 #[tokio::test]
 async fn viewers_are_sent_what_changes_and_cost_the_store_one_watch() {
-    let gateway = Gateway::start().await;
+    let gateway = start().await;
     gateway.store.open(5, 6);
     let mut first = Viewer::open(&gateway, &live("")).await;
     let snapshot = json!({
@@ -167,7 +193,7 @@ async fn viewers_are_sent_what_changes_and_cost_the_store_one_watch() {
         assert_eq!(viewer.next().await.unwrap(), delta(8, 6, 2, "AVAILABLE"));
     }
     assert_eq!(gateway.store.watched().len(), 1);
-    assert!(asked(&gateway).is_empty(), "no service was asked");
+    assert_eq!(asked(&gateway), ["get_show"], "once, if there is one");
 }
 
 #[tokio::test]
@@ -190,14 +216,20 @@ async fn viewer_that_comes_back_misses_nothing() {
     assert_eq!(back.next().await.unwrap(), resumed);
     assert_eq!(back.next().await.unwrap(), delta(7, 6, 1, "HELD"));
     assert_eq!(back.next().await.unwrap(), delta(9, 7, 3, "HELD"));
-    // One that another gateway told more is waited for; one of another life can't be.
+    // One that another gateway told more is waited for, and turned away if nothing comes; one of
+    // an earlier life begins anew.
     let ahead = live(&format!("?since={}", at(12)));
     let (mut ahead, ()) = tokio::join!(Viewer::open(&gateway, &ahead), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         gateway.store.hold(12, [4]);
     });
     assert_eq!(ahead.next().await.unwrap()["type"], "resumed");
-    let other_life = Revision::new(Lineage(2), 1, 0);
+    for never in [at(13), Revision::new(Lineage(2), 1, 0)] {
+        let path = live(&format!("?since={never}"));
+        let refused = Viewer::try_open(&gateway, &path, None).await;
+        refused.err().unwrap().error(503, "UNAVAILABLE");
+    }
+    let other_life = Revision::new(Lineage(0), 1, 0);
     let other_life = live(&format!("?since={other_life}"));
     let mut anew = Viewer::open(&gateway, &other_life).await;
     let anew = anew.next().await.unwrap();
@@ -209,7 +241,7 @@ async fn viewer_that_comes_back_misses_nothing() {
 
 #[tokio::test]
 async fn what_can_not_be_viewed_is_refused_before_it_is_a_websocket() {
-    let gateway = Gateway::start().await;
+    let gateway = start().await;
     for since in ["x", "-1", "9223372036854775808", ""] {
         let path = live(&format!("?since={since}"));
         let refused = Viewer::try_open(&gateway, &path, None).await;
@@ -221,16 +253,59 @@ async fn what_can_not_be_viewed_is_refused_before_it_is_a_websocket() {
     send(gateway.get("/api/v1/shows/x/live"))
         .await
         .invalid("show_id");
+    // The catalogue has announced it, the store doesn't have it.
+    let unopened = Viewer::try_open(&gateway, &live(""), None).await;
+    unopened.err().unwrap().error(404, "SHOW_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn show_that_nobody_announced_is_not_followed() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("get_show", |_: catalog::GetShowRequest| {
+            let unknown = Failure::new(ErrorCode::ShowNotFound, "no such show");
+            Err::<catalog::GetShowResponse, _>(unknown.into())
+        });
     let unknown = Viewer::try_open(&gateway, &live(""), None).await;
     unknown.err().unwrap().error(404, "SHOW_NOT_FOUND");
+    assert!(gateway.store.watched().is_empty());
+}
+
+#[tokio::test]
+async fn seats_are_watched_while_the_catalogue_is_away_or_hangs() {
+    type Answer = catalog::GetShowResponse;
+    let gateway = Gateway::start().await;
+    gateway.store.open(5, 6);
+    gateway
+        .backend
+        .stall::<catalog::GetShowRequest, Answer>("get_show");
+    let mut viewer = Viewer::open(&gateway, &live("")).await;
+    assert_eq!(viewer.next().await.unwrap()["type"], "snapshot");
+    let gateway = Gateway::start().await;
+    gateway.store.open(5, 6);
+    gateway
+        .backend
+        .on("get_show", |_: catalog::GetShowRequest| {
+            let away = Failure::new(ErrorCode::Unavailable, "the catalogue is away");
+            Err::<Answer, _>(away.into())
+        });
+    let mut viewer = Viewer::open(&gateway, &live("")).await;
+    assert_eq!(viewer.next().await.unwrap()["type"], "snapshot");
 }
 
 #[tokio::test]
 async fn show_that_is_not_known_now_is_not_called_missing() {
-    let gateway = Gateway::start().await;
+    let gateway = start().await;
     gateway.store.be_quiet();
     let unknown = Viewer::try_open(&gateway, &live(""), None).await;
     unknown.err().unwrap().error(503, "UNAVAILABLE");
+    // Nor is it shown before a node says that it is as new as that.
+    let gateway = start().await;
+    gateway.store.be_quiet();
+    gateway.store.open(5, 6);
+    let unconfirmed = Viewer::try_open(&gateway, &live(""), None).await;
+    unconfirmed.err().unwrap().error(503, "UNAVAILABLE");
 }
 
 #[tokio::test]
@@ -269,7 +344,23 @@ async fn slow_viewer_is_closed_with_where_to_go_on_and_others_are_not() {
         .unwrap();
     let mut good = Viewer::open(&gateway, &live("")).await;
     good.next().await.unwrap();
-    let mut seen = 5;
+    // Read as it comes and understood afterwards, so that nothing waits for long.
+    let (taken, mut progress) = watch::channel(0);
+    let reading = tokio::spawn(async move {
+        let mut texts = Vec::new();
+        while *taken.borrow() < LARGE + SMALL {
+            match good.0.next().await.unwrap().unwrap() {
+                Message::Text(text) if text.starts_with(r#"{"type":"bookmark""#) => {}
+                Message::Text(text) => {
+                    texts.push(text);
+                    taken.send_modify(|taken| *taken += 1);
+                }
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        texts
+    });
     for index in 6..6 + LARGE + SMALL {
         let seats = if index < 6 + LARGE { 0..SEATS } else { 0..1 };
         if index % 2 == 0 {
@@ -278,25 +369,27 @@ async fn slow_viewer_is_closed_with_where_to_go_on_and_others_are_not() {
             gateway.store.free(index, seats);
         }
         // Whoever reads is sent everything.
-        while seen + 100 < index {
-            seen = revision(&good.next().await.unwrap()).index();
-        }
+        let near = progress.wait_for(|taken| *taken + 100 > index - 6);
+        let near = tokio::time::timeout(PATIENCE, near);
+        near.await.unwrap().expect("it isn't closed");
     }
-    let close = loop {
-        if let Err(close) = slow.next().await {
-            break close;
-        }
+    let texts = tokio::time::timeout(PATIENCE, reading).await.unwrap();
+    let mut seen = 5;
+    for text in texts.unwrap() {
+        let next: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(next["previous_revision"], json!(at(seen).to_string()));
+        seen = revision(&next).index();
+    }
+    assert_eq!(seen, 5 + LARGE + SMALL);
+    // Told, or cut where it didn't take even that.
+    let Some(close) = slow.end().await else {
+        return;
     };
     assert_eq!(u16::from(close.code), 1013, "{close:?}");
     let since = close.reason.rsplit_once("since=").unwrap().1;
     let mut back = Viewer::open(&gateway, &live(&format!("?since={since}"))).await;
     let first = back.next().await.unwrap();
     assert!(revision(&first) >= since.parse().unwrap());
-    while seen < 5 + LARGE + SMALL {
-        let next = good.next().await.unwrap();
-        assert_eq!(next["previous_revision"], json!(at(seen).to_string()));
-        seen = revision(&next).index();
-    }
 }
 
 fn revision(message: &Value) -> Revision {
@@ -305,7 +398,7 @@ fn revision(message: &Value) -> Revision {
 
 #[tokio::test]
 async fn first_look_reads_the_store_and_the_next_one_memory() {
-    let gateway = Gateway::start().await;
+    let gateway = start().await;
     gateway.store.open(5, 5);
     read_of_the_store(&gateway, 5);
     gateway
@@ -324,9 +417,12 @@ async fn first_look_reads_the_store_and_the_next_one_memory() {
     assert_eq!(first.json(), of_the_store);
     assert_eq!(first.header("cache-control"), Some("no-store"));
     from_memory(&gateway).await;
+    let mut viewer = Viewer::open(&gateway, &live("")).await;
+    viewer.next().await.unwrap();
     asked(&gateway);
 
     gateway.store.hold(7, [1, 2]);
+    assert_eq!(revision(&viewer.next().await.unwrap()), at(7));
     let now = format!("min_revision={}", at(7));
     let whole = send(gateway.get(&availability(&format!("?{now}")))).await;
     let seats = json!([
@@ -382,7 +478,6 @@ async fn own_hold_is_seen_by_its_revision_wherever_it_is_known_first() {
     // Memory is a moment behind.
     let path = availability(&format!("?format=bitmap&min_revision={}", at(9)));
     let (answer, ()) = tokio::join!(send(gateway.get(&path)), async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
         gateway.store.hold(9, [0]);
     });
     assert_eq!(answer.json()["bitmap"], "AQA=");
@@ -429,4 +524,18 @@ async fn memory_that_nobody_confirms_is_not_shown() {
     tokio::time::timeout(PATIENCE, looking)
         .await
         .expect("the store is read");
+}
+
+#[tokio::test]
+async fn list_is_answered_while_the_catalogue_hangs() {
+    let gateway = followed(5).await;
+    from_memory(&gateway).await;
+    type Map = catalog::GetSeatMapResponse;
+    gateway
+        .backend
+        .stall::<catalog::GetSeatMapRequest, Map>("get_seat_map");
+    read_of_the_store(&gateway, 6);
+    let list = send(gateway.get(&availability(""))).await;
+    let seats = json!([{"seat_id": "A-0", "state": "SOLD"}]);
+    assert_eq!(list.json()["seats"], seats);
 }

@@ -10,11 +10,8 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use holdfast_types::{Lineage, Revision, ShowId};
@@ -182,15 +179,27 @@ impl Inner {
         let changes = Arc::new(changes);
         let item = Item::Changes(Arc::clone(&changes));
         for show in &changes.shows {
-            if let Some(watchers) = self.of_show.get_mut(&show.show_id) {
-                give(watchers, &item);
-                if watchers.is_empty() {
-                    self.of_show.remove(&show.show_id);
-                }
-            }
+            self.give_of_show(show.show_id, &item);
         }
         give(&mut self.of_all, &item);
         self.remember(changes);
+    }
+
+    fn give_of_show(&mut self, show_id: ShowId, item: &Item) {
+        if let Some(watchers) = self.of_show.get_mut(&show_id) {
+            give(watchers, item);
+            if watchers.is_empty() {
+                self.of_show.remove(&show_id);
+            }
+        }
+    }
+
+    /// Says that everything published was given, at `time_ms`.
+    fn bookmark(&self, time_ms: u64) -> Item {
+        Item::Bookmark {
+            revision: self.published,
+            time_ms,
+        }
     }
 
     fn remember(&mut self, changes: Arc<Changes>) {
@@ -205,11 +214,19 @@ impl Inner {
     }
 }
 
+/// A leader's word of how far the log is decided.
+#[derive(Debug, Clone, Copy)]
+struct Decided {
+    index: u64,
+    told: Instant,
+}
+
 /// All watchers of a node.
 pub(crate) struct Hub {
     inner: Mutex<Inner>,
-    /// The last log index of which a leader told this node that it is decided.
-    decided: AtomicU64,
+    /// The furthest that a leader told this node, and when one last told it anything of the kind.
+    /// Not kept over a restart: what was decided meanwhile isn't known then.
+    decided: Mutex<Option<Decided>>,
 }
 
 impl Hub {
@@ -217,7 +234,7 @@ impl Hub {
     pub(crate) fn new(lineage: Lineage) -> Self {
         Self {
             inner: Mutex::new(Inner::new(Revision::new(lineage, 0, 0))),
-            decided: AtomicU64::new(0),
+            decided: Mutex::new(None),
         }
     }
 
@@ -271,23 +288,71 @@ impl Hub {
         }
     }
 
-    /// Tells all that there was nothing else so far.
+    /// Tells all that there was nothing else so far: show by show, since whoever publishes waits
+    /// for one show's watchers then, not for all.
     fn bookmark(&self, time_ms: u64) {
-        let mut inner = self.inner();
-        let item = Item::Bookmark {
-            revision: inner.published,
-            time_ms,
+        let watched: Vec<ShowId> = {
+            let inner = &mut *self.inner();
+            let item = inner.bookmark(time_ms);
+            give(&mut inner.of_all, &item);
+            inner.of_show.keys().copied().collect()
         };
-        give(&mut inner.of_all, &item);
+        for show_id in watched {
+            let mut inner = self.inner();
+            let item = inner.bookmark(time_ms);
+            inner.give_of_show(show_id, &item);
+        }
+    }
+
+    /// Puts away the watchers that left. Giving does so too; this is for as long as nothing is
+    /// given.
+    fn put_away(&self) {
+        let mut inner = self.inner();
+        let is_open = |watcher: &Watcher| !watcher.queue.is_closed();
+        inner.of_all.retain(is_open);
         inner.of_show.retain(|_, watchers| {
-            give(watchers, &item);
+            watchers.retain(is_open);
             !watchers.is_empty()
         });
     }
 
-    /// A leader said that the log is decided up to `index`.
-    pub(crate) fn leader_decided(&self, index: u64) {
-        self.decided.fetch_max(index, Ordering::Relaxed);
+    fn decided(&self) -> MutexGuard<'_, Option<Decided>> {
+        self.decided.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A leader said that the log is decided up to `index`, received at `told`.
+    pub(crate) fn leader_decided(&self, index: u64, told: Instant) {
+        let mut decided = self.decided();
+        let known = decided.unwrap_or(Decided { index, told });
+        // A late copy of a message takes nothing back.
+        *decided = Some(Decided {
+            index: known.index.max(index),
+            told: known.told.max(told),
+        });
+    }
+
+    /// How far the log is decided by a word that is less than `within` old at `now`.
+    fn decided_within(&self, within: Duration, now: Instant) -> Option<u64> {
+        let known = (*self.decided())?;
+        (now.saturating_duration_since(known.told) < within).then_some(known.index)
+    }
+}
+
+/// Tells at every look whether the state is as new as was said at the look before: entries that
+/// are under way now are no lag.
+#[derive(Debug, Default)]
+struct Lag {
+    /// How far the log was decided at the look before; `None` if nobody said so.
+    before: Option<u64>,
+}
+
+impl Lag {
+    /// Whether the state, applied up to `applied`, is called new. `decided` is how far the log is
+    /// decided by what is heard now. Who hears nobody, or heard nobody just before, as after a
+    /// restart or a long silence, can't tell.
+    fn look(&mut self, decided: Option<u64>, applied: u64) -> bool {
+        let before = std::mem::replace(&mut self.before, decided);
+        decided.is_some() && before.is_some_and(|before| applied >= before)
     }
 }
 
@@ -303,29 +368,35 @@ pub(crate) async fn keep_bookmarks(
     let mut looks = tokio::time::interval(limits::BOOKMARK_PERIOD);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let hub = machine.watchers();
-    // What was decided at the look before must be applied: entries under way now are no lag.
-    let mut decided = u64::MAX;
+    let mut lag = Lag::default();
     loop {
         tokio::select! {
             _ = looks.tick() => {}
             () = shutdown.cancelled() => return,
         }
         let now = Instant::now();
-        let leads = node.standing().borrow().leader == Some(node_id);
-        let heard = if leads {
-            node.heard_quorum(limits::BOOKMARK_SILENCE_MAX)
+        let led = {
+            let standing = node.standing();
+            let standing = standing.borrow();
+            (standing.leader == Some(node_id)).then_some(standing.term)
+        };
+        let decided = if let Some(term) = led {
+            // Its time runs once it applied everything before its own term; what it answered since
+            // it applied too.
+            let settled = clock.leading(now).is_some_and(|(leads, _)| leads == term);
+            let heard = node.heard_quorum(limits::BOOKMARK_SILENCE_MAX);
+            (settled && heard).then_some(0)
         } else {
-            let silence = clock.silence(now);
-            silence.is_some_and(|silence| silence < limits::BOOKMARK_SILENCE_MAX)
+            hub.decided_within(limits::BOOKMARK_SILENCE_MAX, now)
         };
         let applied = machine.read(|view| view.applied.map_or(0, |at| at.index));
-        if heard
-            && applied >= decided
+        if lag.look(decided, applied)
             && let Some(word) = clock.newest(now)
         {
             hub.bookmark(word.time_ms.saturating_add(word.age_ms));
+        } else {
+            hub.put_away();
         }
-        decided = hub.decided.load(Ordering::Relaxed);
     }
 }
 

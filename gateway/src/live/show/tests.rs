@@ -41,7 +41,7 @@ fn hold(show: &LiveShow, index: u64, seats: &[u32]) {
     let mut state = show.state();
     let replica = state.replica.as_mut().expect("begun");
     let difference = replica.apply(at(index), &changes).expect("follows");
-    show.differ(&mut state, difference);
+    show.differ(&mut state, difference, at(index));
 }
 
 fn json_of(sent: &Sent) -> Value {
@@ -135,6 +135,24 @@ fn beginning_anew_is_a_difference_unless_it_is_another_life() {
 }
 
 #[test]
+fn who_has_come_to_inside_a_jump_begins_anew() {
+    // Up to 10, then anew at 20: nothing is known of a seat held at 12 and free again at 18.
+    for after in ["AHS", "AAS"] {
+        let show = show("AAS");
+        show.confirm(at(10));
+        show.begin(replica(20, after));
+        hold(&show, 21, &[0]);
+        let back = |since: u64| words(&mut show.view(Some(at(since))).expect("is there"));
+        assert_eq!(back(15), ["snapshot 21"]);
+        assert_eq!(back(20), ["resumed 20", "delta 21"]);
+        let rest: Vec<String> = back(10).split_off(1);
+        let jump = (after == "AHS").then_some("delta 20");
+        let expected: Vec<&str> = jump.into_iter().chain(["delta 21"]).collect();
+        assert_eq!(rest, expected);
+    }
+}
+
+#[test]
 fn very_many_changes_at_once_are_sent_as_a_whole() {
     let show = show(&"A".repeat(DELTA_SEATS_MAX + 1));
     let mut view = show.view(None).expect("is there");
@@ -190,4 +208,8 @@ async fn show_is_there_not_there_or_unknown() {
     assert!(show.view(None).is_none());
     show.begin(replica(6, "A"));
     assert_eq!(show.is_there(wait).await, Some(true));
+    assert!(show.reach(at(6), wait).await && !show.reach(at(7), wait).await);
+    let unconfirmed = LiveShow::new(SHOW);
+    unconfirmed.begin(replica(5, "A"));
+    assert_eq!(unconfirmed.is_there(wait).await, None);
 }

@@ -114,7 +114,7 @@ impl PeerService for PeerServer {
             }
             if let Some(committed) = request.committed {
                 let watchers = self.status.machine.watchers();
-                watchers.leader_decided(committed.index);
+                watchers.leader_decided(committed.index, received);
             }
         }
         let outcome = match response {
