@@ -126,12 +126,42 @@ async fn import(system: &System) -> Result<()> {
     ] {
         ensure!(again.contains(line), "no {line:?} in {again}");
     }
+    called_off_since(system, events.swap_remove(0))?;
     let listed = shows(system, "city=New%20York").await?;
     ensure!(listed.len() == 4, "{listed:?}");
     ensure!(
         !listed.iter().any(|show| title(show) == "Event test"),
         "{listed:?}"
     );
+    Ok(())
+}
+
+/// An event that is on sale here and that its source has cancelled, beside one that can't be read.
+fn called_off_since(system: &System, mut event: Value) -> Result<()> {
+    let mut bad = event.clone();
+    bad["name"] = json!(7);
+    event["dates"]["status"]["code"] = json!("cancelled");
+    event["priceRanges"] = Value::Null;
+    let path = system.dir().join("cancelled.json");
+    std::fs::write(&path, format!("{event}\n{bad}"))?;
+    let told = system.cli(&[
+        "import",
+        "discovery",
+        &path.to_string_lossy(),
+        "--shift-years",
+        "auto",
+        "--hall-seats",
+        "200",
+        "--skip-bad",
+    ])?;
+    for line in [
+        "kept as they are 1 (no drafts any more, or about to be sold)",
+        "STILL ON SALE: 1 that the file calls \"cancelled\"; pause or cancel them",
+        "skipped:    1 with mistakes",
+        "cancelled.json:2: name (event \"one\"): invalid type",
+    ] {
+        ensure!(told.contains(line), "no {line:?} in {told}");
+    }
     Ok(())
 }
 
