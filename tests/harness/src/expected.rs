@@ -48,6 +48,12 @@ pub const EVERYWHERE: &[Expected] = &[
         reason: "this node doesn't lead: a client finds the leader by asking",
     },
     Expected {
+        process: "",
+        words: &[CALL_FAILED, "rpc.code=Unknown"],
+        reason: "the library's word for a request that broke off: whoever asked was killed, or stopped, \
+                 before it was whole; no handler says it",
+    },
+    Expected {
         process: "lockstore",
         words: &["lockstore_node::server: nobody took over the leadership in time"],
         reason: "all nodes stop together, and whoever was asked stops as well",
@@ -150,6 +156,11 @@ pub const STORE_NODE_KILLED: &[Expected] = &[Expected {
 /// The process with all services was killed: it starts part by part, while customers call.
 pub const SERVICES_KILLED: &[Expected] = &[
     Expected {
+        process: "lockstore",
+        words: &[" WARN "],
+        reason: "calls of the killed process break off in every way; an ERROR is still one",
+    },
+    Expected {
         process: "up",
         words: &["all ended (signal 9); starting it again in"],
         reason: "the test killed it",
@@ -204,6 +215,11 @@ pub const UP_KILLED: &[Expected] = &[Expected {
 
 /// Postgres is away: everything that uses it says so until it is back, and goes on then.
 pub const DATABASE_AWAY: &[Expected] = &[
+    Expected {
+        process: "all",
+        words: &[" WARN "],
+        reason: "whatever works on the database says so in its own words; an ERROR is still one",
+    },
     Expected {
         process: "all",
         words: &["sqlx_core::pool::connection: error occurred"],
