@@ -6,13 +6,14 @@ use holdfast_eventlog::{ConsumerConfig, consume, relay};
 use holdfast_mesh::{
     Context,
     auth::Verifier,
-    client,
+    client::Channel,
     server::{self, serve_grpc},
     task::periodic,
 };
 use holdfast_proto::identity::v1::{
     GetJwksRequest, identity_service_client::IdentityServiceClient,
 };
+use holdfast_proto::part;
 use rand::Rng;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::task::JoinSet;
@@ -55,7 +56,7 @@ pub async fn serve(config: Config, context: Context) -> Result<(), ServeError> {
         .await?;
     crate::migrate(&pool).await?;
     let app = Arc::new(compose(&config, pool.clone()).await?);
-    let verifier = verifier(&config.identity)?;
+    let verifier = verifier(context.channel(&config.identity, part::IDENTITY)?);
 
     let tasks_end = CancellationToken::new();
     let mut tasks = start_tasks(&app, &config, &tasks_end);
@@ -148,12 +149,12 @@ fn start_tasks(app: &Arc<App>, config: &Config, end: &CancellationToken) -> Join
     tasks
 }
 
-fn verifier(identity: &str) -> Result<Verifier, ServeError> {
-    let client = IdentityServiceClient::new(client::channel(identity)?);
-    Ok(Verifier::new(move || {
+fn verifier(identity: Channel) -> Verifier {
+    let client = IdentityServiceClient::new(identity);
+    Verifier::new(move || {
         let mut client = client.clone();
         async move { Ok(client.get_jwks(GetJwksRequest {}).await?.into_inner().jwks) }
-    }))
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use holdfast_mesh as mesh;
+use holdfast_proto::part;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
 use crate::{Config, Error, clients, grpc};
@@ -37,8 +38,8 @@ pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
 pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
     context.readiness.declare(NAME);
     config.check()?;
-    let identity = mesh::client::channel(&config.identity)?;
-    let booking = mesh::client::channel(&config.booking)?;
+    let identity = context.channel(&config.identity, part::IDENTITY)?;
+    let booking = context.channel(&config.booking, part::BOOKING)?;
     let pool = connect(&config).await?;
 
     let options = mesh::server::Options {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use holdfast_mesh as mesh;
+use holdfast_mesh::{self as mesh, client::Channel};
 use holdfast_proto::{
     booking::v1::booking_service_client::BookingServiceClient,
     catalog::v1::{
@@ -15,10 +15,7 @@ use holdfast_proto::{
     identity::v1::{ExchangeOperatorTokenRequest, identity_service_client::IdentityServiceClient},
     search::v1::search_admin_service_client::SearchAdminServiceClient,
 };
-use tonic::{
-    metadata::{Ascii, MetadataValue},
-    transport::Channel,
-};
+use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::{
     data_dir::DataDir,

@@ -6,13 +6,13 @@
 
 use std::{fmt, time::Duration};
 
-use holdfast_mesh::Failure;
+use holdfast_mesh::{Failure, client::Channel};
 use holdfast_proto::catalog::v1::{
     PublishShowRequest, Tally, UpsertCatalogueRequest, UpsertedShow,
     catalog_service_client::CatalogServiceClient, import_service_client::ImportServiceClient,
 };
 use holdfast_types::ErrorCode;
-use tonic::{Response, Status, transport::Channel};
+use tonic::{Response, Status};
 
 use crate::{error::Error, operator::Operator};
 

@@ -126,8 +126,8 @@ mod tests {
             cors_origins: vec![ORIGIN.to_owned()],
             ..Config::default()
         };
-        let shutdown = tokio_util::sync::CancellationToken::new();
-        let app = server::app(&config, shutdown).expect("the settings are good");
+        let app =
+            server::app(&config, &holdfast_mesh::Context::new()).expect("the settings are good");
         (app, config)
     }
 

@@ -13,14 +13,13 @@ use holdfast_proto::{
     booking::v1::booking_service_client::BookingServiceClient,
     catalog::v1::catalog_service_client::CatalogServiceClient,
     identity::v1::{GetJwksRequest, identity_service_client::IdentityServiceClient},
+    part,
     payment::v1::payment_service_client::PaymentServiceClient,
     search::v1::search_service_client::SearchServiceClient,
 };
 use holdfast_types::{ErrorCode, limits};
-use mesh::{auth::Verifier, request_id};
+use mesh::{auth::Verifier, client::Channel, request_id};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
 use crate::{
@@ -68,7 +67,7 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
     config.check()?;
     let prometheus = mesh::metrics::install();
     metrics::describe();
-    let app = app(&config, context.shutdown.child_token())?;
+    let app = app(&config, &context)?;
     let (api, document) = openapi::router();
     let routes = api
         .merge(pages::router(document))
@@ -116,9 +115,9 @@ pub(crate) fn layers(
 
 /// What handlers share, until `shutdown` ends what is in the background. Must be called within a
 /// Tokio runtime.
-pub(crate) fn app(config: &Config, shutdown: CancellationToken) -> Result<Shared, Error> {
-    let channel = mesh::client::channel;
-    let identity = IdentityServiceClient::new(channel(&config.identity_uri)?);
+pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Error> {
+    let identity =
+        IdentityServiceClient::new(context.channel(&config.identity_uri, part::IDENTITY)?);
     let issuer = identity.clone();
     let verifier = Verifier::new(move || {
         let mut issuer = issuer.clone();
@@ -126,19 +125,19 @@ pub(crate) fn app(config: &Config, shutdown: CancellationToken) -> Result<Shared
     });
     Ok(Arc::new(App {
         identity,
-        catalog: CatalogServiceClient::new(channel(&config.catalog_uri)?)
+        catalog: CatalogServiceClient::new(context.channel(&config.catalog_uri, part::CATALOG)?)
             .max_decoding_message_size(ANSWER_BYTES_MAX),
-        booking: BookingServiceClient::new(channel(&config.booking_uri)?)
+        booking: BookingServiceClient::new(context.channel(&config.booking_uri, part::BOOKING)?)
             .max_decoding_message_size(ANSWER_BYTES_MAX),
-        payment: PaymentServiceClient::new(channel(&config.payment_uri)?),
-        search: SearchServiceClient::new(channel(&config.search_uri)?),
+        payment: PaymentServiceClient::new(context.channel(&config.payment_uri, part::PAYMENT)?),
+        search: SearchServiceClient::new(context.channel(&config.search_uri, part::SEARCH)?),
         searches: Searches::new(),
         verifier,
         request_timeout: config.request_timeout(),
         slots: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),
         live: LiveShows::new(
             lockstore_client::Client::connect(config.lockstore.clone()),
-            shutdown,
+            context.shutdown.child_token(),
         ),
         layouts: Layouts::new(),
     }))

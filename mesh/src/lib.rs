@@ -17,6 +17,7 @@ pub mod request_id;
 pub mod server;
 pub mod task;
 pub mod telemetry;
+pub mod tls;
 
 pub use failure::{Failure, FieldViolation};
 
@@ -29,11 +30,23 @@ pub struct Context {
     pub shutdown: CancellationToken,
     /// Which parts of the process are ready to serve.
     pub readiness: ops::Readiness,
+    /// Who this role is to others; none where all talk in the clear, over loopback.
+    pub identity: Option<tls::Identity>,
 }
 
 impl Context {
     /// A context of a process that has just started: nothing is ready, nothing ends.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A channel to `uri`, where the service `peer` is: as this role's identity where it has one, and
+    /// to nobody who can't prove to be `peer`; else in the clear. Nothing is sent before its first
+    /// call. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`client::Error`].
+    pub fn channel(&self, uri: &str, peer: &str) -> Result<client::Channel, client::Error> {
+        client::connect(uri, self.identity.as_ref().map(|identity| (identity, peer)))
     }
 }

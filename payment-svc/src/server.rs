@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use holdfast_eventlog::ConsumerConfig;
-use holdfast_mesh::{self as mesh, auth::Verifier, deadline::Deadline};
+use holdfast_mesh::{self as mesh, auth::Verifier, client::Channel, deadline::Deadline};
 use holdfast_proto::{
     identity::v1::{GetJwksRequest, identity_service_client::IdentityServiceClient},
+    part,
     payment::v1::payment_service_server::PaymentServiceServer,
 };
 use sqlx::{PgPool, postgres::PgPoolOptions};
@@ -73,7 +74,7 @@ async fn run<P: Provider>(
     pool: PgPool,
     provider: P,
 ) -> Result<(), Error> {
-    let verifier = verifier(&config.identity)?;
+    let verifier = verifier(context.channel(&config.identity, part::IDENTITY)?);
     let reconcile_after = config.reconcile_after();
     let app = Arc::new(App {
         pool: pool.clone(),
@@ -126,14 +127,14 @@ async fn run<P: Provider>(
     Ok(served?)
 }
 
-fn verifier(identity: &str) -> Result<Verifier, mesh::client::Error> {
-    let client = IdentityServiceClient::new(mesh::client::channel(identity)?);
-    Ok(Verifier::new(move || {
+fn verifier(identity: Channel) -> Verifier {
+    let client = IdentityServiceClient::new(identity);
+    Verifier::new(move || {
         let mut client = client.clone();
         async move {
             let mut request = Request::new(GetJwksRequest {});
             Deadline::after(KEYS_MAX).apply(&mut request);
             Ok(client.get_jwks(request).await?.into_inner().jwks)
         }
-    }))
+    })
 }

@@ -46,5 +46,26 @@ mod generated {
 
 pub use generated::*;
 
+/// The name each part has towards the others: in its certificate, and in the table of who may call
+/// whom.
+pub mod part {
+    /// A node of the lock store, to clients and to other nodes.
+    pub const LOCKSTORE: &str = "lockstore";
+    /// identity-svc.
+    pub const IDENTITY: &str = "identity";
+    /// catalog-svc.
+    pub const CATALOG: &str = "catalog";
+    /// booking-svc.
+    pub const BOOKING: &str = "booking";
+    /// payment-svc.
+    pub const PAYMENT: &str = "payment";
+    /// search-svc.
+    pub const SEARCH: &str = "search";
+    /// The gateway, which only calls.
+    pub const GATEWAY: &str = "gateway";
+    /// The operator's commands, which only call.
+    pub const OPERATOR: &str = "operator";
+}
+
 /// Every message and service as a serialised `FileDescriptorSet`, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/descriptor.bin");

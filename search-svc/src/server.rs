@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use holdfast_eventlog::ConsumerConfig;
 use holdfast_mesh as mesh;
+use holdfast_proto::part;
 use holdfast_proto::search::v1::{
     search_admin_service_server::SearchAdminServiceServer,
     search_service_server::SearchServiceServer,
@@ -73,8 +74,8 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
 }
 
 async fn run<I: Index>(config: Config, context: mesh::Context, index: I) -> Result<(), Error> {
-    let verifier = clients::identity::verifier(mesh::client::channel(&config.identity)?);
-    let catalog = Catalog::new(mesh::client::channel(&config.catalog)?);
+    let verifier = clients::identity::verifier(context.channel(&config.identity, part::IDENTITY)?);
+    let catalog = Catalog::new(context.channel(&config.catalog, part::CATALOG)?);
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_MAX)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use holdfast_eventlog::{NewEvent, Outbox};
-use holdfast_mesh::{Context, Failure, config::Secret};
+use holdfast_mesh::{Context, Failure, client::Channel, config::Secret};
 use holdfast_proto::booking::v1::{
     GetAvailabilityRequest, ListBookingsRequest, OpenInventoryRequest,
     booking_service_client::BookingServiceClient, inventory_service_client::InventoryServiceClient,
@@ -15,7 +15,6 @@ use holdfast_types::{BookingState, ErrorCode};
 use lockstore_client::{ChangeShow, ReleaseHold, ShowState};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
-use tonic::transport::Channel;
 
 use super::world::{LIMIT, World, paid, user};
 use crate::Config;

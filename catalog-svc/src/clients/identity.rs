@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use holdfast_mesh::{auth::Verifier, deadline::Deadline};
+use holdfast_mesh::{auth::Verifier, client::Channel, deadline::Deadline};
 use holdfast_proto::identity::v1::{
     GetJwksRequest, identity_service_client::IdentityServiceClient,
 };
-use tonic::{Request, transport::Channel};
+use tonic::Request;
 
 /// How long the keys may take to come; a call that needs them has its own deadline.
 const KEYS_MAX: Duration = Duration::from_secs(2);

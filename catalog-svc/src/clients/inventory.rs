@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 
-use holdfast_mesh::{Failure, auth, deadline::Deadline};
+use holdfast_mesh::{Failure, auth, client::Channel, deadline::Deadline};
 use holdfast_proto::booking::v1::{
     ChangeInventoryStateRequest, InventorySeat, OpenInventoryRequest,
     inventory_service_client::InventoryServiceClient,
 };
 use holdfast_types::{ErrorCode, ShowId, ShowState};
-use tonic::{Request, Status, metadata::AsciiMetadataValue, transport::Channel};
+use tonic::{Request, Status, metadata::AsciiMetadataValue};
 
 use crate::{model::Show, store::seat_map::Seat};
 

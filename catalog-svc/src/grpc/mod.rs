@@ -15,14 +15,13 @@ use chrono::Utc;
 use holdfast_mesh::{
     Failure,
     auth::{self, Verifier},
+    client::Channel,
     deadline::Deadline,
 };
 use holdfast_proto::catalog::v1 as wire;
 use holdfast_types::{ErrorCode, EventId, ShowId};
 use sqlx::PgPool;
-use tonic::{
-    Request, Response, Status, metadata::MetadataMap, service::Routes, transport::Channel,
-};
+use tonic::{Request, Response, Status, metadata::MetadataMap, service::Routes};
 use wire::{
     catalog_service_server::{CatalogService, CatalogServiceServer},
     import_service_server::ImportServiceServer,

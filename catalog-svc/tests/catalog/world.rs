@@ -10,6 +10,7 @@ use std::{
 use holdfast_mesh::{
     self as mesh, Failure,
     auth::{TokenClaims, Verifier},
+    client::Channel,
     deadline::Deadline,
 };
 use holdfast_proto::{
@@ -27,7 +28,7 @@ use holdfast_types::{ErrorCode, UserId};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use sqlx::PgPool;
 use tokio_util::sync::DropGuard;
-use tonic::{Request, Response, Status, service::Routes, transport::Channel};
+use tonic::{Request, Response, Status, service::Routes};
 use uuid::Uuid;
 
 pub(crate) const STADIUM: &[u8] = include_bytes!("../../../data/seating/stadium-738.json");

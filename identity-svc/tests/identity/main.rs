@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_mesh as mesh;
+use holdfast_mesh::{self as mesh, client::Channel};
 use holdfast_proto::identity::v1::{
     ExchangeOperatorTokenRequest, LoginRequest, RegisterRequest, Tokens,
     identity_service_client::IdentityServiceClient,
@@ -11,7 +11,7 @@ use holdfast_types::ErrorCode;
 use identity_svc::Config;
 use sqlx::{ConnectOptions, PgPool};
 use tokio::task::JoinHandle;
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Request, Status};
 
 mod accounts;
 mod operators;

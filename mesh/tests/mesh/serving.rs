@@ -2,14 +2,14 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use holdfast_mesh::{self as mesh, Failure, deadline::Deadline, request_id};
+use holdfast_mesh::{self as mesh, Failure, client::Channel, deadline::Deadline, request_id};
 use holdfast_types::ErrorCode;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{Notify, mpsc},
     time::timeout,
 };
-use tonic::{Code, Request, Status, transport::Channel};
+use tonic::{Code, Request, Status};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 
 use axum::{extract::Request as HttpRequest, routing::post};
 use bytes::{Buf, BufMut};
-use holdfast_mesh as mesh;
+use holdfast_mesh::{self as mesh, client::Channel};
 use tonic::{
     Request, Response, Status,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     service::Routes,
-    transport::Channel,
 };
 
 const PATH: &str = "/test.v1.Text/Call";

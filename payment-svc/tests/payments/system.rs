@@ -19,7 +19,7 @@ use axum::{
     routing::post,
 };
 use holdfast_eventlog::{NewEvent, Outbox, relay};
-use holdfast_mesh::{self as mesh, config::Secret};
+use holdfast_mesh::{self as mesh, client::Channel, config::Secret};
 use holdfast_proto::{
     events::v1,
     payment::v1::{
@@ -32,7 +32,6 @@ use prost::Message;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
 use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::identity::{self, signed_in};

@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use holdfast_mesh::deadline::Deadline;
+use holdfast_mesh::{client::Channel, deadline::Deadline};
 use holdfast_proto::catalog::v1::{
     ReadShowsRequest, Show, ShowIds, catalog_service_client::CatalogServiceClient,
     read_shows_request::Which,
 };
 use holdfast_types::{EventId, ShowId, VenueId};
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Request, Status};
 
 use crate::document::{Document, Unreadable};
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use holdfast_mesh::{self as mesh, Failure, config::Secret};
+use holdfast_mesh::{self as mesh, Failure, client::Channel, config::Secret};
 use holdfast_proto::{
     events::v1 as events,
     search::v1::{
@@ -17,7 +17,6 @@ use holdfast_types::ErrorCode;
 use prost::Message;
 use sqlx::{ConnectOptions, PgPool};
 use tokio::task::JoinHandle;
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::{Config, Error, serve};

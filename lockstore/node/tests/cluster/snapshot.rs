@@ -3,10 +3,11 @@
 use std::{fs, path::PathBuf};
 
 use futures::{Stream, StreamExt, stream};
+use holdfast_mesh::client::Channel;
 use holdfast_proto::lockstore::v1::{self as pb, peer_service_client::PeerServiceClient};
 use pb::{install_snapshot_request::Part, snapshot_record::Record};
 use prost::Message;
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Status};
 
 use crate::support::Cluster;
 

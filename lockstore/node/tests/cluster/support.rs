@@ -19,6 +19,7 @@ use std::{
 
 use bytes::Bytes;
 use holdfast_mesh as mesh;
+use holdfast_mesh::client::Channel;
 use holdfast_proto::lockstore::v1::{
     self as pb, admin_service_client::AdminServiceClient,
     lock_store_service_client::LockStoreServiceClient,
@@ -26,7 +27,7 @@ use holdfast_proto::lockstore::v1::{
 use lockstore_node::{Config, Error, Member};
 use tempfile::TempDir;
 use tokio::{net::TcpSocket, runtime::Runtime, task::JoinHandle};
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Status};
 
 /// Longer than anything here takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(50);
