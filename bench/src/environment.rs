@@ -1,6 +1,6 @@
 //! What the figures were measured on: a figure without it can't be compared with another.
 
-use std::{fs, path::Path, process::Command};
+use std::{fmt, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -47,6 +47,16 @@ impl Environment {
                 .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             file_system,
         })
+    }
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} CPUs ({}), Linux {}, data on {}, {} build",
+            self.cpus, self.cpu_model, self.kernel, self.file_system, self.build_profile
+        )
     }
 }
 

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::load::{self, Ended, Load, Measured};
 
 /// How long one call may take before it counts as failed.
-const CALL_LIMIT: Duration = Duration::from_secs(10);
+pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// Seats of a row; of no matter to named seats.
 const ROW_SEATS: u32 = 100;
 
@@ -41,7 +41,7 @@ pub async fn run(endpoints: Vec<String>, seats: u32, load: Load) -> Result<Measu
     );
     let mut shows = Vec::new();
     for _ in 0..SHOWS {
-        shows.push(open_show(&client).await?);
+        shows.push(open_show(&client, SEATS_PER_SHOW_MAX).await?);
     }
     let shows = Arc::new(shows);
     let next = Arc::new(AtomicU32::new(0));
@@ -72,15 +72,19 @@ pub async fn run(endpoints: Vec<String>, seats: u32, load: Load) -> Result<Measu
     .await
 }
 
-async fn open_show(client: &Client) -> Result<ShowId> {
+/// Opens a show of `seats` seats on sale.
+///
+/// # Errors
+/// The store is away, or refuses.
+pub async fn open_show(client: &Client, seats: u32) -> Result<ShowId> {
     let show_id = ShowId::from_uuid(Uuid::new_v4());
     let chunk = u32::try_from(LAYOUT_CHUNK_SEATS_MAX)?;
     let mut first = 0;
-    while first < SEATS_PER_SHOW_MAX {
-        let count = chunk.min(SEATS_PER_SHOW_MAX - first);
+    while first < seats {
+        let count = chunk.min(seats - first);
         let request = OpenShow {
             show_id,
-            seat_count: SEATS_PER_SHOW_MAX,
+            seat_count: seats,
             rules: ShowRules {
                 hold_ttl: HOLD_TTL_DEFAULT,
                 hold_total_max: HOLD_TOTAL_DEFAULT,

@@ -3,6 +3,7 @@
 //! Starts a whole system of its own on loopback, loads it for a bounded time, prints a table and
 //! writes JSON. Latencies stand beside what a durable write costs here, before and during the load.
 
+mod compare;
 mod environment;
 mod fsync_probe;
 mod holds;
@@ -12,9 +13,13 @@ mod purchases;
 mod reads;
 mod report;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 use holdfast_harness::{Options, System};
 
@@ -69,6 +74,24 @@ enum Command {
         #[command(flatten)]
         load: LoadArgs,
     },
+    /// Holds on three replicas and nothing else, beside etcd, Redis and PostgreSQL doing the same.
+    Compare {
+        /// How often all of it is measured; a figure is the median.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
+        rounds: u32,
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
+        seconds: u64,
+        /// Clients with a request in flight.
+        #[arg(long, value_delimiter = ',', default_value = "64,256,512", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        clients: Vec<u32>,
+        /// Seats of each hold.
+        #[arg(long, value_delimiter = ',', default_value = "1,4", value_parser = clap::value_parser!(u32).range(1..=10))]
+        seats: Vec<u32>,
+        /// Folder of PostgreSQL's programs.
+        #[arg(long)]
+        postgres_bin: PathBuf,
+    },
     /// Purchases over REST, from hold to confirmation.
     Purchase {
         #[command(flatten)]
@@ -108,13 +131,39 @@ impl LoadArgs {
     }
 }
 
+impl Args {
+    /// What is compared, if that is what is asked for.
+    fn comparison(&self) -> Option<compare::Plan> {
+        let Command::Compare {
+            rounds,
+            seconds,
+            clients,
+            seats,
+            postgres_bin,
+        } = &self.command
+        else {
+            return None;
+        };
+        Some(compare::Plan {
+            holdfast: self.holdfast.clone(),
+            postgres_bin: postgres_bin.clone(),
+            data_root: self.data_root.clone(),
+            rounds: *rounds,
+            clients: clients.iter().map(|clients| *clients as usize).collect(),
+            seats: seats.clone(),
+            length: Duration::from_secs(*seconds),
+        })
+    }
+}
+
 impl Command {
     fn name(&self) -> &'static str {
         match self {
             Self::All { .. } => "all",
-            Self::Holds { .. } => "holds",
-            Self::Purchase { .. } => "purchase",
-            Self::Read { .. } => "read",
+            Self::Holds { .. } => "holds-load",
+            Self::Compare { .. } => "holds",
+            Self::Purchase { .. } => "purchase-load",
+            Self::Read { .. } => "read-load",
         }
     }
 }
@@ -125,6 +174,20 @@ async fn main() -> Result<()> {
     fs::create_dir_all(&args.out).context("making the output folder")?;
     let environment = Environment::look(&args.holdfast, &args.data_root)?;
 
+    let path = args.out.join(format!("{}.json", args.command.name()));
+    if let Some(plan) = args.comparison() {
+        let comparison = compare::run(&plan, environment).await?;
+        comparison.print(&plan);
+        fs::write(&path, serde_json::to_vec_pretty(&comparison)?)?;
+    } else {
+        measure_one(args, environment, &path).await?;
+    }
+    println!("written to {}", path.display());
+    Ok(())
+}
+
+/// Starts a whole system, and does to it what is asked for.
+async fn measure_one(args: Args, environment: Environment, path: &Path) -> Result<()> {
     eprintln!("starting a system");
     let mut options = Options::new(&args.holdfast);
     options.temp_root = args.data_root;
@@ -136,9 +199,7 @@ async fn main() -> Result<()> {
     bench.measure(&args.command).await?;
     let report = bench.report;
     report.print();
-    let path = args.out.join(format!("{}.json", args.command.name()));
-    fs::write(&path, serde_json::to_vec_pretty(&report)?)?;
-    println!("written to {}", path.display());
+    fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     let status = system.stop().await.context("stopping the system")?;
     ensure!(status.success(), "the system ended with {status}");
     Ok(())
@@ -157,6 +218,7 @@ impl Bench<'_> {
             Command::Holds { seats, load } => self.holds(*seats, load.load()).await,
             Command::Purchase { load } => self.purchases(load.load()).await.map(drop),
             Command::Read { what, load } => self.reads(*what, load.load()).await,
+            Command::Compare { .. } => bail!("a comparison has systems of its own"),
         }
     }
 

@@ -60,11 +60,7 @@ impl Report {
 
     /// As tables, for people.
     pub fn print(&self) {
-        let e = &self.environment;
-        println!(
-            "{} CPUs ({}), Linux {}, data on {}, {} build",
-            e.cpus, e.cpu_model, e.kernel, e.file_system, e.build_profile
-        );
+        println!("{}", self.environment);
         if let Some(idle) = &self.idle {
             println!("memory after {} s without load, MiB:", idle.seconds);
             for (name, mib) in &idle.memory_mib {

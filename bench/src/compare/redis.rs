@@ -1,0 +1,90 @@
+//! Redis: one Lua script a hold. With every write synced before its answer, or with nothing kept.
+
+use std::{path::Path, process::Command, sync::Arc};
+
+use anyhow::{Context, Result};
+use redis::{Script, aio::MultiplexedConnection};
+
+use super::{
+    CONNECTIONS, HOLD_TTL_MS, Operation, Running, Work,
+    servers::{Server, free_ports, until_up, version},
+};
+use crate::load::Ended;
+
+const PROGRAM: &str = "redis-server";
+
+/// Seats are keys; a hold is all or nothing and gets a number that rises, as a fence does.
+const HOLD: &str = "
+for i = 1, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 1 then return 0 end
+end
+local fence = redis.call('INCR', 'fence')
+for i = 1, #KEYS do
+  redis.call('SET', KEYS[i], ARGV[1] .. ':' .. fence, 'PX', ARGV[2])
+end
+return fence";
+
+/// What of it is kept when the power fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// `appendfsync always`.
+    All,
+    /// No file at all.
+    Nothing,
+}
+
+/// A server of its own, to do `work` on.
+///
+/// # Errors
+/// It doesn't start.
+pub async fn start(dir: &Path, keeping: Keeping, work: Work) -> Result<Running> {
+    let [port] = free_ports()?;
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["--bind", "127.0.0.1", "--save", ""])
+        .args(["--port", &port.to_string()])
+        .arg("--dir")
+        .arg(dir);
+    if keeping == Keeping::All {
+        command.args(["--appendonly", "yes", "--appendfsync", "always"]);
+    }
+    let mut servers = [Server::start(command, dir.join("log"))?];
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
+    let mut connections = vec![
+        until_up(&mut servers, async || {
+            client.get_multiplexed_async_connection().await
+        })
+        .await
+        .context(PROGRAM)?,
+    ];
+    while connections.len() < CONNECTIONS {
+        connections.push(client.get_multiplexed_async_connection().await?);
+    }
+    Ok(Running {
+        version: version(Path::new(PROGRAM), "--version")?,
+        operation: holding(connections, work),
+        _servers: servers.into(),
+    })
+}
+
+fn holding(connections: Vec<MultiplexedConnection>, work: Work) -> Operation {
+    let script = Arc::new(Script::new(HOLD));
+    Arc::new(move |client| {
+        let mut connection = connections[client % connections.len()].clone();
+        let (script, work) = (Arc::clone(&script), work.clone());
+        Box::pin(async move {
+            let (show, seats) = work.next();
+            let mut call = script.prepare_invoke();
+            for seat in seats {
+                call.key(format!("{show}:{seat}"));
+            }
+            call.arg(client).arg(HOLD_TTL_MS);
+            let fence: i64 = call.invoke_async(&mut connection).await?;
+            Ok(if fence > 0 {
+                Ended::Done
+            } else {
+                Ended::Refused
+            })
+        })
+    })
+}
