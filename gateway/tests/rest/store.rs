@@ -203,6 +203,15 @@ macro_rules! unasked {
                 Ok(Response::new(items.boxed()))
             }
 
+            type HoldStreamStream = BoxStream<'static, Result<pb::HoldStreamResponse, Status>>;
+
+            async fn hold_stream(
+                &self,
+                _: Request<tonic::Streaming<pb::HoldStreamRequest>>,
+            ) -> Result<Response<Self::HoldStreamStream>, Status> {
+                Err(Status::unimplemented("the gateway only watches"))
+            }
+
             $(async fn $method(
                 &self,
                 _: Request<pb::$request>,

@@ -6,9 +6,8 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use holdfast_proto::lockstore::v1::lock_store_service_client::LockStoreServiceClient;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::Request;
 
 use crate::{
     Error,
@@ -40,6 +39,21 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 pub(crate) struct Caller {
     pub(crate) peers: Peers,
     pub(crate) budget: Budget,
+}
+
+/// One try: what to ask, and how long its answer is waited for.
+pub(crate) struct Try<M> {
+    pub(crate) message: M,
+    pub(crate) wait: Duration,
+}
+
+impl<M> Try<M> {
+    /// As a call of its own.
+    pub(crate) fn call(self) -> Request<M> {
+        let mut request = Request::new(self.message);
+        request.set_timeout(self.wait);
+        request
+    }
 }
 
 /// What the tries of one call have come to.
@@ -92,11 +106,11 @@ impl Caller {
         is_write: bool,
         deadline: Instant,
         message: M,
-        method: impl Fn(LockStoreServiceClient<Channel>, Request<M>) -> F,
+        method: impl Fn(Arc<Peer>, Try<M>) -> F,
     ) -> Result<(A, Instant), Error>
     where
         M: Clone,
-        F: Future<Output = Result<Response<A>, Status>>,
+        F: Future<Output = Result<A, Failed>>,
     {
         self.budget.deposit();
         let mut tries = Tries::default();
@@ -167,21 +181,22 @@ impl Caller {
 }
 
 async fn try_once<M, A, F>(
-    peer: &Peer,
+    peer: &Arc<Peer>,
     deadline: Instant,
     message: M,
-    method: &impl Fn(LockStoreServiceClient<Channel>, Request<M>) -> F,
+    method: &impl Fn(Arc<Peer>, Try<M>) -> F,
 ) -> Result<A, Failed>
 where
-    F: Future<Output = Result<Response<A>, Status>>,
+    F: Future<Output = Result<A, Failed>>,
 {
     let now = Instant::now();
     let end = deadline.min(now + TRY_MAX);
-    let mut request = Request::new(message);
-    request.set_timeout(end.saturating_duration_since(now));
-    match timeout_at(end, method(peer.stub(), request)).await {
-        Ok(Ok(answer)) => Ok(answer.into_inner()),
-        Ok(Err(status)) => Err(Failed::of(&status)),
+    let ask = Try {
+        message,
+        wait: end.saturating_duration_since(now),
+    };
+    match timeout_at(end, method(Arc::clone(peer), ask)).await {
+        Ok(result) => result,
         Err(_) => Err(Failed::Unknown),
     }
 }

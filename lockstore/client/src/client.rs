@@ -2,24 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use holdfast_proto::lockstore::v1::{
-    self as pb, lock_store_service_client::LockStoreServiceClient,
-};
+use holdfast_proto::lockstore::v1 as pb;
 use holdfast_types::{
     ClusterTime, DurationMs, HoldId, ShowId, UserId, limits::NOT_AFTER_AHEAD_MAX,
 };
 use tokio::time::Instant;
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Response, Status};
 
 use crate::{
     Answer, ChangeOutcome, ChangeShow, CommitHold, CommitOutcome, Error, ExtendHold, ExtendOutcome,
     GetHoldOutcome, HoldOutcome, HoldSeats, OpenOutcome, OpenShow, ReleaseHold, ReleaseOutcome,
     ReturnOutcome, ReturnSeats, Show, Start, Until, Watch, Watched,
     budget::Budget,
-    call::Caller,
+    call::{Caller, Try},
     clock::ClusterClock,
     convert::{self, Answered},
-    peers::Peers,
+    peers::{Peer, Peers},
+    status::Failed,
 };
 
 /// How far ahead a write's deadline is named at most: 5 s below what the store allows, because a new
@@ -86,8 +85,8 @@ impl Client {
         deadline: Duration,
     ) -> Result<Answer<OpenOutcome>, Error> {
         let message = convert::open_show(request);
-        self.write(Write::new(deadline), message, |mut stub, r| async move {
-            stub.open_show(r).await
+        self.write(Write::new(deadline), message, |peer, ask| async move {
+            answered(peer.stub().open_show(ask.call()).await)
         })
         .await
     }
@@ -99,8 +98,8 @@ impl Client {
         deadline: Duration,
     ) -> Result<Answer<ChangeOutcome>, Error> {
         let message = convert::change_show(&request);
-        self.write(Write::new(deadline), message, |mut stub, r| async move {
-            stub.change_show(r).await
+        self.write(Write::new(deadline), message, |peer, ask| async move {
+            answered(peer.stub().change_show(ask.call()).await)
         })
         .await
     }
@@ -116,10 +115,7 @@ impl Client {
             ..Write::new(deadline)
         };
         let message = convert::hold_seats(&request);
-        self.write(write, message, |mut stub, r| async move {
-            stub.hold_seats(r).await
-        })
-        .await
+        self.write(write, message, Peer::streamed).await
     }
 
     /// Moves a hold's end; the answer is also the check of holder, fence and seats.
@@ -134,10 +130,7 @@ impl Client {
             Until::FromNow(span) => self.cluster_time(write.deadline).await?.plus(span),
         };
         let message = convert::extend_hold(&request, until);
-        self.write(write, message, |mut stub, r| async move {
-            stub.extend_hold(r).await
-        })
-        .await
+        self.write(write, message, Peer::streamed).await
     }
 
     /// Ends a hold and frees its seats. One that was released before is success again.
@@ -147,10 +140,8 @@ impl Client {
         deadline: Duration,
     ) -> Result<Answer<ReleaseOutcome>, Error> {
         let message = convert::release_hold(&request);
-        self.write(Write::new(deadline), message, |mut stub, r| async move {
-            stub.release_hold(r).await
-        })
-        .await
+        self.write(Write::new(deadline), message, Peer::streamed)
+            .await
     }
 
     /// Sells a hold's seats to a booking. Sold to it before is success again.
@@ -160,10 +151,8 @@ impl Client {
         deadline: Duration,
     ) -> Result<Answer<CommitOutcome>, Error> {
         let message = convert::commit_hold(&request);
-        self.write(Write::new(deadline), message, |mut stub, r| async move {
-            stub.commit_hold(r).await
-        })
-        .await
+        self.write(Write::new(deadline), message, Peer::streamed)
+            .await
     }
 
     /// Puts sold seats back on sale.
@@ -173,8 +162,8 @@ impl Client {
         deadline: Duration,
     ) -> Result<Answer<ReturnOutcome>, Error> {
         let message = convert::return_seats(&request);
-        self.write(Write::new(deadline), message, |mut stub, r| async move {
-            stub.return_seats(r).await
+        self.write(Write::new(deadline), message, |peer, ask| async move {
+            answered(peer.stub().return_seats(ask.call()).await)
         })
         .await
     }
@@ -187,8 +176,8 @@ impl Client {
         deadline: Duration,
     ) -> Result<Answer<Option<Show>>, Error> {
         let message = convert::get_show(show_id);
-        self.read(deadline, message, |mut stub, r| async move {
-            stub.get_show(r).await
+        self.read(deadline, message, |peer, ask| async move {
+            answered(peer.stub().get_show(ask.call()).await)
         })
         .await
     }
@@ -202,8 +191,8 @@ impl Client {
         deadline: Duration,
     ) -> Result<Answer<GetHoldOutcome>, Error> {
         let message = convert::get_hold(show_id, hold_id, holder);
-        self.read(deadline, message, |mut stub, r| async move {
-            stub.get_hold(r).await
+        self.read(deadline, message, |peer, ask| async move {
+            answered(peer.stub().get_hold(ask.call()).await)
         })
         .await
     }
@@ -222,8 +211,8 @@ impl Client {
 
     async fn read_time(&self, deadline: Instant) -> Result<Answer<()>, Error> {
         let message = pb::GetTimeRequest {};
-        self.ask(false, deadline, message, |mut stub, r| async move {
-            stub.get_time(r).await
+        self.ask(false, deadline, message, |peer, ask| async move {
+            answered(peer.stub().get_time(ask.call()).await)
         })
         .await
     }
@@ -240,12 +229,12 @@ impl Client {
         &self,
         deadline: Duration,
         message: M,
-        method: impl Fn(LockStoreServiceClient<Channel>, Request<M>) -> F,
+        method: impl Fn(Arc<Peer>, Try<M>) -> F,
     ) -> Result<Answer<A::Outcome>, Error>
     where
         M: Clone,
         A: Answered,
-        F: Future<Output = Result<Response<A>, Status>>,
+        F: Future<Output = Result<A, Failed>>,
     {
         self.ask(false, Instant::now() + deadline, message, method)
             .await
@@ -258,12 +247,12 @@ impl Client {
         &self,
         write: Write,
         mut message: M,
-        method: impl Fn(LockStoreServiceClient<Channel>, Request<M>) -> F,
+        method: impl Fn(Arc<Peer>, Try<M>) -> F,
     ) -> Result<Answer<A::Outcome>, Error>
     where
         M: convert::Named + Clone,
         A: Answered,
-        F: Future<Output = Result<Response<A>, Status>>,
+        F: Future<Output = Result<A, Failed>>,
     {
         let mut last_chance = false;
         loop {
@@ -288,12 +277,12 @@ impl Client {
         is_write: bool,
         deadline: Instant,
         message: M,
-        method: impl Fn(LockStoreServiceClient<Channel>, Request<M>) -> F,
+        method: impl Fn(Arc<Peer>, Try<M>) -> F,
     ) -> Result<Answer<A::Outcome>, Error>
     where
         M: Clone,
         A: Answered,
-        F: Future<Output = Result<Response<A>, Status>>,
+        F: Future<Output = Result<A, Failed>>,
     {
         let (answer, sent) = self
             .caller
@@ -307,6 +296,14 @@ impl Client {
             is_write.then_some(sent.into_std()),
         );
         Ok(answer)
+    }
+}
+
+/// What a call of its own came to.
+fn answered<A>(result: Result<Response<A>, Status>) -> Result<A, Failed> {
+    match result {
+        Ok(answer) => Ok(answer.into_inner()),
+        Err(status) => Err(Failed::of(&status)),
     }
 }
 

@@ -4,6 +4,8 @@
 //! body, so that it has one effect; a refusal is an answer and never an [`Error`]; a [`Watch`] leaves
 //! out nothing and gives nothing twice, or says that it begins anew. Leaves to the
 //! store every decision, and to callers what a hold is for. Light: no dependency on the store.
+//! Holds, extensions, releases and commits share streams: those that wait go together, and none waits
+//! for others.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -47,6 +49,7 @@ mod peers;
 mod replica;
 mod request;
 mod status;
+mod stream;
 mod watch;
 
 pub use answer::{

@@ -14,6 +14,12 @@ use std::{
 use holdfast_proto::lockstore::v1::lock_store_service_client::LockStoreServiceClient;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::{
+    call::Try,
+    status::Failed,
+    stream::{HoldStream, Streamed},
+};
+
 /// Nodes known at most: a large cluster, moved once.
 const PEERS_MAX: usize = 32;
 /// Longest wait for a connection: a node on the same network that doesn't answer by then is down.
@@ -30,6 +36,8 @@ const FRAME_SIZE_MAX: u32 = 64 << 10;
 pub(crate) struct Peer {
     pub(crate) uri: String,
     channels: Vec<Channel>,
+    /// One on each channel.
+    streams: Vec<HoldStream>,
     turn: AtomicUsize,
 }
 
@@ -44,11 +52,12 @@ impl Peer {
             .http2_keep_alive_interval(KEEPALIVE_EVERY)
             .keep_alive_timeout(KEEPALIVE_ANSWER)
             .keep_alive_while_idle(true);
-        let channels = (0..channels.max(1))
+        let channels: Vec<Channel> = (0..channels.max(1))
             .map(|_| endpoint.connect_lazy())
             .collect();
         Ok(Self {
             uri: uri.to_owned(),
+            streams: channels.iter().cloned().map(HoldStream::new).collect(),
             channels,
             turn: AtomicUsize::new(0),
         })
@@ -56,8 +65,19 @@ impl Peer {
 
     /// A stub on the next channel in turn.
     pub(crate) fn stub(&self) -> LockStoreServiceClient<Channel> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.channels.len();
-        LockStoreServiceClient::new(self.channels[turn].clone())
+        LockStoreServiceClient::new(self.channels[self.next()].clone())
+    }
+
+    /// Has a command decided on the next stream in turn.
+    pub(crate) async fn streamed<M: Streamed>(
+        self: Arc<Self>,
+        ask: Try<M>,
+    ) -> Result<M::Answer, Failed> {
+        self.streams[self.next()].ask(ask.message, ask.wait).await
+    }
+
+    fn next(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed) % self.channels.len()
     }
 }
 

@@ -1,9 +1,11 @@
 //! The client plane and the admin plane.
 
 mod admin;
+mod answer;
 mod client;
 mod failure;
+mod stream;
 mod watch;
 
 pub(crate) use admin::Admin;
-pub(crate) use client::Client;
+pub(crate) use client::{Client, Decider};

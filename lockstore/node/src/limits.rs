@@ -22,6 +22,17 @@ pub(crate) const ENTRIES_IN_FLIGHT_MAX: usize = 8;
 /// After how long a refused caller should try again.
 pub(crate) const OVERLOAD_RETRY_AFTER: Duration = Duration::from_millis(100);
 
+/// Streams of commands that a node serves: a few dozen booking services with some connections each.
+pub(crate) const HOLD_STREAMS_MAX: usize = 1_024;
+/// Commands of one stream that are not answered yet; beyond it the stream isn't read.
+pub(crate) const STREAM_IN_FLIGHT_MAX: usize = 8_192;
+/// Commands in one message of a stream.
+pub(crate) const STREAM_COMMANDS_MAX: usize = 512;
+/// Answers in one message of a stream.
+pub(crate) const STREAM_ANSWERS_MAX: usize = 512;
+/// Messages of answers that wait for a client that reads slowly; its commands then wait, too.
+pub(crate) const STREAM_MESSAGES_WAITING: usize = 4;
+
 /// Reads waiting for their read index or being encoded; beyond it the answer is OVERLOADED. At
 /// 100,000 seats each it is 50 MB of seat maps.
 pub(crate) const READS_IN_FLIGHT_MAX: usize = 512;

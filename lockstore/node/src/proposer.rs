@@ -66,16 +66,73 @@ impl Claim {
     }
 }
 
+/// What became of a command of a stream.
+pub(crate) struct Answer {
+    pub(crate) ticket: Ticket,
+    pub(crate) result: Result<Reply, Error>,
+}
+
+/// Who asked for a command on a stream.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    /// The client's name for it.
+    pub(crate) tag: u64,
+    /// Which kind of answer it wants.
+    pub(crate) kind: Kind,
+    /// Its place on the stream until the answer is sent.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+/// The commands that streams carry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Hold,
+    Extend,
+    Release,
+    Commit,
+}
+
+/// Who waits for a reply.
+enum Waiting {
+    /// A call, which may give up until it was proposed.
+    Call {
+        claim: Arc<Claim>,
+        reply: oneshot::Sender<Result<Reply, Error>>,
+    },
+    /// A stream, which gives no command up before it is answered.
+    Stream {
+        ticket: Ticket,
+        deadline: Deadline,
+        answers: mpsc::UnboundedSender<Answer>,
+    },
+}
+
+impl Waiting {
+    fn answer(self, result: Result<Reply, Error>) {
+        // Whoever went away meanwhile needs no answer.
+        match self {
+            Self::Call { reply, .. } => drop(reply.send(result)),
+            Self::Stream {
+                ticket, answers, ..
+            } => drop(answers.send(Answer { ticket, result })),
+        }
+    }
+}
+
 struct Pending {
     command: pb::LogCommand,
-    claim: Arc<Claim>,
-    reply: oneshot::Sender<Result<Reply, Error>>,
+    waiting: Waiting,
 }
 
 impl Pending {
     /// Takes it for the log, unless nobody waits for it any more.
     fn take(&self) -> bool {
-        !self.reply.is_closed() && self.claim.take(PROPOSED)
+        match &self.waiting {
+            Waiting::Call { claim, reply } => !reply.is_closed() && claim.take(PROPOSED),
+            Waiting::Stream {
+                deadline, answers, ..
+            } => !answers.is_closed() && !deadline.is_past(),
+        }
     }
 }
 
@@ -108,11 +165,11 @@ impl Proposer {
         let command = pb::LogCommand {
             command: Some(body),
         };
-        let pending = Pending {
-            command,
+        let waiting = Waiting::Call {
             claim: Arc::clone(&claim),
             reply,
         };
+        let pending = Pending { command, waiting };
         if self.queue.try_send(pending).is_err() {
             metrics::overloaded();
             return Err(Error::Overloaded);
@@ -124,6 +181,30 @@ impl Proposer {
                 Err(Error::Overloaded)
             }
             Ok(Err(_)) | Err(_) => Err(Error::Unknown),
+        }
+    }
+
+    /// The same for a command of a stream, without waiting: it is answered through `answers`, whatever
+    /// becomes of it. Once it is proposed that may be later than its `deadline`.
+    pub(crate) fn propose_streamed(
+        &self,
+        body: codec::Body,
+        ticket: Ticket,
+        deadline: Deadline,
+        answers: &mpsc::UnboundedSender<Answer>,
+    ) {
+        let command = pb::LogCommand {
+            command: Some(body),
+        };
+        let waiting = Waiting::Stream {
+            ticket,
+            deadline,
+            answers: answers.clone(),
+        };
+        if let Err(refused) = self.queue.try_send(Pending { command, waiting }) {
+            metrics::overloaded();
+            let refused = refused.into_inner();
+            refused.waiting.answer(Err(Error::Overloaded));
         }
     }
 }
@@ -151,10 +232,12 @@ async fn run(
             {
                 if next.take() {
                     batch.push(next);
+                } else {
+                    next.waiting.answer(Err(Error::Overloaded));
                 }
             }
             answer_all(
-                batch.into_iter().map(|pending| pending.reply),
+                batch.into_iter().map(|pending| pending.waiting),
                 Error::NoQuorum,
             );
             continue;
@@ -165,12 +248,12 @@ async fn run(
             } else {
                 Error::NoQuorum
             };
-            answer_all(batch.into_iter().map(|pending| pending.reply), error);
+            answer_all(batch.into_iter().map(|pending| pending.waiting), error);
             continue;
         };
         let (commands, replies): (Vec<_>, Vec<_>) = batch
             .into_iter()
-            .map(|pending| (pending.command, pending.reply))
+            .map(|pending| (pending.command, pending.waiting))
             .unzip();
         let due = machine.read(|view| view.state.next_due());
         let commands = with_tick(commands, due.is_some_and(|due| due.0 <= stamp_ms));
@@ -207,8 +290,12 @@ fn gather(first: Pending, waiting: &mut mpsc::Receiver<Pending>) -> Vec<Pending>
         bytes += next.command.encoded_len();
         batch.push(next);
     }
-    batch.retain(Pending::take);
-    batch
+    let (taken, given_up): (Vec<_>, Vec<_>) = batch.into_iter().partition(Pending::take);
+    answer_all(
+        given_up.into_iter().map(|pending| pending.waiting),
+        Error::Overloaded,
+    );
+    taken
 }
 
 /// The commands with a tick before them if something is due, unless they begin with one: holds
@@ -227,14 +314,13 @@ async fn propose(
     node: Node,
     term: u64,
     batch: pb::CommandBatch,
-    waiting: Vec<oneshot::Sender<Result<Reply, Error>>>,
+    waiting: Vec<Waiting>,
     permit: OwnedSemaphorePermit,
 ) {
     let commands = batch.commands.len();
     let result = node.propose(term, batch.encode_to_vec().into()).await;
     drop(permit);
     match result {
-        // A caller that went away meanwhile needs no answer.
         Ok(replies) if replies.len() == commands => {
             // Nobody waits for the tick that was put in front.
             let put_in_front = commands - waiting.len();
@@ -242,7 +328,7 @@ async fn propose(
                 .into_iter()
                 .zip(replies.into_iter().skip(put_in_front))
             {
-                drop(waiting.send(Ok(reply)));
+                waiting.answer(Ok(reply));
             }
         }
         Ok(replies) => {
@@ -256,12 +342,9 @@ async fn propose(
     }
 }
 
-fn answer_all(
-    waiting: impl IntoIterator<Item = oneshot::Sender<Result<Reply, Error>>>,
-    error: Error,
-) {
+fn answer_all(waiting: impl IntoIterator<Item = Waiting>, error: Error) {
     for waiting in waiting {
-        drop(waiting.send(Err(error)));
+        waiting.answer(Err(error));
     }
 }
 
@@ -288,12 +371,11 @@ mod tests {
 
     fn pending(command: pb::LogCommand) -> (Pending, oneshot::Receiver<Result<Reply, Error>>) {
         let (reply, answer) = oneshot::channel();
-        let pending = Pending {
-            command,
+        let waiting = Waiting::Call {
             claim: Arc::default(),
             reply,
         };
-        (pending, answer)
+        (Pending { command, waiting }, answer)
     }
 
     fn is_tick(command: &pb::LogCommand) -> bool {
@@ -333,7 +415,10 @@ mod tests {
         drop(answer);
         assert!(gather(gone, &mut waiting).is_empty());
         let (late, _answer) = pending(hold(2));
-        assert!(late.claim.take(ABANDONED));
+        let Waiting::Call { claim, .. } = &late.waiting else {
+            panic!("a call");
+        };
+        assert!(claim.take(ABANDONED));
         assert!(gather(late, &mut waiting).is_empty());
         let (wanted, _answer) = pending(hold(3));
         assert_eq!(gather(wanted, &mut waiting).len(), 1);

@@ -227,14 +227,18 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         stop_tasks.clone(),
     ));
     let speaking = Arc::clone(&clock);
-    let client = grpc::Client {
+    let decider = Arc::new(grpc::Decider {
         config: Arc::clone(&config),
         node: node.clone(),
         proposer,
+    });
+    let client = grpc::Client {
+        decider,
         machine,
         clock,
         reads: Semaphore::new(limits::READS_IN_FLIGHT_MAX),
         watchers: Arc::new(Semaphore::new(limits::WATCHERS_MAX)),
+        streams: Arc::new(Semaphore::new(limits::HOLD_STREAMS_MAX)),
         shutdown: context.shutdown.clone(),
     };
     let admin = grpc::Admin {

@@ -598,6 +598,79 @@ pub struct WatchEnded {
     #[prost(uint64, tag = "2")]
     pub resume_revision: u64,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HoldStreamRequest {
+    /// 1 to 512.
+    #[prost(message, repeated, tag = "1")]
+    pub commands: ::prost::alloc::vec::Vec<StreamedCommand>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StreamedCommand {
+    /// Chosen by the client; none of another that isn't answered yet.
+    #[prost(uint64, tag = "1")]
+    pub tag: u64,
+    /// How long the caller waits for the answer, from when this arrives.
+    #[prost(uint32, tag = "2")]
+    pub wait_ms: u32,
+    #[prost(oneof = "streamed_command::Command", tags = "3, 4, 5, 6")]
+    pub command: ::core::option::Option<streamed_command::Command>,
+}
+/// Nested message and enum types in `StreamedCommand`.
+pub mod streamed_command {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Command {
+        #[prost(message, tag = "3")]
+        HoldSeats(super::HoldSeatsRequest),
+        #[prost(message, tag = "4")]
+        ExtendHold(super::ExtendHoldRequest),
+        #[prost(message, tag = "5")]
+        ReleaseHold(super::ReleaseHoldRequest),
+        #[prost(message, tag = "6")]
+        CommitHold(super::CommitHoldRequest),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HoldStreamResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub answers: ::prost::alloc::vec::Vec<StreamedAnswer>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StreamedAnswer {
+    /// The command's.
+    #[prost(uint64, tag = "1")]
+    pub tag: u64,
+    #[prost(oneof = "streamed_answer::Answer", tags = "2, 3, 4, 5, 6")]
+    pub answer: ::core::option::Option<streamed_answer::Answer>,
+}
+/// Nested message and enum types in `StreamedAnswer`.
+pub mod streamed_answer {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Answer {
+        #[prost(message, tag = "2")]
+        HoldSeats(super::HoldSeatsResponse),
+        #[prost(message, tag = "3")]
+        ExtendHold(super::ExtendHoldResponse),
+        #[prost(message, tag = "4")]
+        ReleaseHold(super::ReleaseHoldResponse),
+        #[prost(message, tag = "5")]
+        CommitHold(super::CommitHoldResponse),
+        /// No answer of the state machine.
+        #[prost(message, tag = "6")]
+        Failure(super::StreamedFailure),
+    }
+}
+/// A gRPC status.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StreamedFailure {
+    /// As google.rpc.Code numbers them.
+    #[prost(int32, tag = "1")]
+    pub code: i32,
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
+    /// A serialised google.rpc.Status, as `grpc-status-details-bin` has it.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub details: ::prost::bytes::Bytes,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum SeatState {
@@ -1137,6 +1210,40 @@ pub mod lock_store_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// HoldSeats, ExtendHold, ReleaseHold and CommitHold of a client with many in flight, on one stream:
+        /// each command is decided as by its own rpc and answered under its tag, in any order; a failed
+        /// one is answered with what its rpc's status would be. A message carries what waits, one command or
+        /// hundreds, in both directions. A stream that ends leaves what wasn't answered unknown. Called by
+        /// booking-svc.
+        pub async fn hold_stream(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::HoldStreamRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::HoldStreamResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.lockstore.v1.LockStoreService/HoldStream",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.lockstore.v1.LockStoreService",
+                        "HoldStream",
+                    ),
+                );
+            self.inner.streaming(req, path, codec).await
+        }
         /// A show's state, rules and every seat's state at one revision; linearizable. Called by
         /// booking-svc.
         pub async fn get_show(
@@ -1329,6 +1436,21 @@ pub mod lock_store_service_server {
             tonic::Response<super::ReturnSeatsResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the HoldStream method.
+        type HoldStreamStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::HoldStreamResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// HoldSeats, ExtendHold, ReleaseHold and CommitHold of a client with many in flight, on one stream:
+        /// each command is decided as by its own rpc and answered under its tag, in any order; a failed
+        /// one is answered with what its rpc's status would be. A message carries what waits, one command or
+        /// hundreds, in both directions. A stream that ends leaves what wasn't answered unknown. Called by
+        /// booking-svc.
+        async fn hold_stream(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::HoldStreamRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::HoldStreamStream>, tonic::Status>;
         /// A show's state, rules and every seat's state at one revision; linearizable. Called by
         /// booking-svc.
         async fn get_show(
@@ -1750,6 +1872,54 @@ pub mod lock_store_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.lockstore.v1.LockStoreService/HoldStream" => {
+                    #[allow(non_camel_case_types)]
+                    struct HoldStreamSvc<T: LockStoreService>(pub Arc<T>);
+                    impl<
+                        T: LockStoreService,
+                    > tonic::server::StreamingService<super::HoldStreamRequest>
+                    for HoldStreamSvc<T> {
+                        type Response = super::HoldStreamResponse;
+                        type ResponseStream = T::HoldStreamStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::HoldStreamRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LockStoreService>::hold_stream(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = HoldStreamSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

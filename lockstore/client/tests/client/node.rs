@@ -200,6 +200,7 @@ fn with_reason(code: Code, reason: &str, metadata: HashMap<String, String>) -> S
     Status::with_error_details(code, reason, details)
 }
 
+#[derive(Clone)]
 struct Service(Arc<Mutex<Script>>);
 
 impl Service {
@@ -272,6 +273,40 @@ impl Service {
     }
 }
 
+/// A command of a stream, answered as by its own rpc.
+async fn answer_streamed(service: Service, asked: pb::StreamedCommand) -> pb::StreamedAnswer {
+    use pb::{streamed_answer::Answer, streamed_command::Command};
+    let answer = match asked.command.expect("the client names one") {
+        Command::HoldSeats(c) => service
+            .hold_seats(Request::new(c))
+            .await
+            .map(|a| Answer::HoldSeats(a.into_inner())),
+        Command::ExtendHold(c) => service
+            .extend_hold(Request::new(c))
+            .await
+            .map(|a| Answer::ExtendHold(a.into_inner())),
+        Command::ReleaseHold(c) => service
+            .release_hold(Request::new(c))
+            .await
+            .map(|a| Answer::ReleaseHold(a.into_inner())),
+        Command::CommitHold(c) => service
+            .commit_hold(Request::new(c))
+            .await
+            .map(|a| Answer::CommitHold(a.into_inner())),
+    };
+    let answer = answer.unwrap_or_else(|status| {
+        Answer::Failure(pb::StreamedFailure {
+            code: status.code().into(),
+            message: status.message().to_owned(),
+            details: status.details().to_vec().into(),
+        })
+    });
+    pb::StreamedAnswer {
+        tag: asked.tag,
+        answer: Some(answer),
+    }
+}
+
 fn unscripted<T>() -> Result<Response<T>, Status> {
     Err(Status::unimplemented("no test asks this"))
 }
@@ -341,6 +376,26 @@ impl LockStoreService for Service {
             info: info(time),
             outcome: Some(outcome),
         }))
+    }
+
+    type HoldStreamStream = BoxStream<'static, Result<pb::HoldStreamResponse, Status>>;
+
+    async fn hold_stream(
+        &self,
+        request: Request<tonic::Streaming<pb::HoldStreamRequest>>,
+    ) -> Result<Response<Self::HoldStreamStream>, Status> {
+        let service = self.clone();
+        let answers = request
+            .into_inner()
+            .flat_map(|message| stream::iter(message.expect("the client is there").commands))
+            .map(move |asked| answer_streamed(service.clone(), asked))
+            .buffer_unordered(64)
+            .map(|answer| {
+                Ok(pb::HoldStreamResponse {
+                    answers: vec![answer],
+                })
+            });
+        Ok(Response::new(answers.boxed()))
     }
 
     type WatchStream = BoxStream<'static, Result<pb::WatchResponse, Status>>;

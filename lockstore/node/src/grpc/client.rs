@@ -18,9 +18,9 @@ use holdfast_types::{HoldId, ShowId, UserId};
 use lockstore_core::Outcome;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{failure, watch};
+use super::{answer, failure, stream, watch};
 use crate::{
     clock::Clock,
     codec::{self, Body},
@@ -34,17 +34,24 @@ use crate::{
 /// How long before the caller's deadline its answer leaves, so that it learns the reason.
 const ANSWER_AHEAD: Duration = Duration::from_millis(10);
 
-/// What the client plane needs.
-pub(crate) struct Client {
+/// What decides commands.
+pub(crate) struct Decider {
     pub(crate) config: Arc<Config>,
     pub(crate) node: Node,
     pub(crate) proposer: Proposer,
+}
+
+/// What the client plane needs.
+pub(crate) struct Client {
+    pub(crate) decider: Arc<Decider>,
     pub(crate) machine: Arc<Machine>,
     pub(crate) clock: Arc<Clock>,
     /// Places for reads: [`limits::READS_IN_FLIGHT_MAX`].
     pub(crate) reads: Semaphore,
     /// Places for watchers: [`limits::WATCHERS_MAX`].
     pub(crate) watchers: Arc<Semaphore>,
+    /// Places for streams of commands: [`limits::HOLD_STREAMS_MAX`].
+    pub(crate) streams: Arc<Semaphore>,
     /// When it is cancelled streams end.
     pub(crate) shutdown: CancellationToken,
 }
@@ -55,7 +62,7 @@ struct Read<'a> {
     _place: SemaphorePermit<'a>,
 }
 
-impl Client {
+impl Decider {
     fn not_leader(&self) -> Status {
         let leader = self.node.standing().borrow().leader;
         match leader {
@@ -68,46 +75,59 @@ impl Client {
         }
     }
 
-    fn check_leads(&self) -> Result<(), Status> {
+    pub(super) fn check_leads(&self) -> Result<(), Status> {
         if self.node.standing().borrow().leader == Some(self.config.node_id) {
             return Ok(());
         }
         Err(self.not_leader())
     }
 
+    /// Why a command got no reply.
+    pub(super) fn refused(&self, error: proposer::Error) -> Status {
+        match error {
+            proposer::Error::NotLeader => self.not_leader(),
+            proposer::Error::NoQuorum => failure::no_quorum(),
+            proposer::Error::Overloaded => failure::overloaded(),
+            proposer::Error::Unknown => failure::outcome_unknown(),
+        }
+    }
+}
+
+/// Checks what can be checked of a command without the state.
+pub(super) fn check(body: &Body) -> Result<(), Status> {
+    codec::check_lengths(body).map_err(failure::invalid)?;
+    codec::command(body).map(drop).map_err(failure::invalid)
+}
+
+impl Client {
     /// Has a command decided; the answer is the state machine's.
     async fn decide<T>(&self, request: Request<T>, body: fn(T) -> Body) -> Result<Reply, Status> {
         let deadline = Deadline::of(&request);
         let body = body(request.into_inner());
-        codec::check_lengths(&body).map_err(failure::invalid)?;
-        codec::command(&body).map_err(failure::invalid)?;
-        self.check_leads()?;
+        check(&body)?;
+        self.decider.check_leads()?;
         let wait = deadline.remaining().saturating_sub(ANSWER_AHEAD);
-        self.proposer
+        self.decider
+            .proposer
             .propose(body, Deadline::after(wait))
             .await
-            .map_err(|error| match error {
-                proposer::Error::NotLeader => self.not_leader(),
-                proposer::Error::NoQuorum => failure::no_quorum(),
-                proposer::Error::Overloaded => failure::overloaded(),
-                proposer::Error::Unknown => failure::outcome_unknown(),
-            })
+            .map_err(|error| self.decider.refused(error))
     }
 
     /// The state with every write that was acknowledged before.
     async fn read(&self, deadline: Deadline) -> Result<Read<'_>, Status> {
-        self.check_leads()?;
+        self.decider.check_leads()?;
         let place = failure::place(&self.reads)?;
         let wait = deadline
             .remaining()
             .saturating_sub(ANSWER_AHEAD)
             .min(limits::READ_WAIT_MAX);
-        match tokio::time::timeout(wait, self.node.read_index(wait)).await {
+        match tokio::time::timeout(wait, self.decider.node.read_index(wait)).await {
             Ok(Ok(())) => Ok(Read {
                 view: self.machine.view(),
                 _place: place,
             }),
-            Ok(Err(ReadError::NotLeader)) => Err(self.not_leader()),
+            Ok(Err(ReadError::NotLeader)) => Err(self.decider.not_leader()),
             Ok(Err(ReadError::NoQuorum)) | Err(_) => Err(failure::no_quorum()),
         }
     }
@@ -127,14 +147,6 @@ impl Client {
     }
 }
 
-fn info(reply: &Reply) -> pb::AnswerInfo {
-    pb::AnswerInfo {
-        lineage: reply.revision.lineage().0.into(),
-        revision: reply.revision.as_u64(),
-        cluster_time_ms: reply.now.0,
-    }
-}
-
 fn show_to_pb(view: &View, show_id: ShowId, info: Option<pb::AnswerInfo>) -> pb::GetShowResponse {
     let Some(show) = view.state.show(show_id) else {
         return pb::GetShowResponse {
@@ -149,10 +161,6 @@ fn show_to_pb(view: &View, show_id: ShowId, info: Option<pb::AnswerInfo>) -> pb:
         rules: Some(codec::rules_to_pb(show.rules())),
         seat_states: codec::seat_states_to_pb(show),
     }
-}
-
-fn numbers(seat_nos: &[holdfast_types::SeatNo]) -> Vec<u32> {
-    seat_nos.iter().map(|seat| seat.0).collect()
 }
 
 #[tonic::async_trait]
@@ -171,7 +179,7 @@ impl LockStoreService for Client {
             Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
             _ => return Err(failure::internal("OpenShow")),
         };
-        let info = Some(info(&reply));
+        let info = Some(answer::info(&reply));
         Ok(Response::new(pb::OpenShowResponse {
             info,
             outcome: Some(outcome),
@@ -191,7 +199,7 @@ impl LockStoreService for Client {
             Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
             _ => return Err(failure::internal("ChangeShow")),
         };
-        let info = Some(info(&reply));
+        let info = Some(answer::info(&reply));
         Ok(Response::new(pb::ChangeShowResponse {
             info,
             outcome: Some(outcome),
@@ -202,78 +210,32 @@ impl LockStoreService for Client {
         &self,
         request: Request<pb::HoldSeatsRequest>,
     ) -> Result<Response<pb::HoldSeatsResponse>, Status> {
-        use pb::hold_seats_response::Outcome as Answer;
         let reply = self.decide(request, Body::HoldSeats).await?;
-        let (outcome, replayed) = match &reply.outcome {
-            Outcome::Held { hold, replayed } => (Answer::Held(codec::hold_to_pb(hold)), *replayed),
-            Outcome::Refused(refusal) => (Answer::Refusal(codec::refusal_to_pb(refusal)), false),
-            _ => return Err(failure::internal("HoldSeats")),
-        };
-        let info = Some(info(&reply));
-        Ok(Response::new(pb::HoldSeatsResponse {
-            info,
-            outcome: Some(outcome),
-            replayed,
-        }))
+        answer::hold_seats(&reply).map(Response::new)
     }
 
     async fn extend_hold(
         &self,
         request: Request<pb::ExtendHoldRequest>,
     ) -> Result<Response<pb::ExtendHoldResponse>, Status> {
-        use pb::extend_hold_response::Outcome as Answer;
         let reply = self.decide(request, Body::ExtendHold).await?;
-        let outcome = match &reply.outcome {
-            Outcome::Extended { hold } => Answer::Extended(codec::hold_to_pb(hold)),
-            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
-            _ => return Err(failure::internal("ExtendHold")),
-        };
-        let info = Some(info(&reply));
-        Ok(Response::new(pb::ExtendHoldResponse {
-            info,
-            outcome: Some(outcome),
-        }))
+        answer::extend_hold(&reply).map(Response::new)
     }
 
     async fn release_hold(
         &self,
         request: Request<pb::ReleaseHoldRequest>,
     ) -> Result<Response<pb::ReleaseHoldResponse>, Status> {
-        use pb::release_hold_response::Outcome as Answer;
         let reply = self.decide(request, Body::ReleaseHold).await?;
-        let outcome = match &reply.outcome {
-            Outcome::Released { seat_nos } => Answer::Released(pb::HoldReleased {
-                seat_nos: numbers(seat_nos),
-            }),
-            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
-            _ => return Err(failure::internal("ReleaseHold")),
-        };
-        let info = Some(info(&reply));
-        Ok(Response::new(pb::ReleaseHoldResponse {
-            info,
-            outcome: Some(outcome),
-        }))
+        answer::release_hold(&reply).map(Response::new)
     }
 
     async fn commit_hold(
         &self,
         request: Request<pb::CommitHoldRequest>,
     ) -> Result<Response<pb::CommitHoldResponse>, Status> {
-        use pb::commit_hold_response::Outcome as Answer;
         let reply = self.decide(request, Body::CommitHold).await?;
-        let outcome = match &reply.outcome {
-            Outcome::Sold { seat_nos, already } => Answer::Sold(pb::SeatsSold {
-                seat_nos: numbers(seat_nos),
-                already: *already,
-            }),
-            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
-            _ => return Err(failure::internal("CommitHold")),
-        };
-        let info = Some(info(&reply));
-        Ok(Response::new(pb::CommitHoldResponse {
-            info,
-            outcome: Some(outcome),
-        }))
+        answer::commit_hold(&reply).map(Response::new)
     }
 
     async fn return_seats(
@@ -284,17 +246,29 @@ impl LockStoreService for Client {
         let reply = self.decide(request, Body::ReturnSeats).await?;
         let outcome = match &reply.outcome {
             Outcome::Returned { seat_nos, already } => Answer::Returned(pb::SeatsReturned {
-                seat_nos: numbers(seat_nos),
+                seat_nos: answer::numbers(seat_nos),
                 already: *already,
             }),
             Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
             _ => return Err(failure::internal("ReturnSeats")),
         };
-        let info = Some(info(&reply));
+        let info = Some(answer::info(&reply));
         Ok(Response::new(pb::ReturnSeatsResponse {
             info,
             outcome: Some(outcome),
         }))
+    }
+
+    type HoldStreamStream = stream::Answers;
+
+    async fn hold_stream(
+        &self,
+        request: Request<Streaming<pb::HoldStreamRequest>>,
+    ) -> Result<Response<Self::HoldStreamStream>, Status> {
+        let place = failure::own_place(&self.streams)?;
+        let decider = Arc::clone(&self.decider);
+        let answers = stream::serve(decider, request.into_inner(), place, self.shutdown.clone());
+        Ok(Response::new(answers))
     }
 
     async fn get_show(

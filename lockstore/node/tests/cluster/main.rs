@@ -2,6 +2,7 @@
 
 mod client;
 mod snapshot;
+mod stream;
 mod support;
 mod watch;
 
