@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use holdfast_harness::System;
 use holdfast_types::{
     DurationMs, HoldId, SeatNo, ShowId, UserId,
     limits::{HOLD_TOTAL_DEFAULT, HOLD_TTL_DEFAULT, LAYOUT_CHUNK_SEATS_MAX, SEATS_PER_SHOW_MAX},
@@ -31,12 +32,14 @@ const SHOWS: u32 = 8;
 /// Opens shows of 100,000 seats and holds `seats` of them at a time until the time is over.
 ///
 /// # Errors
-/// If a show can't be opened.
-pub async fn run(endpoints: Vec<String>, seats: u32, load: Load) -> Result<Measured> {
+/// If a show can't be opened, or the system has no certificates.
+pub async fn run(system: &System, seats: u32, load: Load) -> Result<Measured> {
+    // As booking-svc, which alone may hold.
     let client = Client::connect_with(
-        endpoints,
+        system.run()?.lockstore,
         Options {
             channels_per_endpoint: 4,
+            tls: Some(system.certificates().of("booking", "lockstore")?),
         },
     );
     let mut shows = Vec::new();

@@ -250,9 +250,9 @@ impl Bench<'_> {
     }
 
     async fn holds(&mut self, seats: u32, load: Load) -> Result<()> {
-        let nodes = self.system.run()?.lockstore;
         let name = format!("holds, {seats} seats, 3 replicas");
-        self.row(name, load, holds::run(nodes, seats, load)).await?;
+        self.row(name, load, holds::run(self.system, seats, load))
+            .await?;
         Ok(())
     }
 

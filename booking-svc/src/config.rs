@@ -48,12 +48,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what the types can't.
+    /// Checks what the types can't, for a process that has an identity (`tls`) or none.
     ///
     /// # Errors
     /// The first key that can't be used, and why.
-    pub fn check(&self) -> Result<(), (&'static str, String)> {
-        holdfast_mesh::config::check_bind(self.listen, self.insecure)
+    pub fn check(&self, tls: bool) -> Result<(), (&'static str, String)> {
+        holdfast_mesh::config::check_bind(self.listen, self.insecure || tls)
             .map_err(|error| ("listen", error.to_string()))?;
         if self.database_connections_max < DATABASE_CONNECTIONS_MIN {
             let why = format!("must be at least {DATABASE_CONNECTIONS_MIN}");
@@ -64,7 +64,7 @@ impl Config {
         }
         let stores = self.lockstore.iter().map(|uri| ("lockstore", uri));
         for (key, uri) in stores.chain([("identity", &self.identity)]) {
-            holdfast_mesh::client::check(uri).map_err(|error| (key, error.to_string()))?;
+            holdfast_mesh::client::check(uri, tls).map_err(|error| (key, error.to_string()))?;
         }
         for (key, span_ms) in [
             ("payment_window_ms", self.payment_window_ms),

@@ -47,7 +47,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// [`ServeError`] if it can't start, or the listener breaks, or a background loop ends early.
 pub async fn serve(config: Config, context: Context) -> Result<(), ServeError> {
     config
-        .check()
+        .check(context.identity.is_some())
         .map_err(|(key, why)| ServeError::Config { key, why })?;
     let pool = PgPoolOptions::new()
         .max_connections(config.database_connections_max)
@@ -55,7 +55,7 @@ pub async fn serve(config: Config, context: Context) -> Result<(), ServeError> {
         .connect(config.database_url.expose())
         .await?;
     crate::migrate(&pool).await?;
-    let app = Arc::new(compose(&config, pool.clone()).await?);
+    let app = Arc::new(compose(&config, pool.clone(), &context).await?);
     let verifier = verifier(context.channel(&config.identity, part::IDENTITY)?);
 
     let tasks_end = CancellationToken::new();
@@ -86,7 +86,11 @@ async fn close(pool: &PgPool) {
 }
 
 /// The use cases on `pool` and the lock store named in `config`.
-pub(crate) async fn compose(config: &Config, pool: PgPool) -> Result<App, ServeError> {
+pub(crate) async fn compose(
+    config: &Config,
+    pool: PgPool,
+    context: &Context,
+) -> Result<App, ServeError> {
     let mut fresh = [0; 32];
     rand::rng().fill_bytes(&mut fresh);
     let public = ed25519_dalek::SigningKey::from_bytes(&fresh)
@@ -95,8 +99,13 @@ pub(crate) async fn compose(config: &Config, pool: PgPool) -> Result<App, ServeE
     let (key_id, private) = store::tickets::signing_key(&pool, &fresh, &public)
         .await
         .map_err(ServeError::Store)?;
+    let identity = context.identity.as_ref();
+    let store_options = lockstore_client::Options {
+        tls: identity.map(|identity| identity.client_config(part::LOCKSTORE)),
+        ..lockstore_client::Options::default()
+    };
     Ok(App {
-        lock_store: lockstore_client::Client::connect(config.lockstore.clone()),
+        lock_store: lockstore_client::Client::connect_with(config.lockstore.clone(), store_options),
         inventories: Inventories::new(pool.clone()),
         ticket_key: TicketKey::new(key_id, &private),
         payment_window: Duration::from_millis(config.payment_window_ms),

@@ -44,12 +44,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what the types can't.
+    /// Checks what the types can't, for a process that has an identity (`tls`) or none.
     ///
     /// # Errors
     /// The first key that can't be used, and why.
-    pub fn check(&self) -> Result<(), (&'static str, String)> {
-        mesh::config::check_bind(self.listen, self.insecure)
+    pub fn check(&self, tls: bool) -> Result<(), (&'static str, String)> {
+        mesh::config::check_bind(self.listen, self.insecure || tls)
             .map_err(|error| ("listen", error.to_string()))?;
         self.database()?;
         if self.database_connections_max < CONNECTIONS_MIN {
@@ -57,7 +57,7 @@ impl Config {
             return Err(("database_connections_max", why));
         }
         for (key, uri) in [("identity", &self.identity), ("booking", &self.booking)] {
-            mesh::client::check(uri).map_err(|error| (key, error.to_string()))?;
+            mesh::client::check(uri, tls).map_err(|error| (key, error.to_string()))?;
         }
         Ok(())
     }

@@ -37,7 +37,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
 /// [`Error`] if a setting is wrong, Postgres is away at start, or the listener breaks.
 pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
     context.readiness.declare(NAME);
-    config.check()?;
+    config.check(context.identity.is_some())?;
     let identity = context.channel(&config.identity, part::IDENTITY)?;
     let booking = context.channel(&config.booking, part::BOOKING)?;
     let pool = connect(&config).await?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use holdfast_proto::part;
 
 use crate::{discovery::Shift, made_up::SHOWS_MAX, postgres::WrapperArgs};
 
@@ -44,6 +45,9 @@ pub(crate) enum Command {
     /// Prepare the database
     #[command(subcommand)]
     Db(Db),
+    /// Make certificates for processes that run on their own, and see who may call what with them
+    #[command(subcommand)]
+    Certs(Certs),
     /// Manage accounts
     #[command(subcommand)]
     User(User),
@@ -97,7 +101,7 @@ pub(crate) struct ServeArgs {
     /// A TOML file; HOLDFAST__SECTION__KEY in the environment wins over it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Allow addresses other than loopback, though nothing is encrypted yet
+    /// Allow addresses other than loopback in the clear; with tls.dir, gRPC needs no such leave
     #[arg(long)]
     pub(crate) insecure: bool,
     /// A Meilisearch server that search uses, http://host:port [default: the configuration's, else
@@ -254,7 +258,7 @@ pub(crate) struct ClusterStatusArgs {
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
-    /// Nodes to ask, e.g. http://127.0.0.1:7101 [default: those of the running system]
+    /// Nodes to ask, e.g. https://127.0.0.1:7101; the operator's certificate is in `tls` of the data directory [default: those of the running system]
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Vec<String>,
     /// The running system.
@@ -287,6 +291,63 @@ pub(crate) struct DbInitArgs {
     /// Where the roles' passwords are, made there where missing.
     #[command(flatten)]
     pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast certs`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Certs {
+    /// Make the authority that certificates are from (ca.pem, ca.key), good for ten years
+    Init(CertsDirArg),
+    /// Make certificates (NAME.pem, NAME.key), good for 397 days; a renewed one keeps its key
+    Issue(CertsIssueArgs),
+    /// Show each certificate, when it ends and whether it can be used; exit code 1 if one can't
+    Show(CertsShowArgs),
+    /// Show which part may call which methods
+    Callers(CertsCallersArgs),
+}
+
+/// Where certificates are.
+#[derive(Debug, Args)]
+pub(crate) struct CertsDirArg {
+    /// The folder with the certificates
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+/// `holdfast certs issue`
+#[derive(Debug, Args)]
+pub(crate) struct CertsIssueArgs {
+    /// The folder with the authority, where they go.
+    #[command(flatten)]
+    pub(crate) dir: CertsDirArg,
+    /// For which parts
+    #[arg(required_unless_present = "all", value_parser = clap::builder::PossibleValuesParser::new(part::ALL))]
+    pub(crate) names: Vec<String>,
+    /// For every part that has no good one
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+    /// Replace good ones, too
+    #[arg(long)]
+    pub(crate) renew: bool,
+}
+
+/// `holdfast certs show`
+#[derive(Debug, Args)]
+pub(crate) struct CertsShowArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// The folder.
+    #[command(flatten)]
+    pub(crate) dir: CertsDirArg,
+}
+
+/// `holdfast certs callers`
+#[derive(Debug, Args)]
+pub(crate) struct CertsCallersArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
 }
 
 /// `holdfast search`

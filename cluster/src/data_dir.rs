@@ -163,6 +163,11 @@ impl DataDir {
         self.root.join(format!("lockstore-{node}"))
     }
 
+    /// The certificates of this system.
+    pub(crate) fn tls(&self) -> PathBuf {
+        self.root.join("tls")
+    }
+
     /// The search index, which can be built anew.
     pub(crate) fn search(&self) -> PathBuf {
         self.root.join("search")

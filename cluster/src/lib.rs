@@ -2,7 +2,7 @@
 //! and the commands for whoever runs one.
 //!
 //! In reading order: `cli` says what may be asked; `serve` runs roles; `up` runs everything, with
-//! `supervisor`, `postgres` and `database` below it; `commands` talk to a running system, found
+//! `supervisor`, `postgres`, `database` and `certs` below it; `callers` is who may call what; `commands` talk to a running system, found
 //! through `run_file`, as its `operator`. `discovery` reads catalogues of others and
 //! `made_up` invents them; `upserts` hands them over in batches.
 //!
@@ -10,6 +10,8 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod callers;
+mod certs;
 mod child;
 mod cli;
 mod commands;
@@ -36,7 +38,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Cli, Cluster, Command, Db, Demo, Events, Import, Search, User},
+    cli::{Certs, Cli, Cluster, Command, Db, Demo, Events, Import, Search, User},
     data_dir::DataDir,
     error::Error,
 };
@@ -65,6 +67,10 @@ fn run(cli: Cli) -> Result<(), Error> {
         }
         Command::Cluster(Cluster::Status(args)) => on_this_thread(commands::cluster_status(args)),
         Command::Db(Db::Init(args)) => on_this_thread(commands::db_init(args)),
+        Command::Certs(Certs::Init(args)) => commands::certs_init(args),
+        Command::Certs(Certs::Issue(args)) => commands::certs_issue(args),
+        Command::Certs(Certs::Show(args)) => commands::certs_show(args),
+        Command::Certs(Certs::Callers(args)) => commands::certs_callers(&args),
         Command::User(User::Grant(args)) => on_this_thread(commands::user_grant(args)),
         Command::Search(Search::Status(args)) => on_this_thread(commands::search_status(args)),
         Command::Search(Search::Rebuild(args)) => on_this_thread(commands::search_rebuild(args)),

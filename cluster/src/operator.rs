@@ -1,5 +1,5 @@
 //! A client of the running system as its operator: found through `run.json`, signed in with the
-//! operator token of `secrets.toml`.
+//! operator token of `secrets.toml`, over connections with the operator's certificate.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,11 +13,13 @@ use holdfast_proto::{
         catalog_service_client::CatalogServiceClient, import_service_client::ImportServiceClient,
     },
     identity::v1::{ExchangeOperatorTokenRequest, identity_service_client::IdentityServiceClient},
+    part,
     search::v1::search_admin_service_client::SearchAdminServiceClient,
 };
 use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::{
+    certs::describe,
     data_dir::DataDir,
     error::Error,
     run_file::RunFile,
@@ -41,6 +43,7 @@ pub(crate) enum As<'a> {
 
 /// A running system, and who is asking.
 pub(crate) struct Operator {
+    dir: DataDir,
     run: RunFile,
     operator_token: String,
     /// Empty for the operator itself.
@@ -71,7 +74,7 @@ impl Operator {
                     dir.secrets_file().display()
                 ),
             })?;
-        Self::sign_in_at(RunFile::read(dir)?, token, who).await
+        Self::sign_in_at(dir, RunFile::read(dir)?, token, who).await
     }
 
     /// Signs in at a system that is known already.
@@ -79,6 +82,7 @@ impl Operator {
     /// # Errors
     /// As [`Operator::sign_in`].
     pub(crate) async fn sign_in_at(
+        dir: &DataDir,
         run: RunFile,
         operator_token: &str,
         who: As<'_>,
@@ -87,8 +91,9 @@ impl Operator {
             As::Operator => "",
             As::Account(email) => email,
         };
-        let token = exchange(&run, operator_token, email).await?;
+        let token = exchange(dir, &run, operator_token, email).await?;
         Ok(Self {
+            dir: dir.clone(),
             run,
             operator_token: operator_token.to_owned(),
             email: email.to_owned(),
@@ -104,7 +109,7 @@ impl Operator {
         if self.token().since.elapsed() < TOKEN_AGE_MAX {
             return Ok(());
         }
-        let token = exchange(&self.run, &self.operator_token, &self.email).await?;
+        let token = exchange(&self.dir, &self.run, &self.operator_token, &self.email).await?;
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
         Ok(())
     }
@@ -124,12 +129,16 @@ impl Operator {
         request
     }
 
+    fn channel(&self, service: &'static str) -> Result<Channel, Error> {
+        channel(&self.dir, &self.run, service)
+    }
+
     /// Accounts.
     ///
     /// # Errors
     /// An address that can't be used.
     pub(crate) fn identity(&self) -> Result<IdentityServiceClient<Channel>, Error> {
-        Ok(IdentityServiceClient::new(channel(&self.run, "identity")?))
+        Ok(IdentityServiceClient::new(self.channel(part::IDENTITY)?))
     }
 
     /// Venues to shows.
@@ -137,7 +146,7 @@ impl Operator {
     /// # Errors
     /// An address that can't be used.
     pub(crate) fn catalog(&self) -> Result<CatalogServiceClient<Channel>, Error> {
-        Ok(CatalogServiceClient::new(channel(&self.run, "catalog")?))
+        Ok(CatalogServiceClient::new(self.channel(part::CATALOG)?))
     }
 
     /// Catalogues of others.
@@ -145,7 +154,7 @@ impl Operator {
     /// # Errors
     /// An address that can't be used.
     pub(crate) fn import(&self) -> Result<ImportServiceClient<Channel>, Error> {
-        Ok(ImportServiceClient::new(channel(&self.run, "catalog")?))
+        Ok(ImportServiceClient::new(self.channel(part::CATALOG)?))
     }
 
     /// The search index.
@@ -153,7 +162,7 @@ impl Operator {
     /// # Errors
     /// An address that can't be used.
     pub(crate) fn search(&self) -> Result<SearchAdminServiceClient<Channel>, Error> {
-        Ok(SearchAdminServiceClient::new(channel(&self.run, "search")?))
+        Ok(SearchAdminServiceClient::new(self.channel(part::SEARCH)?))
     }
 
     /// Availability.
@@ -162,19 +171,24 @@ impl Operator {
     /// An address that can't be used.
     pub(crate) fn booking(&self) -> Result<BookingServiceClient<Channel>, Error> {
         // A seat map of 100,000 seats is larger than tonic's own limit for one message.
-        Ok(BookingServiceClient::new(channel(&self.run, "booking")?)
+        Ok(BookingServiceClient::new(self.channel(part::BOOKING)?)
             .max_decoding_message_size(MESSAGE_BYTES_MAX))
     }
 }
 
-async fn exchange(run: &RunFile, operator_token: &str, email: &str) -> Result<Token, Error> {
+async fn exchange(
+    dir: &DataDir,
+    run: &RunFile,
+    operator_token: &str,
+    email: &str,
+) -> Result<Token, Error> {
     let mut request = tonic::Request::new(ExchangeOperatorTokenRequest {
         operator_token: operator_token.to_owned(),
         email: email.to_owned(),
     });
     request.set_timeout(CALL_LIMIT);
     let since = Instant::now();
-    let answer = IdentityServiceClient::new(channel(run, "identity")?)
+    let answer = IdentityServiceClient::new(channel(dir, run, part::IDENTITY)?)
         .exchange_operator_token(request)
         .await
         .map_err(|status| Error::from_status("sign in as operator", &status))?;
@@ -187,7 +201,24 @@ async fn exchange(run: &RunFile, operator_token: &str, email: &str) -> Result<To
 /// Largest answer read, in bytes: availability of 100,000 seats is about 4 MiB.
 const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-fn channel(run: &RunFile, service: &str) -> Result<Channel, Error> {
+/// A channel to `uri`, where the part `peer` is: with the operator's certificate of the data directory
+/// where the address asks for one.
+///
+/// # Errors
+/// [`Error::Config`] names the file of a certificate that can't be used, or the address.
+pub(crate) fn channel_to(dir: &DataDir, uri: &str, peer: &'static str) -> Result<Channel, Error> {
+    let mut context = mesh::Context::new();
+    if uri.starts_with("https:") {
+        let identity = mesh::tls::Identity::load(&dir.tls(), part::OPERATOR)
+            .map_err(|error| Error::Config(describe(error)))?;
+        context.identity = Some(identity);
+    }
+    context
+        .channel(uri, peer)
+        .map_err(|error| Error::Config(error.to_string()))
+}
+
+fn channel(dir: &DataDir, run: &RunFile, service: &'static str) -> Result<Channel, Error> {
     let uri = run
         .services
         .get(service)
@@ -195,5 +226,5 @@ fn channel(run: &RunFile, service: &str) -> Result<Channel, Error> {
             what: service.to_owned(),
             why: "run.json has no address of it; `holdfast up` may still be starting".into(),
         })?;
-    mesh::client::channel(uri).map_err(|e| Error::Failed(e.into()))
+    channel_to(dir, uri, service)
 }

@@ -32,7 +32,7 @@ pub(crate) struct RunFile {
     pub(crate) api_url: String,
     /// The sandbox provider.
     pub(crate) sandbox_url: String,
-    /// gRPC address of each service, e.g. `http://127.0.0.1:7401`, by name.
+    /// gRPC address of each service, e.g. `https://127.0.0.1:7401`, by name.
     pub(crate) services: BTreeMap<String, String>,
     /// gRPC address of each lock-store node's client plane, in order of node.
     pub(crate) lockstore: Vec<String>,

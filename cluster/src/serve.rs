@@ -14,10 +14,10 @@ use tokio::{
 };
 
 use crate::{
-    child,
+    callers, child,
     cli::{Role, ServeArgs},
     error::Error,
-    settings::Config,
+    settings::{Config, Identities},
     supervisor::say,
 };
 
@@ -56,6 +56,19 @@ impl Role {
             Self::All => "all",
         }
     }
+
+    /// Its name towards others, where it speaks gRPC.
+    pub(crate) fn identity(self) -> Option<&'static str> {
+        (!matches!(self, Self::Sandbox | Self::All)).then(|| self.part())
+    }
+
+    /// What runs in a process of this role.
+    fn each(&self) -> &[Self] {
+        match self {
+            Self::All => &Self::IN_ALL,
+            one => std::slice::from_ref(one),
+        }
+    }
 }
 
 /// Runs until SIGTERM or SIGINT, then drains.
@@ -82,25 +95,28 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Error> {
         return Ok(());
     }
     config.check(args.role)?;
+    let identities = config.identities(args.role.each())?;
     mesh::telemetry::init(&config.log).map_err(|e| Error::Config(e.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("can't start a runtime")?;
-    runtime.block_on(serve(args.role, config))
+    runtime.block_on(serve(args.role, config, identities))
 }
 
-async fn serve(role: Role, config: Config) -> Result<(), Error> {
+async fn serve(role: Role, config: Config, identities: Identities) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate()).context("can't listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for signals")?;
     let told = async move {
         tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
     };
-    let roles: &[Role] = if role == Role::All {
-        &Role::IN_ALL
-    } else {
-        &[role]
-    };
+    let roles = role.each();
+    // Before anything is recorded.
+    mesh::metrics::install();
+    identities
+        .values()
+        .for_each(mesh::tls::Identity::record_expiry);
+    let callers = callers::table();
     let (mut front, mut rest) = Stage::pair();
     for role in roles {
         rest.context.readiness.declare(role.part());
@@ -111,7 +127,14 @@ async fn serve(role: Role, config: Config) -> Result<(), Error> {
         } else {
             &mut rest
         };
-        start(*role, &config, &stage.context, &mut stage.running);
+        let context = mesh::Context {
+            identity: role
+                .identity()
+                .and_then(|name| identities.get(name).cloned()),
+            callers: callers.clone(),
+            ..stage.context.clone()
+        };
+        start(*role, &config, context, &mut stage.running);
     }
     let ops = (config.ops.listen, config.ops.insecure);
     let context = rest.context.clone();
@@ -187,8 +210,7 @@ fn note(first: &mut Option<anyhow::Error>, ended: Result<anyhow::Result<()>, Joi
     }
 }
 
-fn start(role: Role, config: &Config, context: &mesh::Context, running: &mut Running) {
-    let context = context.clone();
+fn start(role: Role, config: &Config, context: mesh::Context, running: &mut Running) {
     let name = role.part();
     match role {
         Role::Lockstore => spawn(

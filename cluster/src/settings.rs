@@ -1,12 +1,19 @@
 //! The configuration of a process: one section a role, each the service's own type.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
-use holdfast_mesh::{self as mesh, config::Secret};
+use holdfast_mesh::{self as mesh, config::Secret, tls::Identity};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnectOptions;
 
-use crate::{cli::Role, error::Error};
+use crate::{certs::describe, cli::Role, error::Error};
+
+/// Who each role is to others, by its name.
+pub(crate) type Identities = BTreeMap<&'static str, Identity>;
 
 /// Everything that can be configured. Roles that don't run ignore their section.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -16,6 +23,8 @@ pub(crate) struct Config {
     pub(crate) log: mesh::telemetry::LogConfig,
     /// What operators ask the process.
     pub(crate) ops: Ops,
+    /// Who the process is to others.
+    pub(crate) tls: Tls,
     /// One lock-store node.
     pub(crate) lockstore: lockstore_node::Config,
     /// Accounts.
@@ -53,7 +62,38 @@ impl Default for Ops {
     }
 }
 
+/// Certificates for gRPC between processes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tls {
+    /// The folder with `ca.pem` and for each role of this process `NAME.pem` and `NAME.key`, as
+    /// `holdfast certs` makes them. Every gRPC address is `https` then. Empty: gRPC is in the clear,
+    /// on loopback.
+    pub(crate) dir: PathBuf,
+}
+
 impl Config {
+    /// Whether gRPC is over TLS.
+    fn tls(&self) -> bool {
+        !self.tls.dir.as_os_str().is_empty()
+    }
+
+    /// The certificate of each of `roles` that has one.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names `tls.dir` and the file.
+    pub(crate) fn identities(&self, roles: &[Role]) -> Result<Identities, Error> {
+        let mut identities = Identities::new();
+        for name in roles.iter().filter_map(|role| role.identity()) {
+            if self.tls() {
+                let identity = Identity::load(&self.tls.dir, name)
+                    .map_err(|error| Error::Config(format!("tls.dir: {}", describe(error))))?;
+                identities.insert(name, identity);
+            }
+        }
+        Ok(identities)
+    }
+
     /// What `--insecure` means: every role may listen beyond loopback.
     pub(crate) fn allow_insecure(&mut self) {
         for flag in [
@@ -80,8 +120,8 @@ impl Config {
             mesh::config::check_bind(listen, insecure)
                 .map_err(|e| Error::Config(format!("{key}: {e}")))
         };
-        let service = |section: &str, listen, insecure, url: &Secret| {
-            bind(&format!("{section}.listen"), listen, insecure)?;
+        let tls = self.tls();
+        let database = |section: &str, url: &Secret| {
             let parsed: Result<PgConnectOptions, _> = url.expose().parse();
             if url.is_empty() || parsed.is_err() {
                 let why = if url.is_empty() {
@@ -102,43 +142,30 @@ impl Config {
         match role {
             Role::Lockstore => {
                 let node = &self.lockstore;
-                bind("lockstore.listen_client", node.listen_client, node.insecure)?;
-                bind("lockstore.listen_peer", node.listen_peer, node.insecure)?;
-                node.validate().map_err(|e| Error::Config(e.to_string()))
+                let open = node.insecure || tls;
+                bind("lockstore.listen_client", node.listen_client, open)?;
+                bind("lockstore.listen_peer", node.listen_peer, open)?;
+                node.validate(tls).map_err(|e| Error::Config(e.to_string()))
             }
-            Role::Identity => self.identity.check().map_err(named("identity")),
-            Role::Catalog => self.catalog.check().map_err(named("catalog")),
+            Role::Identity => self.identity.check(tls).map_err(named("identity")),
+            Role::Catalog => self.catalog.check(tls).map_err(named("catalog")),
             Role::Booking => {
-                service(
-                    "booking",
-                    self.booking.listen,
-                    self.booking.insecure,
-                    &self.booking.database_url,
-                )?;
-                self.booking.check().map_err(named("booking"))
+                database("booking", &self.booking.database_url)?;
+                self.booking.check(tls).map_err(named("booking"))
             }
             Role::Payment => {
-                service(
-                    "payment",
-                    self.payment.listen,
-                    self.payment.insecure,
-                    &self.payment.database_url,
-                )?;
-                let checked = self.payment.check();
-                checked.map_err(|e| named("payment")((e.key, e.why.to_owned())))
+                database("payment", &self.payment.database_url)?;
+                let checked = self.payment.check(tls);
+                checked.map_err(|e| named("payment")((e.key, e.why)))
             }
-            Role::Search => self.search.check().map_err(named("search")),
+            Role::Search => self.search.check(tls).map_err(named("search")),
             Role::Sandbox => {
-                service(
-                    "sandbox",
-                    self.sandbox.listen,
-                    self.sandbox.insecure,
-                    &self.sandbox.database_url,
-                )?;
+                bind("sandbox.listen", self.sandbox.listen, self.sandbox.insecure)?;
+                database("sandbox", &self.sandbox.database_url)?;
                 let checked = self.sandbox.check();
-                checked.map_err(|e| named("sandbox")((e.key, e.why.to_owned())))
+                checked.map_err(|e| named("sandbox")((e.key, e.why)))
             }
-            Role::Gateway => self.gateway.check().map_err(named("gateway")),
+            Role::Gateway => self.gateway.check(tls).map_err(named("gateway")),
             Role::All => Role::IN_ALL.iter().try_for_each(|role| self.check(*role)),
         }
     }
@@ -171,5 +198,73 @@ mod tests {
         assert!(text.contains("gateway.listen"), "{text}");
         config.allow_insecure();
         config.check(Role::Gateway).unwrap();
+    }
+
+    #[test]
+    fn with_certificates_grpc_may_be_reached_from_elsewhere_and_plain_http_may_not() {
+        let mut config = Config::default();
+        config.tls.dir = "certificates".into();
+        config.catalog.database_url = Secret::new("postgres://u@h/d");
+        config.catalog.listen = ([0, 0, 0, 0], 7402).into();
+        config.catalog.identity = "https://identity:7401".to_owned();
+        config.catalog.booking = "https://booking:7403".to_owned();
+        config.check(Role::Catalog).unwrap();
+        config.ops.listen = ([0, 0, 0, 0], 9401).into();
+        let text = config.check(Role::Catalog).unwrap_err().to_string();
+        assert!(text.contains("ops.listen"), "{text}");
+    }
+
+    #[test]
+    fn addresses_of_the_wrong_scheme_are_refused_by_key() {
+        let key_of = |config: &Config, role| config.check(role).unwrap_err().to_string();
+        let mut config = Config::default();
+        config.tls.dir = "certificates".into();
+        let url = || Secret::new("postgres://u@h/d");
+        (config.booking.database_url, config.catalog.database_url) = (url(), url());
+        (config.search.database_url, config.payment.database_url) = (url(), url());
+        config.payment.sandbox_api_key = Secret::new("k");
+        config.payment.webhook_secret = Secret::new("s");
+        for (role, key) in [
+            (Role::Gateway, "gateway.lockstore"),
+            (Role::Booking, "booking.lockstore"),
+            (Role::Catalog, "catalog.identity"),
+            (Role::Payment, "payment.identity"),
+            (Role::Search, "search.identity"),
+            (Role::Lockstore, "lockstore.members"),
+        ] {
+            let text = key_of(&config, role);
+            assert!(text.contains(key) && text.contains("https"), "{text}");
+        }
+        config.gateway.lockstore = vec!["https://node:7101".to_owned()];
+        assert!(key_of(&config, Role::Gateway).contains("gateway.identity_uri"));
+        config.tls.dir = PathBuf::new();
+        let text = key_of(&config, Role::Gateway);
+        assert!(
+            text.contains("gateway.lockstore") && text.contains("tls.dir"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_certificate_that_can_not_be_used_is_refused_by_key_and_file() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = crate::certs::Folder::new(temp.path().to_owned());
+        folder.ensure().unwrap();
+        let mut config = Config::default();
+        assert!(config.identities(&Role::IN_ALL).unwrap().is_empty());
+        config.tls.dir = temp.path().to_owned();
+        let of_all = config.identities(&Role::IN_ALL).unwrap();
+        let names: Vec<_> = of_all.keys().copied().collect();
+        assert_eq!(
+            names,
+            [
+                "booking", "catalog", "gateway", "identity", "payment", "search"
+            ]
+        );
+        std::fs::remove_file(temp.path().join("search.key")).unwrap();
+        let text = config.identities(&Role::IN_ALL).unwrap_err().to_string();
+        assert!(text.contains("tls.dir: can't read"), "{text}");
+        assert!(text.contains("search.key"), "{text}");
+        config.identities(&[Role::Booking]).unwrap();
     }
 }

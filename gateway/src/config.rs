@@ -61,11 +61,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what the types can't.
+    /// Checks what the types can't, for a process that has an identity (`tls`) or none.
     ///
     /// # Errors
     /// The first key that can't be used, and why.
-    pub fn check(&self) -> Result<(), Problem> {
+    pub fn check(&self, tls: bool) -> Result<(), Problem> {
         mesh::config::check_bind(self.listen, self.insecure)
             .map_err(|error| ("listen", error.to_string()))?;
         let peers = [
@@ -80,7 +80,7 @@ impl Config {
         }
         let nodes = self.lockstore.iter().map(|uri| ("lockstore", uri));
         for (key, uri) in nodes.chain(peers) {
-            mesh::client::check(uri).map_err(|error| (key, error.to_string()))?;
+            mesh::client::check(uri, tls).map_err(|error| (key, error.to_string()))?;
         }
         let range = REQUEST_TIMEOUT_MS_MIN..=REQUEST_TIMEOUT_MS_MAX;
         if !range.contains(&self.request_timeout_ms) {
@@ -131,7 +131,7 @@ mod tests {
             ..Config::default()
         };
         for good in ["https://tickets.example", "http://127.0.0.1:3000"] {
-            assert!(config(good).check().is_ok(), "{good}");
+            assert!(config(good).check(false).is_ok(), "{good}");
         }
         for bad in [
             "*",
@@ -141,7 +141,7 @@ mod tests {
             "https://a.example/x",
             "ftp://a.example",
         ] {
-            assert_eq!(config(bad).check().expect_err(bad).0, "cors_origins");
+            assert_eq!(config(bad).check(false).expect_err(bad).0, "cors_origins");
         }
     }
 
@@ -162,9 +162,9 @@ mod tests {
             ("search_uri", Config { search_uri: nowhere(), ..config() }),
         ];
         for (key, config) in cases {
-            assert_eq!(config.check().expect_err(key).0, key);
+            assert_eq!(config.check(false).expect_err(key).0, key);
         }
-        config().check().expect("the defaults are good");
+        config().check(false).expect("the defaults are good");
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
                 request_timeout_ms,
                 ..Config::default()
             };
-            let (key, _) = config.check().expect_err("out of range");
+            let (key, _) = config.check(false).expect_err("out of range");
             assert_eq!(key, "request_timeout_ms");
         }
     }

@@ -64,7 +64,7 @@ pub(crate) type Shared = Arc<App>;
 /// # Errors
 /// [`Error`] if a setting can't be used, the address can't be bound, or the listener breaks.
 pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
-    config.check()?;
+    config.check(context.identity.is_some())?;
     let prometheus = mesh::metrics::install();
     metrics::describe();
     let app = app(&config, &context)?;
@@ -123,6 +123,11 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
         let mut issuer = issuer.clone();
         async move { Ok(issuer.get_jwks(GetJwksRequest {}).await?.into_inner().jwks) }
     });
+    let own = context.identity.as_ref();
+    let store_options = lockstore_client::Options {
+        tls: own.map(|identity| identity.client_config(part::LOCKSTORE)),
+        ..lockstore_client::Options::default()
+    };
     Ok(Arc::new(App {
         identity,
         catalog: CatalogServiceClient::new(context.channel(&config.catalog_uri, part::CATALOG)?)
@@ -136,7 +141,7 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
         request_timeout: config.request_timeout(),
         slots: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),
         live: LiveShows::new(
-            lockstore_client::Client::connect(config.lockstore.clone()),
+            lockstore_client::Client::connect_with(config.lockstore.clone(), store_options),
             context.shutdown.child_token(),
         ),
         layouts: Layouts::new(),

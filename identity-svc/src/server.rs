@@ -86,7 +86,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
 /// [`Error`] if it can't start or its listener breaks.
 pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
     context.readiness.declare(PART);
-    config.check()?;
+    config.check(context.identity.is_some())?;
     let pool = connect(&config).await?;
 
     let keys = signing_keys::load_or_insert(&pool, SigningKey::generate()?).await?;

@@ -77,20 +77,7 @@ pub(crate) fn connect(
     uri: &str,
     identity: Option<(&tls::Identity, &str)>,
 ) -> Result<Channel, Error> {
-    let mut endpoint = endpoint(uri)?;
-    match (endpoint.uri().scheme_str(), identity) {
-        (Some("https"), None) => {
-            return Err(Error::NoIdentity {
-                uri: uri.to_owned(),
-            });
-        }
-        (Some("http"), Some(_)) => {
-            return Err(Error::Plain {
-                uri: uri.to_owned(),
-            });
-        }
-        _ => {}
-    }
+    let mut endpoint = endpoint(uri, identity.is_some())?;
     if let Some((identity, peer)) = identity {
         endpoint = endpoint
             .tls_config(identity.client_config(peer))
@@ -127,24 +114,30 @@ impl Service<http::Request<Body>> for Channel {
     }
 }
 
-/// Whether `uri` has the form of a peer's address; needs no runtime.
+/// Whether `uri` has the form of a peer's address, for a process that has an identity (`tls`) or
+/// none; needs no runtime.
 ///
 /// # Errors
-/// [`Error::Address`].
-pub fn check(uri: &str) -> Result<(), Error> {
-    endpoint(uri).map(drop)
+/// [`Error`], but for [`Error::Tls`].
+pub fn check(uri: &str, tls: bool) -> Result<(), Error> {
+    endpoint(uri, tls).map(drop)
 }
 
-fn endpoint(uri: &str) -> Result<Endpoint, Error> {
+fn endpoint(uri: &str, tls: bool) -> Result<Endpoint, Error> {
     let address = || Error::Address {
         uri: uri.to_owned(),
     };
     let endpoint = Endpoint::from_shared(uri.to_owned()).map_err(|_| address())?;
-    let known = matches!(endpoint.uri().scheme_str(), Some("http" | "https"));
-    if !known || endpoint.uri().port().is_none() {
+    if endpoint.uri().port().is_none() {
         return Err(address());
     }
-    Ok(endpoint)
+    let uri = || uri.to_owned();
+    match (endpoint.uri().scheme_str(), tls) {
+        (Some("https"), true) | (Some("http"), false) => Ok(endpoint),
+        (Some("https"), false) => Err(Error::NoIdentity { uri: uri() }),
+        (Some("http"), true) => Err(Error::Plain { uri: uri() }),
+        _ => Err(address()),
+    }
 }
 
 #[cfg(test)]
@@ -160,10 +153,25 @@ mod tests {
             "http://127.0.0.1",
             "http://a b:1",
         ] {
-            assert!(check(bad).is_err(), "{bad}");
+            for tls in [true, false] {
+                let refused = check(bad, tls).expect_err(bad);
+                assert!(matches!(refused, Error::Address { .. }), "{refused}");
+            }
         }
-        assert!(check("http://127.0.0.1:1").is_ok());
-        assert!(check("https://127.0.0.1:1").is_ok());
+    }
+
+    #[test]
+    fn addresses_must_fit_whether_there_is_an_identity() {
+        assert!(check("http://127.0.0.1:1", false).is_ok());
+        assert!(check("https://127.0.0.1:1", true).is_ok());
+        assert!(matches!(
+            check("http://127.0.0.1:1", true),
+            Err(Error::Plain { .. })
+        ));
+        assert!(matches!(
+            check("https://127.0.0.1:1", false),
+            Err(Error::NoIdentity { .. })
+        ));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Always holds: no business word beyond `holdfast-types`; nothing here is a global except what
 //! the process has one of anyway (log subscriber, metrics recorder); everything that waits has a
-//! named limit. Plain HTTP/2 only: a bind address that isn't loopback needs `insecure`.
+//! named limit; what isn't encrypted is served on loopback alone, unless `insecure`.
 //! Leaves to others: what a service does, and which errors it gives.
 
 pub mod auth;
@@ -32,6 +32,8 @@ pub struct Context {
     pub readiness: ops::Readiness,
     /// Who this role is to others; none where all talk in the clear, over loopback.
     pub identity: Option<tls::Identity>,
+    /// Who may call this role, where it has an identity.
+    pub callers: server::Callers,
 }
 
 impl Context {

@@ -14,6 +14,15 @@ pub const GRPC_CALLS: &str = "grpc_server_calls_total";
 /// Time from a call's headers to its response's; label `method`.
 pub const GRPC_SECONDS: &str = "grpc_server_call_seconds";
 
+/// Calls refused because of who called; labels `method` and `caller`, the name in its certificate.
+pub const GRPC_FORBIDDEN: &str = "grpc_server_calls_forbidden_total";
+
+/// Handshakes of TLS that came to nothing; label `reason`.
+pub const HANDSHAKES_REFUSED: &str = "tls_handshakes_refused_total";
+
+/// When this process's certificate ends, as Unix time; label `name`, whose it is.
+pub const CERTIFICATE_EXPIRY: &str = "tls_certificate_expiry_timestamp_seconds";
+
 /// Bounds of every histogram whose name ends in `_seconds`: from a lock-store command to the
 /// longest deadline, about three a decade.
 const SECONDS_BUCKETS: &[f64] = &[

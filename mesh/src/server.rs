@@ -1,24 +1,30 @@
 //! Serving gRPC and HTTP: bind, say so, answer, drain.
 //!
-//! Always holds: a bind address that isn't loopback needs `insecure`; a part is ready only while
+//! Always holds: a bind address that isn't loopback needs TLS or `insecure`; gRPC over TLS is for
+//! callers with a certificate, and each method for those that may call it; a part is ready only while
 //! it accepts calls; at shutdown it stops accepting, calls in flight finish, and a call that
 //! hasn't after [`DRAIN_MAX`] is dropped. Leaves to others: routes, and long streams that must end
 //! at shutdown by themselves.
 
+mod accept;
 mod call;
+mod callers;
 mod http;
+mod sparse;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
+use futures::Stream;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{service::Routes, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-pub use self::http::{ConnectionSlot, until_sent};
+pub use self::{
+    accept::{Connection, Peer},
+    callers::{Callers, CallersLayer, Guarded},
+    http::{ConnectionSlot, until_sent},
+};
 use crate::{Context, config};
 
 /// How long calls in flight may take to finish at shutdown: the default deadline.
@@ -86,7 +92,7 @@ pub struct Options {
     pub name: &'static str,
     /// Where to listen; port 0 takes a free one, which `readiness.address(name)` tells.
     pub listen: SocketAddr,
-    /// Accepts an address that isn't loopback.
+    /// Accepts an address that isn't loopback in the clear, too.
     pub insecure: bool,
     /// A serialised `FileDescriptorSet`, for reflection.
     pub descriptor_set: &'static [u8],
@@ -107,8 +113,25 @@ pub async fn bind(
         .map_err(|source| Error::Bind { name, addr, source })
 }
 
+/// The connections of a gRPC server: over TLS, each with the name of its client, where this role has
+/// an identity. Ends with whatever polls it, and handshakes that are under way with it.
+pub fn connections(
+    name: &'static str,
+    listener: TcpListener,
+    context: &Context,
+) -> impl Stream<Item = io::Result<Connection>> + Send + use<> {
+    accept::connections(name, listener, context.identity.clone(), accept::LIMITS)
+}
+
+/// What refuses calls of those who may not make them, where this role has an identity.
+pub fn callers(context: &Context) -> CallersLayer {
+    let table = context.identity.as_ref().map(|_| context.callers.clone());
+    CallersLayer::new(table)
+}
+
 /// Serves `routes`, the health service (`""` follows the part's readiness) and reflection until
-/// shutdown, then drains. Every call gets a deadline and a request id, and is logged and counted.
+/// shutdown, then drains. Every call gets a deadline and a request id, and is logged and counted;
+/// before that it is refused where its caller may not make it.
 ///
 /// # Errors
 /// [`Error`] if it can't start or the listener breaks.
@@ -126,7 +149,7 @@ pub async fn serve_grpc(options: Options, routes: Routes, context: &Context) -> 
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(descriptor)?;
-    let listener = bind(name, listen, insecure).await?;
+    let listener = bind(name, listen, insecure || context.identity.is_some()).await?;
     let address = listener.local_addr().map_err(|source| Error::Bind {
         name,
         addr: listen,
@@ -136,6 +159,7 @@ pub async fn serve_grpc(options: Options, routes: Routes, context: &Context) -> 
 
     let cut = CancellationToken::new();
     let server = Server::builder()
+        .layer(callers(context))
         .layer(call::CallLayer::new(cut.clone()))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -148,7 +172,7 @@ pub async fn serve_grpc(options: Options, routes: Routes, context: &Context) -> 
         .add_service(health_service)
         .add_service(reflection)
         .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            connections(name, listener, context),
             context.shutdown.cancelled(),
         );
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use holdfast_mesh::config::Secret;
+use holdfast_mesh::{self as mesh, config::Secret};
 use serde::{Deserialize, Serialize};
 
 /// Settings of payment-svc.
@@ -60,27 +60,32 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what types can't say.
+    /// Checks what types can't say, for a process that has an identity (`tls`) or none.
     ///
     /// # Errors
     /// [`Invalid`], naming the key.
-    pub fn check(&self) -> Result<(), Invalid> {
+    pub fn check(&self, tls: bool) -> Result<(), Invalid> {
+        let invalid = |key, why| Invalid { key, why };
+        mesh::config::check_bind(self.listen, self.insecure || tls)
+            .map_err(|error| invalid("listen", error.to_string()))?;
         required("database_url", self.database_url.expose())?;
         required("identity", &self.identity)?;
+        mesh::client::check(&self.identity, tls)
+            .map_err(|error| invalid("identity", error.to_string()))?;
         required("sandbox_url", &self.sandbox_url)?;
         required("sandbox_api_key", self.sandbox_api_key.expose())?;
         required("webhook_secret", self.webhook_secret.expose())?;
         if self.database_connections_max == 0 {
             return Err(Invalid {
                 key: "database_connections_max",
-                why: "must be at least 1",
+                why: "must be at least 1".to_owned(),
             });
         }
         if self.reconcile_after_ms == 0 || self.reconcile_period_ms == 0 {
             let key = "reconcile_after_ms, reconcile_period_ms";
             return Err(Invalid {
                 key,
-                why: "must be at least 1",
+                why: "must be at least 1".to_owned(),
             });
         }
         Ok(())
@@ -96,20 +101,20 @@ impl Config {
 }
 
 /// A setting that can't be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("configuration key {key}: {why}")]
 pub struct Invalid {
     /// Which.
     pub key: &'static str,
     /// Why not.
-    pub why: &'static str,
+    pub why: String,
 }
 
 pub(crate) fn required(key: &'static str, value: &str) -> Result<(), Invalid> {
     if value.is_empty() {
         Err(Invalid {
             key,
-            why: "is required",
+            why: "is required".to_owned(),
         })
     } else {
         Ok(())

@@ -37,8 +37,7 @@ const FORGET_PERIOD: Duration = Duration::from_secs(3_600);
 /// # Errors
 /// [`Error`] if it can't start, or its server breaks.
 pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
-    config.check()?;
-    mesh::config::check_bind(config.listen, config.insecure).map_err(mesh::server::Error::from)?;
+    config.check(context.identity.is_some())?;
     let pool = connect(
         config.database_url.expose(),
         config.database_connections_max,

@@ -65,6 +65,11 @@ pub mod part {
     pub const GATEWAY: &str = "gateway";
     /// The operator's commands, which only call.
     pub const OPERATOR: &str = "operator";
+
+    /// Every one.
+    pub const ALL: [&str; 8] = [
+        LOCKSTORE, IDENTITY, CATALOG, BOOKING, PAYMENT, SEARCH, GATEWAY, OPERATOR,
+    ];
 }
 
 /// Every message and service as a serialised `FileDescriptorSet`, for gRPC reflection.

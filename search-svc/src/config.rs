@@ -64,16 +64,16 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what the types can't.
+    /// Checks what the types can't, for a process that has an identity (`tls`) or none.
     ///
     /// # Errors
     /// The first key that can't be used, and why.
-    pub fn check(&self) -> Result<(), Problem> {
-        mesh::config::check_bind(self.listen, self.insecure)
+    pub fn check(&self, tls: bool) -> Result<(), Problem> {
+        mesh::config::check_bind(self.listen, self.insecure || tls)
             .map_err(|error| ("listen", error.to_string()))?;
         self.database()?;
         for (key, uri) in [("identity", &self.identity), ("catalog", &self.catalog)] {
-            mesh::client::check(uri).map_err(|error| (key, error.to_string()))?;
+            mesh::client::check(uri, tls).map_err(|error| (key, error.to_string()))?;
         }
         if !is_name(&self.consumer) {
             return Err(("consumer", must_be_a_name()));
@@ -152,13 +152,15 @@ mod tests {
 
     #[test]
     fn settings_out_of_bounds_are_refused_by_key() {
-        good().check().expect("the defaults are good");
+        good().check(false).expect("the defaults are good");
         let meili = |url: &str| Config {
             meili_url: url.to_owned(),
             feed: false,
             ..good()
         };
-        meili("http://127.0.0.1:7700").check().expect("is good");
+        meili("http://127.0.0.1:7700")
+            .check(false)
+            .expect("is good");
         #[rustfmt::skip]
         let cases = [
             ("listen", Config { listen: ([0, 0, 0, 0], 1).into(), ..good() }),
@@ -175,7 +177,7 @@ mod tests {
             ("meili_index", Config { meili_index: "a/b".into(), ..meili("http://127.0.0.1:7700") }),
         ];
         for (key, config) in cases {
-            assert_eq!(config.check().expect_err(key).0, key);
+            assert_eq!(config.check(false).expect_err(key).0, key);
         }
     }
 }

@@ -57,7 +57,7 @@ const LAG_PERIOD: Duration = Duration::from_secs(5);
 /// breaks.
 pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
     context.readiness.declare(NAME);
-    config.check()?;
+    config.check(context.identity.is_some())?;
     if config.meili_url.is_empty() {
         let index = Embedded::open(&config.data_dir)?;
         run(config, context, index).await

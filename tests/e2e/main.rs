@@ -13,6 +13,7 @@ mod late_money;
 mod leader_loss;
 mod live;
 mod metric_names;
+mod mutual_tls;
 mod other_database;
 mod rush;
 mod search;

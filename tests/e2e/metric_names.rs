@@ -10,6 +10,7 @@ use holdfast_harness::System;
 const SILENT: &[&str] = &[
     "gateway_live_viewers",
     "gateway_live_viewers_slow_total",
+    "grpc_server_calls_forbidden_total",
     "holdfast_booking_alarms_total",
     "holdfast_booking_refunds_total",
     "holdfast_booking_steps_taken_over_total",
@@ -23,6 +24,7 @@ const SILENT: &[&str] = &[
     "lockstore_overloaded_total",
     "lockstore_time_jumps_total",
     "lockstore_watchers_slow_total",
+    "tls_handshakes_refused_total",
 ];
 
 /// Asserts it of a system that sold a ticket.

@@ -270,7 +270,7 @@ pub(super) async fn app(pool: &PgPool, lockstore: &str, payment_window: Duration
         ..Config::default()
     };
     Arc::new(
-        server::compose(&config, pool.clone())
+        server::compose(&config, pool.clone(), &Context::new())
             .await
             .expect("composes"),
     )

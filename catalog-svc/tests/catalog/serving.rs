@@ -121,7 +121,7 @@ async fn settings_out_of_bounds_are_refused_by_name(pool: PgPool) {
         (open, "listen"),
     ];
     for (config, expected) in cases {
-        assert_eq!(config.check().expect_err("is refused").0, expected);
+        assert_eq!(config.check(false).expect_err("is refused").0, expected);
         match serve(config, mesh::Context::new()).await {
             Err(Error::Config { key, .. }) => assert_eq!(key, expected),
             other => panic!("{other:?}"),

@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use futures::future::join_all;
-use holdfast_proto::lockstore::v1::{
-    GetStatusRequest, GetStatusResponse, LogPosition, NodeRole,
-    admin_service_client::AdminServiceClient,
+use holdfast_mesh::client::Channel;
+use holdfast_proto::{
+    lockstore::v1::{
+        GetStatusRequest, GetStatusResponse, LogPosition, NodeRole,
+        admin_service_client::AdminServiceClient,
+    },
+    part,
 };
 use serde::Serialize;
 
@@ -15,6 +19,7 @@ use crate::{
     cli::{ClusterStatusArgs, Output},
     data_dir::DataDir,
     error::Error,
+    operator::channel_to,
     run_file::RunFile,
     supervisor::say,
 };
@@ -59,11 +64,19 @@ struct NodeStatus {
 /// # Errors
 /// [`Error::Unreachable`] if no node answers.
 pub(crate) async fn cluster_status(args: ClusterStatusArgs) -> Result<(), Error> {
+    let dir = DataDir::choose(args.dir.data_dir)?;
     let endpoints = match args.endpoint {
         given if !given.is_empty() => given,
-        _ => RunFile::read(&DataDir::choose(args.dir.data_dir)?)?.lockstore,
+        _ => RunFile::read(&dir)?.lockstore,
     };
-    let nodes = join_all(endpoints.into_iter().map(ask)).await;
+    let channels = endpoints
+        .into_iter()
+        .map(|address| Ok((channel_to(&dir, &address, part::LOCKSTORE)?, address)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let asked = channels
+        .into_iter()
+        .map(|(channel, address)| ask(channel, address));
+    let nodes = join_all(asked).await;
     if nodes.iter().all(|node| node.status.is_none()) {
         let why = nodes
             .iter()
@@ -90,9 +103,8 @@ pub(crate) async fn cluster_status(args: ClusterStatusArgs) -> Result<(), Error>
     Ok(())
 }
 
-async fn ask(address: String) -> Node {
+async fn ask(channel: Channel, address: String) -> Node {
     let answer = async {
-        let channel = holdfast_mesh::client::channel(&address).map_err(|e| e.to_string())?;
         let mut request = tonic::Request::new(GetStatusRequest {});
         request.set_timeout(NODE_LIMIT);
         let answer = AdminServiceClient::new(channel).get_status(request).await;

@@ -1,6 +1,7 @@
 //! The commands of the CLI besides `up` and `serve`, one a file. Most talk to a running system.
 
 mod audit;
+mod certs;
 mod cluster_status;
 mod completions;
 mod db_init;
@@ -13,6 +14,7 @@ mod search;
 mod user_grant;
 
 pub(crate) use audit::audit;
+pub(crate) use certs::{certs_callers, certs_init, certs_issue, certs_show};
 pub(crate) use cluster_status::cluster_status;
 pub(crate) use completions::completions;
 pub(crate) use db_init::db_init;

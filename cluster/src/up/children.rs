@@ -8,7 +8,7 @@ use holdfast_types::Lineage;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 
-use super::layout::{Layout, address, uri};
+use super::layout::{Layout, address, grpc_uri, uri};
 use crate::{
     data_dir::{DataDir, write_private},
     database::service_url,
@@ -56,7 +56,7 @@ impl<'a> Configs<'a> {
             .layout
             .nodes
             .iter()
-            .map(|n| json!({ "node_id": n.node, "client_addr": uri(n.client), "peer_addr": uri(n.peer) }))
+            .map(|n| json!({ "node_id": n.node, "client_addr": grpc_uri(n.client), "peer_addr": grpc_uri(n.peer) }))
             .collect();
         self.layout
             .nodes
@@ -64,6 +64,7 @@ impl<'a> Configs<'a> {
             .map(|n| {
                 let config = json!({
                     "ops": { "listen": address(n.ops) },
+                    "tls": { "dir": self.dir.tls() },
                     "lockstore": {
                         "node_id": n.node,
                         "cluster_id": cluster_id,
@@ -89,9 +90,10 @@ impl<'a> Configs<'a> {
         let secret = |name| self.secret(name);
         let url = |service: &str| service_url(self.database, service, self.secrets);
         let l = self.layout;
-        let lockstore: Vec<String> = l.nodes.iter().map(|n| uri(n.client)).collect();
+        let lockstore: Vec<String> = l.nodes.iter().map(|n| grpc_uri(n.client)).collect();
         let config = json!({
             "ops": { "listen": address(l.ops) },
+            "tls": { "dir": self.dir.tls() },
             "identity": {
                 "listen": address(l.identity),
                 "database_url": url("identity")?,
@@ -100,19 +102,19 @@ impl<'a> Configs<'a> {
             "catalog": {
                 "listen": address(l.catalog),
                 "database_url": url("catalog")?,
-                "identity": uri(l.identity),
-                "booking": uri(l.booking),
+                "identity": grpc_uri(l.identity),
+                "booking": grpc_uri(l.booking),
             },
             "booking": {
                 "listen": address(l.booking),
                 "database_url": url("booking")?,
-                "identity": uri(l.identity),
+                "identity": grpc_uri(l.identity),
                 "lockstore": lockstore,
             },
             "payment": {
                 "listen": address(l.payment),
                 "database_url": url("payment")?,
-                "identity": uri(l.identity),
+                "identity": grpc_uri(l.identity),
                 "provider": "sandbox",
                 "sandbox_url": uri(l.sandbox),
                 "sandbox_api_key": secret(SANDBOX_API_KEY)?,
@@ -121,8 +123,8 @@ impl<'a> Configs<'a> {
             "search": {
                 "listen": address(l.search),
                 "database_url": url("search")?,
-                "identity": uri(l.identity),
-                "catalog": uri(l.catalog),
+                "identity": grpc_uri(l.identity),
+                "catalog": grpc_uri(l.catalog),
                 "data_dir": self.dir.search(),
             },
             "sandbox": {
@@ -134,12 +136,12 @@ impl<'a> Configs<'a> {
             },
             "gateway": {
                 "listen": address(l.api),
-                "identity_uri": uri(l.identity),
-                "catalog_uri": uri(l.catalog),
-                "booking_uri": uri(l.booking),
-                "payment_uri": uri(l.payment),
+                "identity_uri": grpc_uri(l.identity),
+                "catalog_uri": grpc_uri(l.catalog),
+                "booking_uri": grpc_uri(l.booking),
+                "payment_uri": grpc_uri(l.payment),
                 "lockstore": lockstore,
-                "search_uri": uri(l.search),
+                "search_uri": grpc_uri(l.search),
             },
         });
         self.serve(ALL_SERVICES, "all", l.ops, &config)

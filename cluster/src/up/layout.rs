@@ -111,9 +111,13 @@ impl Layout {
             ("payment", self.payment),
             ("search", self.search),
         ] {
-            run.services.insert(service.to_owned(), uri(port));
+            run.services.insert(service.to_owned(), grpc_uri(port));
         }
-        run.lockstore = self.nodes.iter().map(|node| uri(node.client)).collect();
+        run.lockstore = self
+            .nodes
+            .iter()
+            .map(|node| grpc_uri(node.client))
+            .collect();
         run.postgres = private_postgres.then(|| address(self.postgres));
         run
     }
@@ -122,6 +126,11 @@ impl Layout {
 /// `127.0.0.1:port`.
 pub(crate) fn address(port: u16) -> String {
     format!("127.0.0.1:{port}")
+}
+
+/// `https://127.0.0.1:port`: gRPC is served over TLS alone.
+pub(crate) fn grpc_uri(port: u16) -> String {
+    format!("https://{}", address(port))
 }
 
 /// `http://127.0.0.1:port`.

@@ -28,6 +28,7 @@ use self::{
     progress::Progress,
 };
 use crate::{
+    certs::Folder,
     child,
     cli::{PortChoice, UpArgs},
     data_dir::DataDir,
@@ -67,6 +68,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Error> {
     let mut signals = Signals::new()?;
     let dir = DataDir::choose(args.dir.data_dir.clone())?;
     let lock = dir.lock()?;
+    Folder::new(dir.tls()).ensure()?;
     let mut ports = Ports::new(args.ports == PortChoice::Auto, &dir);
     let layout = Layout::choose(&mut ports)?;
     ports.keep(&dir)?;
@@ -155,11 +157,16 @@ impl Start {
 
         let progress = Progress::start("first accounts and the demo show");
         let token = secrets.get_or_make(OPERATOR_TOKEN)?;
-        let operator = Operator::sign_in_at(self.board.snapshot(), &token, As::Operator).await?;
+        let operator =
+            Operator::sign_in_at(&self.dir, self.board.snapshot(), &token, As::Operator).await?;
         accounts::ensure(&self.dir, &operator).await?;
-        let organiser =
-            Operator::sign_in_at(self.board.snapshot(), &token, As::Account(ORGANISER_EMAIL))
-                .await?;
+        let organiser = Operator::sign_in_at(
+            &self.dir,
+            self.board.snapshot(),
+            &token,
+            As::Account(ORGANISER_EMAIL),
+        )
+        .await?;
         let demo = self.demo(&organiser).await;
         progress.done("");
         let progress = Progress::start("events of others");

@@ -81,7 +81,7 @@ async fn it_does_not_start_in_the_open_or_without_a_database(pool: PgPool) {
         listen: ([0, 0, 0, 0], 0).into(),
         ..config(&pool)
     };
-    assert_eq!(open.check().expect_err("is refused").0, "listen");
+    assert_eq!(open.check(false).expect_err("is refused").0, "listen");
     let error = refused(open).await;
     assert!(
         matches!(error, Error::Config { key: "listen", .. }),
@@ -109,7 +109,7 @@ async fn it_does_not_start_in_the_open_or_without_a_database(pool: PgPool) {
             .contains("identity.database_connections_max"),
         "{error}"
     );
-    config(&pool).check().expect("the rest is fine");
+    config(&pool).check(false).expect("the rest is fine");
 }
 
 #[sqlx::test]

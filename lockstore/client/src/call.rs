@@ -210,7 +210,10 @@ mod tests {
         let dead = "http://127.0.0.1:9";
         let survivor = "http://127.0.0.1:19";
         let caller = Caller {
-            peers: Peers::new(&[survivor.to_owned(), dead.to_owned()], 1),
+            peers: Peers::new(
+                &[survivor.to_owned(), dead.to_owned()],
+                crate::Options::default(),
+            ),
             budget: Budget::new(),
         };
         let (mut tries, mut waited, mut hints) = (Tries::default(), Duration::ZERO, 0);

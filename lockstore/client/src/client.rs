@@ -7,7 +7,7 @@ use holdfast_types::{
     ClusterTime, DurationMs, HoldId, ShowId, UserId, limits::NOT_AFTER_AHEAD_MAX,
 };
 use tokio::time::Instant;
-use tonic::{Response, Status};
+use tonic::{Response, Status, transport::ClientTlsConfig};
 
 use crate::{
     Answer, ChangeOutcome, ChangeShow, CommitHold, CommitOutcome, Error, ExtendHold, ExtendOutcome,
@@ -26,16 +26,20 @@ use crate::{
 const NOT_AFTER_AHEAD: DurationMs = DurationMs(NOT_AFTER_AHEAD_MAX.0 - 5_000);
 
 /// What a client may be told besides its nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Connections to each node. One carries some thousand calls a second; at least 1.
     pub channels_per_endpoint: usize,
+    /// Who this client is to the nodes, and how it knows them; every address is `https` then. None
+    /// to talk in the clear, to `http` addresses.
+    pub tls: Option<ClientTlsConfig>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             channels_per_endpoint: 2,
+            tls: None,
         }
     }
 }
@@ -60,14 +64,14 @@ struct Write {
 impl Client {
     /// A client of the nodes at `endpoints`, each the URI of a client plane
     /// (`http://host:port`). Nothing is sent yet; call it within a Tokio runtime. An address that
-    /// is no URI is logged and left out.
+    /// can't be used is logged and left out.
     pub fn connect(endpoints: Vec<String>) -> Self {
         Self::connect_with(endpoints, Options::default())
     }
 
     /// [`Client::connect`] with options.
     pub fn connect_with(endpoints: Vec<String>, options: Options) -> Self {
-        let peers = Peers::new(&endpoints, options.channels_per_endpoint);
+        let peers = Peers::new(&endpoints, options);
         Self {
             caller: Arc::new(Caller {
                 peers,

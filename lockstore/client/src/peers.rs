@@ -1,7 +1,7 @@
 //! The nodes this client knows, with their channels, and which of them led last.
 //!
 //! Always holds: the nodes it was given stay; those it was pointed to by a node are kept too, up
-//! to a limit. A channel connects when it is first used and again after it broke.
+//! to a limit; nobody is talked to in the clear where TLS is asked for. A channel connects when it is first used and again after it broke.
 
 use std::{
     sync::{
@@ -15,6 +15,7 @@ use holdfast_proto::lockstore::v1::lock_store_service_client::LockStoreServiceCl
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
+    Options,
     call::Try,
     status::Failed,
     stream::{HoldStream, Streamed},
@@ -41,9 +42,31 @@ pub(crate) struct Peer {
     turn: AtomicUsize,
 }
 
+/// Why an address can't be used.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("must begin with {wanted}")]
+    Scheme { wanted: &'static str },
+    #[error(transparent)]
+    Transport(#[from] tonic::transport::Error),
+}
+
 impl Peer {
-    fn new(uri: &str, channels: usize) -> Result<Self, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(uri.to_owned())?
+    /// Never in the clear where there is TLS, whoever named the address.
+    fn new(uri: &str, options: &Options) -> Result<Self, Unusable> {
+        let mut endpoint = Endpoint::from_shared(uri.to_owned())?;
+        let wanted = if options.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        if endpoint.uri().scheme_str() != Some(wanted) {
+            return Err(Unusable::Scheme { wanted });
+        }
+        if let Some(tls) = options.tls.clone() {
+            endpoint = endpoint.tls_config(tls)?;
+        }
+        let endpoint = endpoint
             .connect_timeout(CONNECT_WAIT_MAX)
             .tcp_nodelay(true)
             .initial_stream_window_size(STREAM_WINDOW)
@@ -52,7 +75,7 @@ impl Peer {
             .http2_keep_alive_interval(KEEPALIVE_EVERY)
             .keep_alive_timeout(KEEPALIVE_ANSWER)
             .keep_alive_while_idle(true);
-        let channels: Vec<Channel> = (0..channels.max(1))
+        let channels: Vec<Channel> = (0..options.channels_per_endpoint.max(1))
             .map(|_| endpoint.connect_lazy())
             .collect();
         Ok(Self {
@@ -83,7 +106,7 @@ impl Peer {
 
 #[derive(Debug)]
 pub(crate) struct Peers {
-    channels_per_peer: usize,
+    options: Options,
     /// Whose turn it is to be watched; from a random one on, since there are many clients.
     turn: AtomicUsize,
     known: Mutex<Known>,
@@ -97,12 +120,12 @@ struct Known {
 }
 
 impl Peers {
-    /// Addresses that are no URI are left out, and said so.
-    pub(crate) fn new(uris: &[String], channels_per_peer: usize) -> Self {
+    /// Addresses that can't be used are left out, and said so.
+    pub(crate) fn new(uris: &[String], options: Options) -> Self {
         let peers = uris
             .iter()
             .take(PEERS_MAX)
-            .filter_map(|uri| match Peer::new(uri, channels_per_peer) {
+            .filter_map(|uri| match Peer::new(uri, &options) {
                 Ok(peer) => Some(Arc::new(peer)),
                 Err(error) => {
                     tracing::error!(lockstore.endpoint = %uri, %error, "not a usable endpoint");
@@ -111,7 +134,7 @@ impl Peers {
             })
             .collect();
         Self {
-            channels_per_peer,
+            options,
             turn: AtomicUsize::new(rand::random_range(0..PEERS_MAX)),
             known: Mutex::new(Known {
                 peers,
@@ -176,7 +199,7 @@ impl Peers {
         let index = match index {
             Some(index) => index,
             None if known.peers.len() < PEERS_MAX => {
-                let Ok(peer) = Peer::new(uri, self.channels_per_peer) else {
+                let Ok(peer) = Peer::new(uri, &self.options) else {
                     return false;
                 };
                 known.peers.push(Arc::new(peer));
@@ -191,4 +214,32 @@ impl Peers {
 
 fn same_uri(a: &str, b: &str) -> bool {
     a.trim_end_matches('/') == b.trim_end_matches('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::transport::ClientTlsConfig;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_node_is_talked_to_in_the_clear_where_tls_is_asked_for() {
+        let options = Options {
+            tls: Some(ClientTlsConfig::new().domain_name("lockstore.test")),
+            ..Options::default()
+        };
+        let known = [
+            "http://127.0.0.1:1".to_owned(),
+            "https://127.0.0.1:2".to_owned(),
+        ];
+        let peers = Peers::new(&known, options);
+        let preferred = peers.preferred().map(|peer| peer.uri.clone());
+        assert_eq!(preferred.as_deref(), Some("https://127.0.0.1:2"));
+        assert!(!peers.prefer_uri("http://127.0.0.1:3"), "a node's word");
+        assert!(peers.prefer_uri("https://127.0.0.1:3"));
+
+        let peers = Peers::new(&known, Options::default());
+        let preferred = peers.preferred().map(|peer| peer.uri.clone());
+        assert_eq!(preferred.as_deref(), Some("http://127.0.0.1:1"));
+    }
 }

@@ -40,7 +40,7 @@ impl Failed {
                 let retry_after = hint.unwrap_or(RETRY_AFTER_DEFAULT).min(RETRY_AFTER_MAX);
                 Self::Overloaded { retry_after }
             }
-            (Code::InvalidArgument | Code::Unimplemented, _) => {
+            (Code::InvalidArgument | Code::Unimplemented | Code::PermissionDenied, _) => {
                 Self::Invalid(status.message().to_owned())
             }
             _ => Self::Unknown,

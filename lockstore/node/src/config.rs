@@ -22,7 +22,7 @@ const ELECTION_TIMEOUT_MS_MIN: u64 = 250;
 pub struct Member {
     /// From 1; never used again for another node.
     pub node_id: u64,
-    /// URI of its peer plane, `http://host:port`.
+    /// URI of its peer plane, `http://host:port`; `https` with TLS.
     pub peer_addr: String,
     /// URI of its client plane, as clients reach it.
     pub client_addr: String,
@@ -82,11 +82,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what can be checked without a disk or a network.
+    /// Checks what can be checked without a disk or a network, for a process that has an identity
+    /// (`tls`) or none.
     ///
     /// # Errors
     /// [`Error::Config`] names the key.
-    pub fn validate(&self) -> Result<(), Error> {
+    pub fn validate(&self, tls: bool) -> Result<(), Error> {
         let bad = |key, why: String| Err(Error::Config { key, why });
         let ids: BTreeSet<u64> = self.members.iter().map(|member| member.node_id).collect();
         if ids.len() != self.members.len() || ids.contains(&0) {
@@ -122,8 +123,14 @@ impl Config {
                 format!("at least {ELECTION_TIMEOUT_MS_MIN}"),
             );
         }
+        for member in &self.members {
+            for uri in [&member.peer_addr, &member.client_addr] {
+                mesh::client::check(uri, tls).or_else(|why| bad("members", why.to_string()))?;
+            }
+        }
         for listen in [self.listen_client, self.listen_peer] {
-            mesh::config::check_bind(listen, self.insecure).map_err(mesh::server::Error::from)?;
+            mesh::config::check_bind(listen, self.insecure || tls)
+                .map_err(mesh::server::Error::from)?;
         }
         Ok(())
     }
@@ -140,7 +147,7 @@ mod tests {
 
     #[test]
     fn bad_configuration_is_refused_by_the_name_of_the_key() {
-        assert!(Config::default().validate().is_ok());
+        assert!(Config::default().validate(false).is_ok());
         let member = Config::default().members.remove(0);
         let cases = [
             (
@@ -154,6 +161,16 @@ mod tests {
                 "members",
                 Config {
                     members: vec![member.clone(), member],
+                    ..Config::default()
+                },
+            ),
+            (
+                "members",
+                Config {
+                    members: vec![Member {
+                        peer_addr: "https://127.0.0.1:7201".to_owned(),
+                        ..Config::default().members.remove(0)
+                    }],
                     ..Config::default()
                 },
             ),
@@ -188,7 +205,7 @@ mod tests {
         ];
         for (wanted, config) in cases {
             assert!(
-                matches!(config.validate(), Err(Error::Config { key, .. }) if key == wanted),
+                matches!(config.validate(false), Err(Error::Config { key, .. }) if key == wanted),
                 "{wanted}"
             );
         }
@@ -196,13 +213,13 @@ mod tests {
             listen_peer: ([0, 0, 0, 0], 7201).into(),
             ..Config::default()
         };
-        assert!(matches!(open.validate(), Err(Error::Server(_))));
+        assert!(matches!(open.validate(false), Err(Error::Server(_))));
         assert!(
             Config {
                 insecure: true,
                 ..open
             }
-            .validate()
+            .validate(false)
             .is_ok()
         );
     }

@@ -17,8 +17,8 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// A member's address isn't `http://host:port`.
-    #[error("peer address {address:?} isn't of the form http://host:port")]
+    /// A member's address isn't `http://host:port`, or `https` with TLS.
+    #[error("peer address {address:?} isn't of the form http://host:port, or https with TLS")]
     Address {
         /// What was given.
         address: String,
@@ -86,6 +86,9 @@ pub enum Error {
     /// A server can't listen or broke.
     #[error(transparent)]
     Server(Box<mesh::server::Error>),
+    /// Connections to peers can't be set up with this node's certificates.
+    #[error("TLS to peers can't be set up")]
+    PeerTls(#[source] tonic::transport::Error),
     /// The peer server broke.
     #[error("the peer server stopped: {0}")]
     PeerServer(#[from] tonic::transport::Error),

@@ -6,7 +6,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future;
-use holdfast_proto::lockstore::v1::{self as pb, peer_service_client::PeerServiceClient};
+use holdfast_mesh as mesh;
+use holdfast_proto::{
+    lockstore::v1::{self as pb, peer_service_client::PeerServiceClient},
+    part,
+};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{Error, config::Config, limits};
@@ -36,16 +40,21 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
+    /// Over TLS as `identity`, where there is one.
+    ///
     /// # Errors
-    /// [`Error::Address`] names an address that is none.
-    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+    /// [`Error::Address`] names an address that is none; [`Error::PeerTls`].
+    pub(crate) fn new(
+        config: &Config,
+        identity: Option<&mesh::tls::Identity>,
+    ) -> Result<Self, Error> {
         let mut by_id = BTreeMap::new();
         for member in config
             .members
             .iter()
             .filter(|member| member.node_id != config.node_id)
         {
-            let channel = || channel(&member.peer_addr);
+            let channel = || channel(&member.peer_addr, identity);
             let peer = Peer {
                 append: channel()?,
                 heartbeat: channel()?,
@@ -105,13 +114,16 @@ impl Peers {
     }
 }
 
-fn channel(address: &str) -> Result<Channel, Error> {
+fn channel(address: &str, identity: Option<&mesh::tls::Identity>) -> Result<Channel, Error> {
     let bad = || Error::Address {
         address: address.to_owned(),
     };
-    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| bad())?;
-    if endpoint.uri().scheme_str() != Some("http") || endpoint.uri().port().is_none() {
-        return Err(bad());
+    mesh::client::check(address, identity.is_some()).map_err(|_| bad())?;
+    let mut endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| bad())?;
+    if let Some(identity) = identity {
+        endpoint = endpoint
+            .tls_config(identity.client_config(part::LOCKSTORE))
+            .map_err(Error::PeerTls)?;
     }
     Ok(endpoint
         .connect_timeout(CONNECT_MAX)

@@ -17,10 +17,7 @@ use holdfast_proto::lockstore::v1::{
 use holdfast_types::Lineage;
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{service::Routes, transport::Server};
 
 use crate::{
     Error,
@@ -51,7 +48,7 @@ const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Error`] if it can't start, must not (its state is another's, or lost), or stopped by itself.
 pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
-    config.validate()?;
+    config.validate(context.identity.is_some())?;
     context.readiness.declare(NAME);
     let found = Identity::read(&config)?;
     let path = log_folder(&config.data_dir);
@@ -99,7 +96,7 @@ async fn run(
     let snapshots = Arc::new(Snapshots::open(folder, config.cluster_id.clone(), lineage)?);
     let machine = Arc::new(Machine::new(lineage));
     let clock = Arc::new(Clock::default());
-    let peers = Arc::new(Peers::new(&config)?);
+    let peers = Arc::new(Peers::new(&config, context.identity.as_ref())?);
     let node = Arc::new(OnceLock::new());
     let status = Arc::new(StatusSource {
         node_id: config.node_id,
@@ -109,7 +106,8 @@ async fn run(
         machine: Arc::clone(&machine),
         clock: Arc::clone(&clock),
     });
-    let listener = mesh::server::bind(PEER_NAME, config.listen_peer, config.insecure).await?;
+    let may_be_open = config.insecure || context.identity.is_some();
+    let listener = mesh::server::bind(PEER_NAME, config.listen_peer, may_be_open).await?;
     tracing::info!(node = config.node_id, listen = %config.listen_peer, "serving peers");
     let peer_server = PeerServer {
         peers: Arc::clone(&peers),
@@ -120,7 +118,12 @@ async fn run(
         receiving: Semaphore::new(limits::SNAPSHOTS_RECEIVED_MAX),
     };
     let stop_peers = CancellationToken::new();
-    let mut serving_peers = tokio::spawn(serve_peers(listener, peer_server, stop_peers.clone()));
+    let mut serving_peers = tokio::spawn(serve_peers(
+        listener,
+        peer_server,
+        context.clone(),
+        stop_peers.clone(),
+    ));
 
     let config = Arc::new(config);
     let shared = Shared {
@@ -155,15 +158,17 @@ async fn run(
 async fn serve_peers(
     listener: TcpListener,
     server: PeerServer,
+    context: mesh::Context,
     stop: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let service = PeerServiceServer::new(server)
         .max_decoding_message_size(limits::PEER_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(limits::PEER_MESSAGE_BYTES_MAX);
     Server::builder()
+        .layer(mesh::server::callers(&context))
         .add_service(service)
         .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            mesh::server::connections(PEER_NAME, listener, &context),
             stop.cancelled_owned(),
         )
         .await

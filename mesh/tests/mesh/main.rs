@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 mod auth;
+mod certificates;
+mod mutual_tls;
 mod ops;
 mod serving;
 mod text_service;

@@ -80,13 +80,21 @@ pub(crate) struct Server {
     pub(crate) ended: tokio::task::JoinHandle<Result<(), mesh::server::Error>>,
 }
 
-/// Serves [`routes`] on a free port.
+/// Serves [`routes`] on a free port, in the clear.
 pub(crate) async fn start<H, R>(handler: H) -> Server
 where
     H: Fn(Request<String>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Result<String, Status>> + Send + 'static,
 {
-    let context = mesh::Context::new();
+    start_as(mesh::Context::new(), handler).await
+}
+
+/// Serves [`routes`] on a free port, as the role of `context`. [`Server::channel`] is in the clear.
+pub(crate) async fn start_as<H, R>(context: mesh::Context, handler: H) -> Server
+where
+    H: Fn(Request<String>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<String, Status>> + Send + 'static,
+{
     let options = mesh::server::Options {
         name: "text",
         listen: ([127, 0, 0, 1], 0).into(),

@@ -90,7 +90,7 @@ impl Config {
         if self.database_connections_max == 0 {
             return Err(Invalid {
                 key: "database_connections_max",
-                why: "must be at least 1",
+                why: "must be at least 1".to_owned(),
             });
         }
         Ok(())

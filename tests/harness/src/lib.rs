@@ -12,6 +12,7 @@ mod organiser;
 mod said;
 mod store;
 mod system;
+mod tls;
 mod wait;
 
 pub use customer::{Answer, Customer, Rest};
@@ -23,4 +24,5 @@ pub use organiser::{Organiser, ShowRules, plan_of};
 pub use said::Expected;
 pub use store::Store;
 pub use system::{Options, RunFile, RunProcess, System, is_alive, turn, with_system};
+pub use tls::Certificates;
 pub use wait::{Look, POLL, until, until_at};

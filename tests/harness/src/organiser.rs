@@ -17,7 +17,7 @@ use serde_json::json;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::RunFile;
+use crate::{Certificates, RunFile};
 
 /// The address of the organiser that `up` makes.
 const EMAIL: &str = "organiser@holdfast.example";
@@ -75,13 +75,18 @@ pub struct Organiser {
 }
 
 impl Organiser {
-    pub(crate) async fn sign_in(run: &RunFile, operator_token: &str) -> Result<Self> {
+    pub(crate) async fn sign_in(
+        run: &RunFile,
+        certificates: &Certificates,
+        operator_token: &str,
+    ) -> Result<Self> {
         let channel = |service: &str| -> Result<Channel> {
             let uri = run
                 .services
                 .get(service)
                 .with_context(|| format!("no address of {service}"))?;
             Ok(Channel::from_shared(uri.clone())?
+                .tls_config(certificates.of("operator", service)?)?
                 .timeout(CALL_LIMIT)
                 .connect_lazy())
         };

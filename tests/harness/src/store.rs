@@ -11,7 +11,7 @@ use holdfast_proto::lockstore::v1::{
 use tonic::{Code, transport::Channel};
 use uuid::Uuid;
 
-use crate::{Look, until};
+use crate::{Certificates, Look, until};
 
 /// How long one call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
@@ -21,11 +21,15 @@ const LEADER_LIMIT: Duration = Duration::from_secs(30);
 /// The three nodes.
 pub struct Store {
     endpoints: Vec<String>,
+    certificates: Certificates,
 }
 
 impl Store {
-    pub(crate) fn new(endpoints: Vec<String>) -> Self {
-        Self { endpoints }
+    pub(crate) fn new(endpoints: Vec<String>, certificates: Certificates) -> Self {
+        Self {
+            endpoints,
+            certificates,
+        }
     }
 
     /// The state of every seat of a show, by seat number.
@@ -39,7 +43,7 @@ impl Store {
                 let request = GetShowRequest {
                     show_id: show.as_bytes().to_vec().into(),
                 };
-                match LockStoreServiceClient::new(channel(endpoint)?)
+                match LockStoreServiceClient::new(self.channel(endpoint)?)
                     .get_show(request)
                     .await
                 {
@@ -79,7 +83,7 @@ impl Store {
             async || {
                 let mut seen = Vec::new();
                 for endpoint in &self.endpoints {
-                    let asked = AdminServiceClient::new(channel(endpoint)?)
+                    let asked = AdminServiceClient::new(self.channel(endpoint)?)
                         .get_status(GetStatusRequest {})
                         .await;
                     seen.push(
@@ -101,11 +105,12 @@ impl Store {
         )
         .await
     }
-}
 
-fn channel(endpoint: &str) -> Result<Channel> {
-    Ok(Channel::from_shared(endpoint.to_owned())?
-        .connect_timeout(CALL_LIMIT)
-        .timeout(CALL_LIMIT)
-        .connect_lazy())
+    fn channel(&self, endpoint: &str) -> Result<Channel> {
+        Ok(Channel::from_shared(endpoint.to_owned())?
+            .tls_config(self.certificates.of("operator", "lockstore")?)?
+            .connect_timeout(CALL_LIMIT)
+            .timeout(CALL_LIMIT)
+            .connect_lazy())
+    }
 }

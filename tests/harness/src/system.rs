@@ -18,7 +18,9 @@ use tokio::{
     task::LocalSet,
 };
 
-use crate::{Database, EVERYWHERE, Expected, Look, Organiser, Rest, Store, said, until};
+use crate::{
+    Certificates, Database, EVERYWHERE, Expected, Look, Organiser, Rest, Store, said, until,
+};
 
 /// How long a start may take: `initdb`, elections, migrations, on a busy machine of two cores.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -242,6 +244,11 @@ impl System {
             .with_context(|| format!("secrets.toml has no {name}"))
     }
 
+    /// The certificates that it made for itself.
+    pub fn certificates(&self) -> Certificates {
+        Certificates::new(self.dir().join("tls"))
+    }
+
     /// The REST API.
     ///
     /// # Errors
@@ -255,7 +262,12 @@ impl System {
     /// # Errors
     /// Sign-in fails.
     pub async fn organiser(&self) -> Result<Organiser> {
-        Organiser::sign_in(&self.run()?, &self.secret("operator_token")?).await
+        Organiser::sign_in(
+            &self.run()?,
+            &self.certificates(),
+            &self.secret("operator_token")?,
+        )
+        .await
     }
 
     /// The private Postgres, as its superuser.
@@ -272,7 +284,7 @@ impl System {
     /// # Errors
     /// No `run.json`.
     pub fn store(&self) -> Result<Store> {
-        Ok(Store::new(self.run()?.lockstore))
+        Ok(Store::new(self.run()?.lockstore, self.certificates()))
     }
 
     /// `lockstore-1` … of the node that leads, by the CLI's own word.

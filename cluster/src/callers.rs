@@ -1,0 +1,175 @@
+//! Who may call what between our processes: the one table, for every server of every role.
+//!
+//! Always holds: each method of the contracts is in it for somebody, and a caller's row has what that
+//! part does call and nothing that it might (a test compares the table with the contracts). What a
+//! person may do is another question, which the token of a call answers.
+
+use holdfast_mesh::server::Callers;
+use holdfast_proto::part;
+
+/// By the caller's name: a whole service, or one method of it.
+pub(crate) const CALLERS: &[(&str, &[&str])] = &[
+    (
+        part::GATEWAY,
+        &[
+            "holdfast.identity.v1.IdentityService/Register",
+            "holdfast.identity.v1.IdentityService/Login",
+            "holdfast.identity.v1.IdentityService/Refresh",
+            "holdfast.identity.v1.IdentityService/Logout",
+            "holdfast.identity.v1.IdentityService/GetMe",
+            "holdfast.identity.v1.IdentityService/GetJwks",
+            "holdfast.catalog.v1.CatalogService/GetEvent",
+            "holdfast.catalog.v1.CatalogService/ListEvents",
+            "holdfast.catalog.v1.CatalogService/GetShow",
+            "holdfast.catalog.v1.CatalogService/ListShows",
+            "holdfast.catalog.v1.CatalogService/GetSeatMap",
+            "holdfast.booking.v1.BookingService",
+            "holdfast.payment.v1.PaymentService/ReceiveWebhook",
+            "holdfast.search.v1.SearchService",
+            // Which seats are free is followed; who holds them is booking-svc's to say.
+            "holdfast.lockstore.v1.LockStoreService/Watch",
+        ],
+    ),
+    (
+        part::CATALOG,
+        &[
+            "holdfast.identity.v1.IdentityService/GetJwks",
+            "holdfast.booking.v1.InventoryService",
+        ],
+    ),
+    (
+        part::SEARCH,
+        &[
+            "holdfast.identity.v1.IdentityService/GetJwks",
+            "holdfast.catalog.v1.CatalogService/ReadShows",
+        ],
+    ),
+    (
+        part::BOOKING,
+        &[
+            "holdfast.identity.v1.IdentityService/GetJwks",
+            "holdfast.lockstore.v1.LockStoreService",
+        ],
+    ),
+    (
+        part::PAYMENT,
+        &["holdfast.identity.v1.IdentityService/GetJwks"],
+    ),
+    (part::LOCKSTORE, &["holdfast.lockstore.v1.PeerService"]),
+    (
+        part::OPERATOR,
+        &[
+            "holdfast.identity.v1.IdentityService/ExchangeOperatorToken",
+            "holdfast.identity.v1.IdentityService/EnsureAccount",
+            "holdfast.identity.v1.IdentityService/GrantRole",
+            "holdfast.identity.v1.IdentityService/GetMe",
+            // On an organiser's behalf, whose token goes with the call.
+            "holdfast.catalog.v1.CatalogService/CreateVenue",
+            "holdfast.catalog.v1.CatalogService/ImportPlan",
+            "holdfast.catalog.v1.CatalogService/CreateEvent",
+            "holdfast.catalog.v1.CatalogService/UpdateEvent",
+            "holdfast.catalog.v1.CatalogService/CreateShow",
+            "holdfast.catalog.v1.CatalogService/PublishShow",
+            "holdfast.catalog.v1.CatalogService/ChangeShowState",
+            "holdfast.catalog.v1.CatalogService/GetShow",
+            "holdfast.catalog.v1.ImportService",
+            "holdfast.booking.v1.BookingService/GetAvailability",
+            "holdfast.payment.v1.PaymentService/ListPayments",
+            "holdfast.search.v1.SearchAdminService",
+            "holdfast.lockstore.v1.AdminService",
+            "holdfast.lockstore.v1.LockStoreService/GetShow",
+        ],
+    ),
+];
+
+/// The table, for servers.
+pub(crate) fn table() -> Callers {
+    let rows = |(name, paths): &(&'static str, &'static [&'static str])| {
+        let name = *name;
+        paths.iter().map(move |path| (name, *path))
+    };
+    Callers::new(CALLERS.iter().flat_map(rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    /// Every `service/method` of the contracts.
+    fn methods() -> BTreeSet<String> {
+        let set = FileDescriptorSet::decode(holdfast_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let files = set
+            .file
+            .iter()
+            .filter(|file| file.package().starts_with("holdfast."));
+        files
+            .flat_map(|file| file.service.iter().map(move |service| (file, service)))
+            .flat_map(|(file, service)| {
+                let of = format!("{}.{}", file.package(), service.name());
+                service
+                    .method
+                    .iter()
+                    .map(move |method| format!("{of}/{}", method.name()))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_method_of_the_contracts_is_in_the_table_for_somebody() {
+        let (methods, table) = (methods(), table());
+        assert!(methods.len() > 40, "only {} methods", methods.len());
+        for method in &methods {
+            let some = part::ALL.iter().any(|name| table.allow(name, method));
+            assert!(some, "nobody may call {method}");
+        }
+    }
+
+    #[test]
+    fn the_table_names_nothing_that_does_not_exist() {
+        let methods = methods();
+        for (name, paths) in CALLERS {
+            assert!(part::ALL.contains(name), "{name} is no part");
+            for path in *paths {
+                let service = format!("{path}/");
+                let there = |method: &String| method == path || method.starts_with(&service);
+                assert!(methods.iter().any(there), "{name}: there is no {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn seats_are_held_and_sold_by_booking_alone_and_nodes_talk_among_themselves() {
+        let table = table();
+        let only = |method: &str, allowed: &str| {
+            for name in part::ALL {
+                assert_eq!(
+                    table.allow(name, method),
+                    name == allowed,
+                    "{name} {method}"
+                );
+            }
+        };
+        for method in methods() {
+            if method.starts_with("holdfast.lockstore.v1.PeerService/") {
+                only(&method, part::LOCKSTORE);
+            } else if method.contains("AdminService/") {
+                only(&method, part::OPERATOR);
+            }
+        }
+        for command in [
+            "OpenShow",
+            "HoldSeats",
+            "ExtendHold",
+            "CommitHold",
+            "ReturnSeats",
+        ] {
+            let method = format!("holdfast.lockstore.v1.LockStoreService/{command}");
+            only(&method, part::BOOKING);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Who may call what: a method is answered only to the callers that a table names for it.
+//!
+//! Always holds: what isn't in the table is refused, to everyone; health and reflection are for
+//! whoever has a certificate. In the clear nobody has a name, and nothing is refused: only loopback
+//! is served so. Leaves to others: the table, and what a call's own token allows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::{Ready, ready},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use futures::future::Either;
+use holdfast_types::ErrorCode;
+use http::{Request, Response};
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+
+use super::{accept::Peer, sparse::Sparse};
+use crate::{Failure, metrics};
+
+/// Services that tell nothing of the business.
+const FOR_ALL: [&str; 2] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+];
+
+/// Label and log field of a method that the table doesn't know, so that callers can't make up label
+/// values.
+const METHOD_UNKNOWN: &str = "unknown";
+
+/// The table: by caller's name the services (`holdfast.search.v1.SearchService`) and methods
+/// (`holdfast.catalog.v1.CatalogService/GetShow`) it may call. Empty by default: nobody may call
+/// anything.
+#[derive(Debug, Clone, Default)]
+pub struct Callers {
+    by_name: Arc<BTreeMap<&'static str, BTreeSet<&'static str>>>,
+}
+
+impl Callers {
+    /// A table of these rows; a name may have several.
+    pub fn new(rows: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
+        let mut by_name: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (name, path) in rows {
+            by_name.entry(name).or_default().insert(path);
+        }
+        Self {
+            by_name: Arc::new(by_name),
+        }
+    }
+
+    /// Whether `name` may call `service/method`.
+    pub fn allow(&self, name: &str, method: &str) -> bool {
+        let service = method.split('/').next().unwrap_or_default();
+        let named = |paths: &BTreeSet<_>| paths.contains(service) || paths.contains(method);
+        FOR_ALL.contains(&service) || self.by_name.get(name).is_some_and(named)
+    }
+
+    /// Whether anybody may call `service/method`.
+    fn knows(&self, method: &str) -> bool {
+        self.by_name.keys().any(|name| self.allow(name, method))
+    }
+}
+
+/// Puts the table before a service.
+#[derive(Debug, Clone)]
+pub struct CallersLayer {
+    /// None in the clear.
+    table: Option<Callers>,
+    said: Arc<Mutex<Sparse>>,
+}
+
+impl CallersLayer {
+    pub(super) fn new(table: Option<Callers>) -> Self {
+        Self {
+            table,
+            said: Arc::new(Mutex::new(Sparse::new())),
+        }
+    }
+
+    fn check(&self, request: &Request<Body>) -> Result<(), Failure> {
+        let Some(table) = &self.table else {
+            return Ok(());
+        };
+        let peer = request.extensions().get::<Peer>();
+        let name = peer.and_then(|peer| peer.name.as_deref());
+        let method = request.uri().path().trim_start_matches('/');
+        if name.is_some_and(|name| table.allow(name, method)) {
+            return Ok(());
+        }
+        let caller = name.unwrap_or("nobody");
+        let label = if table.knows(method) {
+            method
+        } else {
+            METHOD_UNKNOWN
+        };
+        ::metrics::counter!(
+            metrics::GRPC_FORBIDDEN,
+            "method" => label.to_owned(),
+            "caller" => caller.to_owned()
+        )
+        .increment(1);
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left_out) = said.may_say() {
+            let address = peer.and_then(|peer| peer.address);
+            tracing::warn!(
+                rpc.method = method,
+                caller,
+                address = address.map(tracing::field::display),
+                left_out,
+                "a call was refused: its caller may not make it"
+            );
+        }
+        let why = format!("{caller} may not call {method}");
+        Err(Failure::new(ErrorCode::Forbidden, why))
+    }
+}
+
+impl<S> Layer<S> for CallersLayer {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// A service behind the table.
+#[derive(Debug, Clone)]
+pub struct Guarded<S> {
+    inner: S,
+    layer: CallersLayer,
+}
+
+impl<S> Service<Request<Body>> for Guarded<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Either<S::Future, Ready<Result<Response<Body>, S::Error>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match self.layer.check(&request) {
+            Ok(()) => Either::Left(self.inner.call(request)),
+            Err(failure) => Either::Right(ready(Ok(Status::from(failure).into_http()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_table_does_not_name_is_refused() {
+        let table = Callers::new([("gateway", "a.v1.A"), ("search", "a.v1.A/Read")]);
+        assert!(table.allow("gateway", "a.v1.A/Write"));
+        assert!(table.allow("search", "a.v1.A/Read"));
+        for (name, method) in [
+            ("search", "a.v1.A/Write"),
+            ("search", "a.v1.A"),
+            ("gateway", "a.v1.Another/Write"),
+            ("gateway", "b.v1.B/Read"),
+            ("stranger", "a.v1.A/Read"),
+            ("", "a.v1.A/Read"),
+        ] {
+            assert!(!table.allow(name, method), "{name} {method}");
+        }
+        assert!(table.allow("stranger", "grpc.health.v1.Health/Check"));
+        assert!(!Callers::default().allow("gateway", "a.v1.A/Read"));
+    }
+}
