@@ -14,6 +14,10 @@ pub const GRPC_CALLS: &str = "grpc_server_calls_total";
 /// Time from a call's headers to its response's; label `method`.
 pub const GRPC_SECONDS: &str = "grpc_server_call_seconds";
 
+/// Spans handed to the collector of traces; label `outcome` (`exported`, or `failed`: lost). What was
+/// dropped because too many waited isn't in it.
+pub const TRACE_SPANS: &str = "trace_spans_total";
+
 /// Bounds of every histogram whose name ends in `_seconds`: from a lock-store command to the
 /// longest deadline, about three a decade.
 const SECONDS_BUCKETS: &[f64] = &[

@@ -108,7 +108,8 @@ pub async fn bind(
 }
 
 /// Serves `routes`, the health service (`""` follows the part's readiness) and reflection until
-/// shutdown, then drains. Every call gets a deadline and a request id, and is logged and counted.
+/// shutdown, then drains. Every call gets a deadline and a request id, continues its
+/// caller's trace, and is logged and counted.
 ///
 /// # Errors
 /// [`Error`] if it can't start or the listener breaks.
@@ -136,7 +137,7 @@ pub async fn serve_grpc(options: Options, routes: Routes, context: &Context) -> 
 
     let cut = CancellationToken::new();
     let server = Server::builder()
-        .layer(call::CallLayer::new(cut.clone()))
+        .layer(call::CallLayer::new(name, cut.clone()))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES)

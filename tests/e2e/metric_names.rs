@@ -23,6 +23,7 @@ const SILENT: &[&str] = &[
     "lockstore_overloaded_total",
     "lockstore_time_jumps_total",
     "lockstore_watchers_slow_total",
+    "trace_spans_total",
 ];
 
 /// Asserts it of a system that sold a ticket.
