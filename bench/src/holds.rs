@@ -37,6 +37,7 @@ pub async fn run(endpoints: Vec<String>, seats: u32, load: Load) -> Result<Measu
         endpoints,
         Options {
             channels_per_endpoint: 4,
+            ..Options::default()
         },
     );
     let mut shows = Vec::new();

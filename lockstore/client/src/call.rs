@@ -8,7 +8,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use holdfast_proto::lockstore::v1::lock_store_service_client::LockStoreServiceClient;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status, metadata::MetadataMap, transport::Channel};
 
 use crate::{
     Error,
@@ -40,6 +40,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 pub(crate) struct Caller {
     pub(crate) peers: Peers,
     pub(crate) budget: Budget,
+    pub(crate) decorate: Option<fn(&mut MetadataMap)>,
 }
 
 /// What the tries of one call have come to.
@@ -105,7 +106,11 @@ impl Caller {
                 return Err(Error::Invalid("no usable endpoint".to_owned()));
             };
             let sent = Instant::now();
-            let failed = match try_once(&peer, deadline, message.clone(), &method).await {
+            let mut request = Request::new(message.clone());
+            if let Some(decorate) = self.decorate {
+                decorate(request.metadata_mut());
+            }
+            let failed = match try_once(&peer, deadline, request, &method).await {
                 Ok(answer) => {
                     self.peers.prefer(&peer);
                     return Ok((answer, sent));
@@ -169,7 +174,7 @@ impl Caller {
 async fn try_once<M, A, F>(
     peer: &Peer,
     deadline: Instant,
-    message: M,
+    mut request: Request<M>,
     method: &impl Fn(LockStoreServiceClient<Channel>, Request<M>) -> F,
 ) -> Result<A, Failed>
 where
@@ -177,7 +182,6 @@ where
 {
     let now = Instant::now();
     let end = deadline.min(now + TRY_MAX);
-    let mut request = Request::new(message);
     request.set_timeout(end.saturating_duration_since(now));
     match timeout_at(end, method(peer.stub(), request)).await {
         Ok(Ok(answer)) => Ok(answer.into_inner()),
@@ -197,6 +201,7 @@ mod tests {
         let caller = Caller {
             peers: Peers::new(&[survivor.to_owned(), dead.to_owned()], 1),
             budget: Budget::new(),
+            decorate: None,
         };
         let (mut tries, mut waited, mut hints) = (Tries::default(), Duration::ZERO, 0);
         while tries.count < TRIES_MAX {

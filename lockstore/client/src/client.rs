@@ -9,7 +9,7 @@ use holdfast_types::{
     ClusterTime, DurationMs, HoldId, ShowId, UserId, limits::NOT_AFTER_AHEAD_MAX,
 };
 use tokio::time::Instant;
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status, metadata::MetadataMap, transport::Channel};
 
 use crate::{
     Answer, ChangeOutcome, ChangeShow, CommitHold, CommitOutcome, Error, ExtendHold, ExtendOutcome,
@@ -27,16 +27,20 @@ use crate::{
 const NOT_AFTER_AHEAD: DurationMs = DurationMs(NOT_AFTER_AHEAD_MAX.0 - 5_000);
 
 /// What a client may be told besides its nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Connections to each node. One carries some thousand calls a second; at least 1.
     pub channels_per_endpoint: usize,
+    /// Adds to the metadata of every try of a call, in the task that makes it: the trace it is a
+    /// part of, for one.
+    pub decorate: Option<fn(&mut MetadataMap)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             channels_per_endpoint: 2,
+            decorate: None,
         }
     }
 }
@@ -73,6 +77,7 @@ impl Client {
             caller: Arc::new(Caller {
                 peers,
                 budget: Budget::new(),
+                decorate: options.decorate,
             }),
             clock: Arc::new(ClusterClock::default()),
         }

@@ -14,7 +14,10 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use holdfast_mesh::deadline::Deadline;
+use holdfast_mesh::{
+    deadline::Deadline,
+    trace::{self, Context, KeyValue, SpanKind},
+};
 use holdfast_proto::lockstore::v1 as pb;
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -70,12 +73,18 @@ struct Pending {
     command: pb::LogCommand,
     claim: Arc<Claim>,
     reply: oneshot::Sender<Result<Reply, Error>>,
+    /// The span that waits for the reply, if it is recorded.
+    span: Option<Context>,
 }
 
 impl Pending {
     /// Takes it for the log, unless nobody waits for it any more.
     fn take(&self) -> bool {
-        !self.reply.is_closed() && self.claim.take(PROPOSED)
+        let taken = !self.reply.is_closed() && self.claim.take(PROPOSED);
+        if taken && let Some(span) = &self.span {
+            trace::note(span, "proposed");
+        }
+        taken
     }
 }
 
@@ -105,6 +114,11 @@ impl Proposer {
     ) -> Result<Reply, Error> {
         let claim = Arc::new(Claim::default());
         let (reply, answer) = oneshot::channel();
+        // From the queue to the answer: until `proposed` it waits for its turn, from there on for a
+        // majority's disks; what is committed is applied at once.
+        let span = trace::within(&trace::current(), || {
+            trace::span("propose", SpanKind::Internal, "lockstore", [])
+        });
         let command = pb::LogCommand {
             command: Some(body),
         };
@@ -112,19 +126,30 @@ impl Proposer {
             command,
             claim: Arc::clone(&claim),
             reply,
+            span: trace::is_sampled(&span).then(|| span.clone()),
         };
         if self.queue.try_send(pending).is_err() {
             metrics::overloaded();
             return Err(Error::Overloaded);
         }
-        match tokio::time::timeout_at(deadline.at(), answer).await {
+        let answer = match tokio::time::timeout_at(deadline.at(), answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) if claim.take(ABANDONED) => {
                 metrics::overloaded();
                 Err(Error::Overloaded)
             }
             Ok(Err(_)) | Err(_) => Err(Error::Unknown),
-        }
+        };
+        let failure = answer.as_ref().err().map(|error| format!("{error:?}"));
+        trace::finish(&span, failure, || {
+            let revision = answer.as_ref().map(|reply| reply.revision.to_string());
+            let revision = revision.ok();
+            revision
+                .map(|revision| KeyValue::new("lockstore.revision", revision))
+                .into_iter()
+                .collect()
+        });
+        answer
     }
 }
 
@@ -292,6 +317,7 @@ mod tests {
             command,
             claim: Arc::default(),
             reply,
+            span: None,
         };
         (pending, answer)
     }

@@ -56,6 +56,8 @@ struct Script {
     next: VecDeque<Say>,
     then: Option<Say>,
     holds: Vec<pb::HoldSeatsRequest>,
+    /// `traceparent` of each hold.
+    traces: Vec<Option<String>>,
     extensions: Vec<pb::ExtendHoldRequest>,
     times_asked: u32,
     streams: VecDeque<Stream>,
@@ -121,6 +123,11 @@ impl Node {
             .expect("no test panics with it")
             .holds
             .clone()
+    }
+
+    pub(crate) fn traces(&self) -> Vec<Option<String>> {
+        let script = self.script.lock().expect("no test panics with it");
+        script.traces.clone()
     }
 
     pub(crate) fn extensions(&self) -> Vec<pb::ExtendHoldRequest> {
@@ -283,12 +290,14 @@ impl LockStoreService for Service {
         request: Request<pb::HoldSeatsRequest>,
     ) -> Result<Response<pb::HoldSeatsResponse>, Status> {
         use pb::hold_seats_response::Outcome;
+        let trace = request.metadata().get("traceparent");
+        let trace = trace.map(|value| value.to_str().expect("text").to_owned());
         let request = request.into_inner();
-        self.0
-            .lock()
-            .expect("no test panics with it")
-            .holds
-            .push(request.clone());
+        {
+            let mut script = self.0.lock().expect("no test panics with it");
+            script.traces.push(trace);
+            script.holds.push(request.clone());
+        }
         let not_after = request.request.as_ref().map_or(0, |info| info.not_after_ms);
         let (time, outcome) = match self.refusal(not_after).await? {
             (time, Some(refusal)) => (time, Outcome::Refusal(refusal)),
