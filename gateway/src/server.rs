@@ -18,7 +18,7 @@ use holdfast_proto::{
     search::v1::search_service_client::SearchServiceClient,
 };
 use holdfast_types::{ErrorCode, limits};
-use mesh::{auth::Verifier, client::Channel, request_id};
+use mesh::{auth::Verifier, client::Channel, request_id, trace};
 use tokio::sync::Semaphore;
 use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
@@ -136,7 +136,13 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
         request_timeout: config.request_timeout(),
         slots: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),
         live: LiveShows::new(
-            lockstore_client::Client::connect(config.lockstore.clone()),
+            lockstore_client::Client::connect_with(
+                config.lockstore.clone(),
+                lockstore_client::Options {
+                    decorate: Some(trace::apply),
+                    ..Default::default()
+                },
+            ),
             context.shutdown.child_token(),
         ),
         layouts: Layouts::new(),
@@ -153,6 +159,8 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             header::CONTENT_TYPE,
             header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static(trace::PARENT_HEADER),
+            HeaderName::from_static(trace::STATE_HEADER),
             request_id.clone(),
         ])
         .expose_headers([
