@@ -9,6 +9,7 @@ use holdfast_mesh::{
     client::Channel,
     server::{self, serve_grpc},
     task::periodic,
+    trace,
 };
 use holdfast_proto::identity::v1::{
     GetJwksRequest, identity_service_client::IdentityServiceClient,
@@ -96,7 +97,13 @@ pub(crate) async fn compose(config: &Config, pool: PgPool) -> Result<App, ServeE
         .await
         .map_err(ServeError::Store)?;
     Ok(App {
-        lock_store: lockstore_client::Client::connect(config.lockstore.clone()),
+        lock_store: lockstore_client::Client::connect_with(
+            config.lockstore.clone(),
+            lockstore_client::Options {
+                decorate: Some(trace::apply),
+                ..Default::default()
+            },
+        ),
         inventories: Inventories::new(pool.clone()),
         ticket_key: TicketKey::new(key_id, &private),
         payment_window: Duration::from_millis(config.payment_window_ms),
