@@ -17,6 +17,7 @@ mod other_database;
 mod rush;
 mod search;
 mod supervision;
+mod traces;
 mod viewer;
 
 use holdfast_harness::{Options, System};
