@@ -40,6 +40,7 @@ pub async fn run(system: &System, seats: u32, load: Load) -> Result<Measured> {
         Options {
             channels_per_endpoint: 4,
             tls: Some(system.certificates().of("booking", "lockstore")?),
+            ..Options::default()
         },
     );
     let mut shows = Vec::new();

@@ -9,6 +9,7 @@ use holdfast_mesh::{
     client::Channel,
     server::{self, serve_grpc},
     task::periodic,
+    trace,
 };
 use holdfast_proto::identity::v1::{
     GetJwksRequest, identity_service_client::IdentityServiceClient,
@@ -102,6 +103,7 @@ pub(crate) async fn compose(
     let identity = context.identity.as_ref();
     let store_options = lockstore_client::Options {
         tls: identity.map(|identity| identity.client_config(part::LOCKSTORE)),
+        decorate: Some(trace::apply),
         ..lockstore_client::Options::default()
     };
     Ok(App {

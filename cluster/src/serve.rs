@@ -96,12 +96,16 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Error> {
     }
     config.check(args.role)?;
     let identities = config.identities(args.role.each())?;
-    mesh::telemetry::init(&config.log).map_err(|e| Error::Config(e.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("can't start a runtime")?;
-    runtime.block_on(serve(args.role, config, identities))
+    let _runtime = runtime.enter();
+    let traces = mesh::telemetry::init(&config.log, &config.trace, args.role.part())
+        .map_err(|e| Error::Config(e.to_string()))?;
+    let served = runtime.block_on(serve(args.role, config, identities));
+    traces.end();
+    served
 }
 
 async fn serve(role: Role, config: Config, identities: Identities) -> Result<(), Error> {

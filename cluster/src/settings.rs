@@ -21,6 +21,8 @@ pub(crate) type Identities = BTreeMap<&'static str, Identity>;
 pub(crate) struct Config {
     /// How to log.
     pub(crate) log: mesh::telemetry::LogConfig,
+    /// Where traces go.
+    pub(crate) trace: mesh::telemetry::TraceConfig,
     /// What operators ask the process.
     pub(crate) ops: Ops,
     /// Who the process is to others.
@@ -138,6 +140,7 @@ impl Config {
                 Error::Config(format!("{section}.{key}: {why}"))
             }
         };
+        self.trace.check().map_err(named("trace"))?;
         bind("ops.listen", self.ops.listen, self.ops.insecure)?;
         match role {
             Role::Lockstore => {
@@ -193,6 +196,10 @@ mod tests {
         let text = config.check(Role::Booking).unwrap_err().to_string();
         assert!(text.contains("booking.database_url"), "{text}");
         config.check(Role::Gateway).unwrap();
+        config.trace.sample_ratio = 2.0;
+        let text = config.check(Role::Gateway).unwrap_err().to_string();
+        assert!(text.contains("trace.sample_ratio"), "{text}");
+        config.trace.sample_ratio = 1.0;
         config.gateway.listen = ([0, 0, 0, 0], 8080).into();
         let text = config.check(Role::Gateway).unwrap_err().to_string();
         assert!(text.contains("gateway.listen"), "{text}");

@@ -10,7 +10,9 @@ CREATE TABLE {schema}.outbox (
     key         text        NOT NULL,
     event_type  text        NOT NULL,
     payload     bytea       NOT NULL,
-    occurred_at timestamptz NOT NULL DEFAULT now()
+    occurred_at timestamptz NOT NULL DEFAULT now(),
+    -- The trace that it is a part of, if any (W3C).
+    traceparent text
 ) WITH (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 1000,

@@ -35,4 +35,6 @@ pub struct Event {
     pub payload: Vec<u8>,
     /// When the transaction that wrote it began, by the database's clock.
     pub occurred_at: DateTime<Utc>,
+    /// The trace that it is a part of (W3C `traceparent`), if its writer worked on one.
+    pub traceparent: Option<String>,
 }

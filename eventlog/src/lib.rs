@@ -11,6 +11,7 @@
 //! - `seq` order is commit order: a reader at `n` has missed nothing below `n`.
 //! - One process at a time works for a consumer name; when it dies, another takes over and may
 //!   repeat what was not recorded yet. Handlers must be idempotent.
+//! - An event is of the trace that its writer worked on, and is handled as a part of it.
 //! - An event stays at least 7 days, and for as long as a known consumer has not handled it. A
 //!   consumer under a new name starts at the oldest that is left.
 //!
@@ -26,6 +27,7 @@ mod outbox;
 mod parked;
 mod prune;
 mod relay;
+mod trace;
 mod wake;
 
 pub use consumer::{ConsumerConfig, HandleError, Handler, consume};

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::{Error, NewEvent};
+use crate::{Error, NewEvent, trace};
 
 /// Largest payload of one event. Events name things; they don't carry them.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
@@ -28,7 +28,7 @@ impl Outbox {
     }
 
     /// Writes `event` in the caller's transaction and returns its id. It is delivered if and only
-    /// if that transaction commits.
+    /// if that transaction commits. It is a part of the trace that the caller works on.
     ///
     /// # Errors
     /// [`Error::PayloadTooLarge`]; [`Error::Database`].
@@ -40,7 +40,8 @@ impl Outbox {
         check(&event)?;
         let id = Uuid::now_v7();
         let sql = format!(
-            "INSERT INTO {}.outbox (id, topic, key, event_type, payload) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO {}.outbox (id, topic, key, event_type, payload, traceparent)
+             VALUES ($1, $2, $3, $4, $5, $6)",
             self.schema
         );
         sqlx::query(AssertSqlSafe(sql))
@@ -49,6 +50,7 @@ impl Outbox {
             .bind(event.key)
             .bind(event.event_type)
             .bind(event.payload)
+            .bind(trace::current())
             .execute(connection)
             .await?;
         Ok(id)
@@ -70,8 +72,8 @@ impl Outbox {
         let types: Vec<&str> = events.iter().map(|event| event.event_type).collect();
         let payloads: Vec<&[u8]> = events.iter().map(|event| &event.payload[..]).collect();
         let sql = format!(
-            "INSERT INTO {}.outbox (id, topic, key, event_type, payload)
-             SELECT id, topic, key, event_type, payload
+            "INSERT INTO {}.outbox (id, topic, key, event_type, payload, traceparent)
+             SELECT id, topic, key, event_type, payload, $6
              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[])
                  WITH ORDINALITY AS e (id, topic, key, event_type, payload, place)
              ORDER BY place",
@@ -83,6 +85,7 @@ impl Outbox {
             .bind(keys)
             .bind(types)
             .bind(payloads)
+            .bind(trace::current())
             .execute(connection)
             .await?;
         Ok(())

@@ -16,6 +16,10 @@ use holdfast_eventlog::{
     PAYLOAD_BYTES_MAX, consume, grant_service, lag, move_once, parked, prune_once, relay, replay,
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
+use opentelemetry::{
+    Context,
+    trace::{FutureExt, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
+};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -684,4 +688,98 @@ async fn a_service_role_can_do_its_part_and_no_more(pool: PgPool) {
         .execute(&pool)
         .await
         .unwrap();
+}
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// A task's context as a server makes it of what it was sent.
+fn in_trace(sampled: bool) -> Context {
+    let context = SpanContext::new(
+        TraceId::from_hex("0af7651916cd43dd8448eb211c80319c").unwrap(),
+        SpanId::from_hex("b7ad6b7169203331").unwrap(),
+        TraceFlags::default().with_sampled(sampled),
+        true,
+        TraceState::NONE,
+    );
+    Context::new().with_remote_span_context(context)
+}
+
+/// Remembers the trace of each event, and reacts to it by telling of something itself.
+struct Reacts {
+    pool: PgPool,
+    traces: Arc<Mutex<Vec<Option<String>>>>,
+}
+
+impl Handler for Reacts {
+    async fn handle(&self, event: &Event) -> Result<(), HandleError> {
+        let reaction = NewEvent {
+            topic: "reactions",
+            ..self::event(&event.key, 0)
+        };
+        let mut connection = self.pool.acquire().await.unwrap();
+        SHOP.append(&mut connection, reaction).await.unwrap();
+        self.traces.lock().await.push(event.traceparent.clone());
+        Ok(())
+    }
+}
+
+#[sqlx::test]
+async fn event_is_of_its_writers_trace_and_so_is_what_follows_from_it(pool: PgPool) {
+    prepare(&pool).await;
+    let mut connection = pool.acquire().await.unwrap();
+    let sampled = append(&mut connection, "a", 1);
+    sampled.with_context(in_trace(true)).await;
+    let many = SHOP.append_all(&mut connection, vec![event("a", 2)]);
+    many.with_context(in_trace(false)).await.unwrap();
+    append(&mut connection, "a", 3).await;
+    move_once(&pool, "shop").await.unwrap();
+
+    let traces = Arc::new(Mutex::new(Vec::new()));
+    let handler = Reacts {
+        pool: pool.clone(),
+        traces: traces.clone(),
+    };
+    let running = Running::start(&pool, config(), handler);
+    until("all three to be handled", || async {
+        traces.lock().await.len() == 3
+    })
+    .await;
+    running.stop().await;
+    let unsampled = PARENT.replace("-01", "-00");
+    let expected = [Some(PARENT.to_owned()), Some(unsampled), None];
+    assert_eq!(*traces.lock().await, expected);
+    // Nothing records spans here, so what follows has the same parent.
+    move_once(&pool, "shop").await.unwrap();
+    let of_reactions: Vec<Option<String>> = sqlx::query_scalar(
+        "SELECT traceparent FROM eventlog.events WHERE topic = 'reactions' ORDER BY seq",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert_eq!(of_reactions, expected);
+}
+
+#[sqlx::test]
+async fn outbox_of_the_release_before_is_moved_and_a_malformed_trace_is_none(pool: PgPool) {
+    prepare(&pool).await;
+    for sql in [
+        "ALTER TABLE shop.outbox DROP COLUMN traceparent",
+        "INSERT INTO shop.outbox (id, topic, key, event_type, payload)
+         VALUES (gen_random_uuid(), 'orders', 'a', 'Ordered', decode('00000001', 'hex'))",
+    ] {
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    }
+    assert_eq!(move_once(&pool, "shop").await.unwrap(), 1);
+    let sql = "INSERT INTO eventlog.events
+                   (id, producer, topic, key, event_type, payload, occurred_at, traceparent)
+               VALUES (gen_random_uuid(), 'shop', 'orders', 'a', 'Ordered',
+                       decode('00000002', 'hex'), now(), 'nonsense')";
+    sqlx::query(sql).execute(&pool).await.unwrap();
+    let record = Arc::new(Record::default());
+    let running = Running::start(&pool, config(), Recorder(record.clone()));
+    until("both to be handled", || async {
+        record.of("a").await == [1, 2]
+    })
+    .await;
+    running.stop().await;
 }

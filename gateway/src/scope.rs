@@ -1,4 +1,4 @@
-//! What is around every request: its id, span, deadline, slot, and the headers of its answer.
+//! What is around every request: its id, trace, deadline, slot, and the headers of its answer.
 //!
 //! Always holds: whatever happens inside, a panic or a timeout too, the client gets one answer
 //! with `x-request-id` and, for an error, the one body; and it is counted.
@@ -7,7 +7,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -16,7 +16,9 @@ use holdfast_mesh::{
     deadline::Deadline,
     request_id::{self, RequestId},
     server::until_sent,
+    trace::{self, Context, FutureExt as _, KeyValue, SpanKind},
 };
+use holdfast_proto::part;
 use holdfast_types::ErrorCode;
 use tracing::Instrument;
 
@@ -35,6 +37,9 @@ const HEADERS_DEFAULT: [(HeaderName, &str); 5] = [
     (header::REFERRER_POLICY, "no-referrer"),
 ];
 
+/// What the routes of the API begin with.
+const API: &str = "/api/";
+
 /// The outermost layer of every route. CORS is between it and [`bounded`], so that a page can read
 /// every error.
 pub(crate) async fn surround(request: Request, next: Next) -> Response {
@@ -47,9 +52,18 @@ pub(crate) async fn surround(request: Request, next: Next) -> Response {
     let route = matched
         .as_ref()
         .map_or(metrics::ROUTE_UNMATCHED, MatchedPath::as_str);
-    let span = tracing::info_span!("http", request.id = %request_id, http.method = %method, http.route = route);
+    let context = trace_of(request.headers(), &method, route);
+    let span = tracing::info_span!(
+        "http",
+        request.id = %request_id,
+        http.method = %method,
+        http.route = route,
+        trace.id = tracing::field::Empty
+    );
+    trace::name(&span, &context);
 
-    let answer = request_id::scope(request_id.clone(), next.run(request));
+    let answer = next.run(request).with_context(context.clone());
+    let answer = request_id::scope(request_id.clone(), answer);
     let mut response = answer.instrument(span.clone()).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         error.render(&request_id, &mut response);
@@ -71,8 +85,32 @@ pub(crate) async fn surround(request: Request, next: Next) -> Response {
             "answered"
         );
     });
-    metrics::answered(route, &method, response.status(), took);
+    let status = response.status();
+    metrics::answered(route, &method, status, took);
+    let failure = status.is_server_error().then(|| status.to_string());
+    trace::finish(&context, failure, || {
+        let status = i64::from(status.as_u16());
+        vec![KeyValue::new("http.response.status_code", status)]
+    });
     response
+}
+
+/// Continues the client's trace or begins one; but probes and pages begin none.
+fn trace_of(headers: &HeaderMap, method: &Method, route: &str) -> Context {
+    let span = || {
+        let attributes = [
+            KeyValue::new("http.request.method", method.to_string()),
+            KeyValue::new("http.route", route.to_owned()),
+        ];
+        let name = format!("{method} {route}");
+        trace::span(name, SpanKind::Server, part::GATEWAY, attributes)
+    };
+    let client = trace::of_headers(headers);
+    if route.starts_with(API) {
+        trace::begin(&client, span)
+    } else {
+        trace::within(&client, span)
+    }
 }
 
 /// Inside [`surround`]: the deadline, and the end of whatever goes wrong.

@@ -18,7 +18,7 @@ use holdfast_proto::{
     search::v1::search_service_client::SearchServiceClient,
 };
 use holdfast_types::{ErrorCode, limits};
-use mesh::{auth::Verifier, client::Channel, request_id};
+use mesh::{auth::Verifier, client::Channel, request_id, trace};
 use tokio::sync::Semaphore;
 use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
@@ -126,6 +126,7 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
     let own = context.identity.as_ref();
     let store_options = lockstore_client::Options {
         tls: own.map(|identity| identity.client_config(part::LOCKSTORE)),
+        decorate: Some(trace::apply),
         ..lockstore_client::Options::default()
     };
     Ok(Arc::new(App {
@@ -158,6 +159,8 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             header::CONTENT_TYPE,
             header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static(trace::PARENT_HEADER),
+            HeaderName::from_static(trace::STATE_HEADER),
             request_id.clone(),
         ])
         .expose_headers([

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
-use crate::request_id;
+use crate::{request_id, trace};
 
 /// For a call that names none: longer than any healthy call takes, shorter than people wait.
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
@@ -69,12 +69,13 @@ impl Deadline {
         self.0
     }
 
-    /// Puts what is left, and the request id of the call being served, on an outgoing call.
+    /// Puts what is left, and request id and trace of what is being served, on an outgoing call.
     pub fn apply<T>(&self, request: &mut tonic::Request<T>) {
         request.set_timeout(self.remaining());
         if let Some(id) = request_id::current() {
             id.apply(request);
         }
+        trace::apply(request.metadata_mut());
     }
 }
 

@@ -1,4 +1,4 @@
-//! What every server process shares: configuration, secrets, logs, metrics, health, deadlines,
+//! What every server process shares: configuration, secrets, logs, traces, metrics, health, deadlines,
 //! the one error to the wire, servers that drain, channels, token checks, background loops.
 //!
 //! Always holds: no business word beyond `holdfast-types`; nothing here is a global except what
@@ -18,6 +18,7 @@ pub mod server;
 pub mod task;
 pub mod telemetry;
 pub mod tls;
+pub mod trace;
 
 pub use failure::{Failure, FieldViolation};
 

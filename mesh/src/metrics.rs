@@ -22,6 +22,9 @@ pub const HANDSHAKES_REFUSED: &str = "tls_handshakes_refused_total";
 
 /// When this process's certificate ends, as Unix time; label `name`, whose it is.
 pub const CERTIFICATE_EXPIRY: &str = "tls_certificate_expiry_timestamp_seconds";
+/// Spans handed to the collector of traces; label `outcome` (`exported`, or `failed`: lost). What was
+/// dropped because too many waited isn't in it.
+pub const TRACE_SPANS: &str = "trace_spans_total";
 
 /// Bounds of every histogram whose name ends in `_seconds`: from a lock-store command to the
 /// longest deadline, about three a decade.

@@ -130,8 +130,8 @@ pub fn callers(context: &Context) -> CallersLayer {
 }
 
 /// Serves `routes`, the health service (`""` follows the part's readiness) and reflection until
-/// shutdown, then drains. Every call gets a deadline and a request id, and is logged and counted;
-/// before that it is refused where its caller may not make it.
+/// shutdown, then drains. Every call gets a deadline and a request id, continues its caller's
+/// trace, and is logged and counted; before that it is refused where its caller may not make it.
 ///
 /// # Errors
 /// [`Error`] if it can't start or the listener breaks.
@@ -160,7 +160,7 @@ pub async fn serve_grpc(options: Options, routes: Routes, context: &Context) -> 
     let cut = CancellationToken::new();
     let server = Server::builder()
         .layer(callers(context))
-        .layer(call::CallLayer::new(cut.clone()))
+        .layer(call::CallLayer::new(name, cut.clone()))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES)

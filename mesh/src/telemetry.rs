@@ -1,10 +1,16 @@
-//! Structured logs to standard error: text for people, JSON for machines.
+//! Structured logs to standard error (text for people, JSON for machines), and traces.
 //!
-//! Always holds: one subscriber a process; a filter that can't be read is refused, not ignored.
-//! Leaves to others: where the lines go from there, traces and metrics.
+//! Always holds: one subscriber a process; a filter that can't be read is refused, not ignored; the
+//! filter of logs is no filter of traces, whose spans are made apart from the log's; a line said
+//! while a request or an event of a trace is worked on has the trace's id.
+//! Leaves to others: where the lines go from there, and metrics.
+
+mod traces;
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
+
+pub use self::traces::{TraceConfig, Traces};
 
 /// The default: what happened, without the consensus library's own account of each message.
 const FILTER: &str = "info,openraft=warn";
@@ -39,7 +45,7 @@ impl Default for LogConfig {
     }
 }
 
-/// Why logs couldn't be set up.
+/// Why logs or traces couldn't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `log.filter` has a directive that can't be read.
@@ -51,16 +57,30 @@ pub enum Error {
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
+    /// A value of `[trace]` that can't be used.
+    #[error("configuration: trace.{key}: {why}")]
+    Trace {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The process has a subscriber already.
     #[error("logs are set up already")]
     AlreadySet(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Sends the process's logs to standard error as `config` says.
+/// Sends the process's logs to standard error and the spans of a process in `role` to a collector,
+/// as configured. Must be called within a Tokio runtime.
 ///
 /// # Errors
 /// [`Error`].
-pub fn init(config: &LogConfig) -> Result<(), Error> {
+pub fn init(log: &LogConfig, trace: &TraceConfig, role: &'static str) -> Result<Traces, Error> {
+    init_logs(log)?;
+    traces::start(trace, role)
+}
+
+fn init_logs(config: &LogConfig) -> Result<(), Error> {
     let filter = EnvFilter::try_new(&config.filter).map_err(|source| Error::Filter {
         filter: config.filter.clone(),
         source,
@@ -90,7 +110,7 @@ mod tests {
             filter: "info,x=loud".to_owned(),
             ..LogConfig::default()
         };
-        let error = init(&config).expect_err("refused");
+        let error = init_logs(&config).expect_err("refused");
         assert!(error.to_string().contains("log.filter"), "{error}");
     }
 }

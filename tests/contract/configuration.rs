@@ -146,12 +146,12 @@ fn source_of(kind: &str, from: &str) -> (String, String, String) {
     let module = segments.iter().fold(format!("{folder}/src"), |path, part| {
         format!("{path}/{part}")
     });
-    let places = [
-        format!("{module}.rs"),
-        format!("{module}/mod.rs"),
-        format!("{module}/config.rs"),
-        format!("{module}/lib.rs"),
-    ];
+    let mut places = vec![format!("{module}.rs")];
+    // A module may give out what a file of its folder has.
+    let files = fs::read_dir(documents::root(&module)).into_iter().flatten();
+    let names = files.flatten().map(|file| file.file_name());
+    places.extend(names.map(|file| format!("{module}/{}", file.to_string_lossy())));
+    places.sort();
     for place in places {
         let source = fs::read_to_string(documents::root(&place)).unwrap_or_default();
         if fields(&source, &name).is_some() {

@@ -111,6 +111,10 @@ const CONFINED: &[(&str, &str)] = &[
     ("axum", "gateway holdfast-mesh payment-svc"),
     ("tantivy", "search-svc"),
     ("meilisearch-sdk", "search-svc"),
+    // Who records spans and sends them; others know of contexts through mesh.
+    ("opentelemetry", "holdfast-mesh holdfast-eventlog"),
+    ("opentelemetry_sdk", "holdfast-mesh"),
+    ("opentelemetry-otlp", "holdfast-mesh"),
 ];
 
 struct Graph {

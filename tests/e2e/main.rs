@@ -18,6 +18,7 @@ mod other_database;
 mod rush;
 mod search;
 mod supervision;
+mod traces;
 mod viewer;
 
 use holdfast_harness::{Options, System};

@@ -25,6 +25,7 @@ const SILENT: &[&str] = &[
     "lockstore_time_jumps_total",
     "lockstore_watchers_slow_total",
     "tls_handshakes_refused_total",
+    "trace_spans_total",
 ];
 
 /// Asserts it of a system that sold a ticket.

@@ -14,6 +14,7 @@ pub mod limits;
 mod money;
 mod states;
 mod time;
+mod trace_parent;
 
 pub use error_code::{ErrorCode, GrpcCode};
 pub use fence::{Fence, FenceError, Lineage, Revision};
@@ -25,3 +26,4 @@ pub use ids::{
 pub use money::{Currency, CurrencyError, Money};
 pub use states::{BookingState, PaymentState, SeatState, ShowState, StateError, TicketState};
 pub use time::{ClusterTime, DurationMs};
+pub use trace_parent::{TraceParent, TraceParentError};

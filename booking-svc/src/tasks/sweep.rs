@@ -4,6 +4,8 @@
 
 use booking_core::Input;
 use futures::{StreamExt, stream};
+use holdfast_mesh::trace::{self, Context, FutureExt as _, KeyValue, SpanKind};
+use holdfast_proto::part;
 use holdfast_types::{BookingId, ClusterTime, Fence, HoldId};
 
 use crate::{
@@ -57,7 +59,14 @@ impl App {
         now: ClusterTime,
     ) -> Result<(), Error> {
         stream::iter(bookings)
-            .map(|(booking_id, input)| self.drive(booking_id, input, now))
+            .map(|(booking_id, input)| {
+                // Nobody's request, but something is done for this booking.
+                let context = trace::begin(&Context::new(), || {
+                    let booking = [KeyValue::new("booking.id", booking_id.to_string())];
+                    trace::span("drive booking", SpanKind::Internal, part::BOOKING, booking)
+                });
+                self.drive(booking_id, input, now).with_context(context)
+            })
             .buffer_unordered(AT_ONCE_MAX)
             .fold(Ok(()), |so_far, driven| async move {
                 match driven {

@@ -374,6 +374,7 @@ pub(super) fn event(booking_id: BookingId, event: (&str, Vec<u8>)) -> Event {
         event_type: event_type.to_owned(),
         payload,
         occurred_at: Utc::now(),
+        traceparent: None,
     }
 }
 

@@ -1,7 +1,7 @@
 -- One index range a topic, whatever other topics wrote in between.
 SELECT e.seq AS "seq!", e.id AS "id!", e.producer AS "producer!", e.topic AS "topic!",
        e.key AS "key!", e.event_type AS "event_type!", e.payload AS "payload!",
-       e.occurred_at AS "occurred_at!",
+       e.occurred_at AS "occurred_at!", e.traceparent,
        EXISTS (SELECT 1 FROM eventlog.troubled_keys k
                WHERE k.consumer = $4 AND k.key = e.key) AS "blocked!"
 FROM unnest($1::text[]) AS t (topic)

@@ -258,6 +258,7 @@ mod tests {
             event_type: "E".into(),
             payload: vec![],
             occurred_at: chrono::DateTime::UNIX_EPOCH,
+            traceparent: None,
         }
     }
 

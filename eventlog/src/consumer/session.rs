@@ -167,6 +167,7 @@ impl Session {
                 event_type: row.event_type,
                 payload: row.payload,
                 occurred_at: row.occurred_at,
+                traceparent: row.traceparent,
             },
         });
         Ok(fetched.collect())
@@ -214,7 +215,8 @@ impl Session {
     pub(super) async fn waiting(&mut self, key: &str, limit: i64) -> Result<Vec<Event>, Error> {
         let rows = sqlx::query_as!(
             Event,
-            "SELECT e.seq, e.id, e.producer, e.topic, e.key, e.event_type, e.payload, e.occurred_at
+            "SELECT e.seq, e.id, e.producer, e.topic, e.key, e.event_type, e.payload, e.occurred_at,
+                    e.traceparent
              FROM eventlog.set_aside s JOIN eventlog.events e ON e.seq = s.seq
              WHERE s.consumer = $1 AND s.key = $2
              ORDER BY s.seq LIMIT $3",

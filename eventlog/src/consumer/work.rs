@@ -2,19 +2,24 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use opentelemetry::trace::FutureExt as _;
 use tokio::{
     sync::Notify,
     task::{Id, JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     ConsumerConfig, HandleError, Handler,
     lanes::{Lanes, RetryRule},
     session::Session,
 };
-use crate::{Error, metric};
+use crate::{
+    Error, metric,
+    trace::{self, Delivery},
+};
 
 /// Events read at once.
 const FETCH_EVENTS: usize = 512;
@@ -247,12 +252,18 @@ impl<H: Handler> Work<'_, H> {
             let handler = Arc::clone(self.handler);
             let limit = self.config.handle_timeout;
             let key = event.key.clone();
-            let task = self.running.spawn(async move {
-                match tokio::time::timeout(limit, handler.handle(&event)).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => Err(HandleError::Retry(format!("not handled within {limit:?}"))),
-                }
-            });
+            let Delivery { context, log } = Delivery::of(&event, &self.config.name);
+            let handling = async move {
+                let handled = tokio::time::timeout(limit, handler.handle(&event)).await;
+                let outcome = handled.unwrap_or_else(|_| {
+                    Err(HandleError::Retry(format!("not handled within {limit:?}")))
+                });
+                trace::finish(&outcome);
+                outcome
+            };
+            let task = self
+                .running
+                .spawn(handling.with_context(context).instrument(log));
             self.keys.insert(task.id(), key);
         }
     }

@@ -46,6 +46,23 @@ async fn a_request_id_is_taken_over_or_made_and_passed_on() {
 }
 
 #[tokio::test]
+async fn a_trace_context_is_passed_on_and_a_malformed_one_is_none() {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let gateway = gateway().await;
+    let request = gateway.get("/api/v1/events");
+    let request = request.header("traceparent", PARENT);
+    send(request.header("tracestate", "vendor=1")).await;
+    let seen = gateway.backend.take_seen();
+    assert_eq!(seen[0].header("traceparent"), Some(PARENT));
+    assert_eq!(seen[0].header("tracestate"), Some("vendor=1"));
+    for sent in ["", "00-0-0-01", &PARENT.to_uppercase()] {
+        send(gateway.get("/api/v1/events").header("traceparent", sent)).await;
+        let seen = gateway.backend.take_seen();
+        assert_eq!(seen[0].header("traceparent"), None, "{sent}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_left_of_the_deadline_goes_with_the_call() {
     let gateway = gateway().await;
     send(gateway.get("/api/v1/events")).await;
@@ -114,12 +131,10 @@ async fn pages_of_other_origins_may_call_only_where_configured() {
         answer.header("access-control-allow-origin"),
         Some("https://tickets.example")
     );
-    assert!(
-        answer
-            .header("access-control-allow-headers")
-            .unwrap()
-            .contains("idempotency-key")
-    );
+    let allowed = answer.header("access-control-allow-headers").unwrap();
+    for header in ["idempotency-key", "traceparent", "tracestate"] {
+        assert!(allowed.contains(header), "{allowed}");
+    }
     assert_eq!(
         send(preflight(&open, "https://other.example"))
             .await

@@ -7,7 +7,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tonic::Request;
+use tonic::{Extensions, Request, metadata::MetadataMap};
 
 use crate::{
     Error,
@@ -39,18 +39,20 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 pub(crate) struct Caller {
     pub(crate) peers: Peers,
     pub(crate) budget: Budget,
+    pub(crate) decorate: Option<fn(&mut MetadataMap)>,
 }
 
-/// One try: what to ask, and how long its answer is waited for.
+/// One try: what to ask, what goes along, and how long the answer is waited for.
 pub(crate) struct Try<M> {
     pub(crate) message: M,
+    pub(crate) metadata: MetadataMap,
     pub(crate) wait: Duration,
 }
 
 impl<M> Try<M> {
     /// As a call of its own.
     pub(crate) fn call(self) -> Request<M> {
-        let mut request = Request::new(self.message);
+        let mut request = Request::from_parts(self.metadata, Extensions::new(), self.message);
         request.set_timeout(self.wait);
         request
     }
@@ -119,7 +121,16 @@ impl Caller {
                 return Err(Error::Invalid("no usable endpoint".to_owned()));
             };
             let sent = Instant::now();
-            let failed = match try_once(&peer, deadline, message.clone(), &method).await {
+            let mut metadata = MetadataMap::new();
+            if let Some(decorate) = self.decorate {
+                decorate(&mut metadata);
+            }
+            let ask = Try {
+                message: message.clone(),
+                metadata,
+                wait: Duration::ZERO,
+            };
+            let failed = match try_once(&peer, deadline, ask, &method).await {
                 Ok(answer) => {
                     self.peers.prefer(&peer);
                     return Ok((answer, sent));
@@ -183,7 +194,7 @@ impl Caller {
 async fn try_once<M, A, F>(
     peer: &Arc<Peer>,
     deadline: Instant,
-    message: M,
+    mut ask: Try<M>,
     method: &impl Fn(Arc<Peer>, Try<M>) -> F,
 ) -> Result<A, Failed>
 where
@@ -191,10 +202,7 @@ where
 {
     let now = Instant::now();
     let end = deadline.min(now + TRY_MAX);
-    let ask = Try {
-        message,
-        wait: end.saturating_duration_since(now),
-    };
+    ask.wait = end.saturating_duration_since(now);
     match timeout_at(end, method(Arc::clone(peer), ask)).await {
         Ok(result) => result,
         Err(_) => Err(Failed::Unknown),
@@ -215,6 +223,7 @@ mod tests {
                 crate::Options::default(),
             ),
             budget: Budget::new(),
+            decorate: None,
         };
         let (mut tries, mut waited, mut hints) = (Tries::default(), Duration::ZERO, 0);
         while tries.count < TRIES_MAX {

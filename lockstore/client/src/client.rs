@@ -7,7 +7,7 @@ use holdfast_types::{
     ClusterTime, DurationMs, HoldId, ShowId, UserId, limits::NOT_AFTER_AHEAD_MAX,
 };
 use tokio::time::Instant;
-use tonic::{Response, Status, transport::ClientTlsConfig};
+use tonic::{Response, Status, metadata::MetadataMap, transport::ClientTlsConfig};
 
 use crate::{
     Answer, ChangeOutcome, ChangeShow, CommitHold, CommitOutcome, Error, ExtendHold, ExtendOutcome,
@@ -33,6 +33,9 @@ pub struct Options {
     /// Who this client is to the nodes, and how it knows them; every address is `https` then. None
     /// to talk in the clear, to `http` addresses.
     pub tls: Option<ClientTlsConfig>,
+    /// Adds to the metadata of every try of a call, in the task that makes it: the trace it is a
+    /// part of, for one. Streams carry its `traceparent` and nothing else.
+    pub decorate: Option<fn(&mut MetadataMap)>,
 }
 
 impl Default for Options {
@@ -40,6 +43,7 @@ impl Default for Options {
         Self {
             channels_per_endpoint: 2,
             tls: None,
+            decorate: None,
         }
     }
 }
@@ -76,6 +80,7 @@ impl Client {
             caller: Arc::new(Caller {
                 peers,
                 budget: Budget::new(),
+                decorate: options.decorate,
             }),
             clock: Arc::new(ClusterClock::default()),
         }

@@ -96,7 +96,7 @@ impl Peer {
         self: Arc<Self>,
         ask: Try<M>,
     ) -> Result<M::Answer, Failed> {
-        self.streams[self.next()].ask(ask.message, ask.wait).await
+        self.streams[self.next()].ask(ask).await
     }
 
     fn next(&self) -> usize {

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming, transport::Channel};
 
-use crate::status::Failed;
+use crate::{call::Try, status::Failed};
 
 /// Commands that wait to be sent, while the stream opens above all.
 const QUEUE_MAX: usize = 4_096;
@@ -31,6 +31,8 @@ const MESSAGES_WAITING: usize = 2;
 /// Commands sent and not answered yet, those included that nobody waits for any more: twice what a
 /// node takes before it reads no further.
 const UNANSWERED_MAX: usize = 16_384;
+/// What of a call's metadata goes along (W3C trace context).
+const TRACE_KEY: &str = "traceparent";
 /// When to come back if there are that many.
 const FULL_RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -72,6 +74,7 @@ streamed! {
 #[derive(Debug)]
 struct Asked {
     command: Command,
+    traceparent: String,
     wait: Duration,
     reply: Reply,
 }
@@ -94,16 +97,15 @@ impl HoldStream {
         }
     }
 
-    /// Has one command decided; the node gives it up after `wait` if it still can.
-    pub(crate) async fn ask<M: Streamed>(
-        &self,
-        message: M,
-        wait: Duration,
-    ) -> Result<M::Answer, Failed> {
+    /// Has one command decided; the node gives it up when nobody waits any more, if it still can.
+    pub(crate) async fn ask<M: Streamed>(&self, ask: Try<M>) -> Result<M::Answer, Failed> {
         let (reply, answer) = oneshot::channel();
+        let trace = ask.metadata.get(TRACE_KEY);
+        let trace = trace.and_then(|value| value.to_str().ok());
         self.send(Asked {
-            command: message.command(),
-            wait,
+            command: ask.message.command(),
+            traceparent: trace.unwrap_or_default().to_owned(),
+            wait: ask.wait,
             reply,
         })?;
         match answer.await {
@@ -199,6 +201,7 @@ async fn send(
                     tag,
                     wait_ms: u32::try_from(asked.wait.as_millis()).unwrap_or(u32::MAX),
                     command: Some(asked.command),
+                    traceparent: asked.traceparent,
                 })
             };
             // Whoever gave up while it waited isn't asked for.

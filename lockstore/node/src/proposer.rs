@@ -14,7 +14,10 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use holdfast_mesh::deadline::Deadline;
+use holdfast_mesh::{
+    deadline::Deadline,
+    trace::{self, Context, KeyValue, SpanKind},
+};
 use holdfast_proto::lockstore::v1 as pb;
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -81,6 +84,8 @@ pub(crate) struct Ticket {
     pub(crate) kind: Kind,
     /// Its place on the stream until the answer is sent.
     pub(crate) place: OwnedSemaphorePermit,
+    /// The span of the command, an empty one where it is of no trace.
+    pub(crate) context: Context,
 }
 
 /// The commands that streams carry.
@@ -98,12 +103,16 @@ enum Waiting {
     Call {
         claim: Arc<Claim>,
         reply: oneshot::Sender<Result<Reply, Error>>,
+        /// The span that waits for the reply, if it is recorded.
+        span: Option<Context>,
     },
     /// A stream, which gives no command up before it is answered.
     Stream {
         ticket: Ticket,
         deadline: Deadline,
         answers: mpsc::UnboundedSender<Answer>,
+        /// As of a call.
+        span: Option<Context>,
     },
 }
 
@@ -113,8 +122,16 @@ impl Waiting {
         match self {
             Self::Call { reply, .. } => drop(reply.send(result)),
             Self::Stream {
-                ticket, answers, ..
-            } => drop(answers.send(Answer { ticket, result })),
+                ticket,
+                answers,
+                span,
+                ..
+            } => {
+                if let Some(span) = &span {
+                    finish(span, &result);
+                }
+                drop(answers.send(Answer { ticket, result }));
+            }
         }
     }
 }
@@ -127,12 +144,17 @@ struct Pending {
 impl Pending {
     /// Takes it for the log, unless nobody waits for it any more.
     fn take(&self) -> bool {
-        match &self.waiting {
-            Waiting::Call { claim, reply } => !reply.is_closed() && claim.take(PROPOSED),
+        let taken = match &self.waiting {
+            Waiting::Call { claim, reply, .. } => !reply.is_closed() && claim.take(PROPOSED),
             Waiting::Stream {
                 deadline, answers, ..
             } => !answers.is_closed() && !deadline.is_past(),
+        };
+        let (Waiting::Call { span, .. } | Waiting::Stream { span, .. }) = &self.waiting;
+        if taken && let Some(span) = span {
+            trace::note(span, "proposed");
         }
+        taken
     }
 }
 
@@ -162,35 +184,40 @@ impl Proposer {
     ) -> Result<Reply, Error> {
         let claim = Arc::new(Claim::default());
         let (reply, answer) = oneshot::channel();
+        let span = begin(&trace::current());
         let command = pb::LogCommand {
             command: Some(body),
         };
         let waiting = Waiting::Call {
             claim: Arc::clone(&claim),
             reply,
+            span: trace::is_sampled(&span).then(|| span.clone()),
         };
         let pending = Pending { command, waiting };
         if self.queue.try_send(pending).is_err() {
             metrics::overloaded();
             return Err(Error::Overloaded);
         }
-        match tokio::time::timeout_at(deadline.at(), answer).await {
+        let answer = match tokio::time::timeout_at(deadline.at(), answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) if claim.take(ABANDONED) => {
                 metrics::overloaded();
                 Err(Error::Overloaded)
             }
             Ok(Err(_)) | Err(_) => Err(Error::Unknown),
-        }
+        };
+        finish(&span, &answer);
+        answer
     }
 
-    /// The same for a command of a stream, without waiting: it is answered through `answers`, whatever
+    /// The same for a command of a stream in the trace of `context`, without waiting: it is answered through `answers`, whatever
     /// becomes of it. Once it is proposed that may be later than its `deadline`.
     pub(crate) fn propose_streamed(
         &self,
         body: codec::Body,
         ticket: Ticket,
         deadline: Deadline,
+        context: &Context,
         answers: &mpsc::UnboundedSender<Answer>,
     ) {
         let command = pb::LogCommand {
@@ -200,6 +227,7 @@ impl Proposer {
             ticket,
             deadline,
             answers: answers.clone(),
+            span: trace::is_sampled(context).then(|| begin(context)),
         };
         if let Err(refused) = self.queue.try_send(Pending { command, waiting }) {
             metrics::overloaded();
@@ -207,6 +235,25 @@ impl Proposer {
             refused.waiting.answer(Err(Error::Overloaded));
         }
     }
+}
+
+/// The span of a command from the queue to the answer: until `proposed` it waits for its turn, from
+/// there on for a majority's disks; what is committed is applied at once.
+fn begin(parent: &Context) -> Context {
+    trace::within(parent, || {
+        trace::span("propose", SpanKind::Internal, "lockstore", [])
+    })
+}
+
+fn finish(span: &Context, answer: &Result<Reply, Error>) {
+    let failure = answer.as_ref().err().map(|error| format!("{error:?}"));
+    trace::finish(span, failure, || {
+        let revision = answer.as_ref().ok().map(|reply| reply.revision.to_string());
+        revision
+            .map(|revision| KeyValue::new("lockstore.revision", revision))
+            .into_iter()
+            .collect()
+    });
 }
 
 async fn run(
@@ -374,6 +421,7 @@ mod tests {
         let waiting = Waiting::Call {
             claim: Arc::default(),
             reply,
+            span: None,
         };
         (Pending { command, waiting }, answer)
     }

@@ -1,8 +1,10 @@
-//! What happens around every gRPC call: request id, deadline, panics, log, metrics.
+//! What happens around every gRPC call: request id, trace, deadline, panics, log, metrics.
 //!
 //! Always holds: a handler finds [`Deadline`] and [`RequestId`] in the request's extensions; a
 //! call whose deadline has passed never reaches it, and it is dropped when the deadline passes or
-//! the server has drained long enough; its panic is that call's `INTERNAL_ERROR` and nobody else's.
+//! the server has drained long enough; its panic is that call's `INTERNAL_ERROR` and nobody else's. A
+//! call with a trace context continues that trace; one without begins none: it is a probe, a
+//! background loop, or part of a trace that its caller doesn't keep.
 //! Leaves to others: bodies; a stream's later errors aren't seen here.
 
 use std::{
@@ -28,6 +30,7 @@ use crate::{
     deadline::Deadline,
     metrics,
     request_id::{self, RequestId},
+    trace::{self, FutureExt as _, KeyValue, SpanBuilder, SpanKind},
 };
 
 /// How long before the deadline the answer leaves: in time for the caller to get it rather than
@@ -39,13 +42,14 @@ const METHOD_UNKNOWN: &str = "unknown";
 
 #[derive(Debug, Clone)]
 pub(super) struct CallLayer {
+    part: &'static str,
     cut: CancellationToken,
 }
 
 impl CallLayer {
-    /// Calls that are under way when `cut` is cancelled are dropped.
-    pub(super) fn new(cut: CancellationToken) -> Self {
-        Self { cut }
+    /// Around the calls of `part`; those that are under way when `cut` is cancelled are dropped.
+    pub(super) fn new(part: &'static str, cut: CancellationToken) -> Self {
+        Self { part, cut }
     }
 }
 
@@ -55,6 +59,7 @@ impl<S> Layer<S> for CallLayer {
     fn layer(&self, inner: S) -> Calls<S> {
         Calls {
             inner,
+            part: self.part,
             cut: self.cut.clone(),
         }
     }
@@ -63,6 +68,7 @@ impl<S> Layer<S> for CallLayer {
 #[derive(Debug, Clone)]
 pub(super) struct Calls<S> {
     inner: S,
+    part: &'static str,
     cut: CancellationToken,
 }
 
@@ -99,7 +105,17 @@ where
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
         let cut = self.cut.clone();
-        let span = tracing::info_span!("rpc", rpc.method = method, request.id = %id);
+        let part = self.part;
+        let context = trace::within(&trace::of_headers(request.headers()), || {
+            span(part, method.clone())
+        });
+        let log = tracing::info_span!(
+            "rpc",
+            rpc.method = method,
+            request.id = %id,
+            trace.id = tracing::field::Empty
+        );
+        trace::name(&log, &context);
         Box::pin(request_id::scope(
             id.clone(),
             async move {
@@ -120,12 +136,44 @@ where
                 response
                     .headers_mut()
                     .insert(request_id::HEADER, id.header());
-                record((!late).then_some(method.as_str()), &response, started);
+                let code = record((!late).then_some(method.as_str()), &response, started);
+                finish(code);
                 Ok(response)
             }
-            .instrument(span),
+            .with_context(context)
+            .instrument(log),
         ))
     }
+}
+
+fn span(part: &'static str, path: String) -> SpanBuilder {
+    let (service, method) = path.rsplit_once('/').unwrap_or((&path, ""));
+    let attributes = [
+        KeyValue::new("rpc.system", "grpc"),
+        KeyValue::new("rpc.service", service.to_owned()),
+        KeyValue::new("rpc.method", method.to_owned()),
+    ];
+    trace::span(path, SpanKind::Server, part, attributes)
+}
+
+/// Ends the call's span; a refusal is no error.
+fn finish(code: Code) {
+    let failure = is_failure(code).then(|| code.description().to_owned());
+    trace::finish(&trace::current(), failure, || {
+        vec![KeyValue::new("rpc.grpc.status_code", code as i64)]
+    });
+}
+
+/// Whether something is wrong here, as opposed to said no to.
+fn is_failure(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Internal
+            | Code::Unknown
+            | Code::DataLoss
+            | Code::Unavailable
+            | Code::DeadlineExceeded
+    )
 }
 
 fn too_late() -> Response<Body> {
@@ -152,8 +200,8 @@ fn panicked(panic: &(dyn Any + Send)) -> Response<Body> {
     Status::from(Failure::new(ErrorCode::InternalError, "internal error")).into_http()
 }
 
-/// `method` is none where nothing has looked whether it is one.
-fn record(method: Option<&str>, response: &Response<Body>, started: Instant) {
+/// Counts and logs; gives the status code. `method` is none where nothing has looked whether it is one.
+fn record(method: Option<&str>, response: &Response<Body>, started: Instant) -> Code {
     let took = started.elapsed();
     let code = response
         .headers()
@@ -168,16 +216,13 @@ fn record(method: Option<&str>, response: &Response<Body>, started: Instant) {
     let (ms, reason) = (took.as_secs_f64() * 1000.0, code.description());
     match code {
         Code::Ok => tracing::debug!(rpc.code = ?code, rpc.ms = ms, "answered"),
-        Code::Internal
-        | Code::Unknown
-        | Code::DataLoss
-        | Code::Unavailable
-        | Code::DeadlineExceeded => {
+        code if is_failure(code) => {
             tracing::warn!(rpc.code = ?code, rpc.ms = ms, reason, "failed");
         }
         // Refusals are business as usual, one or more a sale; metrics count them.
         _ => tracing::debug!(rpc.code = ?code, rpc.ms = ms, reason, "refused"),
     }
+    code
 }
 
 #[cfg(test)]
@@ -189,7 +234,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_whose_deadline_has_passed_never_reaches_its_handler() {
         static REACHED: AtomicBool = AtomicBool::new(false);
-        let layer = CallLayer::new(CancellationToken::new());
+        let layer = CallLayer::new("test", CancellationToken::new());
         let mut calls = layer.layer(tower::service_fn(|_: Request<Body>| async {
             REACHED.store(true, Ordering::Relaxed);
             Ok::<_, std::convert::Infallible>(Response::new(Body::empty()))
@@ -210,11 +255,12 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_outlasts_the_drain_is_dropped_and_told_to_try_again() {
         let cut = CancellationToken::new();
-        let mut calls =
-            CallLayer::new(cut.clone()).layer(tower::service_fn(|_: Request<Body>| async {
+        let mut calls = CallLayer::new("test", cut.clone()).layer(tower::service_fn(
+            |_: Request<Body>| async {
                 std::future::pending::<()>().await;
                 Ok::<_, std::convert::Infallible>(Response::new(Body::empty()))
-            }));
+            },
+        ));
         let request = Request::builder()
             .uri("/test.v1.Test/Any")
             .body(Body::empty())
@@ -226,5 +272,60 @@ mod tests {
         let status = Status::from_header_map(response.headers()).expect("a status");
         assert_eq!(status.code(), Code::Unavailable, "not its deadline");
         assert_eq!(Failure::from_status(&status).code(), ErrorCode::Unavailable);
+    }
+    /// Where lines are kept.
+    #[derive(Clone, Default)]
+    struct Kept(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no panic").extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_said_in_a_call_have_the_id_of_its_trace_if_it_has_one() {
+        const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+        for json in [false, true] {
+            let kept = Kept::default();
+            let writer = kept.clone();
+            let lines = tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_writer(move || writer.clone());
+            let lines = if json {
+                tracing::Dispatch::new(lines.json().finish())
+            } else {
+                tracing::Dispatch::new(lines.finish())
+            };
+            let _said = tracing::dispatcher::set_default(&lines);
+            let layer = CallLayer::new("test", CancellationToken::new());
+            let mut calls = layer.layer(tower::service_fn(|_: Request<Body>| async {
+                tracing::info!("at work");
+                Ok::<_, std::convert::Infallible>(Response::new(Body::empty()))
+            }));
+            for parent in [&format!("00-{TRACE}-b7ad6b7169203331-00"), "00-none"] {
+                let request = Request::builder()
+                    .uri("/test.v1.Test/Any")
+                    .header(trace::PARENT_HEADER, parent)
+                    .body(Body::empty())
+                    .expect("a request");
+                calls.call(request).await.expect("answers");
+            }
+            let said = kept.0.lock().expect("no panic").clone();
+            let said = String::from_utf8(said).expect("text");
+            let said: Vec<&str> = said.lines().collect();
+            let with_id = if json {
+                format!("\"trace.id\":\"{TRACE}\"")
+            } else {
+                format!("trace.id={TRACE}")
+            };
+            assert!(said[0].contains(&with_id), "{said:?}");
+            assert!(!said[1].contains("trace.id"), "{said:?}");
+        }
     }
 }

@@ -30,6 +30,52 @@ async fn health(channel: &Channel) -> ServingStatus {
     answer.expect("answers").into_inner().status()
 }
 
+/// What the last of two hops sees of the trace that the first is called with.
+async fn trace_after_two_hops(parent: Option<&str>) -> String {
+    let inner = start(|request| async move {
+        let of = |name| {
+            let value = request.metadata().get(name);
+            value.map_or("none", |value| value.to_str().expect("text"))
+        };
+        Ok(format!("{} {}", of("traceparent"), of("tracestate")))
+    })
+    .await;
+    let next = inner.channel.clone();
+    let outer = start(move |request| {
+        let next = next.clone();
+        async move {
+            let mut onward = text("");
+            Deadline::of(&request).apply(&mut onward);
+            Ok(call(&next, onward).await?.into_inner())
+        }
+    })
+    .await;
+    let mut request = text("");
+    if let Some(parent) = parent {
+        let metadata = request.metadata_mut();
+        metadata.insert("traceparent", parent.parse().expect("metadata"));
+        metadata.insert("tracestate", "vendor=1".parse().expect("metadata"));
+    }
+    let answer = call(&outer.channel, request).await.expect("answers");
+    answer.into_inner()
+}
+
+#[tokio::test]
+async fn trace_context_travels_over_two_hops_though_nothing_is_exported() {
+    for flags in ["00", "01"] {
+        let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+        let seen = trace_after_two_hops(Some(&parent)).await;
+        assert_eq!(seen, format!("{parent} vendor=1"));
+    }
+}
+
+#[tokio::test]
+async fn no_trace_context_and_a_malformed_one_stay_none() {
+    assert_eq!(trace_after_two_hops(None).await, "none none");
+    let seen = trace_after_two_hops(Some("00-nothing-like-it-01")).await;
+    assert_eq!(seen, "none none");
+}
+
 #[tokio::test]
 async fn deadline_and_request_id_travel_over_two_hops() {
     let inner = start(|request| async move {

@@ -3,9 +3,10 @@
 //! May run again after any step: the payment's id is chosen in the first transaction and is the
 //! provider's idempotency key.
 
+use holdfast_mesh::trace::{self, FutureExt as _};
 use holdfast_types::PaymentState;
 
-use super::{App, Error, publish, settle::settle};
+use super::{App, Error, asking, publish, said, settle::settle};
 use crate::{
     provider::{self, NewSession, Provider, Session, Status},
     store::payments::{self, Inserted, New, Payment},
@@ -21,7 +22,11 @@ pub(super) async fn create_session<P: Provider>(app: &App<P>, new: New) -> Resul
         description: payment.description.clone(),
         expires_at: payment.pay_until,
     };
-    match app.provider.create_session(&wanted).await {
+    let span = asking::<P>("create session");
+    let created = app.provider.create_session(&wanted);
+    let created = created.with_context(span.clone()).await;
+    trace::finish(&span, created.as_ref().err().map(said), Vec::new);
+    match created {
         Ok(session) => record_session(app, &payment, &session).await,
         Err(provider::Error::Refused(why) | provider::Error::NoSession(why)) => {
             refuse(app, &payment, why).await

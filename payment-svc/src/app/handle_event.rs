@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use holdfast_eventlog::{Event, HandleError, Handler};
+use holdfast_mesh::trace;
 use holdfast_proto::events::v1;
 use holdfast_types::{BookingId, Money, PaymentId, ShowId, UserId};
 use prost::Message;
@@ -58,6 +59,7 @@ fn wanted_payment<P: Provider>(event: &v1::BookingCreated) -> Result<payments::N
         pay_until: DateTime::from_timestamp_millis(event.pay_until_ms)
             .ok_or_else(|| unreadable("pay_until_ms"))?,
         provider: P::NAME,
+        traceparent: trace::current_text(),
     })
 }
 

@@ -17,9 +17,14 @@ pub(crate) use sweep::{forget_old_webhooks, sweep};
 
 use std::time::Duration;
 
+use holdfast_mesh::trace::{self, Context, KeyValue, SpanKind};
+use holdfast_proto::part;
 use sqlx::PgPool;
 
-use crate::{provider, store};
+use crate::{
+    provider::{self, Provider},
+    store,
+};
 
 /// What the use cases work with.
 pub(crate) struct App<P> {
@@ -36,6 +41,25 @@ impl<P> App<P> {
             tracing::debug!(%error, "the relay was not woken");
         }
     }
+}
+
+/// A span, as a part of what is worked on, around a question to the provider. Its own side of the
+/// trace isn't ours, so it is sent no context.
+fn asking<P: Provider>(what: &'static str) -> Context {
+    trace::within(&trace::current(), || {
+        let provider = [KeyValue::new("payment.provider", P::NAME)];
+        trace::span(what, SpanKind::Client, part::PAYMENT, provider)
+    })
+}
+
+/// A provider's refusal, for a span: its text is the log's.
+fn said(error: &provider::Error) -> String {
+    match error {
+        provider::Error::Unknown(_) => "no answer",
+        provider::Error::Refused(_) => "refused",
+        provider::Error::NoSession(_) => "no such session",
+    }
+    .to_owned()
 }
 
 /// Why a use case could not be finished.

@@ -2,11 +2,12 @@
 //!
 //! May run again after any step; the provider sends money once for a refund id.
 
+use holdfast_mesh::trace::{self, FutureExt as _};
 use holdfast_types::{BookingId, Money, PaymentId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{App, Error, publish};
+use super::{App, Error, asking, publish, said};
 use crate::{
     metric,
     provider::{NewRefund, Provider},
@@ -42,7 +43,20 @@ pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result
         return Ok(());
     }
     transaction.commit().await?;
+    let context = match trace::current() {
+        ours if trace::has_trace(&ours) => ours,
+        // Sent again by the sweep.
+        _ => trace::of_text(payment.traceparent.as_deref()),
+    };
+    send(app, wanted, payment).with_context(context).await
+}
 
+/// Has the provider send what is recorded, and records that it did.
+async fn send<P: Provider>(
+    app: &App<P>,
+    wanted: &Wanted,
+    payment: payments::Payment,
+) -> Result<(), Error> {
     let session_id = payment
         .session_id
         .ok_or(Error::RefundImpossible("the payment was free"))?;
@@ -52,7 +66,11 @@ pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result
         session_id,
         amount,
     };
-    let provider_refund_id = app.provider.refund(&asked).await?;
+    let span = asking::<P>("refund");
+    let sent = app.provider.refund(&asked);
+    let sent = sent.with_context(span.clone()).await;
+    trace::finish(&span, sent.as_ref().err().map(said), Vec::new);
+    let provider_refund_id = sent?;
 
     let mut transaction = app.pool.begin().await?;
     let refund_id = wanted.refund_id;

@@ -3,6 +3,8 @@
 //! Runs in the caller's transaction, any number of times and in any order of what the provider
 //! said: money outranks every other word, and an end is told once.
 
+use holdfast_mesh::trace::{self, Context, FutureExt as _, KeyValue, SpanKind};
+use holdfast_proto::part;
 use holdfast_types::{PaymentId, PaymentState};
 use sqlx::PgConnection;
 
@@ -10,7 +12,10 @@ use super::{Error, publish};
 use crate::{
     metric,
     provider::{Session, Status},
-    store::{ledger, payments},
+    store::{
+        ledger,
+        payments::{self, Payment},
+    },
 };
 
 /// What [`settle`] found.
@@ -54,10 +59,59 @@ pub(super) async fn settle(
             "the provider captured something else than was asked for"
         );
     }
+    let context = trace_of(&payment, state);
+    let ended = end(connection, &payment, state, failure, session);
+    let ended = ended.with_context(context.clone()).await;
+    let wrong = ended.is_err().then(|| "not recorded".to_owned());
+    trace::finish(&context, wrong, Vec::new);
+    ended?;
+    metrics::counter!(metric::SETTLED, "state" => state.as_str()).increment(1);
+    tracing::info!(payment.id = %payment_id, booking.id = %payment.booking_id, %state, "payment settled");
+    Ok(Settled::Now(state))
+}
+
+/// The end is a part of the trace in which the payment was asked for, whoever tells of it: a webhook
+/// begins a trace of its own, which this one points at.
+fn trace_of(payment: &Payment, state: PaymentState) -> Context {
+    let told = trace::current();
+    let asked = trace::of_text(payment.traceparent.as_deref());
+    let asked = if trace::has_trace(&asked) {
+        asked
+    } else {
+        told.clone()
+    };
+    trace::within(&asked, || {
+        let attributes = [
+            KeyValue::new("payment.id", payment.payment_id.to_string()),
+            KeyValue::new("booking.id", payment.booking_id.to_string()),
+            KeyValue::new("payment.state", state.as_str()),
+        ];
+        let span = trace::span(
+            "settle payment",
+            SpanKind::Internal,
+            part::PAYMENT,
+            attributes,
+        );
+        trace::linked(span, &told)
+    })
+}
+
+/// Records the end and tells of it.
+async fn end(
+    connection: &mut PgConnection,
+    payment: &Payment,
+    state: PaymentState,
+    failure: Option<&str>,
+    session: &Session,
+) -> Result<(), Error> {
+    let captured = match session.status {
+        Status::Paid(captured) => Some(captured),
+        _ => None,
+    };
+    let (booking_id, payment_id) = (payment.booking_id, payment.payment_id);
     let known = (!session.session_id.is_empty())
         .then_some((session.session_id.as_str(), session.url.as_str()));
     payments::end(connection, payment_id, state, captured, known, failure).await?;
-    let booking_id = payment.booking_id;
     if let Some(captured) = captured {
         ledger::post_capture(connection, payment_id, &payment.provider, captured).await?;
         publish::succeeded(connection, booking_id, payment_id, captured).await?;
@@ -70,7 +124,5 @@ pub(super) async fn settle(
         )
         .await?;
     }
-    metrics::counter!(metric::SETTLED, "state" => state.as_str()).increment(1);
-    tracing::info!(payment.id = %payment_id, booking.id = %booking_id, %state, "payment settled");
-    Ok(Settled::Now(state))
+    Ok(())
 }

@@ -1,7 +1,7 @@
 INSERT INTO payment.payments
     (payment_id, booking_id, attempt, user_id, show_id, state, amount, currency, description,
-     pay_until, provider, captured_amount, captured_currency)
+     pay_until, provider, captured_amount, captured_currency, traceparent)
 VALUES ($1, $2, $3, $4, $5, $6::text, $7::bigint, $8::text, $9, $10, $11,
         CASE WHEN $6::text = 'SUCCEEDED' THEN $7::bigint END,
-        CASE WHEN $6::text = 'SUCCEEDED' THEN $8::text END)
+        CASE WHEN $6::text = 'SUCCEEDED' THEN $8::text END, $12)
 ON CONFLICT DO NOTHING

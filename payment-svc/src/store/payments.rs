@@ -20,6 +20,8 @@ pub(crate) struct New {
     pub(crate) description: String,
     pub(crate) pay_until: DateTime<Utc>,
     pub(crate) provider: &'static str,
+    /// What asked for it (W3C).
+    pub(crate) traceparent: Option<String>,
 }
 
 /// A payment.
@@ -38,6 +40,8 @@ pub(crate) struct Payment {
     pub(crate) captured: Option<Money>,
     /// Minor units that went back.
     pub(crate) refunded: i64,
+    /// What asked for it (W3C).
+    pub(crate) traceparent: Option<String>,
 }
 
 impl Payment {
@@ -64,6 +68,7 @@ struct Row {
     captured_amount: Option<i64>,
     captured_currency: Option<String>,
     refunded: i64,
+    traceparent: Option<String>,
 }
 
 impl TryFrom<Row> for Payment {
@@ -100,6 +105,7 @@ impl TryFrom<Row> for Payment {
             payment_url: row.payment_url,
             captured,
             refunded: row.refunded,
+            traceparent: row.traceparent,
         })
     }
 }
@@ -139,6 +145,7 @@ pub(crate) async fn insert(
         new.description,
         new.pay_until,
         new.provider,
+        new.traceparent,
     )
     .execute(&mut *connection)
     .await?;

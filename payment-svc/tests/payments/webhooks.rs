@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
-use holdfast_mesh::Failure;
+use holdfast_mesh::{
+    Failure,
+    trace::{self, FutureExt},
+};
 use holdfast_proto::{
     events::v1,
     payment::v1::{ReceiveWebhookRequest, ReceiveWebhookResponse},
@@ -322,6 +325,31 @@ async fn old_webhooks_are_forgotten_on_both_sides(pool: PgPool) {
                 .count("SELECT count(*) FROM sandbox.webhook_deliveries")
                 .await
                 == 1
+    })
+    .await;
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_the_provider_says_goes_on_in_the_trace_that_asked_for_the_payment(pool: PgPool) {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let system = System::start(&pool).await;
+    let booked = system
+        .book_to_pay()
+        .with_context(trace::of_text(Some(PARENT)));
+    let (booking_id, url) = booked.await;
+    system.press(&url, &[("action", "pay")]).await;
+    until("the payment to be told of", async || {
+        let traces: Vec<Option<String>> = sqlx::query_scalar(
+            "SELECT traceparent FROM eventlog.events
+             WHERE key = $1 AND event_type = 'PaymentSucceeded'",
+        )
+        .bind(booking_id.to_string())
+        .fetch_all(&system.pool)
+        .await
+        .unwrap();
+        assert!(traces.iter().all(|trace| trace.as_deref() == Some(PARENT)));
+        !traces.is_empty()
     })
     .await;
     system.stop().await;

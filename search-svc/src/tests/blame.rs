@@ -32,6 +32,7 @@ fn show_changed(show_id: Uuid) -> Event {
         event_type: "ShowChanged".to_owned(),
         payload: message.encode_to_vec(),
         occurred_at: Utc::now(),
+        traceparent: None,
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Rest {
     client: Client,
     base: String,
     pace: Duration,
+    /// Sent with every request (W3C).
+    traceparent: Option<String>,
 }
 
 /// What was answered.
@@ -79,6 +81,7 @@ impl Rest {
             client,
             base: base.to_owned(),
             pace: PACE,
+            traceparent: None,
         })
     }
 
@@ -89,10 +92,21 @@ impl Rest {
         self
     }
 
+    /// Its requests are a part of the trace that `traceparent` names.
+    #[must_use]
+    pub fn in_trace(mut self, traceparent: &str) -> Self {
+        self.traceparent = Some(traceparent.to_owned());
+        self
+    }
+
     /// A request to `path` below `/api/v1`.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client
-            .request(method, format!("{}/api/v1{path}", self.base))
+        let url = format!("{}/api/v1{path}", self.base);
+        let request = self.client.request(method, url);
+        match &self.traceparent {
+            Some(parent) => request.header("traceparent", parent),
+            None => request,
+        }
     }
 
     /// Sends it.

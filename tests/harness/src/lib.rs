@@ -1,10 +1,12 @@
 //! Starts real things for tests: the built `holdfast up` with everything below it, and clients of
-//! it: a customer over REST, an organiser over gRPC, the private Postgres, the lock store.
+//! it: a customer over REST, an organiser over gRPC, the private Postgres, the lock store; and a collector
+//! of its traces.
 //!
 //! Always holds: nothing here stands in for anything; what a test started is stopped when the test
 //! ends, however it ends; every wait has a limit, and says at its end what it waited for.
 //! Leaves to others: what must be true (`tests/e2e`).
 
+mod collector;
 mod customer;
 mod database;
 mod expected;
@@ -15,6 +17,7 @@ mod system;
 mod tls;
 mod wait;
 
+pub use collector::{Collector, Span, Trace};
 pub use customer::{Answer, Customer, Rest};
 pub use database::{Database, Scratch};
 pub use expected::{

@@ -56,6 +56,8 @@ struct Script {
     next: VecDeque<Say>,
     then: Option<Say>,
     holds: Vec<pb::HoldSeatsRequest>,
+    /// `traceparent` of each hold.
+    traces: Vec<Option<String>>,
     extensions: Vec<pb::ExtendHoldRequest>,
     times_asked: u32,
     streams: VecDeque<Stream>,
@@ -121,6 +123,11 @@ impl Node {
             .expect("no test panics with it")
             .holds
             .clone()
+    }
+
+    pub(crate) fn traces(&self) -> Vec<Option<String>> {
+        let script = self.script.lock().expect("no test panics with it");
+        script.traces.clone()
     }
 
     pub(crate) fn extensions(&self) -> Vec<pb::ExtendHoldRequest> {
@@ -278,7 +285,7 @@ async fn answer_streamed(service: Service, asked: pb::StreamedCommand) -> pb::St
     use pb::{streamed_answer::Answer, streamed_command::Command};
     let answer = match asked.command.expect("the client names one") {
         Command::HoldSeats(c) => service
-            .hold_seats(Request::new(c))
+            .hold_seats(of_trace(c, &asked.traceparent))
             .await
             .map(|a| Answer::HoldSeats(a.into_inner())),
         Command::ExtendHold(c) => service
@@ -307,6 +314,15 @@ async fn answer_streamed(service: Service, asked: pb::StreamedCommand) -> pb::St
     }
 }
 
+fn of_trace<T>(message: T, traceparent: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    if !traceparent.is_empty() {
+        let value = traceparent.parse().expect("metadata");
+        request.metadata_mut().insert("traceparent", value);
+    }
+    request
+}
+
 fn unscripted<T>() -> Result<Response<T>, Status> {
     Err(Status::unimplemented("no test asks this"))
 }
@@ -318,12 +334,14 @@ impl LockStoreService for Service {
         request: Request<pb::HoldSeatsRequest>,
     ) -> Result<Response<pb::HoldSeatsResponse>, Status> {
         use pb::hold_seats_response::Outcome;
+        let trace = request.metadata().get("traceparent");
+        let trace = trace.map(|value| value.to_str().expect("text").to_owned());
         let request = request.into_inner();
-        self.0
-            .lock()
-            .expect("no test panics with it")
-            .holds
-            .push(request.clone());
+        {
+            let mut script = self.0.lock().expect("no test panics with it");
+            script.traces.push(trace);
+            script.holds.push(request.clone());
+        }
         let not_after = request.request.as_ref().map_or(0, |info| info.not_after_ms);
         let (time, outcome) = match self.refusal(not_after).await? {
             (time, Some(refusal)) => (time, Outcome::Refusal(refusal)),

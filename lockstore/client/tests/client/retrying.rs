@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use holdfast_types::ShowId;
-use lockstore_client::{Client, Error, HoldOutcome};
+use lockstore_client::{Client, Error, HoldOutcome, Options};
 use tokio::net::TcpListener;
 
 use crate::node::{Node, Say, a_hold, nowhere};
@@ -192,4 +192,20 @@ async fn silence_to_the_end_leaves_the_outcome_unknown() {
         client.hold(a_hold(), SHORT).await,
         Err(Error::OutcomeUnknown)
     );
+}
+
+#[tokio::test]
+async fn every_try_carries_what_it_is_decorated_with() {
+    let node = Node::start(&[Say::NoQuorum], Say::Yes).await;
+    let options = Options {
+        decorate: Some(|metadata| {
+            metadata.insert("traceparent", "of-the-caller".parse().expect("metadata"));
+        }),
+        ..Options::default()
+    };
+    let client = Client::connect_with(vec![node.uri.clone()], options);
+    client.hold(a_hold(), WAIT).await.expect("held");
+    node.client().hold(a_hold(), WAIT).await.expect("held");
+    let decorated = Some("of-the-caller".to_owned());
+    assert_eq!(node.traces(), [decorated.clone(), decorated, None]);
 }

@@ -9,12 +9,17 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::Stream;
-use holdfast_mesh::deadline::Deadline;
-use holdfast_proto::lockstore::v1::{self as pb, streamed_answer, streamed_command};
+use holdfast_mesh::{
+    deadline::Deadline,
+    trace::{self, Context, KeyValue, SpanKind},
+};
+use holdfast_proto::lockstore::v1::{
+    self as pb, lock_store_service_server::SERVICE_NAME, streamed_answer, streamed_command,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::{
     answer,
@@ -25,6 +30,9 @@ use crate::{
     limits,
     proposer::{Answer, Kind, Ticket},
 };
+
+/// The part in traces.
+const PART: &str = "lockstore";
 
 /// Messages of answers.
 pub(super) type Answers =
@@ -112,16 +120,47 @@ fn ask(
     };
     check(&body)?;
     decider.check_leads()?;
+    let caller = Some(command.traceparent).filter(|text| !text.is_empty());
+    let context = caller.map_or_else(Context::new, |text| begin(kind, &text));
     let ticket = Ticket {
         tag: command.tag,
         kind,
         place,
+        context: context.clone(),
     };
     let deadline = Deadline::after(Duration::from_millis(command.wait_ms.into()));
     decider
         .proposer
-        .propose_streamed(body, ticket, deadline, answers);
+        .propose_streamed(body, ticket, deadline, &context, answers);
     Ok(())
+}
+
+/// A span as of the command's own rpc, in the trace of its caller.
+fn begin(kind: Kind, caller: &str) -> Context {
+    trace::within(&trace::of_text(Some(caller)), || {
+        let method = match kind {
+            Kind::Hold => "HoldSeats",
+            Kind::Extend => "ExtendHold",
+            Kind::Release => "ReleaseHold",
+            Kind::Commit => "CommitHold",
+        };
+        let attributes = [
+            KeyValue::new("rpc.system", "grpc"),
+            KeyValue::new("rpc.service", SERVICE_NAME),
+            KeyValue::new("rpc.method", method),
+        ];
+        let name = format!("{SERVICE_NAME}/{method}");
+        trace::span(name, SpanKind::Server, PART, attributes)
+    })
+}
+
+/// Ends it; a refusal of the state machine is no error.
+fn finish(answered: &Answer, status: Option<&Status>) {
+    let failure = status.map(|status| status.message().to_owned());
+    trace::finish(&answered.ticket.context, failure, || {
+        let code = status.map_or(Code::Ok, Status::code);
+        vec![KeyValue::new("rpc.grpc.status_code", code as i64)]
+    });
 }
 
 /// Sends answers as they come, those that are ready together in one message.
@@ -153,8 +192,13 @@ fn answer_of(decider: &Decider, answered: &Answer) -> pb::StreamedAnswer {
     let tag = answered.ticket.tag;
     let reply = match &answered.result {
         Ok(reply) => reply,
-        Err(error) => return failure_of(tag, &decider.refused(*error)),
+        Err(error) => {
+            let status = decider.refused(*error);
+            finish(answered, Some(&status));
+            return failure_of(tag, &status);
+        }
     };
+    finish(answered, None);
     let answer = match answered.ticket.kind {
         Kind::Hold => answer::hold_seats(reply).map(Of::HoldSeats),
         Kind::Extend => answer::extend_hold(reply).map(Of::ExtendHold),

@@ -70,6 +70,7 @@ async fn hold(cluster: &Cluster, show_id: &Bytes, tag: u64, seat: u32) -> pb::St
         tag,
         wait_ms: WAIT_MS,
         command: Some(Command::HoldSeats(request)),
+        ..Default::default()
     }
 }
 
