@@ -15,6 +15,7 @@ mod live;
 mod metric_names;
 mod other_database;
 mod rush;
+mod sales;
 mod search;
 mod supervision;
 mod viewer;

@@ -1,10 +1,10 @@
 //! Brings a payment to where the provider says it is: the one place where a payment ends.
 //!
-//! Runs in the caller's transaction, any number of times and in any order of what the provider
-//! said: money outranks every other word, and an end is told once.
+//! Ends the caller's transaction, any number of times and in any order of what the provider said:
+//! money outranks every other word, and an end is told and counted once.
 
 use holdfast_types::{PaymentId, PaymentState};
-use sqlx::PgConnection;
+use sqlx::{Postgres, Transaction};
 
 use super::{Error, publish};
 use crate::{
@@ -24,12 +24,14 @@ pub(super) enum Settled {
     UnknownPayment,
 }
 
+/// Commits `transaction`, whatever it finds.
 pub(super) async fn settle(
-    connection: &mut PgConnection,
+    mut transaction: Transaction<'_, Postgres>,
     payment_id: PaymentId,
     session: &Session,
 ) -> Result<Settled, Error> {
-    let Some(payment) = payments::locked(connection, payment_id).await? else {
+    let Some(payment) = payments::locked(&mut transaction, payment_id).await? else {
+        transaction.commit().await?;
         return Ok(Settled::UnknownPayment);
     };
     let (state, failure) = match &session.status {
@@ -39,7 +41,10 @@ pub(super) async fn settle(
         }
         Status::Failed(why) if payment.is_open() => (PaymentState::Failed, Some(why.as_str())),
         Status::Cancelled if payment.is_open() => (PaymentState::Cancelled, Some("cancelled")),
-        _ => return Ok(Settled::Unchanged),
+        _ => {
+            transaction.commit().await?;
+            return Ok(Settled::Unchanged);
+        }
     };
     let captured = match session.status {
         Status::Paid(captured) => Some(captured),
@@ -56,6 +61,7 @@ pub(super) async fn settle(
     }
     let known = (!session.session_id.is_empty())
         .then_some((session.session_id.as_str(), session.url.as_str()));
+    let connection = &mut *transaction;
     payments::end(connection, payment_id, state, captured, known, failure).await?;
     let booking_id = payment.booking_id;
     if let Some(captured) = captured {
@@ -70,7 +76,8 @@ pub(super) async fn settle(
         )
         .await?;
     }
-    metrics::counter!(metric::SETTLED, "state" => state.as_str()).increment(1);
+    transaction.commit().await?;
+    metric::settled(state, captured);
     tracing::info!(payment.id = %payment_id, booking.id = %booking_id, %state, "payment settled");
     Ok(Settled::Now(state))
 }
