@@ -10,6 +10,7 @@ use holdfast_harness::System;
 const SILENT: &[&str] = &[
     "gateway_live_viewers",
     "gateway_live_viewers_slow_total",
+    "gateway_pages_made_total",
     "holdfast_booking_alarms_total",
     "holdfast_booking_refunds_total",
     "holdfast_booking_seats_returned_total",
