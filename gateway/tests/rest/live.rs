@@ -16,6 +16,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
+    catalogue,
     setup::{Answer, Gateway, send},
     store::at,
 };
@@ -67,17 +68,25 @@ impl Viewer {
         }
     }
 
-    /// The next message that is no bookmark and no ping; why it was closed, if it was.
+    /// The next message that is no bookmark; why it was closed, if it was.
     async fn next(&mut self) -> Result<Value, CloseFrame> {
+        let waiting = async {
+            loop {
+                let message = self.next_of_all().await?;
+                if message["type"] != "bookmark" {
+                    return Ok(message);
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap()
+    }
+
+    /// The same, bookmarks too.
+    async fn next_of_all(&mut self) -> Result<Value, CloseFrame> {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.0.next()).await;
             match message.unwrap().unwrap().unwrap() {
-                Message::Text(text) => {
-                    let message: Value = serde_json::from_str(&text).unwrap();
-                    if message["type"] != "bookmark" {
-                        return Ok(message);
-                    }
-                }
+                Message::Text(text) => return Ok(serde_json::from_str(&text).unwrap()),
                 Message::Close(frame) => return Err(frame.unwrap()),
                 Message::Ping(_) => {}
                 other => panic!("{other:?}"),
@@ -89,7 +98,10 @@ impl Viewer {
 /// A gateway whose catalogue has announced every show.
 async fn start() -> Gateway {
     let gateway = Gateway::start().await;
-    let announced = |_: catalog::GetShowRequest| Ok(catalog::GetShowResponse::default());
+    let announced = |_: catalog::GetShowRequest| {
+        let show = Some(catalogue::show());
+        Ok(catalog::GetShowResponse { show })
+    };
     gateway.backend.on("get_show", announced);
     gateway
 }
@@ -245,7 +257,7 @@ async fn what_can_not_be_viewed_is_refused_before_it_is_a_websocket() {
         .invalid("show_id");
     // The catalogue has announced it, the store doesn't have it.
     let unopened = Viewer::try_open(&gateway, &live(""), None).await;
-    unopened.err().unwrap().error(404, "SHOW_NOT_FOUND");
+    unopened.err().unwrap().error(409, "SHOW_NOT_ON_SALE");
 }
 
 #[tokio::test]
@@ -341,10 +353,15 @@ impl Map {
         }
     }
 
-    /// Takes deltas, each of which follows on what came before, until one is of `end`.
+    /// Takes deltas, each of which follows on what came before, until all up to `end` is known.
     async fn follow(&mut self, viewer: &mut Viewer, end: Revision) {
         while self.at < end {
-            let message = viewer.next().await.expect("it isn't closed");
+            let message = viewer.next_of_all().await.expect("it isn't closed");
+            if message["type"] == "bookmark" {
+                assert!(self.at <= revision(&message), "{message}");
+                self.at = revision(&message);
+                continue;
+            }
             assert_eq!(message["type"], "delta", "{message}");
             let previous = message["previous_revision"].as_str().unwrap();
             let previous: Revision = previous.parse().unwrap();
@@ -372,11 +389,11 @@ async fn rush(gateway: &Gateway) -> (Revision, Vec<&'static str>) {
         let seats = if index < 6 + LARGE {
             0..RUSH_SEATS
         } else {
-            let seat = u32::try_from(index).unwrap() % RUSH_SEATS;
+            let seat = u32::try_from(index).unwrap() % 7;
             seat..seat + 1
         };
         let range = seats.start as usize..seats.end as usize;
-        if index % 3 == 0 {
+        if states[range.start] == "HELD" {
             gateway.store.free(index, seats);
             states[range].fill("AVAILABLE");
         } else {
@@ -576,4 +593,31 @@ async fn list_is_answered_while_the_catalogue_hangs() {
     let list = send(gateway.get(&availability(""))).await;
     let seats = json!([{"seat_id": "A-0", "state": "SOLD"}]);
     assert_eq!(list.json()["seats"], seats);
+}
+
+#[tokio::test]
+async fn announced_show_has_no_seats_and_is_called_not_on_sale() {
+    let gateway = start().await;
+    let unknown = |_: booking::GetAvailabilityRequest| {
+        let unknown = Failure::new(ErrorCode::ShowNotFound, "no such show");
+        Err::<booking::GetAvailabilityResponse, _>(unknown.into())
+    };
+    gateway.backend.on("get_availability", unknown);
+    for query in ["", "?format=bitmap"] {
+        let answer = send(gateway.get(&availability(query))).await;
+        answer.error(409, "SHOW_NOT_ON_SALE");
+    }
+    // One that nobody announced isn't there, and one that can't be looked up is as booking-svc says.
+    for code in [ErrorCode::ShowNotFound, ErrorCode::Unavailable] {
+        let gateway = Gateway::start().await;
+        gateway.backend.on("get_availability", unknown);
+        gateway
+            .backend
+            .on("get_show", move |_: catalog::GetShowRequest| {
+                let failure = Failure::new(code, "not now");
+                Err::<catalog::GetShowResponse, _>(failure.into())
+            });
+        let answer = send(gateway.get(&availability(""))).await;
+        answer.error(404, "SHOW_NOT_FOUND");
+    }
 }
