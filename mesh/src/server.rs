@@ -18,7 +18,10 @@ use tonic::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-pub use self::http::{ConnectionSlot, until_sent};
+pub use self::{
+    call::ELSEWHERE,
+    http::{ConnectionSlot, until_sent},
+};
 use crate::{Context, config};
 
 /// How long calls in flight may take to finish at shutdown: the default deadline.
