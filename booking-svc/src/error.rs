@@ -74,6 +74,15 @@ impl Error {
             Self::Corrupt(_) | Self::Events(_) => false,
         }
     }
+
+    /// What the wire calls it.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(failure) => failure.code(),
+            error if error.is_outage() => ErrorCode::Unavailable,
+            _ => ErrorCode::InternalError,
+        }
+    }
 }
 
 impl From<Error> for Failure {

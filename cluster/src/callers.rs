@@ -164,6 +164,7 @@ mod tests {
         for command in [
             "OpenShow",
             "HoldSeats",
+            "HoldStream",
             "ExtendHold",
             "CommitHold",
             "ReturnSeats",

@@ -1,9 +1,13 @@
 //! Answers that caches may keep: an entity tag over the body, and 304 where the client has it.
 
+use std::io::Write as _;
+
 use axum::{
+    body::Bytes,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use flate2::{Compression, write::GzEncoder};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -21,12 +25,16 @@ const TAG_BYTES: usize = 16;
 /// within two seconds (SE-1).
 const CACHE_CONTROL_FOUND: HeaderValue = HeaderValue::from_static("public, max-age=1");
 
+/// Compressed for those who accept it. The body is another one then, and the tag, being weak, the
+/// same.
+const GZIP: &str = "gzip";
+
 /// `body` as JSON with its tag, or 304 where `request_headers` name the tag.
 pub(crate) fn json<T: Serialize>(
     request_headers: &HeaderMap,
     body: &T,
 ) -> Result<Response, ApiError> {
-    cached(request_headers, body, CACHE_CONTROL)
+    Ok(Encoded::new(body)?.answer(request_headers, CACHE_CONTROL))
 }
 
 /// The same for the results of a search.
@@ -34,31 +42,82 @@ pub(crate) fn found<T: Serialize>(
     request_headers: &HeaderMap,
     body: &T,
 ) -> Result<Response, ApiError> {
-    cached(request_headers, body, CACHE_CONTROL_FOUND)
+    Ok(Encoded::new(body)?.answer(request_headers, CACHE_CONTROL_FOUND))
 }
 
-fn cached<T: Serialize>(
-    request_headers: &HeaderMap,
-    body: &T,
-    cache_control: HeaderValue,
-) -> Result<Response, ApiError> {
-    let bytes = serde_json::to_vec(body).map_err(|error| ApiError::defect(&error.to_string()))?;
-    let tag = tag(&bytes);
-    let cache = [
-        (header::CACHE_CONTROL, cache_control),
-        (
-            header::ETAG,
-            HeaderValue::from_str(&tag).expect("a quoted hash is a header"),
-        ),
-    ];
-    if known(request_headers, &tag) {
-        return Ok((StatusCode::NOT_MODIFIED, cache).into_response());
+/// A page that was encoded and compressed once, to be answered many times.
+#[derive(Debug)]
+pub(crate) struct EncodedPage(Encoded);
+
+impl EncodedPage {
+    /// The largest take hundreds of milliseconds.
+    pub(crate) fn new<T: Serialize>(page: &T) -> Result<Self, ApiError> {
+        let mut encoded = Encoded::new(page)?;
+        encoded.gzip = Some(gzip(&encoded.bytes)?);
+        Ok(Self(encoded))
     }
-    let json = [(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    )];
-    Ok((cache, json, bytes).into_response())
+
+    /// Bytes that it takes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.bytes.len() + self.0.gzip.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// As [`json`].
+    pub(crate) fn answer(&self, request_headers: &HeaderMap) -> Response {
+        self.0.answer(request_headers, CACHE_CONTROL)
+    }
+}
+
+#[derive(Debug)]
+struct Encoded {
+    bytes: Bytes,
+    /// Where it is made beforehand; else it is made on the way out.
+    gzip: Option<Bytes>,
+    tag: HeaderValue,
+}
+
+impl Encoded {
+    fn new<T: Serialize>(body: &T) -> Result<Self, ApiError> {
+        let bytes =
+            serde_json::to_vec(body).map_err(|error| ApiError::defect(&error.to_string()))?;
+        let tag = HeaderValue::from_str(&tag(&bytes)).expect("a quoted hash is a header");
+        Ok(Self {
+            bytes: bytes.into(),
+            gzip: None,
+            tag,
+        })
+    }
+
+    fn answer(&self, request_headers: &HeaderMap, cache_control: HeaderValue) -> Response {
+        let cache = [
+            (header::CACHE_CONTROL, cache_control),
+            (header::ETAG, self.tag.clone()),
+        ];
+        if known(request_headers, &self.tag) {
+            return (StatusCode::NOT_MODIFIED, cache).into_response();
+        }
+        let json = [(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        )];
+        match &self.gzip {
+            Some(gzip) if accepts_gzip(request_headers) => {
+                let packed = [
+                    (header::CONTENT_ENCODING, HeaderValue::from_static(GZIP)),
+                    (header::VARY, HeaderValue::from_static("accept-encoding")),
+                ];
+                (cache, json, packed, gzip.clone()).into_response()
+            }
+            _ => (cache, json, self.bytes.clone()).into_response(),
+        }
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Result<Bytes, ApiError> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let packed = encoder.write_all(bytes).and_then(|()| encoder.finish());
+    let packed = packed.map_err(|error| ApiError::defect(&error.to_string()))?;
+    Ok(packed.into())
 }
 
 /// Weak, because the same body may go out compressed.
@@ -76,30 +135,54 @@ fn tag(bytes: &[u8]) -> String {
     format!("W/\"{hex}\"")
 }
 
+/// Every member of a header that is a list, over all lines of it.
+fn members(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter();
+    let lines = lines.filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim)
+}
+
 /// Weak comparison of RFC 9110 §13.1.2.
-fn known(request_headers: &HeaderMap, tag: &str) -> bool {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let values = request_headers.get_all(header::IF_NONE_MATCH).iter();
-    let mut tags = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','));
-    tags.any(|candidate| candidate.trim() == "*" || opaque(candidate) == opaque(tag))
+fn known(request_headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let opaque = |tag: &str| tag.trim_start_matches("W/").to_owned();
+    let tag = tag.to_str().map(opaque).unwrap_or_default();
+    let mut tags = members(request_headers, header::IF_NONE_MATCH);
+    tags.any(|candidate| candidate == "*" || opaque(candidate) == tag)
+}
+
+/// RFC 9110 §12.5.3, by name: who takes anything (`*`) is served by the layer around.
+fn accepts_gzip(request_headers: &HeaderMap) -> bool {
+    let mut codings = members(request_headers, header::ACCEPT_ENCODING);
+    codings.any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().strip_prefix("q=");
+        let refused = weight.is_some_and(|weight| weight.parse() == Ok(0.0_f32));
+        name.trim().eq_ignore_ascii_case(GZIP) && !refused
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn headers(name: header::HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
     #[test]
     fn a_tag_is_found_in_a_list_weak_or_strong() {
-        let headers = |value: &'static str| {
-            HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static(value))])
-        };
+        let tag = HeaderValue::from_static("W/\"a\"");
         for value in ["W/\"a\"", "\"a\"", "\"b\", W/\"a\"", "*"] {
-            assert!(known(&headers(value), "W/\"a\""), "{value}");
+            assert!(
+                known(&headers(header::IF_NONE_MATCH, value), &tag),
+                "{value}"
+            );
         }
         for value in ["\"b\"", "", "a"] {
-            assert!(!known(&headers(value), "W/\"a\""), "{value}");
+            assert!(
+                !known(&headers(header::IF_NONE_MATCH, value), &tag),
+                "{value}"
+            );
         }
     }
 
@@ -107,5 +190,16 @@ mod tests {
     fn tags_differ_when_bodies_do() {
         assert_ne!(tag(b"a"), tag(b"b"));
         assert_eq!(tag(b"a"), tag(b"a"));
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_name_it_and_do_not_refuse_it() {
+        let accepts = |value| accepts_gzip(&headers(header::ACCEPT_ENCODING, value));
+        for value in ["gzip", "br, GZIP", "gzip;q=0.5, br", "gzip; q=1"] {
+            assert!(accepts(value), "{value}");
+        }
+        for value in ["", "br", "gzip;q=0", "gzip; q=0.000", "x-gzip", "*"] {
+            assert!(!accepts(value), "{value}");
+        }
     }
 }

@@ -53,6 +53,10 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.0.code()
+    }
+
     fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.code().http()).expect("the error table has valid statuses")
     }

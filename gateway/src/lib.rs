@@ -13,7 +13,9 @@
 //!   here and again by the service it is forwarded to;
 //! - a request has one deadline, and every gRPC call made for it carries what is left of that;
 //! - which seats are free is shown as the lock store has it, with its revision, at most two seconds
-//!   old; thousands of viewers of a show cost the store one watch;
+//!   old; thousands of viewers of a show cost the store one watch, and are told of a rush ten times a
+//!   second;
+//! - pages of the catalogue are kept for a second, seat maps while their show's version stands;
 //! - what is personal or changes by the second is `no-store`; routes without a token never forward
 //!   one, so nothing that depends on the caller can end up in a shared cache.
 //!
@@ -28,6 +30,7 @@ mod call;
 mod conditional;
 mod extract;
 mod failure;
+mod kept;
 mod layout;
 mod live;
 mod openapi;

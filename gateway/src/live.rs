@@ -5,6 +5,8 @@
 //! [`LINGER`] is followed no more, and neither is one that isn't there. Leaves to `show` what a
 //! replica is, to `viewer` who is sent what it changes, and to the routes what is shown.
 
+mod gather;
+mod history;
 pub(crate) mod message;
 pub(crate) mod show;
 pub(crate) mod viewer;

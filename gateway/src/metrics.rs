@@ -20,6 +20,10 @@ pub(crate) const SHOWS_FOLLOWED: &str = "gateway_live_shows";
 /// Counter of answers to which seats are free; label `source`, `replica` or `store`.
 pub(crate) const AVAILABILITY_READS: &str = "gateway_availability_reads_total";
 
+/// Counter of pages that were made anew from the catalogue; label `page`, `event`, `show` or
+/// `seat_map`. The others that were asked for were answered from memory.
+pub(crate) const PAGES_MADE: &str = "gateway_pages_made_total";
+
 /// What requests that no route takes are counted under.
 pub(crate) const ROUTE_UNMATCHED: &str = "unmatched";
 
@@ -52,6 +56,7 @@ pub(crate) fn describe() {
         AVAILABILITY_READS,
         "Answers to which seats are free, by where they came from."
     );
+    metrics::describe_counter!(PAGES_MADE, "Pages made anew from the catalogue.");
 }
 
 /// A viewer is served from now on.
@@ -72,6 +77,11 @@ pub(crate) fn slow_viewer_closed() {
 /// So many shows are followed now.
 pub(crate) fn shows_followed(count: usize) {
     metrics::gauge!(SHOWS_FOLLOWED).set(count as f64);
+}
+
+/// A page of the catalogue was made.
+pub(crate) fn page_made(page: &'static str) {
+    metrics::counter!(PAGES_MADE, "page" => page).increment(1);
 }
 
 /// Availability was answered from `source`.

@@ -23,8 +23,8 @@ use tokio::sync::Semaphore;
 use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
 use crate::{
-    Config, Error, failure::ApiError, layout::Layouts, live::LiveShows, metrics, openapi, ops,
-    pages, scope, searches::Searches,
+    Config, Error, failure::ApiError, kept::KeptPages, layout::Layouts, live::LiveShows, metrics,
+    openapi, ops, pages, scope, searches::Searches,
 };
 
 /// The part's name in readiness and logs.
@@ -54,6 +54,7 @@ pub(crate) struct App {
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) live: LiveShows,
     pub(crate) layouts: Layouts,
+    pub(crate) kept: KeptPages,
 }
 
 pub(crate) type Shared = Arc<App>;
@@ -146,6 +147,7 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
             context.shutdown.child_token(),
         ),
         layouts: Layouts::new(),
+        kept: KeptPages::new(),
     }))
 }
 

@@ -22,6 +22,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 pub use self::{
     accept::{Connection, Peer},
+    call::ELSEWHERE,
     callers::{Callers, CallersLayer, Guarded},
     http::{ConnectionSlot, until_sent},
 };

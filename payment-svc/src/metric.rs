@@ -1,13 +1,46 @@
-//! Every metric's name.
+//! Every metric's name, and how payments and money are counted.
+//!
+//! Always holds: what is counted of payments and money is committed, and each once, however often
+//! its event, webhook or answer comes. A process that dies between commit and count, or never hears
+//! of its commit, leaves a counter short of the ledger, never ahead of it.
 
-/// Payments that reached an end; label `state`.
+use holdfast_types::{Money, PaymentState};
+
+/// Payments that reached an end, counted when it is committed; label `state`. One that is paid after
+/// it was called off counts under both.
 pub(crate) const SETTLED: &str = "holdfast_payment_settled_total";
-/// Refunds that went through.
+/// Money captured, in minor units, counted once a payment when its entry in the ledger is committed;
+/// label `currency`. A crash between commit and count leaves it short of the ledger.
+pub(crate) const CAPTURED: &str = "holdfast_payment_captured_minor_units_total";
+/// Refunds that went through, counted once each when their entry in the ledger is committed.
 pub(crate) const REFUNDED: &str = "holdfast_payment_refunded_total";
+/// Money refunded, in minor units, counted once a refund when its entry in the ledger is committed;
+/// label `currency`. A crash between commit and count leaves it short of the ledger.
+pub(crate) const REFUNDED_MONEY: &str = "holdfast_payment_refunded_minor_units_total";
 /// Webhooks; label `outcome` (`recorded`, `duplicate`, `refused`).
 pub(crate) const WEBHOOKS: &str = "holdfast_payment_webhooks_total";
-/// Seconds since the oldest unfinished one was asked for, 0 with none; label `kind` (`payment`,
+/// Seconds since the oldest unfinished one was asked for, 0 with none, as the database had it at the
+/// last look (at the start, then every `payment.reconcile_period_ms`); label `kind` (`payment`,
 /// `refund`).
 pub(crate) const OLDEST_UNFINISHED: &str = "holdfast_payment_oldest_unfinished_seconds";
 /// Silent sessions the provider was asked about; label `outcome` (`settled`, `open`, `unknown`).
 pub(crate) const RECONCILED: &str = "holdfast_payment_reconciled_total";
+
+/// A payment's end was committed, and what it brought.
+pub(crate) fn settled(state: PaymentState, captured: Option<Money>) {
+    metrics::counter!(SETTLED, "state" => state.as_str()).increment(1);
+    if let Some(Money { amount, currency }) = captured {
+        metrics::counter!(CAPTURED, "currency" => currency.to_string()).increment(units(amount));
+    }
+}
+
+/// A refund's end was committed.
+pub(crate) fn refunded(Money { amount, currency }: Money) {
+    metrics::counter!(REFUNDED).increment(1);
+    metrics::counter!(REFUNDED_MONEY, "currency" => currency.to_string()).increment(units(amount));
+}
+
+/// What a counter takes: nobody captures or refunds less than nothing.
+fn units(amount: i64) -> u64 {
+    u64::try_from(amount).unwrap_or_default()
+}

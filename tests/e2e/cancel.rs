@@ -6,7 +6,7 @@ use anyhow::ensure;
 use holdfast_harness::{Customer, Look, ShowRules, until, with_system};
 use serde_json::json;
 
-use crate::{assert_agreed, options};
+use crate::{assert_agreed, options, sales};
 
 /// For the money to go back and the seats to be free.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -63,6 +63,7 @@ async fn cancelled_confirmed_booking_is_refunded_and_its_seats_are_sold_again() 
         ensure!(json!(tickets) == json!(wanted), "{tickets:?}");
         // The one who cancelled may buy again: the seats don't count against the limit any more.
         customer.buy(show, &[&seats[2]]).await?;
+        sales::are_counted(system, show).await?;
         assert_agreed(system, show, 3).await
     })
     .await;

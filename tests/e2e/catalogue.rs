@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use holdfast_harness::{Customer, System, with_system};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::options;
 
@@ -64,9 +65,15 @@ async fn built_in_events_are_listed(system: &System) -> Result<()> {
     );
 
     let customer = Customer::register(&system.rest()?).await?;
-    let id = golf[0]["show_id"].as_str().context("no id")?.parse()?;
+    let id: Uuid = golf[0]["show_id"].as_str().context("no id")?.parse()?;
     let too_early = customer.hold(id, &["GROUND-1-A-1"]).await?;
     ensure!(too_early.code() == "SHOW_NOT_ON_SALE", "{too_early:?}");
+    let rest = system.rest()?;
+    let seats = rest.get(&format!("/shows/{id}/availability")).await?;
+    ensure!(seats.code() == "SHOW_NOT_ON_SALE", "{seats:?}");
+    let made_up = Uuid::new_v4();
+    let seats = rest.get(&format!("/shows/{made_up}/availability")).await?;
+    ensure!(seats.code() == "SHOW_NOT_FOUND", "{seats:?}");
     let id = show["show_id"].as_str().context("no id")?.parse()?;
     customer
         .hold(id, &["GROUND-1-A-1", "GROUND-1-A-2"])

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use holdfast_harness::{Customer, ShowRules, System, with_system};
 use uuid::Uuid;
 
-use crate::{assert_agreed, options};
+use crate::{assert_agreed, options, sales};
 
 /// How long a customer of these shows has from hold to money: enough to get to the payment page.
 const TOTAL: Duration = Duration::from_secs(12);
@@ -64,6 +64,7 @@ async fn late_money_is_confirmed_when_the_seats_are_free_and_refunded_when_they_
         );
         ensure!(faster.valid_tickets(&faster_booking).await?.len() == 1);
         money_is_where_it_belongs(system, &lucky_booking, &unlucky_booking).await?;
+        sales::are_counted(system, show).await?;
         assert_agreed(system, show, 3).await
     })
     .await;

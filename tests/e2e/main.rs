@@ -16,6 +16,7 @@ mod metric_names;
 mod mutual_tls;
 mod other_database;
 mod rush;
+mod sales;
 mod search;
 mod supervision;
 mod traces;

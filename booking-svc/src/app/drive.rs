@@ -277,10 +277,21 @@ fn inventory_of(grounds: Option<&Grounds>) -> &Inventory {
         .inventory
 }
 
+/// How the money of a booking that has no reason to end came.
+fn in_time(booking: &Booking) -> &'static str {
+    if booking.hold.attempt == 0 {
+        "IN_TIME"
+    } else {
+        "LATE_MONEY"
+    }
+}
+
 fn count(before: &Booking, decision: &Decision) {
     let booking = &decision.next;
     if booking.state != before.state {
-        let reason = booking.reason.map_or("", Reason::as_str);
+        let reason = booking
+            .reason
+            .map_or_else(|| in_time(booking), Reason::as_str);
         metrics::counter(
             metrics::ENDINGS,
             &[("state", booking.state.as_str()), ("reason", reason)],
@@ -289,6 +300,9 @@ fn count(before: &Booking, decision: &Decision) {
     }
     for record in &decision.records {
         match record {
+            Record::SellSeats { .. } => metrics::seats_sold(booking.seats.len()),
+            Record::IssueTickets => metrics::tickets_issued(booking.seats.len()),
+            Record::VoidTickets => metrics::seats_returned(booking.seats.len()),
             Record::Refund {
                 reason, payment_id, ..
             } => {

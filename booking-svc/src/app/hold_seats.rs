@@ -18,7 +18,7 @@ use super::{
     open_inventory::NAME_BYTES_MAX,
     refusal::key_reused,
 };
-use crate::error::Error;
+use crate::{error::Error, metrics};
 
 /// First in what hold ids are derived from, so that nothing else derives the same.
 const HOLD_DOMAIN: &[u8] = b"holdfast hold 1\0";
@@ -102,6 +102,21 @@ pub(crate) fn seat_nos(labels: &[String], inventory: &Inventory) -> Result<Vec<S
 impl App {
     /// Holds seats. The flag: the key was known, and this is the answer given then.
     pub(crate) async fn hold_seats(
+        &self,
+        request: HoldSeats,
+        deadline: Deadline,
+    ) -> Result<(HoldView, bool), Error> {
+        let answer = self.hold_or_refuse(request, deadline).await;
+        let outcome = match &answer {
+            Ok((_, true)) => "replayed",
+            Ok((_, false)) => "held",
+            Err(error) => error.code().as_str(),
+        };
+        metrics::counter(metrics::HOLDS, &[("outcome", outcome)]);
+        answer
+    }
+
+    async fn hold_or_refuse(
         &self,
         request: HoldSeats,
         deadline: Deadline,

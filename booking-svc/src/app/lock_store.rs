@@ -23,7 +23,7 @@ use super::{
     rights::Actor,
     wall_clock,
 };
-use crate::{error::Error, metrics, store::shows};
+use crate::{error::Error, store::shows};
 
 /// How long a background task waits for the time.
 const TIME_MAX: Duration = Duration::from_secs(2);
@@ -67,17 +67,9 @@ impl App {
         };
         let answer = self.lock_store.hold(hold, deadline.remaining()).await?;
         match answer.outcome {
-            HoldOutcome::Held { hold, replayed } => {
-                let outcome = if replayed { "replayed" } else { "held" };
-                metrics::counter(metrics::HOLDS, &[("outcome", outcome)]);
-                Ok((hold, replayed, answer.cluster_time))
-            }
+            HoldOutcome::Held { hold, replayed } => Ok((hold, replayed, answer.cluster_time)),
             HoldOutcome::Refused(refused) => {
-                let error = refusal::to_error("HoldSeats", &refused, inventory);
-                if let Error::Refused(failure) = &error {
-                    metrics::counter(metrics::HOLDS, &[("outcome", failure.code().as_str())]);
-                }
-                Err(error)
+                Err(refusal::to_error("HoldSeats", &refused, inventory))
             }
         }
     }

@@ -3,6 +3,8 @@
 use holdfast_types::{BookingState, ErrorCode, SeatState, ShowState};
 use sqlx::PgPool;
 
+use crate::metrics;
+
 use super::world::{World, code, deadline, opener, paid, tell, user};
 
 #[sqlx::test(migrations = false)]
@@ -41,6 +43,12 @@ async fn late_money_is_confirmed_when_the_seats_are_free(pool: PgPool) {
         world.told(id).await,
         ["BookingCreated", "BookingEnded", "BookingConfirmed"]
     );
+    let on_time = world.buy(user(2), &[2]).await;
+    assert_eq!(world.state(on_time).await, BookingState::Confirmed);
+    let confirmed = |label| world.counted(metrics::ENDINGS, label);
+    assert_eq!(confirmed("reason=\"LATE_MONEY\""), 1);
+    assert_eq!(confirmed("reason=\"IN_TIME\""), 1);
+    assert_eq!(confirmed("reason=\"PAYMENT_TIMEOUT\""), 1);
     world.audit().await;
 }
 

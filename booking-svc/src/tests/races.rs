@@ -22,17 +22,21 @@ async fn inputs_at_once_leave_money_and_seats_in_one_place(pool: PgPool) {
     for round in 0..ROUNDS {
         let id = world.book(user(1), &[0, 1]).await;
         world.run_out(id).await;
-        let pay = || world.tell(id, paid(id, 1, 2)).boxed();
+        let pay = || world.tell(id, paid(id, 1, 2)).boxed_local();
         let mut inputs = [
             pay(),
             // Refused where the payment is faster.
-            world.app.cancel_booking(user(1), id).map(drop).boxed(),
+            world
+                .app
+                .cancel_booking(user(1), id)
+                .map(drop)
+                .boxed_local(),
             world
                 .app
                 .sweep()
                 .map(|swept| swept.expect("sweeps"))
-                .boxed(),
-            world.recover().boxed(),
+                .boxed_local(),
+            world.recover().boxed_local(),
             pay(),
         ];
         let first = round % inputs.len();

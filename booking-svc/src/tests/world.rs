@@ -15,6 +15,7 @@ use holdfast_types::{
     BookingId, BookingState, DurationMs, ErrorCode, PaymentId, SeatState, ShowId, UserId,
 };
 use lockstore_node::Member;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use prost::Message;
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -27,7 +28,7 @@ use crate::{
         read::BookingView, rights::Actor,
     },
     error::Error,
-    server,
+    metrics as metrics_of, server,
     store::shows::NewSeat,
     tasks::payments::Payments,
 };
@@ -48,6 +49,9 @@ pub(super) struct World {
     pub(super) show_id: ShowId,
     pub(super) lockstore: String,
     node: Context,
+    counters: PrometheusHandle,
+    /// Everything of a test runs on its one thread.
+    _recorder: metrics::LocalRecorderGuard<'static>,
     _folder: TempDir,
 }
 
@@ -90,6 +94,9 @@ impl World {
 
     /// Holds and bookings live `ttl`.
     pub(super) async fn with_hold_ttl(pool: PgPool, ttl: DurationMs) -> Self {
+        let recorder = Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
+        let counters = recorder.handle();
+        let recorder = metrics::set_default_local_recorder(recorder);
         let folder = tempfile::tempdir().expect("a folder");
         let (node, lockstore) = start_node(&folder).await;
         crate::migrate(&pool).await.expect("migrates");
@@ -101,6 +108,8 @@ impl World {
             show_id,
             lockstore,
             node,
+            counters,
+            _recorder: recorder,
             _folder: folder,
         };
         let open = world
@@ -260,6 +269,44 @@ impl World {
             .map(|(seat_no, _)| seat_no)
             .collect();
         assert_eq!(sold, at_store, "store and database agree on what is sold");
+        self.assert_counted().await;
+    }
+
+    /// What was counted so far under `name`, of all series that say `label`.
+    pub(super) fn counted(&self, name: &str, label: &str) -> i64 {
+        let shown = self.counters.render();
+        let series = shown.lines().filter(|line| {
+            let rest = line.strip_prefix(name).unwrap_or_default();
+            rest.starts_with([' ', '{']) && rest.contains(label)
+        });
+        let counts = series.filter_map(|line| line.rsplit(' ').next()?.parse::<i64>().ok());
+        counts.sum()
+    }
+
+    /// Every change was counted once: the counters come to what the tables have.
+    async fn assert_counted(&self) {
+        let sold =
+            self.counted(metrics_of::SEATS_SOLD, "") - self.counted(metrics_of::SEATS_RETURNED, "");
+        let failed = self.counted(metrics_of::ENDINGS, "state=\"FAILED\"");
+        let cancelled = self.counted(metrics_of::ENDINGS, "state=\"CANCELLED\"");
+        let counted = [
+            sold,
+            self.counted(metrics_of::TICKETS, ""),
+            failed,
+            cancelled,
+        ];
+        let tables = [
+            "SELECT count(*) FROM booking.seats WHERE state = 'SOLD'",
+            "SELECT count(*) FROM booking.tickets",
+            "SELECT count(*) FROM booking.bookings WHERE state = 'FAILED'",
+            "SELECT count(*) FROM booking.bookings WHERE state = 'CANCELLED'",
+        ];
+        let mut expected = [0_i64; 4];
+        for (count, sql) in expected.iter_mut().zip(tables) {
+            let read = sqlx::query_scalar(sql).fetch_one(&self.pool);
+            *count = read.await.expect("reads");
+        }
+        assert_eq!(counted, expected, "seats sold, tickets, failed, cancelled");
     }
 }
 

@@ -23,8 +23,9 @@ pub(crate) enum LiveMessage {
     Snapshot(Snapshot),
     /// `since` is honoured: the first message then.
     Resumed(Resumed),
-    /// What changed. It follows on everything from `previous_revision` on; one who has come less
-    /// far has missed something and connects again with `since`.
+    /// What changed in one revision, or in several close together. It follows on everything from
+    /// `previous_revision` on; one who has come less far has missed something and connects again
+    /// with `since`.
     Delta(Delta),
     /// Nothing else changed up to `revision`. Comes about every second while what is known is as
     /// new as that.
@@ -66,7 +67,7 @@ pub(crate) struct Delta {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "PAUSED")]
     pub(crate) show_state: Option<&'static str>,
-    /// Each seat once, by number.
+    /// Each seat once, by number, as it is at `revision`; also one that is what it was before.
     pub(crate) changes: Vec<SeatChange>,
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Always holds: what is shown is the store's own state at the revision that is said with it, and is
 //! called fresh only while a node that hears a leader says so; what viewers are sent after what they
-//! began with is every change, in order; whoever follows the store never waits for a viewer.
+//! began with adds up to every change, in order, at most one delta in a `GATHER`, made once for all;
+//! whoever follows the store never waits for a viewer.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,7 +13,7 @@ use std::{
 use axum::extract::ws::Utf8Bytes;
 use holdfast_types::{Revision, SeatNo, SeatState, ShowId};
 use lockstore_client::{
-    Client, Difference, Gap, ShowReplica, ShowState, Start, Watch, WatchItem, Watched,
+    Client, Difference, Gap, ShowChanges, ShowReplica, ShowState, Start, Watch, WatchItem, Watched,
 };
 use tokio::{
     sync::{broadcast, watch},
@@ -21,20 +21,21 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::message::{Bookmark, Delta, LiveMessage, Resumed, SeatChange, pack, state_name};
+use super::{
+    gather::Gathered,
+    history::{History, Remembered},
+    message::{Bookmark, Delta, LiveMessage, Resumed, SeatChange, pack, state_name},
+};
 
 /// How long ago what is shown may have been confirmed; longer, the store is asked instead. A node
 /// confirms by the word of a leader that it heard a second ago at the most, a fifth of a second
 /// after it last compared: what is shown is two seconds old at the most.
 const AGE_MAX: Duration = Duration::from_millis(800);
-/// Messages that wait for one viewer; one for whom more do is too slow. Some seconds of a rush.
-const QUEUE_MAX: usize = 512;
+/// Messages that wait for one viewer; one for whom more do is too slow. Ten seconds of a rush.
+const QUEUE_MAX: usize = 128;
 /// Seats in one delta; if more changed at once (a show was called off), viewers begin anew, with
 /// fewer bytes.
 const DELTA_SEATS_MAX: usize = 2_048;
-/// Deltas that are remembered for viewers who come back, and seats in them: half a megabyte.
-const REMEMBERED_MAX: usize = 2_048;
-const REMEMBERED_SEATS_MAX: usize = 8_192;
 /// How often viewers are told that nothing else changed.
 const BOOKMARK_PERIOD: Duration = Duration::from_secs(1);
 
@@ -43,6 +44,22 @@ const BOOKMARK_PERIOD: Duration = Duration::from_secs(1);
 pub(crate) struct Sent {
     pub(crate) revision: Revision,
     pub(crate) text: Utf8Bytes,
+    is_delta: bool,
+}
+
+impl Sent {
+    pub(super) fn new(revision: Revision, message: &LiveMessage) -> Self {
+        Self {
+            revision,
+            text: message.text(),
+            is_delta: matches!(message, LiveMessage::Delta(_)),
+        }
+    }
+
+    /// Whether one who has come to `at` has all of it: it came while this was being gathered.
+    pub(crate) fn repeats(&self, at: Revision) -> bool {
+        self.is_delta && self.revision <= at
+    }
 }
 
 /// What a viewer begins with, and where it is sent what follows.
@@ -66,35 +83,15 @@ pub(crate) struct Packed {
     pub(crate) bitmap: Arc<str>,
 }
 
-/// What was different from one revision to another.
-struct Remembered {
-    /// What happened after it and before `to` isn't known one by one: who has come to somewhere in
-    /// between can't go on from there.
-    from: Revision,
-    to: Revision,
-    /// None if nothing was different in the end.
-    sent: Option<Sent>,
-    seats: usize,
-}
-
-impl Remembered {
-    fn jumps_over(&self, revision: Revision) -> bool {
-        self.from < revision && revision < self.to
-    }
-}
-
 #[derive(Default)]
 struct State {
     /// None before the first snapshot.
     replica: Option<ShowReplica>,
     /// When a node last said that this is how it is; none since the last beginning.
     confirmed: Option<Instant>,
-    /// The last revision that viewers saw a difference at.
-    changed: Revision,
-    /// Every difference after `floor`.
-    remembered: VecDeque<Remembered>,
-    remembered_seats: usize,
-    floor: Revision,
+    history: History,
+    /// Viewers aren't told of it yet.
+    gathered: Gathered,
     /// Of the seats as they are.
     bitmap: Option<Arc<str>>,
     bookmarked: Option<Instant>,
@@ -110,32 +107,6 @@ impl State {
     fn is_fresh(&self, now: Instant) -> bool {
         let age = self.confirmed.map(|at| now.duration_since(at));
         age.is_some_and(|age| age < AGE_MAX)
-    }
-
-    /// From here on nothing before is known.
-    fn forget_changes(&mut self, at: Revision) {
-        self.remembered.clear();
-        (self.remembered_seats, self.changed, self.floor) = (0, at, at);
-    }
-
-    fn remember(&mut self, difference: Remembered) {
-        self.remembered_seats += difference.seats;
-        self.remembered.push_back(difference);
-        while (self.remembered.len() > REMEMBERED_MAX
-            || self.remembered_seats > REMEMBERED_SEATS_MAX)
-            && let Some(oldest) = self.remembered.pop_front()
-        {
-            self.remembered_seats -= oldest.seats;
-            self.floor = oldest.to;
-        }
-    }
-
-    /// Whether one who has come to `since` can be sent what is missing.
-    fn is_known_since(&self, since: Revision, revision: Revision) -> bool {
-        let mut remembered = self.remembered.iter();
-        since.lineage() == revision.lineage()
-            && (self.floor..=revision).contains(&since)
-            && !remembered.any(|difference| difference.jumps_over(since))
     }
 }
 
@@ -263,25 +234,17 @@ impl LiveShow {
         let (revision, show_state, seats) = state.show()?;
         // Under the lock under which it is sent.
         let next = self.viewers.subscribe();
-        let known = since.filter(|since| state.is_known_since(*since, revision));
-        let first = match known {
-            Some(since) => {
+        let missed = since.and_then(|since| Some((since, state.history.since(since, revision)?)));
+        let first = match missed {
+            Some((since, missed)) => {
                 let resumed = LiveMessage::Resumed(Resumed { revision: since });
-                let resumed = Sent {
-                    revision: since,
-                    text: resumed.text(),
-                };
-                let rest = state
-                    .remembered
-                    .iter()
-                    .filter_map(|known| known.sent.clone());
-                let rest = rest.filter(|sent| sent.revision > since);
-                std::iter::once(resumed).chain(rest).collect()
+                std::iter::once(Sent::new(since, &resumed))
+                    .chain(missed)
+                    .collect()
             }
             None => {
                 let snapshot = LiveMessage::snapshot(self.show_id, revision, show_state, seats);
-                let text = snapshot.text();
-                vec![Sent { revision, text }]
+                vec![Sent::new(revision, &snapshot)]
             }
         };
         Some(View { first, next })
@@ -298,6 +261,7 @@ impl LiveShow {
             if let Some(Err(gap)) = following.await {
                 // The store says what it left out, so this is a defect; what is true is known anew.
                 tracing::error!(show.id = %self.show_id, %gap, "a show is followed anew");
+                self.state().replica = None;
             }
         }
     }
@@ -305,7 +269,16 @@ impl LiveShow {
     async fn follow_one(&self, watch: &mut Watch) -> Result<(), Gap> {
         let mut began = Revision::ZERO;
         loop {
-            match watch.next().await {
+            let due = self.state().gathered.due(Instant::now());
+            let item = tokio::select! {
+                biased;
+                () = until(due) => {
+                    self.tell(&mut self.state(), Instant::now());
+                    continue;
+                }
+                item = watch.next() => item,
+            };
+            match item {
                 WatchItem::Begun { revision, .. } => {
                     began = revision;
                     self.state().confirmed = None;
@@ -315,17 +288,7 @@ impl LiveShow {
                 }
                 WatchItem::Changes(changes) => {
                     for show in &changes.shows {
-                        let mut state = self.state();
-                        let Some(replica) = &mut state.replica else {
-                            return Err(Gap { at: began });
-                        };
-                        let was_there = replica.show().is_some();
-                        let difference = replica.apply(changes.revision, show)?;
-                        if was_there {
-                            self.differ(&mut state, difference, changes.revision);
-                        } else {
-                            self.begin_anew(&mut state);
-                        }
+                        self.change(changes.revision, show, Instant::now())?;
                     }
                 }
                 WatchItem::Bookmark { revision, .. } => self.confirm(revision),
@@ -337,6 +300,8 @@ impl LiveShow {
     /// What the store has is known as a whole.
     fn begin(&self, new: ShowReplica) {
         let mut state = self.state();
+        let now = Instant::now();
+        self.tell(&mut state, now);
         let old = state.replica.replace(new);
         state.bitmap = None;
         // What happened in between is what is different now.
@@ -346,13 +311,40 @@ impl LiveShow {
             Some((difference, old.revision()))
         });
         match difference {
-            Some((difference, from)) => self.differ(&mut state, difference, from),
-            None => self.begin_anew(&mut state),
+            Some((difference, from)) => {
+                state.gathered.add(difference);
+                self.tell_since(&mut state, from, now);
+            }
+            None => self.begin_anew(&mut state, now),
         }
     }
 
+    /// One revision changed something.
+    fn change(&self, revision: Revision, changes: &ShowChanges, now: Instant) -> Result<(), Gap> {
+        let mut state = self.state();
+        let Some(replica) = &mut state.replica else {
+            return Err(Gap { at: revision });
+        };
+        let was_there = replica.show().is_some();
+        let difference = replica.apply(revision, changes)?;
+        if !was_there {
+            self.begin_anew(&mut state, now);
+            return Ok(());
+        }
+        if difference != Difference::default() {
+            state.bitmap = None;
+        }
+        state.gathered.add(difference);
+        if state.gathered.due(now).is_some_and(|due| due <= now) {
+            self.tell(&mut state, now);
+        }
+        Ok(())
+    }
+
     /// Viewers begin anew, with what is known now.
-    fn begin_anew(&self, state: &mut State) {
+    fn begin_anew(&self, state: &mut State, now: Instant) {
+        // They are told all at once.
+        state.gathered.take(now);
         let Some(replica) = &state.replica else {
             return;
         };
@@ -361,52 +353,52 @@ impl LiveShow {
             && let Some((revision, show_state, seats)) = state.show()
         {
             let snapshot = LiveMessage::snapshot(self.show_id, revision, show_state, seats);
-            let text = snapshot.text();
-            self.send(Sent { revision, text });
+            self.send(Sent::new(revision, &snapshot));
         }
         state.bitmap = None;
-        state.forget_changes(revision);
+        state.history.forget(revision);
     }
 
-    /// Viewers are sent what is different now, everything up to `from` being known one by one: that
+    /// Viewers are told what was gathered, if anything was.
+    fn tell(&self, state: &mut State, now: Instant) {
+        if state.gathered.due(now).is_some() {
+            let known = state.replica.as_ref().map(ShowReplica::revision);
+            self.tell_since(state, known.unwrap_or_default(), now);
+        }
+    }
+
+    /// Viewers are told what is different now, everything up to `from` being known one by one: that
     /// is now itself, unless something was jumped over.
-    fn differ(&self, state: &mut State, difference: Difference, from: Revision) {
-        let Some(replica) = &state.replica else {
+    fn tell_since(&self, state: &mut State, from: Revision, now: Instant) {
+        let difference = state.gathered.take(now);
+        let Some(revision) = state.replica.as_ref().map(ShowReplica::revision) else {
             return;
         };
-        let revision = replica.revision();
-        if difference == Difference::default() {
-            if from < revision {
-                state.remember(Remembered {
-                    from,
-                    to: revision,
-                    sent: None,
-                    seats: 0,
-                });
-            }
-            return;
-        }
         let seats = difference.seats.len();
         if seats > DELTA_SEATS_MAX {
-            return self.begin_anew(state);
+            return self.begin_anew(state, now);
         }
-        let delta = LiveMessage::Delta(Delta {
-            revision,
-            previous_revision: state.changed,
-            show_state: difference.state.map(state_name),
-            changes: difference.seats.into_iter().map(SeatChange::new).collect(),
+        let sent = (difference != Difference::default()).then(|| {
+            let delta = LiveMessage::Delta(Delta {
+                revision,
+                previous_revision: state.history.changed,
+                show_state: difference.state.map(state_name),
+                changes: difference.seats.into_iter().map(SeatChange::new).collect(),
+            });
+            Sent::new(revision, &delta)
         });
-        let text = delta.text();
-        let sent = Sent { revision, text };
-        state.bitmap = None;
-        state.changed = revision;
-        state.remember(Remembered {
+        if let Some(sent) = &sent {
+            state.history.changed = revision;
+            self.send(sent.clone());
+        } else if from == revision {
+            return;
+        }
+        state.history.remember(Remembered {
             from,
             to: revision,
-            sent: Some(sent.clone()),
+            sent,
             seats,
         });
-        self.send(sent);
     }
 
     fn confirm(&self, revision: Revision) {
@@ -422,14 +414,24 @@ impl LiveShow {
             .is_none_or(|at| now.duration_since(at) >= BOOKMARK_PERIOD);
         if due && state.show().is_some() {
             state.bookmarked = Some(now);
-            let text = LiveMessage::Bookmark(Bookmark { revision }).text();
-            self.send(Sent { revision, text });
+            // What it says is true of what viewers were told.
+            self.tell(&mut state, now);
+            let bookmark = LiveMessage::Bookmark(Bookmark { revision });
+            self.send(Sent::new(revision, &bookmark));
         }
     }
 
     fn send(&self, sent: Sent) {
         // Nobody may be there.
         let _ = self.viewers.send(sent);
+    }
+}
+
+/// Waits for a time that may never come.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -7,10 +7,9 @@
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
-use holdfast_mesh::server::ConnectionSlot;
 use holdfast_types::Revision;
 use tokio::{
-    sync::{OwnedSemaphorePermit, broadcast::error::RecvError},
+    sync::broadcast::error::RecvError,
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -36,13 +35,12 @@ enum Gone {
     },
 }
 
-/// Serves one viewer to its end. `places` are its own for that long: among viewers, and among
-/// connections.
-pub(crate) async fn serve(
+/// Serves one viewer to its end. `places` are its own for that long.
+pub(crate) async fn serve<P>(
     mut socket: WebSocket,
     view: View,
     shutdown: CancellationToken,
-    places: (OwnedSemaphorePermit, ConnectionSlot),
+    places: P,
 ) {
     metrics::viewer_came();
     let mut at = Revision::ZERO;
@@ -87,6 +85,7 @@ async fn view_until_gone(
                 listen(said)
             }
             next = view.next.recv() => match next {
+                Ok(sent) if sent.repeats(*at) => Ok(()),
                 Ok(sent) => send(socket, sent, at).await,
                 Err(RecvError::Lagged(_)) => {
                     metrics::slow_viewer_closed();
@@ -133,5 +132,97 @@ fn listen(said: Option<Result<Message, axum::Error>>) -> Result<(), Gone> {
             why: "nothing is asked of viewers",
         }),
         Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Gone::Silently),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use axum::{Router, extract::ws::WebSocketUpgrade, routing::get, serve::Listener};
+    use holdfast_types::{Lineage, SeatState, ShowId};
+    use lockstore_client::ShowState;
+    use tokio::{
+        io::{AsyncReadExt, DuplexStream},
+        sync::broadcast,
+    };
+    use tokio_tungstenite::client_async;
+
+    use super::*;
+    use crate::live::message::{Bookmark, LiveMessage};
+
+    /// Of what is under way at once: less than a message.
+    const LINE_BYTES: usize = 512;
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// One connection, and no other.
+    struct One(Option<DuplexStream>);
+
+    impl Listener for One {
+        type Io = DuplexStream;
+        type Addr = ();
+
+        async fn accept(&mut self) -> (DuplexStream, ()) {
+            match self.0.take() {
+                Some(stream) => (stream, ()),
+                None => std::future::pending().await,
+            }
+        }
+
+        fn local_addr(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn viewer_that_reads_too_slowly_is_told_with_what_to_come_back() {
+        let (to_viewers, next) = broadcast::channel(2);
+        let first = Vec::new();
+        let view = Arc::new(Mutex::new(Some(View { first, next })));
+        let watch = move |upgrade: WebSocketUpgrade| async move {
+            let view = view.lock().expect("no panic").take().expect("one comes");
+            upgrade.on_upgrade(|socket| serve(socket, view, CancellationToken::new(), ()))
+        };
+        let (line, its_line) = tokio::io::duplex(LINE_BYTES);
+        let router = Router::new().route("/", get(watch));
+        tokio::spawn(async { axum::serve(One(Some(line)), router).await });
+        let (mut viewer, _) = client_async("ws://gateway/", its_line)
+            .await
+            .expect("is let in");
+
+        let at = |index| Revision::new(Lineage(1), index, 0);
+        let seats = [SeatState::Available; 10_000];
+        let show = ShowId::from_bytes([7; 16]);
+        let large = LiveMessage::snapshot(show, at(5), ShowState::OnSale, &seats);
+        let sent = |index, message: &LiveMessage| Sent::new(at(index), message);
+        to_viewers.send(sent(5, &large)).expect("it is there");
+        let under_way = async {
+            while !to_viewers.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LIMIT, under_way).await.expect("it is sent");
+        for index in 6..9 {
+            let revision = at(index);
+            let small = LiveMessage::Bookmark(Bookmark { revision });
+            to_viewers.send(sent(index, &small)).expect("it is there");
+        }
+        // As it comes: whatever answered would write to who is gone by then.
+        let mut bytes = Vec::new();
+        let reading = viewer.get_mut().read_to_end(&mut bytes);
+        let read = timeout(LIMIT, reading).await.expect("it is closed");
+        read.expect("it is read");
+        let why = format!("read too slowly; come back with since={}", at(5));
+        let close = [&close_code::AGAIN.to_be_bytes(), why.as_bytes()].concat();
+        assert!(bytes.ends_with(&close), "{:?}", &bytes[bytes.len() - 200..]);
+        assert!(bytes.len() > large.text().len() && !contains(&bytes, "bookmark"));
+    }
+
+    fn contains(bytes: &[u8], word: &str) -> bool {
+        let mut words = bytes.windows(word.len());
+        words.any(|window| window == word.as_bytes())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::{Json, extract::State};
 use holdfast_proto::booking::v1 as pb;
-use holdfast_types::{Revision, SeatState, ShowId};
+use holdfast_types::{ErrorCode, Revision, SeatState, ShowId};
 use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -20,7 +20,7 @@ use crate::{
     layout::Layout,
     live::{message::pack, show::LiveShow},
     metrics,
-    server::Shared,
+    server::{App, Shared},
     wire,
 };
 
@@ -75,7 +75,8 @@ struct Asked {
 /// Which seats are free
 ///
 /// The state of every seat, or of one section's, at one moment, at most two seconds ago; never
-/// cached. `min_revision` asks for a moment no earlier than that of an answer before.
+/// cached. `min_revision` asks for a moment no earlier than that of an answer before. A show that is
+/// announced and never was for sale has no seats to be free: SHOW_NOT_ON_SALE, as a hold there.
 #[utoipa::path(
     get, path = "/shows/{show_id}/availability", tag = "buying",
     params(
@@ -85,7 +86,7 @@ struct Asked {
         ("min_revision" = Option<String>, Query, description = "A revision that was received: the answer is at that or a later one.", example = json!("36028797019029504")),
     ),
     responses((status = 200, description = "The seats' states.", body = Availability)),
-    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "SHOW_NOT_FOUND"]))),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "SHOW_NOT_FOUND", "SHOW_NOT_ON_SALE"]))),
 )]
 pub(crate) async fn get_availability(
     State(app): State<Shared>,
@@ -170,8 +171,10 @@ async fn from_store(app: &Shared, call: &Call, asked: &Asked) -> Result<Availabi
         section: asked.section.clone(),
     };
     let mut booking = app.booking.clone();
-    let found = booking.get_availability(call.request(request)).await?;
-    let found = found.into_inner();
+    let found = match booking.get_availability(call.request(request)).await {
+        Ok(found) => found.into_inner(),
+        Err(status) => return Err(not_on_sale(app, call, asked.show_id, status.into()).await),
+    };
     let revision = Revision::from_u64(found.revision)
         .map_err(|_| ApiError::defect("an answer with a broken revision"))?;
     if wire::id(&found.show_id, "show_id")? != asked.show_id.as_uuid() {
@@ -192,6 +195,20 @@ async fn from_store(app: &Shared, call: &Call, asked: &Asked) -> Result<Availabi
     });
     let seats = seats.collect::<Result<Vec<_>, ApiError>>()?.into_iter();
     Ok(answer(asked, revision, found.show_state, seats))
+}
+
+/// What `error` is to a customer: who sells knows no show that was never for sale, and the catalogue
+/// may have announced it.
+pub(super) async fn not_on_sale(
+    app: &App,
+    call: &Call,
+    show_id: ShowId,
+    error: ApiError,
+) -> ApiError {
+    if error.code() == ErrorCode::ShowNotFound && app.kept.show(app, call, show_id).await.is_ok() {
+        return ApiError::new(ErrorCode::ShowNotOnSale, "this show isn't on sale yet");
+    }
+    error
 }
 
 /// Whether a state at `revision` can be as new as `min` by being later.

@@ -1,12 +1,8 @@
 //! `events` and `shows`: what is on, where the seats are, what they cost. Public and cacheable.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
-use chrono::{DateTime, FixedOffset};
 use holdfast_proto::catalog::v1 as pb;
 use holdfast_types::{EventId, ShowId};
-use serde::Serialize;
-use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::{
     call::Call,
@@ -14,288 +10,13 @@ use crate::{
     extract::{Params, PathId},
     failure::ApiError,
     server::Shared,
-    wire::{self, Money, Page, required},
+    wire::Page,
 };
 
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Event {
-    event_id: Uuid,
-    #[schema(example = "Summer Night Concert")]
-    title: String,
-    description: String,
-    /// One word, lower case.
-    #[schema(example = "music")]
-    category: String,
-    /// From broad to narrow; null where nobody said.
-    #[schema(required = true)]
-    classification: Option<Classification>,
-    /// Who is on, in the order of the bill.
-    performers: Vec<Performer>,
-}
+pub(crate) use shapes::{Event, EventPage, SeatMap, Show};
+use shapes::{event, show};
 
-/// What kind of event, in the words of whoever classified it.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Classification {
-    #[schema(example = "Arts & Theatre")]
-    segment: String,
-    #[schema(example = "Classical", required = true)]
-    genre: Option<String>,
-    #[schema(example = "Opera", required = true)]
-    sub_genre: Option<String>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Performer {
-    performer_id: Uuid,
-    #[schema(example = "The Harbour Lights")]
-    name: String,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct EventPage {
-    #[serde(flatten)]
-    event: Event,
-    /// Its public shows, by time; at most 100.
-    shows: Vec<Show>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Venue {
-    venue_id: Uuid,
-    #[schema(example = "Stadium")]
-    name: String,
-    address: String,
-    #[schema(example = "Berlin")]
-    city: String,
-    #[schema(example = "14053", required = true)]
-    postal_code: Option<String>,
-    /// State, county, Land.
-    #[schema(example = "Berlin", required = true)]
-    region: Option<String>,
-    /// ISO 3166-1 alpha-2.
-    #[schema(example = "DE")]
-    country: String,
-    #[schema(example = 52.5147)]
-    latitude: f64,
-    #[schema(example = 13.2395)]
-    longitude: f64,
-    /// IANA.
-    #[schema(example = "Europe/Berlin")]
-    time_zone: String,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Price {
-    #[schema(example = "Stalls")]
-    category: String,
-    price: Money,
-}
-
-/// From the cheapest category to the dearest.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct PriceRange {
-    min: Money,
-    max: Money,
-}
-
-/// What a hold in this show is bound by.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ShowRules {
-    /// How long a hold lasts, in seconds.
-    #[schema(example = 600)]
-    hold_ttl_s: u64,
-    /// How long one may last with its extensions, in seconds.
-    #[schema(example = 1800)]
-    hold_total_s_max: u64,
-    /// Seats one customer may hold and buy, altogether.
-    #[schema(example = 10)]
-    seats_per_customer_max: u32,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Show {
-    show_id: Uuid,
-    event: Event,
-    venue: Venue,
-    /// With the venue's offset.
-    #[schema(example = "2026-07-15T20:00:00+02:00")]
-    starts_at: DateTime<FixedOffset>,
-    /// The venue's, IANA.
-    #[schema(example = "Europe/Berlin")]
-    time_zone: String,
-    /// The day is known, the time of day isn't: `starts_at` is the day's begin.
-    time_to_be_announced: bool,
-    /// DRAFT (announced, and nothing for sale yet), ON_SALE, PAUSED, CLOSED, CANCELLED.
-    #[schema(example = "ON_SALE")]
-    state: String,
-    /// When the sale is announced to begin, with the venue's offset; what sells is said by `state`.
-    #[schema(example = "2026-03-01T10:00:00+01:00", required = true)]
-    sale_starts_at: Option<DateTime<FixedOffset>>,
-    #[schema(example = "2026-07-15T18:00:00+02:00", required = true)]
-    sale_ends_at: Option<DateTime<FixedOffset>>,
-    #[schema(example = "EUR")]
-    currency: String,
-    /// Null where no prices are known yet.
-    #[schema(required = true)]
-    price_range: Option<PriceRange>,
-    prices: Vec<Price>,
-    rules: ShowRules,
-    #[schema(example = 738)]
-    seat_count: u32,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Category {
-    #[schema(example = "Stalls")]
-    name: String,
-    /// CSS hexadecimal.
-    #[schema(example = "#F44336")]
-    color: String,
-    price: Money,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Seat {
-    /// What `holds` takes.
-    #[schema(example = "GROUND-3-A-7")]
-    seat_id: String,
-    /// Its place in the show's order, from 0.
-    #[schema(example = 6)]
-    seat_no: u32,
-    #[schema(example = "GROUND-3")]
-    section: String,
-    #[schema(example = "A")]
-    row: String,
-    #[schema(example = "7")]
-    number: String,
-    #[schema(example = 120.5)]
-    x: f64,
-    #[schema(example = 64.0)]
-    y: f64,
-    #[schema(example = "Stalls")]
-    category: String,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct SeatMap {
-    show_id: Uuid,
-    #[schema(example = "EUR")]
-    currency: String,
-    /// Of the drawing that the seats' `x` and `y` are in.
-    #[schema(example = 1200.0)]
-    width: f64,
-    #[schema(example = 800.0)]
-    height: f64,
-    categories: Vec<Category>,
-    seats: Vec<Seat>,
-}
-
-fn event(event: pb::Event) -> Result<Event, ApiError> {
-    Ok(Event {
-        event_id: wire::id(&event.event_id, "event_id")?,
-        title: event.title,
-        description: event.description,
-        category: event.category,
-        classification: event.classification.map(|words| Classification {
-            segment: words.segment,
-            genre: wire::optional(words.genre),
-            sub_genre: wire::optional(words.sub_genre),
-        }),
-        performers: event
-            .performers
-            .into_iter()
-            .map(performer)
-            .collect::<Result<_, _>>()?,
-    })
-}
-
-fn performer(performer: pb::Performer) -> Result<Performer, ApiError> {
-    Ok(Performer {
-        performer_id: wire::id(&performer.performer_id, "performer_id")?,
-        name: performer.name,
-    })
-}
-
-fn venue(venue: pb::Venue) -> Result<Venue, ApiError> {
-    Ok(Venue {
-        venue_id: wire::id(&venue.venue_id, "venue_id")?,
-        name: venue.name,
-        address: venue.address,
-        city: venue.city,
-        postal_code: wire::optional(venue.postal_code),
-        region: wire::optional(venue.region),
-        country: venue.country,
-        latitude: venue.latitude,
-        longitude: venue.longitude,
-        time_zone: venue.time_zone,
-    })
-}
-
-fn show(show: pb::Show) -> Result<Show, ApiError> {
-    let venue = venue(required(show.venue, "venue")?)?;
-    let rules = required(show.rules, "rules")?;
-    let money = |amount| Money {
-        amount,
-        currency: show.currency.clone(),
-    };
-    let price = |price: pb::Price| Price {
-        category: price.category,
-        price: money(price.amount),
-    };
-    let local = |ms: Option<i64>| ms.map(|ms| wire::local(ms, &venue.time_zone)).transpose();
-    Ok(Show {
-        show_id: wire::id(&show.show_id, "show_id")?,
-        event: event(required(show.event, "event")?)?,
-        starts_at: wire::local(show.starts_at_ms, &venue.time_zone)?,
-        time_zone: venue.time_zone.clone(),
-        time_to_be_announced: show.time_to_be_announced,
-        sale_starts_at: local(show.sale_starts_at_ms)?,
-        sale_ends_at: local(show.sale_ends_at_ms)?,
-        venue,
-        state: show.state,
-        price_range: show.price_range.map(|range| PriceRange {
-            min: money(range.min),
-            max: money(range.max),
-        }),
-        prices: show.prices.into_iter().map(price).collect(),
-        rules: ShowRules {
-            hold_ttl_s: rules.hold_ttl_ms / 1000,
-            hold_total_s_max: rules.hold_total_ms_max / 1000,
-            seats_per_customer_max: rules.seats_per_customer_max,
-        },
-        seat_count: show.seat_count,
-        currency: show.currency,
-    })
-}
-
-fn seat_map(map: pb::GetSeatMapResponse) -> Result<SeatMap, ApiError> {
-    let category = |category: pb::Category| Category {
-        name: category.name,
-        color: category.color,
-        price: Money {
-            amount: category.price,
-            currency: map.currency.clone(),
-        },
-    };
-    let seat = |seat: pb::Seat| Seat {
-        seat_id: seat.label,
-        seat_no: seat.seat_no,
-        section: seat.section,
-        row: seat.row,
-        number: seat.number,
-        x: seat.x,
-        y: seat.y,
-        category: seat.category,
-    };
-    Ok(SeatMap {
-        show_id: wire::id(&map.show_id, "show_id")?,
-        width: map.width,
-        height: map.height,
-        categories: map.categories.into_iter().map(category).collect(),
-        seats: map.seats.into_iter().map(seat).collect(),
-        currency: map.currency,
-    })
-}
+pub(crate) mod shapes;
 
 /// List events
 ///
@@ -359,25 +80,8 @@ pub(crate) async fn get_event(
     PathId(event_id): PathId<EventId>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let request = pb::GetEventRequest {
-        event_id: event_id.to_bytes().to_vec(),
-    };
-    let answer = app
-        .catalog
-        .clone()
-        .get_event(call.request(request))
-        .await?
-        .into_inner();
-    let shows = answer
-        .shows
-        .into_iter()
-        .map(show)
-        .collect::<Result<_, _>>()?;
-    let page = EventPage {
-        event: event(required(answer.event, "event")?)?,
-        shows,
-    };
-    conditional::json(&headers, &page)
+    let page = app.kept.event(&app, &call, event_id).await?;
+    Ok(page.answer(&headers))
 }
 
 /// List shows
@@ -454,16 +158,8 @@ pub(crate) async fn get_show(
     PathId(show_id): PathId<ShowId>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let request = pb::GetShowRequest {
-        show_id: show_id.to_bytes().to_vec(),
-    };
-    let answer = app
-        .catalog
-        .clone()
-        .get_show(call.request(request))
-        .await?
-        .into_inner();
-    conditional::json(&headers, &show(required(answer.show, "show")?)?)
+    let show = app.kept.show(&app, &call, show_id).await?;
+    Ok(show.page.answer(&headers))
 }
 
 /// A show's seat map
@@ -487,14 +183,6 @@ pub(crate) async fn get_seat_map(
     PathId(show_id): PathId<ShowId>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let request = pb::GetSeatMapRequest {
-        show_id: show_id.to_bytes().to_vec(),
-    };
-    let answer = app
-        .catalog
-        .clone()
-        .get_seat_map(call.request(request))
-        .await?
-        .into_inner();
-    conditional::json(&headers, &seat_map(answer)?)
+    let map = app.kept.seat_map(&app, &call, show_id).await?;
+    Ok(map.answer(&headers))
 }

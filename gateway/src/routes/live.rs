@@ -10,8 +10,7 @@ use axum::{
     },
     response::Response,
 };
-use holdfast_mesh::{Failure, server::ConnectionSlot};
-use holdfast_proto::catalog::v1::GetShowRequest;
+use holdfast_mesh::server::ConnectionSlot;
 use holdfast_types::{ErrorCode, ShowId};
 use tokio::time::{Instant, timeout};
 
@@ -23,6 +22,7 @@ use crate::{
         message::LiveMessage,
         viewer::{self, MESSAGE_BYTES_MAX},
     },
+    routes::availability::not_on_sale,
     server::{App, Shared},
 };
 
@@ -37,12 +37,14 @@ const SINCE_WAIT: Duration = Duration::from_secs(1);
 /// Watch seats change
 ///
 /// A WebSocket. Every message is JSON text with a `type`: first `snapshot`, or `resumed` where
-/// `since` is honoured; then a `delta` for every revision that changed a seat or the show's state,
-/// and a `bookmark` about every second. Nothing is asked of the viewer, who answers pings. A close
-/// (1001 the server stops, 1012, 1013 read too slowly) says in its reason with which `since` to
-/// connect again, and nothing is missed then; if what happened since isn't remembered any more,
-/// the first message is a `snapshot`. It never begins with less than `since`: a server that hasn't
-/// come as far answers UNAVAILABLE.
+/// `since` is honoured; then a `delta` with what changed of seats and the show's state, and a
+/// `bookmark` about every second. The first change after a quiet while is told at once; where more
+/// follow, one `delta` tells of a tenth of a second, each seat once as it was at its end. Nothing
+/// is asked of the viewer, who answers pings. A close (1001 the server stops, 1012, 1013 read too
+/// slowly) says in its reason with which `since` to connect again, and nothing is missed then; if
+/// what happened since isn't remembered any more, the first message is a `snapshot`. It never
+/// begins with less than `since`: a server that hasn't come as far answers UNAVAILABLE. A show that
+/// is announced and never was for sale has no seats to watch: SHOW_NOT_ON_SALE.
 #[utoipa::path(
     get, path = "/shows/{show_id}/live", tag = "buying",
     params(
@@ -50,7 +52,7 @@ const SINCE_WAIT: Duration = Duration::from_secs(1);
         ("since" = Option<String>, Query, description = "The latest revision that was received: what came after it follows.", example = json!("36028797019029504")),
     ),
     responses((status = 101, description = "The WebSocket is open.", body = LiveMessage)),
-    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "SHOW_NOT_FOUND"]))),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "SHOW_NOT_FOUND", "SHOW_NOT_ON_SALE"]))),
 )]
 pub(crate) async fn watch_show(
     State(app): State<Shared>,
@@ -80,7 +82,8 @@ pub(crate) async fn watch_show(
         Some(true) => {}
         Some(false) => {
             app.live.forget(show_id);
-            return Err(no_such_show());
+            let unknown = ApiError::new(ErrorCode::ShowNotFound, "no such show");
+            return Err(not_on_sale(&app, &call, show_id, unknown).await);
         }
         None => return Err(busy("what is free isn't known now")),
     }
@@ -107,23 +110,13 @@ pub(crate) async fn watch_show(
 /// place among those that are followed. Says nothing while the catalogue is away: seats are shown
 /// without it.
 async fn announced(app: &App, call: &Call, show_id: ShowId) -> Result<(), ApiError> {
-    let request = call.request(GetShowRequest {
-        show_id: show_id.to_bytes().to_vec(),
-    });
-    let mut catalog = app.catalog.clone();
-    let asking = timeout(CATALOGUE_WAIT, catalog.get_show(request));
+    let asking = timeout(CATALOGUE_WAIT, app.kept.show(app, call, show_id));
     match asking.await {
-        Ok(Err(status)) if Failure::from_status(&status).code() == ErrorCode::ShowNotFound => {
-            Err(no_such_show())
-        }
-        Ok(Err(status)) => {
-            tracing::debug!(show.id = %show_id, %status, "a show wasn't looked up");
+        Ok(Err(error)) if error.code() == ErrorCode::ShowNotFound => Err(error),
+        Ok(Err(error)) => {
+            tracing::debug!(show.id = %show_id, ?error, "a show wasn't looked up");
             Ok(())
         }
         Ok(Ok(_)) | Err(_) => Ok(()),
     }
-}
-
-fn no_such_show() -> ApiError {
-    ApiError::new(ErrorCode::ShowNotFound, "no such show")
 }

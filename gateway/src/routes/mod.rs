@@ -3,7 +3,7 @@
 mod accounts;
 mod availability;
 mod bookings;
-mod catalog;
+pub(crate) mod catalog;
 mod holds;
 mod live;
 mod search;

@@ -1,11 +1,21 @@
 //! Events, shows and seat maps: shapes, times, filters, entity tags.
 
+use std::{
+    io::Read as _,
+    time::{Duration, Instant},
+};
+
+use flate2::read::GzDecoder;
+use futures::future::join_all;
+use holdfast_mesh::Failure;
 use holdfast_proto::catalog::v1 as pb;
-use holdfast_types::{EventId, PlanId, ShowId, VenueId};
+use holdfast_types::{ErrorCode, EventId, PlanId, ShowId, VenueId};
 use serde_json::{Value, json};
 
 use crate::setup::{Gateway, send, token};
 
+/// How long a page may be given out after it was asked for.
+const KEPT: Duration = Duration::from_secs(1);
 const CACHED: &str = "public, max-age=5, stale-while-revalidate=30";
 
 fn show_id() -> ShowId {
@@ -30,7 +40,7 @@ fn event() -> pb::Event {
     }
 }
 
-fn show() -> pb::Show {
+pub(crate) fn show() -> pb::Show {
     pb::Show {
         show_id: show_id().to_bytes().to_vec(),
         event: Some(event()),
@@ -159,6 +169,7 @@ async fn a_page_that_the_client_has_is_304_until_it_changes() {
             }),
         })
     });
+    tokio::time::sleep(KEPT).await;
     let answer = send(gateway.get(&path).header("if-none-match", &tag)).await;
     assert_eq!(
         (answer.status, &answer.json()["state"]),
@@ -283,13 +294,117 @@ fn large_map(seats: u32) -> pb::GetSeatMapResponse {
     }
 }
 
-#[tokio::test]
-async fn a_seat_map_names_seats_as_holds_take_them() {
+/// A gateway before a catalogue with the show as of a version of its prices, and a map of `seats`.
+async fn with_map(seats: u32) -> Gateway {
     let gateway = Gateway::start().await;
+    priced(&gateway, 1);
     gateway
         .backend
-        .on("get_seat_map", |_: pb::GetSeatMapRequest| Ok(large_map(1)));
-    let answer = send(gateway.get(&format!("/api/v1/shows/{}/seatmap", show_id()))).await;
+        .on("get_seat_map", move |_: pb::GetSeatMapRequest| {
+            Ok(large_map(seats))
+        });
+    gateway
+}
+
+fn priced(gateway: &Gateway, price_version: u32) {
+    gateway
+        .backend
+        .on("get_show", move |_: pb::GetShowRequest| {
+            let show = pb::Show {
+                price_version,
+                ..show()
+            };
+            Ok(pb::GetShowResponse { show: Some(show) })
+        });
+}
+
+fn map_path() -> String {
+    format!("/api/v1/shows/{}/seatmap", show_id())
+}
+
+/// How often the catalogue was asked what since this was asked last.
+fn asked(gateway: &Gateway, method: &str) -> usize {
+    let seen = gateway.backend.take_seen();
+    seen.iter().filter(|seen| seen.method == method).count()
+}
+
+#[tokio::test]
+async fn many_who_ask_at_once_cost_the_catalogue_one_question() {
+    const MANY: usize = 64;
+    let gateway = with_map(738).await;
+    let maps = join_all((0..MANY).map(|_| send(gateway.get(&map_path())))).await;
+    assert!(maps.iter().all(|map| map.bytes == maps[0].bytes));
+    assert_eq!(asked(&gateway, "get_seat_map"), 1);
+
+    // What changes within a second is asked for as often.
+    gateway.backend.on("get_event", |_: pb::GetEventRequest| {
+        Ok(pb::GetEventResponse {
+            event: Some(event()),
+            shows: vec![show()],
+        })
+    });
+    for (path, method) in [
+        (format!("/api/v1/shows/{}", show_id()), "get_show"),
+        (
+            format!("/api/v1/events/{}", EventId::from_bytes([1; 16])),
+            "get_event",
+        ),
+    ] {
+        let begun = Instant::now();
+        let pages = join_all((0..MANY).map(|_| send(gateway.get(&path)))).await;
+        let most = 1 + begun.elapsed().as_secs() / KEPT.as_secs();
+        assert!(pages.iter().all(|page| page.status == 200));
+        assert!(asked(&gateway, method) as u64 <= most, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_seat_map_is_kept_until_its_show_has_another_version() {
+    let gateway = with_map(2).await;
+    let first = send(gateway.get(&map_path())).await;
+    let tag = first.header("etag").unwrap().to_owned();
+    tokio::time::sleep(KEPT).await;
+    let known = send(gateway.get(&map_path()).header("if-none-match", &tag)).await;
+    assert_eq!((known.status, known.bytes.len()), (304, 0));
+    let headers = ["etag", "cache-control"].map(|name| known.header(name));
+    assert_eq!(headers, [Some(tag.as_str()), Some(CACHED)]);
+    assert_eq!(asked(&gateway, "get_seat_map"), 1);
+
+    priced(&gateway, 2);
+    gateway
+        .backend
+        .on("get_seat_map", |_: pb::GetSeatMapRequest| {
+            let mut map = large_map(2);
+            map.categories[0].price = 6_000;
+            Ok(map)
+        });
+    tokio::time::sleep(KEPT).await;
+    let changed = send(gateway.get(&map_path()).header("if-none-match", &tag)).await;
+    assert_eq!(changed.status, 200);
+    assert_eq!(changed.json()["categories"][0]["price"]["amount"], 6_000);
+    assert_eq!(asked(&gateway, "get_seat_map"), 1);
+}
+
+#[tokio::test]
+async fn a_failure_is_not_kept() {
+    let gateway = with_map(2).await;
+    for code in [ErrorCode::ShowNotFound, ErrorCode::Unavailable] {
+        gateway
+            .backend
+            .on("get_show", move |_: pb::GetShowRequest| {
+                Err::<pb::GetShowResponse, _>(Failure::new(code, "not now").into())
+            });
+        let failed = send(gateway.get(&map_path())).await;
+        failed.error(code.http(), code.as_str());
+    }
+    priced(&gateway, 1);
+    assert_eq!(send(gateway.get(&map_path())).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_seat_map_names_seats_as_holds_take_them() {
+    let gateway = with_map(1).await;
+    let answer = send(gateway.get(&map_path())).await;
     assert_eq!(
         answer.json(),
         json!({
@@ -315,13 +430,8 @@ async fn a_seat_map_names_seats_as_holds_take_them() {
 
 #[tokio::test]
 async fn the_largest_seat_map_fits_and_is_compressed_for_those_who_ask() {
-    let gateway = Gateway::start().await;
-    gateway
-        .backend
-        .on("get_seat_map", |_: pb::GetSeatMapRequest| {
-            Ok(large_map(100_000))
-        });
-    let path = format!("/api/v1/shows/{}/seatmap", show_id());
+    let gateway = with_map(100_000).await;
+    let path = map_path();
     let plain = send(gateway.get(&path)).await;
     assert_eq!(plain.json()["seats"].as_array().unwrap().len(), 100_000);
     let packed = send(gateway.get(&path).header("accept-encoding", "gzip")).await;
@@ -333,4 +443,9 @@ async fn the_largest_seat_map_fits_and_is_compressed_for_those_who_ask() {
         plain.bytes.len()
     );
     assert_eq!(packed.header("etag"), plain.header("etag"));
+    assert_eq!(packed.header("vary"), Some("accept-encoding"));
+    let mut unpacked = Vec::new();
+    let mut decoder = GzDecoder::new(packed.bytes.as_slice());
+    decoder.read_to_end(&mut unpacked).unwrap();
+    assert!(unpacked == plain.bytes, "the same page");
 }

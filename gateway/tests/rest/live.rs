@@ -1,6 +1,6 @@
 //! Seats as they change: the WebSocket, and availability from memory.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{SinkExt, StreamExt};
@@ -9,16 +9,14 @@ use holdfast_proto::{booking::v1 as booking, catalog::v1 as catalog};
 use holdfast_types::{ErrorCode, Lineage, Revision, ShowId};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use tokio::{
-    net::{TcpSocket, TcpStream},
-    sync::watch,
-};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Error, Message, protocol::CloseFrame},
 };
 
 use crate::{
+    catalogue,
     setup::{Answer, Gateway, send},
     store::at,
 };
@@ -70,31 +68,25 @@ impl Viewer {
         }
     }
 
-    /// Reads all that comes; why it was closed at last, or `None` if it was cut.
-    async fn end(&mut self) -> Option<CloseFrame> {
-        let reading = async {
+    /// The next message that is no bookmark; why it was closed, if it was.
+    async fn next(&mut self) -> Result<Value, CloseFrame> {
+        let waiting = async {
             loop {
-                match self.0.next().await {
-                    Some(Ok(Message::Close(frame))) => return frame,
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) | None => return None,
+                let message = self.next_of_all().await?;
+                if message["type"] != "bookmark" {
+                    return Ok(message);
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, reading).await.unwrap()
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap()
     }
 
-    /// The next message that is no bookmark and no ping; why it was closed, if it was.
-    async fn next(&mut self) -> Result<Value, CloseFrame> {
+    /// The same, bookmarks too.
+    async fn next_of_all(&mut self) -> Result<Value, CloseFrame> {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.0.next()).await;
             match message.unwrap().unwrap().unwrap() {
-                Message::Text(text) => {
-                    let message: Value = serde_json::from_str(&text).unwrap();
-                    if message["type"] != "bookmark" {
-                        return Ok(message);
-                    }
-                }
+                Message::Text(text) => return Ok(serde_json::from_str(&text).unwrap()),
                 Message::Close(frame) => return Err(frame.unwrap()),
                 Message::Ping(_) => {}
                 other => panic!("{other:?}"),
@@ -106,7 +98,10 @@ impl Viewer {
 /// A gateway whose catalogue has announced every show.
 async fn start() -> Gateway {
     let gateway = Gateway::start().await;
-    let announced = |_: catalog::GetShowRequest| Ok(catalog::GetShowResponse::default());
+    let announced = |_: catalog::GetShowRequest| {
+        let show = Some(catalogue::show());
+        Ok(catalog::GetShowResponse { show })
+    };
     gateway.backend.on("get_show", announced);
     gateway
 }
@@ -206,16 +201,23 @@ async fn viewer_that_comes_back_misses_nothing() {
             .store
             .hold(index, [u32::try_from(index).unwrap() - 6]);
     }
-    let since = viewer.next().await.unwrap()["revision"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let first = viewer.next().await.unwrap();
+    assert_eq!(
+        first,
+        delta(6, 5, 0, "HELD"),
+        "what is first is told at once"
+    );
+    let since = first["revision"].as_str().unwrap().to_owned();
     drop(viewer);
     let mut back = Viewer::open(&gateway, &live(&format!("?since={since}"))).await;
     let resumed = json!({"type": "resumed", "revision": since});
     assert_eq!(back.next().await.unwrap(), resumed);
-    assert_eq!(back.next().await.unwrap(), delta(7, 6, 1, "HELD"));
-    assert_eq!(back.next().await.unwrap(), delta(9, 7, 3, "HELD"));
+    let mut map = Map::at(6, 6);
+    map.follow(&mut back, at(9)).await;
+    assert_eq!(
+        map.changes,
+        [(1, "HELD".to_owned()), (3, "HELD".to_owned())]
+    );
     // One that another gateway told more is waited for, and turned away if nothing comes; one of
     // an earlier life begins anew.
     let ahead = live(&format!("?since={}", at(12)));
@@ -255,7 +257,7 @@ async fn what_can_not_be_viewed_is_refused_before_it_is_a_websocket() {
         .invalid("show_id");
     // The catalogue has announced it, the store doesn't have it.
     let unopened = Viewer::try_open(&gateway, &live(""), None).await;
-    unopened.err().unwrap().error(404, "SHOW_NOT_FOUND");
+    unopened.err().unwrap().error(409, "SHOW_NOT_ON_SALE");
 }
 
 #[tokio::test]
@@ -331,65 +333,118 @@ async fn viewer_that_has_something_to_say_is_closed() {
     assert_eq!(u16::from(viewer.next().await.unwrap_err().code), 1008);
 }
 
-#[tokio::test]
-async fn slow_viewer_is_closed_with_where_to_go_on_and_others_are_not() {
-    /// Messages of that many seats fill what the connection holds, and small ones the queue.
-    const SEATS: u32 = 2_000;
+/// What a viewer makes of what it is sent.
+struct Map {
+    states: Vec<String>,
+    at: Revision,
+    messages: u32,
+    /// One by one, as they came.
+    changes: Vec<(usize, String)>,
+}
+
+impl Map {
+    /// Free seats as of a log index.
+    fn at(index: u64, seats: usize) -> Self {
+        Self {
+            states: vec!["AVAILABLE".to_owned(); seats],
+            at: at(index),
+            messages: 0,
+            changes: Vec::new(),
+        }
+    }
+
+    /// Takes deltas, each of which follows on what came before, until all up to `end` is known.
+    async fn follow(&mut self, viewer: &mut Viewer, end: Revision) {
+        while self.at < end {
+            let message = viewer.next_of_all().await.expect("it isn't closed");
+            if message["type"] == "bookmark" {
+                assert!(self.at <= revision(&message), "{message}");
+                self.at = revision(&message);
+                continue;
+            }
+            assert_eq!(message["type"], "delta", "{message}");
+            let previous = message["previous_revision"].as_str().unwrap();
+            let previous: Revision = previous.parse().unwrap();
+            let revision = revision(&message);
+            assert!(previous <= self.at && self.at < revision, "{message}");
+            for change in message["changes"].as_array().unwrap() {
+                let seat = usize::try_from(change["seat_no"].as_u64().unwrap()).unwrap();
+                let state = change["state"].as_str().unwrap().to_owned();
+                self.states[seat].clone_from(&state);
+                self.changes.push((seat, state));
+            }
+            self.at = revision;
+            self.messages += 1;
+        }
+    }
+}
+
+/// The changes of a rush: large ones at first, then many small ones, as fast as they are made; the
+/// map that they end with.
+async fn rush(gateway: &Gateway) -> (Revision, Vec<&'static str>) {
     const LARGE: u64 = 120;
     const SMALL: u64 = 600;
-    let gateway = followed(SEATS as usize).await;
+    let mut states = vec!["AVAILABLE"; RUSH_SEATS as usize];
+    for index in 6..6 + LARGE + SMALL {
+        let seats = if index < 6 + LARGE {
+            0..RUSH_SEATS
+        } else {
+            let seat = u32::try_from(index).unwrap() % 7;
+            seat..seat + 1
+        };
+        let range = seats.start as usize..seats.end as usize;
+        if states[range.start] == "HELD" {
+            gateway.store.free(index, seats);
+            states[range].fill("AVAILABLE");
+        } else {
+            gateway.store.hold(index, seats);
+            states[range].fill("HELD");
+        }
+        // Thousands a second, and more than one burst.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    (at(5 + LARGE + SMALL), states)
+}
+
+/// Large changes are of so many seats.
+const RUSH_SEATS: u32 = 2_000;
+
+#[tokio::test]
+async fn viewer_in_a_rush_is_sent_ten_messages_a_second_and_ends_with_the_right_map() {
+    /// What the route promises.
+    const GATHER_MS: u128 = 100;
+    const BOOKMARK_MS: u128 = 1_000;
+    let gateway = followed(RUSH_SEATS as usize).await;
+    let mut viewer = Viewer::open(&gateway, &live("")).await;
+    viewer.next().await.unwrap();
+    let begun = Instant::now();
+    let (end, states) = rush(&gateway).await;
+    let mut map = Map::at(5, RUSH_SEATS as usize);
+    map.follow(&mut viewer, end).await;
+    let took_ms = begun.elapsed().as_millis();
+    assert_eq!(map.states, states);
+    // The first comes at once, and what is gathered goes before a bookmark.
+    let most = 1 + took_ms / GATHER_MS + 1 + took_ms / BOOKMARK_MS;
+    assert!(
+        u128::from(map.messages) <= most,
+        "{} messages in {took_ms} ms",
+        map.messages
+    );
+}
+
+#[tokio::test]
+async fn viewer_that_reads_nothing_during_a_rush_is_sent_all_of_it_afterwards() {
+    let gateway = followed(RUSH_SEATS as usize).await;
+    // What its line holds is little, and one message a change would fill it and the queue.
     let mut slow = Viewer::try_open(&gateway, &live(""), Some(4_096))
         .await
         .ok()
         .unwrap();
-    let mut good = Viewer::open(&gateway, &live("")).await;
-    good.next().await.unwrap();
-    // Read as it comes and understood afterwards, so that nothing waits for long.
-    let (taken, mut progress) = watch::channel(0);
-    let reading = tokio::spawn(async move {
-        let mut texts = Vec::new();
-        while *taken.borrow() < LARGE + SMALL {
-            match good.0.next().await.unwrap().unwrap() {
-                Message::Text(text) if text.starts_with(r#"{"type":"bookmark""#) => {}
-                Message::Text(text) => {
-                    texts.push(text);
-                    taken.send_modify(|taken| *taken += 1);
-                }
-                Message::Ping(_) => {}
-                other => panic!("{other:?}"),
-            }
-        }
-        texts
-    });
-    for index in 6..6 + LARGE + SMALL {
-        let seats = if index < 6 + LARGE { 0..SEATS } else { 0..1 };
-        if index % 2 == 0 {
-            gateway.store.hold(index, seats);
-        } else {
-            gateway.store.free(index, seats);
-        }
-        // Whoever reads is sent everything.
-        let near = progress.wait_for(|taken| *taken + 100 > index - 6);
-        let near = tokio::time::timeout(PATIENCE, near);
-        near.await.unwrap().expect("it isn't closed");
-    }
-    let texts = tokio::time::timeout(PATIENCE, reading).await.unwrap();
-    let mut seen = 5;
-    for text in texts.unwrap() {
-        let next: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(next["previous_revision"], json!(at(seen).to_string()));
-        seen = revision(&next).index();
-    }
-    assert_eq!(seen, 5 + LARGE + SMALL);
-    // Told, or cut where it didn't take even that.
-    let Some(close) = slow.end().await else {
-        return;
-    };
-    assert_eq!(u16::from(close.code), 1013, "{close:?}");
-    let since = close.reason.rsplit_once("since=").unwrap().1;
-    let mut back = Viewer::open(&gateway, &live(&format!("?since={since}"))).await;
-    let first = back.next().await.unwrap();
-    assert!(revision(&first) >= since.parse().unwrap());
+    let (end, states) = rush(&gateway).await;
+    assert_eq!(slow.next().await.unwrap()["type"], "snapshot");
+    let mut map = Map::at(5, RUSH_SEATS as usize);
+    map.follow(&mut slow, end).await;
+    assert_eq!(map.states, states);
 }
 
 fn revision(message: &Value) -> Revision {
@@ -538,4 +593,31 @@ async fn list_is_answered_while_the_catalogue_hangs() {
     let list = send(gateway.get(&availability(""))).await;
     let seats = json!([{"seat_id": "A-0", "state": "SOLD"}]);
     assert_eq!(list.json()["seats"], seats);
+}
+
+#[tokio::test]
+async fn announced_show_has_no_seats_and_is_called_not_on_sale() {
+    let gateway = start().await;
+    let unknown = |_: booking::GetAvailabilityRequest| {
+        let unknown = Failure::new(ErrorCode::ShowNotFound, "no such show");
+        Err::<booking::GetAvailabilityResponse, _>(unknown.into())
+    };
+    gateway.backend.on("get_availability", unknown);
+    for query in ["", "?format=bitmap"] {
+        let answer = send(gateway.get(&availability(query))).await;
+        answer.error(409, "SHOW_NOT_ON_SALE");
+    }
+    // One that nobody announced isn't there, and one that can't be looked up is as booking-svc says.
+    for code in [ErrorCode::ShowNotFound, ErrorCode::Unavailable] {
+        let gateway = Gateway::start().await;
+        gateway.backend.on("get_availability", unknown);
+        gateway
+            .backend
+            .on("get_show", move |_: catalog::GetShowRequest| {
+                let failure = Failure::new(code, "not now");
+                Err::<catalog::GetShowResponse, _>(failure.into())
+            });
+        let answer = send(gateway.get(&availability(""))).await;
+        answer.error(404, "SHOW_NOT_FOUND");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-/// Times that this node saw another leader than before.
+/// Times that this node saw another leader than before; the first counts.
 const LEADER_CHANGES: &str = "lockstore_leader_changes_total";
 /// Seconds that writing and syncing one batch of the log took.
 const LOG_SYNC_SECONDS: &str = "lockstore_log_sync_seconds";
@@ -15,11 +15,13 @@ const LOG_SYNC_ENTRIES: &str = "lockstore_log_sync_entries";
 const ENTRY_COMMANDS: &str = "lockstore_entry_commands";
 /// The last log index applied.
 const APPLIED_INDEX: &str = "lockstore_applied_index";
-/// Holds granted.
+/// Holds granted by the entries that this node applied. Each node counts every one, and after a
+/// restart those that it applies again.
 const HOLDS: &str = "lockstore_holds_total";
-/// Requests refused because a seat was taken.
+/// Requests that the entries this node applied refused because a seat was taken; counted as holds
+/// are.
 const CONFLICTS: &str = "lockstore_conflicts_total";
-/// Requests refused because the queue was full.
+/// Requests refused because too many wait.
 const OVERLOADED: &str = "lockstore_overloaded_total";
 /// Watchers that a node has.
 const WATCHERS: &str = "lockstore_watchers";

@@ -37,6 +37,9 @@ use crate::{
 /// give up, and ahead of tonic's own timer, whose answer has no reason in it.
 const ANSWER_AHEAD: Duration = Duration::from_millis(3);
 
+/// Header of an `UNAVAILABLE` that is no failure: whoever asked is told whom to ask instead.
+pub const ELSEWHERE: &str = "holdfast-elsewhere";
+
 /// Label and log field of a path that nothing serves, so that callers can't make up label values.
 const METHOD_UNKNOWN: &str = "unknown";
 
@@ -137,7 +140,7 @@ where
                     .headers_mut()
                     .insert(request_id::HEADER, id.header());
                 let code = record((!late).then_some(method.as_str()), &response, started);
-                finish(code);
+                finish(code, is_failure(code, &response));
                 Ok(response)
             }
             .with_context(context)
@@ -157,23 +160,11 @@ fn span(part: &'static str, path: String) -> SpanBuilder {
 }
 
 /// Ends the call's span; a refusal is no error.
-fn finish(code: Code) {
-    let failure = is_failure(code).then(|| code.description().to_owned());
+fn finish(code: Code, is_failure: bool) {
+    let failure = is_failure.then(|| code.description().to_owned());
     trace::finish(&trace::current(), failure, || {
         vec![KeyValue::new("rpc.grpc.status_code", code as i64)]
     });
-}
-
-/// Whether something is wrong here, as opposed to said no to.
-fn is_failure(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Internal
-            | Code::Unknown
-            | Code::DataLoss
-            | Code::Unavailable
-            | Code::DeadlineExceeded
-    )
 }
 
 fn too_late() -> Response<Body> {
@@ -216,13 +207,22 @@ fn record(method: Option<&str>, response: &Response<Body>, started: Instant) -> 
     let (ms, reason) = (took.as_secs_f64() * 1000.0, code.description());
     match code {
         Code::Ok => tracing::debug!(rpc.code = ?code, rpc.ms = ms, "answered"),
-        code if is_failure(code) => {
+        code if is_failure(code, response) => {
             tracing::warn!(rpc.code = ?code, rpc.ms = ms, reason, "failed");
         }
         // Refusals are business as usual, one or more a sale; metrics count them.
         _ => tracing::debug!(rpc.code = ?code, rpc.ms = ms, reason, "refused"),
     }
     code
+}
+
+/// Whether somebody should hear of it.
+fn is_failure(code: Code, response: &Response<Body>) -> bool {
+    match code {
+        Code::Unavailable => !response.headers().contains_key(ELSEWHERE),
+        Code::Internal | Code::Unknown | Code::DataLoss | Code::DeadlineExceeded => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -250,6 +250,17 @@ mod tests {
         assert_eq!(Failure::from_status(&status).code(), ErrorCode::Unavailable);
         assert!(response.headers().contains_key(request_id::HEADER));
         assert!(!REACHED.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn unavailable_is_a_failure_unless_another_is_to_be_asked() {
+        let mut answer = stopped();
+        assert!(is_failure(Code::Unavailable, &answer));
+        let headers = answer.headers_mut();
+        headers.insert(ELSEWHERE, http::HeaderValue::from_static("1"));
+        assert!(!is_failure(Code::Unavailable, &answer));
+        assert!(is_failure(Code::Internal, &answer));
+        assert!(!is_failure(Code::NotFound, &answer));
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use holdfast_types::PaymentState;
 
 use super::{App, Error, asking, publish, said, settle::settle};
 use crate::{
+    metric,
     provider::{self, NewSession, Provider, Session, Status},
     store::payments::{self, Inserted, New, Payment},
 };
@@ -44,6 +45,7 @@ async fn record<P: Provider>(app: &App<P>, new: &New) -> Result<Option<Payment>,
         PaymentState::CreatingSession
     };
     let mut transaction = app.pool.begin().await?;
+    let mut settled = None;
     let payment = match payments::insert(&mut transaction, new, state).await? {
         Inserted::OtherOpen => return Err(Error::OtherOpen),
         Inserted::Known(payment) => payment,
@@ -56,12 +58,14 @@ async fn record<P: Provider>(app: &App<P>, new: &New) -> Result<Option<Payment>,
                     ..
                 } = payment;
                 publish::succeeded(&mut transaction, booking_id, payment_id, price).await?;
+                settled = Some(price);
             }
             payment
         }
     };
     transaction.commit().await?;
-    if free {
+    if settled.is_some() {
+        metric::settled(state, settled);
         app.wake_relay().await;
     }
     Ok((payment.state == PaymentState::CreatingSession).then_some(payment))
@@ -82,22 +86,20 @@ async fn record_session<P: Provider>(
         publish::session_created(&mut transaction, payment.booking_id, id, url).await?;
     }
     // Open unless this is the repetition of a call whose answer was lost.
-    settle(&mut transaction, id, session).await?;
-    transaction.commit().await?;
+    settle(transaction, id, session).await?;
     app.wake_relay().await;
     Ok(())
 }
 
 async fn refuse<P: Provider>(app: &App<P>, payment: &Payment, why: String) -> Result<(), Error> {
     tracing::warn!(payment.id = %payment.payment_id, why, "the provider refused a session");
-    let mut transaction = app.pool.begin().await?;
+    let transaction = app.pool.begin().await?;
     let session = Session {
         session_id: String::new(),
         url: String::new(),
         status: Status::Failed(why),
     };
-    settle(&mut transaction, payment.payment_id, &session).await?;
-    transaction.commit().await?;
+    settle(transaction, payment.payment_id, &session).await?;
     app.wake_relay().await;
     Ok(())
 }

@@ -24,9 +24,8 @@ pub(super) async fn end_session<P: Provider>(
         let Some(session) = cancel(app, &session_id).await? else {
             continue;
         };
-        let mut transaction = app.pool.begin().await?;
-        settle(&mut transaction, payment.payment_id, &session).await?;
-        transaction.commit().await?;
+        let transaction = app.pool.begin().await?;
+        settle(transaction, payment.payment_id, &session).await?;
         app.wake_relay().await;
     }
     Ok(())

@@ -35,10 +35,12 @@ pub(crate) async fn receive_webhook<P: Provider>(
         return Ok(Received::Duplicate);
     }
     let settled = match webhook.payment_id {
-        Some(id) => settle(&mut transaction, id.into(), &webhook.session).await?,
-        None => Settled::UnknownPayment,
+        Some(id) => settle(transaction, id.into(), &webhook.session).await?,
+        None => {
+            transaction.commit().await?;
+            Settled::UnknownPayment
+        }
     };
-    transaction.commit().await?;
     metrics::counter!(metric::WEBHOOKS, "outcome" => "recorded").increment(1);
     match settled {
         Settled::Now(_) => app.wake_relay().await,

@@ -77,8 +77,6 @@ async fn outcome<P: Provider>(app: &App<P>, silent: &Silent, away: &AtomicBool) 
 
 async fn ask<P: Provider>(app: &App<P>, silent: &Silent) -> Result<Settled, Error> {
     let session = app.provider.session(&silent.session_id).await?;
-    let mut transaction = app.pool.begin().await?;
-    let settled = settle(&mut transaction, silent.payment_id.into(), &session).await?;
-    transaction.commit().await?;
-    Ok(settled)
+    let transaction = app.pool.begin().await?;
+    settle(transaction, silent.payment_id.into(), &session).await
 }

@@ -74,7 +74,8 @@ async fn send<P: Provider>(
 
     let mut transaction = app.pool.begin().await?;
     let refund_id = wanted.refund_id;
-    if refunds::succeeded(&mut transaction, refund_id, &provider_refund_id).await? {
+    let first = refunds::succeeded(&mut transaction, refund_id, &provider_refund_id).await?;
+    if first {
         let Wanted {
             payment_id, amount, ..
         } = *wanted;
@@ -89,12 +90,14 @@ async fn send<P: Provider>(
         tell(&mut transaction, wanted).await?;
     }
     transaction.commit().await?;
-    metrics::counter!(metric::REFUNDED).increment(1);
-    tracing::info!(
-        refund.id = %refund_id, payment.id = %wanted.payment_id,
-        reason = wanted.reason, "refund sent"
-    );
-    app.wake_relay().await;
+    if first {
+        metric::refunded(wanted.amount);
+        tracing::info!(
+            refund.id = %refund_id, payment.id = %wanted.payment_id,
+            reason = wanted.reason, "refund sent"
+        );
+        app.wake_relay().await;
+    }
     Ok(())
 }
 

@@ -1,12 +1,12 @@
 //! Brings a payment to where the provider says it is: the one place where a payment ends.
 //!
-//! Runs in the caller's transaction, any number of times and in any order of what the provider
-//! said: money outranks every other word, and an end is told once.
+//! Ends the caller's transaction, any number of times and in any order of what the provider said:
+//! money outranks every other word, and an end is told and counted once.
 
 use holdfast_mesh::trace::{self, Context, FutureExt as _, KeyValue, SpanKind};
 use holdfast_proto::part;
 use holdfast_types::{PaymentId, PaymentState};
-use sqlx::PgConnection;
+use sqlx::{Postgres, Transaction};
 
 use super::{Error, publish};
 use crate::{
@@ -29,12 +29,14 @@ pub(super) enum Settled {
     UnknownPayment,
 }
 
+/// Commits `transaction`, whatever it finds.
 pub(super) async fn settle(
-    connection: &mut PgConnection,
+    mut transaction: Transaction<'_, Postgres>,
     payment_id: PaymentId,
     session: &Session,
 ) -> Result<Settled, Error> {
-    let Some(payment) = payments::locked(connection, payment_id).await? else {
+    let Some(payment) = payments::locked(&mut transaction, payment_id).await? else {
+        transaction.commit().await?;
         return Ok(Settled::UnknownPayment);
     };
     let (state, failure) = match &session.status {
@@ -44,7 +46,10 @@ pub(super) async fn settle(
         }
         Status::Failed(why) if payment.is_open() => (PaymentState::Failed, Some(why.as_str())),
         Status::Cancelled if payment.is_open() => (PaymentState::Cancelled, Some("cancelled")),
-        _ => return Ok(Settled::Unchanged),
+        _ => {
+            transaction.commit().await?;
+            return Ok(Settled::Unchanged);
+        }
     };
     let captured = match session.status {
         Status::Paid(captured) => Some(captured),
@@ -60,12 +65,12 @@ pub(super) async fn settle(
         );
     }
     let context = trace_of(&payment, state);
-    let ended = end(connection, &payment, state, failure, session);
+    let ended = end(transaction, &payment, (state, failure, captured), session);
     let ended = ended.with_context(context.clone()).await;
     let wrong = ended.is_err().then(|| "not recorded".to_owned());
     trace::finish(&context, wrong, Vec::new);
     ended?;
-    metrics::counter!(metric::SETTLED, "state" => state.as_str()).increment(1);
+    metric::settled(state, captured);
     tracing::info!(payment.id = %payment_id, booking.id = %payment.booking_id, %state, "payment settled");
     Ok(Settled::Now(state))
 }
@@ -96,21 +101,17 @@ fn trace_of(payment: &Payment, state: PaymentState) -> Context {
     })
 }
 
-/// Records the end and tells of it.
+/// Records the end, tells of it, and commits.
 async fn end(
-    connection: &mut PgConnection,
+    mut transaction: Transaction<'_, Postgres>,
     payment: &Payment,
-    state: PaymentState,
-    failure: Option<&str>,
+    (state, failure, captured): (PaymentState, Option<&str>, Option<Money>),
     session: &Session,
 ) -> Result<(), Error> {
-    let captured = match session.status {
-        Status::Paid(captured) => Some(captured),
-        _ => None,
-    };
     let (booking_id, payment_id) = (payment.booking_id, payment.payment_id);
     let known = (!session.session_id.is_empty())
         .then_some((session.session_id.as_str(), session.url.as_str()));
+    let connection = &mut *transaction;
     payments::end(connection, payment_id, state, captured, known, failure).await?;
     if let Some(captured) = captured {
         ledger::post_capture(connection, payment_id, &payment.provider, captured).await?;
@@ -124,5 +125,6 @@ async fn end(
         )
         .await?;
     }
+    transaction.commit().await?;
     Ok(())
 }

@@ -45,8 +45,14 @@ const WEBHOOKS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const FORGOTTEN_BATCH: i64 = 1_000;
 const FORGOTTEN_BATCHES_MAX: usize = 100;
 
-/// One step: sends overdue refunds again and shows how old the oldest unfinished ones are.
+/// One step: shows how old the oldest unfinished payment and refund are, and sends overdue refunds
+/// again.
 pub(crate) async fn sweep<P: Provider>(app: &App<P>) -> Result<(), store::Error> {
+    // First, so that no provider that takes its time keeps anybody from seeing it.
+    let payment_s = payments::oldest_unfinished_s(&app.pool).await?;
+    let refund_s = refunds::oldest_unfinished_s(&app.pool).await?;
+    metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "payment").set(payment_s);
+    metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "refund").set(refund_s);
     let unfinished = refunds::take_unfinished(&app.pool, BATCH, RESEND_AFTER).await?;
     let away = AtomicBool::new(false);
     stream::iter(unfinished)
@@ -57,10 +63,6 @@ pub(crate) async fn sweep<P: Provider>(app: &App<P>) -> Result<(), store::Error>
             }
         })
         .await;
-    let payment_s = payments::oldest_unfinished_s(&app.pool).await?;
-    let refund_s = refunds::oldest_unfinished_s(&app.pool).await?;
-    metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "payment").set(payment_s);
-    metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "refund").set(refund_s);
     Ok(())
 }
 

@@ -170,7 +170,7 @@ async fn the_books_refuse_what_does_not_balance_and_the_check_finds_what_is_miss
     system
         .execute("DELETE FROM payment.refunds; UPDATE payment.payments SET state = 'FAILED'")
         .await;
-    system.stop().await;
+    system.end_all().await;
 }
 
 #[sqlx::test(migrations = false)]
@@ -233,5 +233,41 @@ async fn a_refund_whose_event_was_parked_is_sent_by_the_sweep(pool: PgPool) {
     );
     system.caught_up().await;
     assert_eq!(system.tally(booking_id).await["RefundSucceeded"], 1);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn the_age_of_unfinished_money_is_right_after_a_restart(pool: PgPool) {
+    const OLDEST: &str = "holdfast_payment_oldest_unfinished_seconds";
+    let mut system = System::start(&pool).await;
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    let (open, _) = system.book_to_pay().await;
+    system.refuse(true);
+    let refund = wanted(booking_id, &payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    until("it to be parked", async || {
+        !holdfast_eventlog::parked(&pool).await.unwrap().is_empty()
+    })
+    .await;
+    system.stop_payment().await;
+    system
+        .execute(
+            "UPDATE payment.refunds SET created_at = now() - interval '2 hours';
+             UPDATE payment.payments SET created_at = now() - interval '1 hour'",
+        )
+        .await;
+    system.start_payment().await;
+    let ages = || {
+        let kinds = ["kind=\"refund\"", "kind=\"payment\""];
+        kinds.map(|kind| system.shown(OLDEST, kind) / 3_600)
+    };
+    until("both ages to be shown", async || ages() == [2, 1]).await;
+
+    system.refuse(false);
+    system
+        .execute("UPDATE payment.refunds SET updated_at = now() - interval '61 seconds'")
+        .await;
+    system.end(open).await;
+    until("nothing to be unfinished", async || ages() == [0, 0]).await;
     system.stop().await;
 }

@@ -27,6 +27,7 @@ use holdfast_proto::{
         payment_service_client::PaymentServiceClient,
     },
 };
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use payment_svc::{Config, Error, check_ledger, sandbox, serve};
 use prost::Message;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
@@ -151,6 +152,9 @@ pub(crate) struct System {
     others: Vec<JoinHandle<()>>,
     /// How long sessions are silent before payment-svc asks; an hour unless a test says less.
     reconcile_after_ms: u64,
+    counters: PrometheusHandle,
+    /// Everything of a test runs on its one thread.
+    _recorder: metrics::LocalRecorderGuard<'static>,
 }
 
 impl System {
@@ -159,6 +163,9 @@ impl System {
     }
 
     pub(crate) async fn start_asking_after(pool: &PgPool, reconcile_after_ms: u64) -> Self {
+        let recorder = Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
+        let counters = recorder.handle();
+        let recorder = metrics::set_default_local_recorder(recorder);
         holdfast_eventlog::migrate(pool).await.unwrap();
         let outbox = include_str!("../../../eventlog/sql/outbox.sql");
         let outbox = outbox.replace("{schema}", "booking");
@@ -215,6 +222,8 @@ impl System {
             ending,
             others,
             reconcile_after_ms,
+            counters,
+            _recorder: recorder,
         };
         system.start_sandbox().await;
         system.start_payment().await;
@@ -272,8 +281,35 @@ impl System {
         self.payment.take().unwrap().stop().await;
     }
 
-    /// Ends everything; the books must balance, whatever happened.
-    pub(crate) async fn stop(mut self) {
+    /// Ends everything; the books must balance and the counters come to what they say, whatever
+    /// happened.
+    pub(crate) async fn stop(self) {
+        let (counters, pool) = (self.counters.clone(), self.pool.clone());
+        self.end_all().await;
+        for (name, kind, sign) in [
+            ("holdfast_payment_captured_minor_units_total", "CAPTURE", 1),
+            ("holdfast_payment_refunded_minor_units_total", "REFUND", -1),
+        ] {
+            let posted: i64 = sqlx::query_scalar(
+                "SELECT coalesce(sum(amount), 0)::bigint FROM payment.entries
+                 JOIN payment.journal USING (journal_id)
+                 WHERE account = 'provider:sandbox' AND kind = $1",
+            )
+            .bind(kind)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+            assert_eq!(shown(&counters, name, ""), sign * posted, "{name}");
+        }
+    }
+
+    /// What a metric shows, of all series that say `label`; whole numbers.
+    pub(crate) fn shown(&self, name: &str, label: &str) -> i64 {
+        shown(&self.counters, name, label)
+    }
+
+    /// [`System::stop`] after books that no counter knows of.
+    pub(crate) async fn end_all(mut self) {
         self.stop_payment().await;
         if let Some(sandbox) = self.sandbox.take() {
             sandbox.stop().await;
@@ -439,6 +475,18 @@ impl System {
             .into_inner()
             .payments
     }
+}
+
+fn shown(counters: &PrometheusHandle, name: &str, label: &str) -> i64 {
+    let text = counters.render();
+    let series = text.lines().filter(|line| {
+        let rest = line.strip_prefix(name).unwrap_or_default();
+        rest.starts_with([' ', '{']) && rest.contains(label)
+    });
+    let values = series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    #[expect(clippy::cast_possible_truncation, reason = "small numbers")]
+    let sum = values.sum::<f64>() as i64;
+    sum
 }
 
 async fn address(context: &mesh::Context, name: &str) -> SocketAddr {

@@ -1,10 +1,11 @@
 //! What viewers are sent: each change once, in order, however they come and go.
 
 use holdfast_types::{ClusterTime, HoldId, Lineage};
-use lockstore_client::{Change, ShowChanges};
+use lockstore_client::{Change, HoldEnd, ShowChanges};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::live::{gather::GATHER, history::REMEMBERED_MAX};
 
 const SHOW: ShowId = ShowId::from_bytes([7; 16]);
 
@@ -27,21 +28,37 @@ fn show(seats: &str) -> LiveShow {
     show
 }
 
-fn hold(show: &LiveShow, index: u64, seats: &[u32]) {
+fn change(show: &LiveShow, index: u64, change: Change, now: Instant) {
     let changes = ShowChanges {
         show_id: SHOW,
         previous: at(4),
-        changes: vec![Change::Held {
-            hold_id: HoldId::from_bytes([1; 16]),
-            fence: at(index),
-            seat_nos: seats.iter().copied().map(SeatNo).collect(),
-            expires_at: ClusterTime(1),
-        }],
+        changes: vec![change],
     };
-    let mut state = show.state();
-    let replica = state.replica.as_mut().expect("begun");
-    let difference = replica.apply(at(index), &changes).expect("follows");
-    show.differ(&mut state, difference, at(index));
+    show.change(at(index), &changes, now).expect("follows");
+}
+
+fn held(index: u64, seats: &[u32]) -> Change {
+    Change::Held {
+        hold_id: HoldId::from_bytes([1; 16]),
+        fence: at(index),
+        seat_nos: seats.iter().copied().map(SeatNo).collect(),
+        expires_at: ClusterTime(1),
+    }
+}
+
+fn freed(seats: &[u32]) -> Change {
+    Change::Ended {
+        hold_id: HoldId::from_bytes([1; 16]),
+        fence: at(1),
+        seat_nos: seats.iter().copied().map(SeatNo).collect(),
+        why: HoldEnd::Released,
+    }
+}
+
+/// So long after what was before that viewers are told of it alone.
+fn hold(show: &LiveShow, index: u64, seats: &[u32]) {
+    let now = Instant::now() + GATHER * u32::try_from(index).expect("small");
+    change(show, index, held(index, seats), now);
 }
 
 fn json_of(sent: &Sent) -> Value {
@@ -52,7 +69,9 @@ fn json_of(sent: &Sent) -> Value {
 fn words(view: &mut View) -> Vec<String> {
     let mut sent = std::mem::take(&mut view.first);
     while let Ok(next) = view.next.try_recv() {
-        sent.push(next);
+        if !next.repeats(sent.last().map_or(Revision::ZERO, |last| last.revision)) {
+            sent.push(next);
+        }
     }
     sent.iter()
         .map(|sent| {
@@ -101,6 +120,85 @@ fn viewer_that_comes_back_is_sent_what_it_missed_and_no_more() {
     for elsewhere in [at(4), at(10), Revision::new(Lineage(2), 7, 0)] {
         assert_eq!(back(elsewhere), ["snapshot 9"]);
     }
+}
+
+#[test]
+fn fast_changes_are_told_together_and_the_first_after_a_quiet_while_at_once() {
+    let show = show("AAAA");
+    let now = Instant::now();
+    let mut view = show.view(None).expect("is there");
+    change(&show, 6, held(6, &[0]), now);
+    assert_eq!(words(&mut view), ["snapshot 5", "delta 6"]);
+    let soon = now + GATHER / 2;
+    change(&show, 7, held(7, &[3, 1]), soon);
+    change(&show, 8, held(8, &[2]), soon);
+    change(&show, 9, freed(&[1, 0]), soon);
+    let due = show.state().gathered.due(soon).expect("something waits");
+    assert_eq!(due, now + GATHER);
+    assert!(view.next.try_recv().is_err());
+    show.tell(&mut show.state(), due);
+    let delta = json_of(&view.next.try_recv().expect("was sent"));
+    // Seat 1 is what it was: somebody may have seen it held.
+    let expected = json!({
+        "type": "delta",
+        "revision": at(9).to_string(),
+        "previous_revision": at(6).to_string(),
+        "changes": [
+            {"seat_no": 0, "state": "AVAILABLE"},
+            {"seat_no": 1, "state": "AVAILABLE"},
+            {"seat_no": 2, "state": "HELD"},
+            {"seat_no": 3, "state": "HELD"},
+        ],
+    });
+    assert_eq!(delta, expected);
+    // However much comes, one message a while, without a timer too.
+    for nth in 1..=40_u32 {
+        let index = 9 + u64::from(nth);
+        let what = if nth % 2 == 0 {
+            freed(&[0])
+        } else {
+            held(index, &[0])
+        };
+        change(&show, index, what, due + GATHER / 8 * nth);
+    }
+    let told = ["delta 17", "delta 25", "delta 33", "delta 41", "delta 49"];
+    assert_eq!(words(&mut view), told);
+}
+
+#[test]
+fn who_comes_while_changes_are_gathered_misses_and_repeats_nothing() {
+    let show = show("AAAA");
+    let now = Instant::now();
+    change(&show, 6, held(6, &[0]), now);
+    change(&show, 7, held(7, &[1]), now);
+    change(&show, 9, freed(&[1]), now);
+    let mut new = show.view(None).expect("is there");
+    let back = |since| show.view(Some(at(since))).expect("is there");
+    let (mut before, mut within, mut after) = (back(5), back(7), back(9));
+    show.tell(&mut show.state(), now);
+    assert_eq!(words(&mut new), ["snapshot 9"]);
+    assert_eq!(words(&mut before), ["resumed 5", "delta 6", "delta 9"]);
+    assert_eq!(words(&mut within), ["resumed 7", "delta 9"]);
+    assert_eq!(words(&mut after), ["resumed 9"]);
+    // One that another gateway told as far as the middle sees the seat free again.
+    assert_eq!(words(&mut back(7)), ["resumed 7", "delta 9"]);
+    let told = json_of(&back(7).first[1]);
+    assert_eq!(
+        told["changes"],
+        json!([{"seat_no": 1, "state": "AVAILABLE"}])
+    );
+}
+
+#[test]
+fn bookmark_says_nothing_of_what_is_not_told() {
+    let show = show("AAAA");
+    let mut view = show.view(None).expect("is there");
+    let now = Instant::now();
+    change(&show, 6, held(6, &[0]), now);
+    change(&show, 7, held(7, &[1]), now);
+    show.confirm(at(8));
+    let expected = ["snapshot 5", "delta 6", "delta 8", "bookmark 8"];
+    assert_eq!(words(&mut view), expected);
 }
 
 #[test]
@@ -166,10 +264,8 @@ fn slow_viewer_is_told_that_it_missed_something() {
     let show = show("AA");
     let mut view = show.view(None).expect("is there");
     for index in 0..=QUEUE_MAX as u64 {
-        show.send(Sent {
-            revision: at(10 + index),
-            text: Utf8Bytes::from_static("{}"),
-        });
+        show.confirm(at(10 + index));
+        show.state().bookmarked = None;
     }
     let lagged = view.next.try_recv();
     assert!(

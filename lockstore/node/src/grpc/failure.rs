@@ -3,9 +3,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use holdfast_mesh::server::ELSEWHERE;
 use holdfast_types::Lineage;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{codec::Field, limits, metrics};
@@ -21,7 +22,15 @@ pub(super) fn not_leader(leader_addr: Option<&str>) -> Status {
         .into_iter()
         .collect();
     let details = ErrorDetails::with_error_info("NOT_LEADER", DOMAIN, metadata);
-    Status::with_error_details(Code::Unavailable, "this node doesn't lead", details)
+    let mut status =
+        Status::with_error_details(Code::Unavailable, "this node doesn't lead", details);
+    if leader_addr.is_some() {
+        // A client that begins finds the leader so, and one whose leader has changed.
+        status
+            .metadata_mut()
+            .insert(ELSEWHERE, MetadataValue::from_static("1"));
+    }
+    status
 }
 
 /// Nobody can decide now; nothing was done.
@@ -94,6 +103,18 @@ pub(super) fn internal(what: &str) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_is_told_whom_to_ask_is_sent_elsewhere() {
+        let sent_elsewhere = |status: Status| {
+            assert_eq!(status.code(), Code::Unavailable);
+            status.into_http::<()>().headers().contains_key(ELSEWHERE)
+        };
+        assert!(sent_elsewhere(not_leader(Some("http://a:1"))));
+        assert!(!sent_elsewhere(not_leader(None)));
+        assert!(!sent_elsewhere(no_quorum()));
+        assert!(!sent_elsewhere(outcome_unknown()));
+    }
 
     #[test]
     fn work_beyond_its_bound_is_refused_until_a_place_is_free() {
