@@ -10,6 +10,10 @@ use holdfast_harness::System;
 const SILENT: &[&str] = &[
     "gateway_live_viewers",
     "gateway_live_viewers_slow_total",
+    "grpc_client_breaker_changes_total",
+    "grpc_client_breakers_open",
+    "grpc_client_refused_total",
+    "grpc_client_retries_total",
     "holdfast_booking_alarms_total",
     "holdfast_booking_refunds_total",
     "holdfast_booking_steps_taken_over_total",

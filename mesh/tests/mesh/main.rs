@@ -1,9 +1,12 @@
-//! Mesh over real ports: what callers and operators see of a server, and which tokens count.
+//! Mesh over real ports: what callers and operators see of a server, what a channel makes of a
+//! peer in trouble, and which tokens count.
 
 use std::time::Duration;
 
 mod auth;
+mod channels;
 mod ops;
+mod relay;
 mod serving;
 mod text_service;
 
