@@ -121,7 +121,9 @@ async fn serve(role: Role, config: Config, identities: Identities) -> Result<(),
         .values()
         .for_each(mesh::tls::Identity::record_expiry);
     let callers = callers::table();
-    let (mut front, mut rest) = Stage::pair();
+    let contract = mesh::client::Contract::read(holdfast_proto::FILE_DESCRIPTOR_SET)
+        .context("the contracts can't be read")?;
+    let (mut front, mut rest) = Stage::pair(contract);
     for role in roles {
         rest.context.readiness.declare(role.part());
     }
@@ -158,15 +160,19 @@ struct Stage {
 }
 
 impl Stage {
-    /// Two that share the process's readiness.
-    fn pair() -> (Self, Self) {
+    /// Two that share the process's readiness, and may repeat what `contract` says.
+    fn pair(contract: mesh::client::Contract) -> (Self, Self) {
         let stage = |context| Self {
             context,
             running: JoinSet::new(),
         };
-        let context = mesh::Context::new();
+        let context = mesh::Context {
+            contract,
+            ..mesh::Context::new()
+        };
         let other = mesh::Context {
             readiness: context.readiness.clone(),
+            contract: context.contract.clone(),
             ..mesh::Context::new()
         };
         (stage(context), stage(other))
@@ -280,7 +286,7 @@ mod tests {
     /// Stages of one role each; the front takes `front` to drain, the rest tells whether the front
     /// had drained when it was told to.
     fn stages(front_takes: Duration) -> (Stage, Stage) {
-        let (mut front, mut rest) = Stage::pair();
+        let (mut front, mut rest) = Stage::pair(mesh::client::Contract::default());
         let (drained, of_rest) = (mesh::Context::new().shutdown, rest.context.clone());
         let (of_front, done) = (front.context.clone(), drained.clone());
         front.running.spawn(async move {

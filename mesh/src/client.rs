@@ -1,21 +1,37 @@
 //! Channels to other services.
 //!
-//! Always holds: a channel connects when first used and again after it broke; HTTP/2 settings
-//! are explicit (the library's documented defaults aren't what it does); a peer that went silent is found
-//! out by pings; over TLS it talks only to a peer that shows the name it was made for.
+//! Always holds: a channel has several connections, which are made when first used and again after
+//! they broke; HTTP/2 settings are explicit (the library's documented defaults aren't what it does); a
+//! peer that went silent is found out by pings; over TLS it talks only to a peer that shows the name it
+//! was made for. A call ends by its deadline; a peer that doesn't answer is given a rest (`breaker`);
+//! what may safely be said twice is, within a budget (`call`).
 //! Leaves to others: deadlines, which differ from call to call.
 
+mod breaker;
+mod budget;
+mod call;
+mod connections;
+mod contract;
+mod destination;
+mod kept;
+
 use std::{
+    error::Error as StdError,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use tonic::{
     body::Body,
-    transport::{self, Endpoint, channel::ResponseFuture},
+    transport::{self, Endpoint},
 };
 use tower::Service;
 
+pub use self::contract::Contract;
+use self::{breaker::Breaker, budget::Budget, connections::Connections, destination::Destination};
 use crate::tls;
 
 /// Longest wait for a connection. Peers are one hop away.
@@ -24,6 +40,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// How long a peer may be silent before it is pinged, and how long the answer may take.
 const PING_AFTER: Duration = Duration::from_secs(10);
 const PING_ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// What a peer is called that nobody named.
+const UNNAMED: &str = "peer";
 
 /// Why there is no channel.
 #[derive(Debug, thiserror::Error)]
@@ -57,28 +76,41 @@ pub enum Error {
     },
 }
 
-/// Connections to one service, shared by all clones.
-#[derive(Debug, Clone)]
-pub struct Channel {
-    connection: transport::Channel,
+/// A peer gave no answer to a call. What was asked may have happened.
+#[derive(Debug, thiserror::Error)]
+#[error("{peer} at {address} gave no answer")]
+pub struct NoAnswer {
+    peer: Arc<str>,
+    address: Arc<str>,
+    #[source]
+    source: Box<dyn StdError + Send + Sync>,
 }
 
-/// A channel in the clear to `uri` (`http://host:port`). Nothing is sent before its first call, so the
-/// peer need not be there yet. Must be called within a Tokio runtime.
+/// The way to one service, shared by all clones.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    to: Arc<Destination>,
+}
+
+/// A channel in the clear to `uri` (`http://host:port`), which repeats nothing. Nothing is sent before
+/// its first call, so the peer need not be there yet. Must be called within a Tokio runtime.
 ///
 /// # Errors
 /// [`Error::Address`] if `uri` isn't of that form.
 pub fn channel(uri: &str) -> Result<Channel, Error> {
-    connect(uri, None)
+    connect(uri, UNNAMED, None, &Contract::default())
 }
 
-/// A channel to `uri`: in the clear, or as an identity to the service of a name.
+/// A channel to the service `peer` at `uri`: in the clear, or as an identity. `contract` says what may
+/// be repeated.
 pub(crate) fn connect(
     uri: &str,
-    identity: Option<(&tls::Identity, &str)>,
+    peer: &str,
+    identity: Option<&tls::Identity>,
+    contract: &Contract,
 ) -> Result<Channel, Error> {
     let mut endpoint = endpoint(uri, identity.is_some())?;
-    if let Some((identity, peer)) = identity {
+    if let Some(identity) = identity {
         endpoint = endpoint
             .tls_config(identity.client_config(peer))
             .map_err(|source| Error::Tls {
@@ -86,7 +118,7 @@ pub(crate) fn connect(
                 source,
             })?;
     }
-    let connection = endpoint
+    let endpoint = endpoint
         .connect_timeout(CONNECT_MAX)
         .tcp_nodelay(true)
         .initial_stream_window_size(crate::server::STREAM_WINDOW_BYTES)
@@ -95,22 +127,32 @@ pub(crate) fn connect(
         .http2_max_header_list_size(crate::server::HEADER_BYTES_MAX)
         .http2_keep_alive_interval(PING_AFTER)
         .keep_alive_timeout(PING_ANSWER_MAX)
-        .keep_alive_while_idle(true)
-        .connect_lazy();
-    Ok(Channel { connection })
+        .keep_alive_while_idle(true);
+    let address = endpoint.uri().authority().map_or("", |name| name.as_str());
+    let to = Destination {
+        peer: peer.into(),
+        address: address.into(),
+        contract: contract.clone(),
+        connections: Connections::new(|| endpoint.connect_lazy()),
+        breaker: Breaker::new(),
+        budget: Budget::new(),
+    };
+    Ok(Channel { to: Arc::new(to) })
 }
 
 impl Service<http::Request<Body>> for Channel {
     type Response = http::Response<Body>;
-    type Error = transport::Error;
-    type Future = ResponseFuture;
+    type Error = NoAnswer;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, NoAnswer>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.connection.poll_ready(cx)
+    /// Always ready: a call itself waits for its connection, within its deadline.
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), NoAnswer>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        self.connection.call(request)
+        let to = Arc::clone(&self.to);
+        Box::pin(async move { call::call(&to, request).await })
     }
 }
 

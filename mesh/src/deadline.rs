@@ -23,6 +23,9 @@ pub(crate) const HEADER: &str = "grpc-timeout";
 /// Digits a `grpc-timeout` may have (gRPC over HTTP/2).
 const HEADER_DIGITS_MAX: usize = 8;
 
+/// From here on a time in microseconds has more digits than that.
+const HEADER_MICROS_MAX: Duration = Duration::from_secs(100);
+
 /// The instant at which nobody waits for the answer any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
@@ -67,6 +70,18 @@ impl Deadline {
     /// The instant, for `tokio::time::timeout_at`.
     pub fn at(&self) -> Instant {
         self.0
+    }
+
+    /// What is left, as the header's value.
+    pub(crate) fn header(&self) -> HeaderValue {
+        let left = self.remaining();
+        // Both fit in the digits there are: a deadline is bounded.
+        let text = if left < HEADER_MICROS_MAX {
+            format!("{}u", left.as_micros())
+        } else {
+            format!("{}m", left.as_millis())
+        };
+        HeaderValue::from_str(&text).expect("digits and a letter are a header value")
     }
 
     /// Puts what is left, and request id and trace of what is being served, on an outgoing call.
@@ -145,6 +160,21 @@ mod tests {
             .await
             .expect_err("waits");
         assert!(deadline.is_past());
+    }
+
+    #[test]
+    fn what_a_header_says_is_what_is_left() {
+        for span in [
+            Duration::ZERO,
+            Duration::from_micros(1),
+            HEADER_MICROS_MAX,
+            DEADLINE_MAX,
+        ] {
+            let deadline = Deadline::after(span);
+            let read = parse(deadline.header().as_bytes()).expect("is readable");
+            let rounding = Duration::from_millis(1);
+            assert!(read <= span && read + rounding >= deadline.remaining());
+        }
     }
 
     #[test]

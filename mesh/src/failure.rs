@@ -15,7 +15,7 @@ use tonic_types::{ErrorDetails, FieldViolation as WireViolation, StatusExt};
 const DOMAIN: &str = "holdfast";
 
 /// Errors below the top that are logged at most; a longer chain is a loop.
-const CAUSES_MAX: usize = 16;
+pub(crate) const CAUSES_MAX: usize = 16;
 
 /// One field of a request and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,7 +190,8 @@ impl From<Failure> for Status {
     }
 }
 
-fn away() -> Failure {
+/// A peer doesn't answer, in words that name nobody.
+pub(crate) fn away() -> Failure {
     Failure::new(
         ErrorCode::Unavailable,
         "a part of the system doesn't answer; try again",

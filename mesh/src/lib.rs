@@ -35,6 +35,8 @@ pub struct Context {
     pub identity: Option<tls::Identity>,
     /// Who may call this role, where it has an identity.
     pub callers: server::Callers,
+    /// What this role's channels may repeat.
+    pub contract: client::Contract,
 }
 
 impl Context {
@@ -44,12 +46,12 @@ impl Context {
     }
 
     /// A channel to `uri`, where the service `peer` is: as this role's identity where it has one, and
-    /// to nobody who can't prove to be `peer`; else in the clear. Nothing is sent before its first
-    /// call. Must be called within a Tokio runtime.
+    /// to nobody who can't prove to be `peer`; else in the clear. Calls that [`Context::contract`]
+    /// allows it for are repeated. Nothing is sent before its first call. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// [`client::Error`].
     pub fn channel(&self, uri: &str, peer: &str) -> Result<client::Channel, client::Error> {
-        client::connect(uri, self.identity.as_ref().map(|identity| (identity, peer)))
+        client::connect(uri, peer, self.identity.as_ref(), &self.contract)
     }
 }

@@ -22,9 +22,24 @@ pub const HANDSHAKES_REFUSED: &str = "tls_handshakes_refused_total";
 
 /// When this process's certificate ends, as Unix time; label `name`, whose it is.
 pub const CERTIFICATE_EXPIRY: &str = "tls_certificate_expiry_timestamp_seconds";
+
 /// Spans handed to the collector of traces; label `outcome` (`exported`, or `failed`: lost). What was
 /// dropped because too many waited isn't in it.
 pub const TRACE_SPANS: &str = "trace_spans_total";
+
+/// Calls that were made again, by how the repetition ended; labels `peer` and `outcome` (`answered`,
+/// `failed`, or `over_budget`: not made, because there were too many).
+pub const CLIENT_RETRIES: &str = "grpc_client_retries_total";
+
+/// Calls that weren't made, because their peer hadn't answered the ones before; label `peer`.
+pub const CLIENT_REFUSED: &str = "grpc_client_refused_total";
+
+/// Peers that calls are refused for until they answer again; label `peer`.
+pub const CLIENT_BREAKERS_OPEN: &str = "grpc_client_breakers_open";
+
+/// Times that a peer was found not to answer any more, or again; labels `peer` and `to` (`open`,
+/// `closed`).
+pub const CLIENT_BREAKER_CHANGES: &str = "grpc_client_breaker_changes_total";
 
 /// Bounds of every histogram whose name ends in `_seconds`: from a lock-store command to the
 /// longest deadline, about three a decade.

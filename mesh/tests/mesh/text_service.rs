@@ -4,14 +4,26 @@ use std::net::SocketAddr;
 
 use axum::{extract::Request as HttpRequest, routing::post};
 use bytes::{Buf, BufMut};
-use holdfast_mesh::{self as mesh, client::Channel};
+use holdfast_mesh::{
+    self as mesh,
+    client::{Channel, Contract},
+};
+use http::uri::PathAndQuery;
+use prost::Message;
+use prost_types::{
+    FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, MethodOptions,
+    ServiceDescriptorProto, method_options::IdempotencyLevel,
+};
 use tonic::{
     Request, Response, Status,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     service::Routes,
 };
 
-const PATH: &str = "/test.v1.Text/Call";
+/// Of no level.
+const CALL: &str = "/test.v1.Text/Call";
+/// Without side effects.
+const READ: &str = "/test.v1.Text/Read";
 
 #[derive(Clone, Copy, Default)]
 struct Text;
@@ -53,7 +65,34 @@ impl Decoder for Text {
     }
 }
 
-/// Routes of one method, answered by `handler`.
+/// What the service's proto would say.
+pub(crate) fn contract() -> Contract {
+    let method = |name: &str, level: IdempotencyLevel| MethodDescriptorProto {
+        name: Some(name.to_owned()),
+        options: Some(MethodOptions {
+            idempotency_level: Some(level.into()),
+            ..MethodOptions::default()
+        }),
+        ..MethodDescriptorProto::default()
+    };
+    let set = FileDescriptorSet {
+        file: vec![FileDescriptorProto {
+            package: Some("test.v1".to_owned()),
+            service: vec![ServiceDescriptorProto {
+                name: Some("Text".to_owned()),
+                method: vec![
+                    method("Call", IdempotencyLevel::IdempotencyUnknown),
+                    method("Read", IdempotencyLevel::NoSideEffects),
+                ],
+                ..ServiceDescriptorProto::default()
+            }],
+            ..FileDescriptorProto::default()
+        }],
+    };
+    Contract::read(&set.encode_to_vec()).expect("a descriptor set")
+}
+
+/// Routes of both methods, answered by `handler`.
 pub(crate) fn routes<H, R>(handler: H) -> Routes
 where
     H: Fn(Request<String>) -> R + Clone + Send + Sync + 'static,
@@ -69,7 +108,8 @@ where
             tonic::server::Grpc::new(Text).unary(service, request).await
         }
     };
-    Routes::from(axum::Router::new().route(PATH, post(call)))
+    let router = axum::Router::new().route(CALL, post(call.clone()));
+    Routes::from(router.route(READ, post(call)))
 }
 
 /// A server under test, and how to reach and stop it.
@@ -117,10 +157,26 @@ where
     }
 }
 
-/// Calls the method.
+/// Calls the method of no level.
 pub(crate) async fn call(
     channel: &Channel,
     request: Request<String>,
+) -> Result<Response<String>, Status> {
+    ask(channel, request, CALL).await
+}
+
+/// Calls the method without side effects.
+pub(crate) async fn read(
+    channel: &Channel,
+    request: Request<String>,
+) -> Result<Response<String>, Status> {
+    ask(channel, request, READ).await
+}
+
+async fn ask(
+    channel: &Channel,
+    request: Request<String>,
+    path: &'static str,
 ) -> Result<Response<String>, Status> {
     let mut client = tonic::client::Grpc::new(channel.clone());
     client
@@ -128,6 +184,6 @@ pub(crate) async fn call(
         .await
         .map_err(|error| Status::unavailable(error.to_string()))?;
     client
-        .unary(request, PATH.parse().expect("a path"), Text)
+        .unary(request, PathAndQuery::from_static(path), Text)
         .await
 }

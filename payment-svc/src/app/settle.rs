@@ -5,7 +5,7 @@
 
 use holdfast_mesh::trace::{self, Context, FutureExt as _, KeyValue, SpanKind};
 use holdfast_proto::part;
-use holdfast_types::{PaymentId, PaymentState};
+use holdfast_types::{Money, PaymentId, PaymentState};
 use sqlx::{Postgres, Transaction};
 
 use super::{Error, publish};

@@ -591,9 +591,10 @@ pub mod booking_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Cancels a booking: an unpaid one frees its seats, a confirmed one is refunded and its seats
-        /// go back on sale. Idempotent. Reasons: UNAUTHORIZED, BOOKING_NOT_FOUND, INVALID_STATE,
-        /// IN_PROGRESS (a payment is being decided on), UNAVAILABLE (noted; it happens once the lock store
-        /// can be asked).
+        /// go back on sale. A cancelled one is told again; but no level says so, because one that was paid
+        /// meanwhile is refunded only if its customer asks once more. Reasons: UNAUTHORIZED,
+        /// BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a payment is being decided on), UNAVAILABLE (noted;
+        /// it happens once the lock store can be asked).
         pub async fn cancel_booking(
             &mut self,
             request: impl tonic::IntoRequest<super::CancelBookingRequest>,
@@ -738,9 +739,10 @@ pub mod booking_service_server {
             tonic::Status,
         >;
         /// Cancels a booking: an unpaid one frees its seats, a confirmed one is refunded and its seats
-        /// go back on sale. Idempotent. Reasons: UNAUTHORIZED, BOOKING_NOT_FOUND, INVALID_STATE,
-        /// IN_PROGRESS (a payment is being decided on), UNAVAILABLE (noted; it happens once the lock store
-        /// can be asked).
+        /// go back on sale. A cancelled one is told again; but no level says so, because one that was paid
+        /// meanwhile is refunded only if its customer asks once more. Reasons: UNAUTHORIZED,
+        /// BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a payment is being decided on), UNAVAILABLE (noted;
+        /// it happens once the lock store can be asked).
         async fn cancel_booking(
             &self,
             request: tonic::Request<super::CancelBookingRequest>,

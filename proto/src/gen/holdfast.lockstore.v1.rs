@@ -1148,8 +1148,9 @@ pub mod lock_store_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Sells a hold's seats to a booking: the one atomic decision of a purchase. Judged by the
-        /// seats: already SOLD under this fence and booking is success. Called by booking-svc.
+        /// Sells a hold's seats to a booking: the one atomic decision of a purchase. Idempotent, because it
+        /// is judged by the seats: already SOLD under this fence and booking is success. Called by
+        /// booking-svc.
         pub async fn commit_hold(
             &mut self,
             request: impl tonic::IntoRequest<super::CommitHoldRequest>,
@@ -1179,8 +1180,8 @@ pub mod lock_store_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Puts sold seats back on sale. Judged by the seats; works in every show state. Called by
-        /// booking-svc.
+        /// Puts sold seats back on sale. Idempotent by `request.id`, and judged by the seats; works in every
+        /// show state. Called by booking-svc.
         pub async fn return_seats(
             &mut self,
             request: impl tonic::IntoRequest<super::ReturnSeatsRequest>,
@@ -1418,8 +1419,9 @@ pub mod lock_store_service_server {
             tonic::Response<super::ReleaseHoldResponse>,
             tonic::Status,
         >;
-        /// Sells a hold's seats to a booking: the one atomic decision of a purchase. Judged by the
-        /// seats: already SOLD under this fence and booking is success. Called by booking-svc.
+        /// Sells a hold's seats to a booking: the one atomic decision of a purchase. Idempotent, because it
+        /// is judged by the seats: already SOLD under this fence and booking is success. Called by
+        /// booking-svc.
         async fn commit_hold(
             &self,
             request: tonic::Request<super::CommitHoldRequest>,
@@ -1427,8 +1429,8 @@ pub mod lock_store_service_server {
             tonic::Response<super::CommitHoldResponse>,
             tonic::Status,
         >;
-        /// Puts sold seats back on sale. Judged by the seats; works in every show state. Called by
-        /// booking-svc.
+        /// Puts sold seats back on sale. Idempotent by `request.id`, and judged by the seats; works in every
+        /// show state. Called by booking-svc.
         async fn return_seats(
             &self,
             request: tonic::Request<super::ReturnSeatsRequest>,

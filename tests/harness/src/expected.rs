@@ -75,6 +75,15 @@ pub const EVERYWHERE: &[Expected] = &[
     },
     Expected {
         process: "all",
+        words: &[
+            "a peer doesn't answer; it is tried again",
+            "connect error",
+            "Connection refused",
+        ],
+        reason: "the services start together, and one calls another that doesn't listen yet",
+    },
+    Expected {
+        process: "all",
         words: &[CALL_FAILED, "rpc.code=Unavailable"],
         reason: "a client is told to try again; why is a line of its own, and judged by it",
     },
