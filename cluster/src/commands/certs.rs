@@ -58,10 +58,10 @@ pub(crate) fn certs_init(args: CertsDirArg) -> Result<(), Error> {
 pub(crate) fn certs_issue(args: CertsIssueArgs) -> Result<(), Error> {
     let folder = Folder::new(args.dir.dir);
     let wanted = |name: &&'static str| args.all || args.names.iter().any(|given| given == *name);
-    let mut names: Vec<&'static str> = part::ALL.into_iter().filter(|n| wanted(&n)).collect();
+    let mut names: Vec<&'static str> = part::ALL.into_iter().filter(|n| wanted(n)).collect();
     if !args.renew {
         let is_good = |name: &&'static str| matches!(folder.state(name), State::Good);
-        let good: Vec<&str> = names.iter().copied().filter(|n| is_good(&n)).collect();
+        let good: Vec<&str> = names.iter().copied().filter(|n| is_good(n)).collect();
         if !good.is_empty() && !args.all {
             return Err(Error::Refused(format!(
                 "{}: there is a good certificate already, which --renew replaces",
