@@ -77,7 +77,9 @@ async fn connect(config: &Config) -> Result<PgPool, Error> {
     let alone = pool(1, options.clone()).await.map_err(Error::Database)?;
     migrate(&alone).await?;
     alone.close().await;
-    let options = options.options([("statement_timeout", STATEMENT_TIMEOUT)]);
+    // Postgres compiles a statement of which it expects much, and that takes longer than any of ours
+    // runs: pages are bounded in ways that it doesn't see.
+    let options = options.options([("statement_timeout", STATEMENT_TIMEOUT), ("jit", "off")]);
     pool(config.database_connections_max, options)
         .await
         .map_err(Error::Database)

@@ -354,9 +354,20 @@ pub(crate) struct CertsCallersArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Search {
     /// Which engine, whether there is an index, and how far it is behind
-    Status(DataDirArg),
+    Status(SearchStatusArgs),
     /// Build the index anew from the catalogue, beside the one that is searched, and wait for it
     Rebuild(DataDirArg),
+}
+
+/// `holdfast search status`
+#[derive(Debug, Args)]
+pub(crate) struct SearchStatusArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
 }
 
 /// `holdfast events`

@@ -13,7 +13,8 @@ use std::{
 
 use holdfast_eventlog::{
     ConsumerConfig, EVENTS_KEPT_DAYS, Error, Event, HandleError, Handler, NewEvent, Outbox,
-    PAYLOAD_BYTES_MAX, consume, grant_service, lag, move_once, parked, prune_once, relay, replay,
+    PAYLOAD_BYTES_MAX, behind, consume, grant_service, lag, move_once, newest, parked, prune_once,
+    relay, replay,
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use opentelemetry::{
@@ -439,6 +440,35 @@ async fn a_permanent_failure_parks_at_once_and_survives_a_restart(pool: PgPool) 
     replay(&pool, "reader", "a").await.unwrap();
     until("both events", async || record.of("a").await == [1, 2]).await;
     second.stop().await;
+}
+
+#[sqlx::test]
+async fn events_not_handled_are_counted_from_a_place_on_and_up_to_a_limit(pool: PgPool) {
+    prepare(&pool).await;
+    assert_eq!(newest(&pool).await.unwrap(), 0);
+    for number in 1..=3 {
+        publish(&pool, "a", number).await;
+    }
+    let last = newest(&pool).await.unwrap();
+    let count = async |topic: &str, seq, max| {
+        let counted = behind(&pool, "reader", &[topic], seq, max).await;
+        counted.unwrap()
+    };
+    assert_eq!(count("orders", 0, u64::MAX).await, 3, "it never ran");
+    assert_eq!(count("orders", 0, 2).await, 2);
+    assert_eq!(count("orders", last - 1, 9).await, 1);
+    assert_eq!(count("orders", last, 9).await, 0);
+    assert_eq!(count("news", 0, 9).await, 0);
+
+    let (_, handler) = recorder();
+    let consumer = Running::start(&pool, config(), handler);
+    until("all to be handled", async || {
+        count("orders", 0, 9).await == 0
+    })
+    .await;
+    publish(&pool, "a", 4).await;
+    assert!(newest(&pool).await.unwrap() > last);
+    consumer.stop().await;
 }
 
 #[sqlx::test]

@@ -15,12 +15,11 @@ use holdfast_proto::search::v1::{
     search_service_server::SearchService,
 };
 use holdfast_types::ErrorCode;
-use sqlx::PgPool;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use crate::{
     cursor::Cursor,
-    feed,
+    feed::{self, Stream},
     index::{self, Index},
     metric,
     place::Place,
@@ -29,6 +28,9 @@ use crate::{
 
 /// When a caller may ask again while the engine is down or an index is being built.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Changes counted for operators: a look takes less than a second.
+const BEHIND_COUNTED_MAX: u64 = 1_000_000;
 
 /// Answers searches.
 pub(crate) struct Searches<I> {
@@ -93,8 +95,7 @@ pub(crate) struct Admin<I> {
     pub(crate) index: Arc<I>,
     pub(crate) status: Arc<feed::Status>,
     pub(crate) verifier: Verifier,
-    pub(crate) pool: PgPool,
-    pub(crate) consumer: String,
+    pub(crate) stream: Arc<Stream>,
     /// Whether this process keeps the index.
     pub(crate) feeds: bool,
 }
@@ -134,15 +135,17 @@ impl<I: Index> SearchAdminService for Admin<I> {
     ) -> Result<Response<GetIndexStatusResponse>, Status> {
         self.check(request.metadata()).await?;
         let searchable = self.index.is_built().await.map_err(failure)?;
-        let lag = holdfast_eventlog::lag(&self.pool, &self.consumer, &["catalog"])
-            .await
-            .map_err(|error| {
-                tracing::warn!(%error, "how far search is behind can't be told");
-                Failure::new(
-                    ErrorCode::Unavailable,
-                    "the event stream is down; try again",
-                )
-            })?;
+        let behind = async {
+            let (lag, changes) = (self.stream.lag(), self.stream.behind(BEHIND_COUNTED_MAX));
+            tokio::try_join!(lag, changes)
+        };
+        let (lag, changes_behind) = behind.await.map_err(|error| {
+            tracing::warn!(%error, "how far search is behind can't be told");
+            Failure::new(
+                ErrorCode::Unavailable,
+                "the event stream is down; try again",
+            )
+        })?;
         Ok(Response::new(GetIndexStatusResponse {
             engine: I::ENGINE.to_owned(),
             searchable,
@@ -150,6 +153,7 @@ impl<I: Index> SearchAdminService for Admin<I> {
             shows_read: self.status.shows_read(),
             indexes_built: self.status.indexes_built(),
             lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
+            changes_behind,
         }))
     }
 }

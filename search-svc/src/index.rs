@@ -9,7 +9,10 @@ use std::future::Future;
 
 use holdfast_proto::search::v1::FoundShow;
 
-use crate::{document::Changes, query::Query};
+use crate::{
+    document::{Changes, Document},
+    query::Query,
+};
 
 /// A page of results.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -49,6 +52,11 @@ pub(crate) trait Index: Send + Sync + 'static {
 
     /// Makes the next index, empty; what there was of one is gone.
     fn begin_next(&self) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Adds shows that the next index doesn't have. Adding and changing may be the same to an engine;
+    /// where it isn't, adding is what makes building fast.
+    fn fill_next(&self, documents: Vec<Document>)
+    -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Changes the next index.
     fn write_next(&self, changes: Changes) -> impl Future<Output = Result<(), Error>> + Send;

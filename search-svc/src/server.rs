@@ -12,14 +12,15 @@ use holdfast_proto::search::v1::{
     search_admin_service_server::SearchAdminServiceServer,
     search_service_server::SearchServiceServer,
 };
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::{
     Config, Error,
     clients::{self, catalog::Catalog},
     embedded::Embedded,
-    feed::{Keeper, News, NewsDesk, Status, Writer},
+    feed::{Keeper, News, NewsDesk, Status, Stream, TOPIC, Writer},
     grpc::{Admin, Searches},
     index::Index,
     meili::Meili,
@@ -28,9 +29,6 @@ use crate::{
 
 /// The part's name in readiness and logs.
 pub const NAME: &str = "search";
-
-/// The topic that is read.
-const TOPIC: &str = "catalog";
 
 /// Connections of the pool: one for status and lag; the stream takes two of its own.
 const CONNECTIONS_MAX: u32 = 2;
@@ -41,8 +39,9 @@ const ACQUIRE_MAX: Duration = Duration::from_secs(3);
 /// How long connections may take to end at shutdown.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 
-/// How long an event may take: one of an event with a hundred thousand shows is the longest.
-const HANDLE_MAX: Duration = Duration::from_secs(600);
+/// How long an event may take: one that waits for an index of ten million shows to be built is the
+/// longest. What is done for it has closer limits.
+const HANDLE_MAX: Duration = Duration::from_secs(3_600);
 
 /// Longest pause before an event is tried again: search goes on soon after what it needs is back.
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
@@ -82,6 +81,7 @@ async fn run<I: Index>(config: Config, context: mesh::Context, index: I) -> Resu
         .connect_lazy_with(config.database()?.application_name("holdfast-search"));
     let index = Arc::new(index);
     let writer = Arc::new(Writer::new(Arc::clone(&index)));
+    let stream = Arc::new(Stream::new(pool.clone(), &config.consumer));
     let status = Arc::new(Status::default());
     // Ends the loops with the server, whichever way that ends.
     let ending = context.shutdown.child_token();
@@ -90,12 +90,13 @@ async fn run<I: Index>(config: Config, context: mesh::Context, index: I) -> Resu
         index: Arc::clone(&index),
         writer: Arc::clone(&writer),
         catalog: catalog.clone(),
+        stream: Arc::clone(&stream),
         status: Arc::clone(&status),
         may_build: config.feed,
     };
     let fed = async {
         if config.feed {
-            let (news, changes) = News::new();
+            let (news, changes) = News::new(Arc::clone(&stream));
             let desk = NewsDesk { catalog, writer };
             let consumer = consumer(&config.consumer);
             let consuming =
@@ -104,7 +105,7 @@ async fn run<I: Index>(config: Config, context: mesh::Context, index: I) -> Resu
             let indexing = async {
                 tokio::select! { () = consuming => {} () = desk.run(changes) => {} }
             };
-            tokio::join!(indexing, show_lag(&pool, &config, &ending));
+            tokio::join!(indexing, show_lag(&stream, &ending));
         }
     };
     let options = mesh::server::Options {
@@ -117,8 +118,7 @@ async fn run<I: Index>(config: Config, context: mesh::Context, index: I) -> Resu
         index: Arc::clone(&index),
         status,
         verifier,
-        pool: pool.clone(),
-        consumer: config.consumer.clone(),
+        stream: Arc::clone(&stream),
         feeds: config.feed,
     };
     let routes = Routes::new(SearchServiceServer::new(Searches { index }))
@@ -144,9 +144,9 @@ fn consumer(name: &str) -> ConsumerConfig {
     }
 }
 
-async fn show_lag(pool: &PgPool, config: &Config, ending: &tokio_util::sync::CancellationToken) {
+async fn show_lag(stream: &Stream, ending: &CancellationToken) {
     let look = || async {
-        let lag = holdfast_eventlog::lag(pool, &config.consumer, &[TOPIC]).await?;
+        let lag = stream.lag().await?;
         metrics::gauge!(metric::LAG_SECONDS).set(lag.as_secs_f64());
         Ok::<_, holdfast_eventlog::Error>(())
     };

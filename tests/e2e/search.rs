@@ -108,6 +108,12 @@ async fn kept_anew(system: &System, rest: &Rest, show: Uuid) -> Result<()> {
         status.contains("engine  tantivy") && status.contains("index   there"),
         "{status}"
     );
+    let status = system.cli(&["search", "status", "-o", "json"])?;
+    let status: serde_json::Value = serde_json::from_str(&status)?;
+    ensure!(
+        status["searchable"] == true && status["changes_behind"].is_u64(),
+        "{status}"
+    );
     let rebuilt = system.cli(&["search", "rebuild"])?;
     ensure!(rebuilt.contains(" shows indexed in "), "{rebuilt}");
     finds(rest, "q=finale", show).await?;

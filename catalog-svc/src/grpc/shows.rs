@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use holdfast_mesh::Failure;
 use holdfast_proto::catalog::v1 as wire;
 use holdfast_types::{Currency, DurationMs, EventId, PlanId, ShowId, ShowState, VenueId, limits};
+use uuid::Uuid;
 
 use super::{events, venues};
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     model::{NewShow, Price, PriceRange, Rules, Show},
     store::{
         seat_map::{Category, Seat},
-        shows::{Filter, Which},
+        shows::{Filter, Named, Which},
     },
 };
 
@@ -26,6 +27,8 @@ const CITY_BYTES_MAX: usize = 200;
 /// Shows in one answer for a copy: with the longest descriptions and the most prices of each, two
 /// thirds of the largest message.
 const SHOWS_READ_MAX: u32 = 500;
+/// Ids of one kind in a question for a copy: twice the changes that search-svc takes at once.
+const IDS_READ_MAX: usize = 500;
 
 pub(super) fn decode(request: wire::CreateShowRequest) -> Result<NewShow, Failure> {
     let mut fields = Fields::default();
@@ -187,16 +190,23 @@ pub(super) fn decode_read(
 ) -> Result<(Which, Option<ShowId>, u32), Failure> {
     use wire::read_shows_request::Which as Wire;
     let mut fields = Fields::default();
-    let which = match request.which {
-        None => Some(Which::All),
-        Some(Wire::ShowIds(asked)) => show_ids(&asked.show_ids, &mut fields).map(Which::Ids),
-        Some(Wire::EventId(id)) => fields
-            .id("event_id", &id, EventId::from_slice)
-            .map(Which::OfEvent),
-        Some(Wire::VenueId(id)) => fields
-            .id("venue_id", &id, VenueId::from_slice)
-            .map(Which::AtVenue),
+    let named = match request.which {
+        None => None,
+        Some(Wire::Of(named)) => Some(decode_named(&named, &mut fields)),
+        Some(Wire::ShowIds(asked)) => Some(Named {
+            shows: ids("show_ids", &asked.show_ids, show_id, &mut fields),
+            ..Named::default()
+        }),
+        Some(Wire::EventId(id)) => Some(Named {
+            events: Vec::from_iter(event_id("event_id", &id, &mut fields)),
+            ..Named::default()
+        }),
+        Some(Wire::VenueId(id)) => Some(Named {
+            venues: Vec::from_iter(venue_id("venue_id", &id, &mut fields)),
+            ..Named::default()
+        }),
     };
+    let which = named.map_or(Which::All, Which::Of);
     let after = match request.after_show_id.as_slice() {
         [] => None,
         id => fields.id("after_show_id", id, ShowId::from_slice),
@@ -208,22 +218,47 @@ pub(super) fn decode_read(
         0 => SHOWS_READ_MAX,
         limit => limit,
     };
-    let which = fields.finish(which)?;
-    Ok((which, after, limit))
+    fields.finish(Some((which, after, limit)))
 }
 
-fn show_ids(listed: &[Vec<u8>], fields: &mut Fields) -> Option<Vec<uuid::Uuid>> {
-    if listed.len() > SHOWS_READ_MAX as usize {
-        let why = format!("are {}; at most {SHOWS_READ_MAX} are read", listed.len());
-        fields.note("show_ids", why);
-        return None;
+fn decode_named(named: &wire::ShowsOf, fields: &mut Fields) -> Named {
+    Named {
+        shows: ids("of.show_ids", &named.show_ids, show_id, fields),
+        events: ids("of.event_ids", &named.event_ids, event_id, fields),
+        venues: ids("of.venue_ids", &named.venue_ids, venue_id, fields),
+    }
+}
+
+fn show_id(field: &str, id: &[u8], fields: &mut Fields) -> Option<Uuid> {
+    let id = fields.id(field, id, ShowId::from_slice);
+    id.map(ShowId::as_uuid)
+}
+
+fn event_id(field: &str, id: &[u8], fields: &mut Fields) -> Option<Uuid> {
+    let id = fields.id(field, id, EventId::from_slice);
+    id.map(EventId::as_uuid)
+}
+
+fn venue_id(field: &str, id: &[u8], fields: &mut Fields) -> Option<Uuid> {
+    let id = fields.id(field, id, VenueId::from_slice);
+    id.map(VenueId::as_uuid)
+}
+
+/// A list of ids; what is wrong with it is noted.
+fn ids(
+    field: &str,
+    listed: &[Vec<u8>],
+    read: fn(&str, &[u8], &mut Fields) -> Option<Uuid>,
+    fields: &mut Fields,
+) -> Vec<Uuid> {
+    if listed.len() > IDS_READ_MAX {
+        let why = format!("are {}; at most {IDS_READ_MAX} are read", listed.len());
+        fields.note(field, why);
+        return Vec::new();
     }
     (0..)
         .zip(listed)
-        .map(|(index, id): (u32, _)| {
-            let id = fields.id(&format!("show_ids[{index}]"), id, ShowId::from_slice);
-            id.map(ShowId::as_uuid)
-        })
+        .filter_map(|(index, id): (u32, _)| read(&format!("{field}[{index}]"), id, fields))
         .collect()
 }
 

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use holdfast_types::{
-    DurationMs, EventId, ShowId, ShowState, UserId, VenueId, limits::TIME_MS_MAX,
-};
+use holdfast_types::{DurationMs, EventId, ShowId, ShowState, UserId, limits::TIME_MS_MAX};
 use sqlx::{PgConnection, PgPool, PgTransaction};
 use uuid::Uuid;
 
@@ -221,9 +219,15 @@ pub(crate) async fn of_event(
 #[derive(Debug, Clone)]
 pub(crate) enum Which {
     All,
-    Ids(Vec<Uuid>),
-    OfEvent(EventId),
-    AtVenue(VenueId),
+    Of(Named),
+}
+
+/// Things that stand for shows: themselves, all of an event, all at a venue.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Named {
+    pub(crate) shows: Vec<Uuid>,
+    pub(crate) events: Vec<Uuid>,
+    pub(crate) venues: Vec<Uuid>,
 }
 
 /// Public shows by id, those after `after`; at most `limit`.
@@ -236,7 +240,6 @@ pub(crate) async fn read(
     let mut connection = pool.acquire().await?;
     let after = after.map_or(Uuid::nil(), ShowId::as_uuid);
     let limit = i64::from(limit);
-    // A query each, so that each is planned for the index it needs.
     let ids = match which {
         Which::All => {
             sqlx::query_scalar!(
@@ -248,39 +251,14 @@ pub(crate) async fn read(
             .fetch_all(&mut *connection)
             .await?
         }
-        Which::Ids(ids) => {
-            sqlx::query_scalar!(
-                "SELECT show_id FROM catalog.shows
-                 WHERE show_id = ANY($3) AND show_id > $1 AND is_public
-                 ORDER BY show_id LIMIT $2",
+        Which::Of(named) => {
+            sqlx::query_file_scalar!(
+                "src/store/read_named.sql",
                 after,
                 limit,
-                ids,
-            )
-            .fetch_all(&mut *connection)
-            .await?
-        }
-        Which::OfEvent(event_id) => {
-            sqlx::query_scalar!(
-                "SELECT show_id FROM catalog.shows
-                 WHERE event_id = $3 AND show_id > $1 AND is_public
-                 ORDER BY show_id LIMIT $2",
-                after,
-                limit,
-                event_id.as_uuid(),
-            )
-            .fetch_all(&mut *connection)
-            .await?
-        }
-        Which::AtVenue(venue_id) => {
-            sqlx::query_scalar!(
-                "SELECT show_id FROM catalog.shows
-                 WHERE plan_id IN (SELECT plan_id FROM catalog.plans WHERE venue_id = $3)
-                   AND show_id > $1 AND is_public
-                 ORDER BY show_id LIMIT $2",
-                after,
-                limit,
-                venue_id.as_uuid(),
+                &named.shows,
+                &named.events,
+                &named.venues,
             )
             .fetch_all(&mut *connection)
             .await?

@@ -45,19 +45,25 @@ fn season() -> wire::UpsertCatalogueRequest {
     }
 }
 
-/// What Postgres would do for a list, as text. Sorting a few rows is cheaper than anything, so it
-/// is told to read in order where it can, as it does by itself in a large table.
-async fn explained(pool: &PgPool, file: &str, filters: &[&str]) -> String {
-    let sql = std::fs::read_to_string(format!("{}/src/store/{file}", env!("CARGO_MANIFEST_DIR")))
-        .unwrap();
-    let sql = sql
+fn statement(file: &str) -> String {
+    std::fs::read_to_string(format!("{}/src/store/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// The statement of a list, from now on.
+fn list(file: &str, filters: &[&str]) -> String {
+    let sql = statement(file)
         .replace("$1", "now()")
         .replace("$2::uuid", "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid")
         .replace("$3", "'2200-01-01'::timestamptz")
         .replace("$4", "20");
-    let sql = (5..).zip(filters).fold(sql, |sql, (no, filter)| {
+    (5..).zip(filters).fold(sql, |sql, (no, filter)| {
         sql.replace(&format!("${no}"), &format!("'{filter}'"))
-    });
+    })
+}
+
+/// What Postgres would do, as text. Sorting a few rows is cheaper than anything, so it
+/// is told to read in order where it can, as it does by itself in a large table.
+async fn explained(pool: &PgPool, sql: &str) -> String {
     let mut connection = pool.acquire().await.unwrap();
     for other_way in ["enable_seqscan", "enable_bitmapscan"] {
         sqlx::query(sqlx::AssertSqlSafe(format!("SET {other_way} = off")))
@@ -95,10 +101,36 @@ async fn every_list_is_a_range_of_an_index(pool: PgPool) {
             "shows_public_by_city",
         ),
     ] {
-        let plan = explained(&pool, file, filters).await;
+        let plan = explained(&pool, &list(file, filters)).await;
         assert!(plan.contains(index), "{file}: {plan}");
         assert!(!plan.contains("Sort"), "{file}: {plan}");
     }
+}
+
+#[sqlx::test]
+async fn pages_of_an_event_and_of_a_venue_are_ranges_of_indexes(pool: PgPool) {
+    let mut world = World::start(pool.clone()).await;
+    world.upsert(&token("organiser"), &season()).await.unwrap();
+    sqlx::query("ANALYZE catalog.shows, catalog.plans")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let named = |table: &str, id: &str| format!("(SELECT array_agg({id}) FROM catalog.{table})");
+    let sql = statement("read_named.sql")
+        .replace("$1", "'80000000-0000-0000-0000-000000000000'::uuid")
+        .replace("$2", "20")
+        .replace("$3", "'{80000000-0000-0000-0000-000000000001}'")
+        .replace("$4", &named("events", "event_id"))
+        .replace("$5", &named("venues", "venue_id"));
+    let plan = explained(&pool, &sql).await;
+    // The id's own index walks shows of every event and venue: it serves named shows alone.
+    let uses = |index: &str| plan.matches(&format!(" {index} on shows")).count();
+    assert_eq!(
+        ["shows_of_event", "shows_of_plan", "shows_pkey"].map(uses),
+        [1, 1, 1],
+        "{plan}"
+    );
+    assert!(!plan.contains("Seq Scan on shows"), "{plan}");
 }
 
 #[sqlx::test]

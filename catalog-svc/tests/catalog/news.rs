@@ -202,35 +202,54 @@ async fn public_shows_are_read_by_id_by_event_and_by_venue(pool: PgPool) {
         ids
     );
 
-    // All, a page of two at a time.
+    // Named in every way, and each once; a page of two at a time.
+    let many = wire::ShowsOf {
+        show_ids: vec![elsewhere.show_id.clone(), ids[1].clone(), draft.show_id],
+        event_ids: vec![first.event_id.clone(), id()],
+        venue_ids: vec![public[0].venue.as_ref().unwrap().venue_id.clone(), id()],
+    };
+    let mut expected = [ids, vec![elsewhere.show_id]].concat();
+    expected.sort();
+    for which in [Some(Which::Of(many)), None] {
+        assert_eq!(in_pages_of_two(&mut world, which).await, expected);
+    }
+}
+
+async fn in_pages_of_two(world: &mut World, which: Option<Which>) -> Vec<Vec<u8>> {
     let (mut all, mut after) = (Vec::new(), Vec::new());
     loop {
         let request = wire::ReadShowsRequest {
+            which: which.clone(),
             after_show_id: after,
             limit: 2,
-            ..Default::default()
         };
-        let page = read(&mut world, request).await.unwrap();
+        let page = read(world, request).await.unwrap();
         all.extend(page.clone());
         if page.len() < 2 {
-            break;
+            return all;
         }
         after = page[1].clone();
     }
-    let mut expected = [ids, vec![elsewhere.show_id]].concat();
-    expected.sort();
-    assert_eq!(all, expected);
 }
 
 #[sqlx::test]
 async fn reading_shows_has_bounds(pool: PgPool) {
     let mut world = World::start(pool).await;
     let ids = |show_ids| Some(Which::ShowIds(wire::ShowIds { show_ids }));
+    let of = |event_ids, venue_ids| {
+        Some(Which::Of(wire::ShowsOf {
+            show_ids: Vec::new(),
+            event_ids,
+            venue_ids,
+        }))
+    };
     let cases = [
         (ids(vec![id(), vec![1]]), Vec::new(), 0, "show_ids[1]"),
         (ids(vec![id(); 501]), Vec::new(), 0, "show_ids"),
         (Some(Which::EventId(vec![])), Vec::new(), 0, "event_id"),
         (Some(Which::VenueId(vec![2; 17])), Vec::new(), 0, "venue_id"),
+        (of(vec![id(); 501], vec![]), vec![], 0, "of.event_ids"),
+        (of(vec![], vec![vec![4]]), vec![], 0, "of.venue_ids[0]"),
         (None, vec![3], 0, "after_show_id"),
         (None, Vec::new(), 501, "limit"),
     ];

@@ -318,7 +318,7 @@ pub struct ReadShowsRequest {
     #[prost(uint32, tag = "5")]
     pub limit: u32,
     /// Which; absent for all.
-    #[prost(oneof = "read_shows_request::Which", tags = "1, 2, 3")]
+    #[prost(oneof = "read_shows_request::Which", tags = "1, 2, 3, 6")]
     pub which: ::core::option::Option<read_shows_request::Which>,
 }
 /// Nested message and enum types in `ReadShowsRequest`.
@@ -334,6 +334,9 @@ pub mod read_shows_request {
         /// The shows at a venue.
         #[prost(bytes, tag = "3")]
         VenueId(::prost::alloc::vec::Vec<u8>),
+        /// The shows that several things stand for.
+        #[prost(message, tag = "6")]
+        Of(super::ShowsOf),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -341,6 +344,17 @@ pub struct ShowIds {
     /// At most 500, in any order.
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub show_ids: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+/// Shows by what they are named by, each once however often: ids, their events, their venues. At
+/// most 500 of each.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowsOf {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub show_ids: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub event_ids: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub venue_ids: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReadShowsResponse {

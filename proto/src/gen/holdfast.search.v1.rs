@@ -114,6 +114,9 @@ pub struct GetIndexStatusResponse {
     /// Age of the oldest change that can't be found yet; 0 with none.
     #[prost(uint64, tag = "6")]
     pub lag_ms: u64,
+    /// Changes that can't be found yet, counted up to 1,000,000.
+    #[prost(uint64, tag = "7")]
+    pub changes_behind: u64,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -2,11 +2,11 @@
 //!
 //! Always holds: an answer is one page, bounded there and here. Leaves to others: trying again.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use holdfast_mesh::{client::Channel, deadline::Deadline};
 use holdfast_proto::catalog::v1::{
-    ReadShowsRequest, Show, ShowIds, catalog_service_client::CatalogServiceClient,
+    ReadShowsRequest, Show, ShowsOf, catalog_service_client::CatalogServiceClient,
     read_shows_request::Which,
 };
 use holdfast_types::{EventId, ShowId, VenueId};
@@ -27,10 +27,15 @@ const READ_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(crate) enum Shows {
     All,
-    /// At most [`PAGE_SHOWS`].
-    Named(Vec<ShowId>),
-    OfEvent(EventId),
-    AtVenue(VenueId),
+    Of(Named),
+}
+
+/// Things that stand for shows: themselves, all of an event, all at a venue. At most 500 of each.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Named {
+    pub(crate) shows: BTreeSet<ShowId>,
+    pub(crate) events: BTreeSet<EventId>,
+    pub(crate) venues: BTreeSet<VenueId>,
 }
 
 /// Some shows, by id.
@@ -67,11 +72,11 @@ impl Catalog {
     pub(crate) async fn read(&self, shows: &Shows, after: Option<ShowId>) -> Result<Page, Error> {
         let which = match shows {
             Shows::All => None,
-            Shows::Named(ids) => Some(Which::ShowIds(ShowIds {
-                show_ids: ids.iter().map(|id| id.to_bytes().to_vec()).collect(),
+            Shows::Of(named) => Some(Which::Of(ShowsOf {
+                show_ids: bytes(&named.shows, ShowId::to_bytes),
+                event_ids: bytes(&named.events, EventId::to_bytes),
+                venue_ids: bytes(&named.venues, VenueId::to_bytes),
             })),
-            Shows::OfEvent(id) => Some(Which::EventId(id.to_bytes().to_vec())),
-            Shows::AtVenue(id) => Some(Which::VenueId(id.to_bytes().to_vec())),
         };
         let mut request = Request::new(ReadShowsRequest {
             which,
@@ -95,4 +100,8 @@ impl Catalog {
             .map(|last| last.show_id);
         Ok(Page { documents, next })
     }
+}
+
+fn bytes<T: Copy>(ids: &BTreeSet<T>, bytes: fn(T) -> [u8; 16]) -> Vec<Vec<u8>> {
+    ids.iter().map(|id| bytes(*id).to_vec()).collect()
 }

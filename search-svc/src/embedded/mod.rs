@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use self::shelf::Shelf;
 use crate::{
     Error as ServeError,
-    document::{Changes, SCHEMA_VERSION},
+    document::{Changes, Document, SCHEMA_VERSION},
     index::{Error, Found, Index},
     query::Query,
 };
@@ -100,6 +100,12 @@ impl Embedded {
         })
     }
 
+    fn next(&self) -> Result<Arc<Shelf>, Error> {
+        let shelves = read(&self.shelves);
+        let next = shelves.next.as_ref().map(|(_, shelf)| Arc::clone(shelf));
+        next.ok_or(Error::NotBuilt)
+    }
+
     fn live(&self) -> Result<Arc<Shelf>, Error> {
         let shelves = read(&self.shelves);
         let live = shelves.live.as_ref().map(|(_, shelf)| Arc::clone(shelf));
@@ -157,12 +163,13 @@ impl Index for Embedded {
         .await
     }
 
+    async fn fill_next(&self, documents: Vec<Document>) -> Result<(), Error> {
+        let shelf = self.next()?;
+        blocking(move || shelf.fill(&documents)).await
+    }
+
     async fn write_next(&self, changes: Changes) -> Result<(), Error> {
-        let next = read(&self.shelves)
-            .next
-            .as_ref()
-            .map(|(_, shelf)| Arc::clone(shelf));
-        let shelf = next.ok_or(Error::NotBuilt)?;
+        let shelf = self.next()?;
         blocking(move || shelf.add(&changes)).await
     }
 

@@ -11,7 +11,11 @@ use tantivy::{
 };
 
 use super::schema::{self, Fields};
-use crate::{document::Changes, index::Found, query::Query};
+use crate::{
+    document::{Changes, Document},
+    index::Found,
+    query::Query,
+};
 
 /// Memory of the writer, at most; more makes fewer and larger segments while an index is built.
 const WRITER_BYTES: usize = 48 * 1024 * 1024;
@@ -82,6 +86,17 @@ impl Shelf {
             }
             for document in &changes.puts {
                 writer.delete_term(self.fields.of_show(document.show_id));
+                writer.add_document(self.fields.document(document))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Hands shows that aren't here to the writer. Nothing is deleted for them: every segment that is
+    /// written would look for each.
+    pub(super) fn fill(&self, documents: &[Document]) -> tantivy::Result<()> {
+        self.with_writer(|writer| {
+            for document in documents {
                 writer.add_document(self.fields.document(document))?;
             }
             Ok(())

@@ -1,7 +1,13 @@
-//! Sees to it that there is an index, and builds one anew when asked.
+//! Sees to it that there is an index, and builds one anew when asked, and when so much changed that
+//! this brings search up to date sooner than reading change after change.
 //!
 //! Always holds: one is built at a time; one that fails leaves the index that is searched alone
 //! and is begun again.
+//!
+//! While there is no index, or one too far behind, the events that the next one will reach wait for
+//! it: reading what they name would slow the building down (catalogue and disk are the same), and
+//! bring nobody up to date, because there are more of them than can be read meanwhile. One that is
+//! built because somebody asked keeps nothing waiting; SE-1 holds meanwhile.
 
 use std::{
     sync::{
@@ -15,15 +21,27 @@ use holdfast_types::ShowId;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, Writer};
+use super::{Error, Stream, Writer, stream::Wait};
 use crate::{
     clients::catalog::{self, Catalog, Page, Shows},
+    document::Document,
     index::Index,
     metric,
 };
 
-/// How often it is looked whether the index is still there: a server's may be deleted.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often it is looked whether the index is still there (a server's may be deleted), and whether
+/// it is far behind.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Changes not handled yet that are far behind, in a small catalogue. Handled one by one they take
+/// about a minute, more than building an index of some hundred thousand shows; a feed that was away
+/// for three minutes at the most changes that SE-1 is for isn't that far behind.
+const FAR_BEHIND_MIN: u64 = 20_000;
+
+/// Shows that are put into a new index in the time that one change takes. A large catalogue is far
+/// behind with as many changes as it has this many shows: with fewer the changes themselves are
+/// done sooner, and so are those that come while an index is built.
+const SHOWS_BUILT_PER_CHANGE: u64 = 16;
 
 /// Pause after a failure.
 const FAILURE_PAUSE: Duration = Duration::from_secs(2);
@@ -40,6 +58,8 @@ const PAGE_RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Status {
     building: AtomicBool,
     shows_read: AtomicU64,
+    /// In the last index that was built; 0 if this process built none.
+    shows_built: AtomicU64,
     indexes_built: AtomicU64,
     asked: Notify,
 }
@@ -55,6 +75,12 @@ impl Status {
 
     pub(crate) fn indexes_built(&self) -> u64 {
         self.indexes_built.load(Ordering::Relaxed)
+    }
+
+    /// How many changes are far behind.
+    fn far_behind(&self) -> u64 {
+        let shows = self.shows_built.load(Ordering::Relaxed);
+        FAR_BEHIND_MIN.max(shows / SHOWS_BUILT_PER_CHANGE)
     }
 
     #[cfg(test)]
@@ -75,6 +101,7 @@ pub(crate) struct Keeper<I> {
     pub(crate) index: Arc<I>,
     pub(crate) writer: Arc<Writer<I>>,
     pub(crate) catalog: Catalog,
+    pub(crate) stream: Arc<Stream>,
     pub(crate) status: Arc<Status>,
     /// Whether it may build, or looks only.
     pub(crate) may_build: bool,
@@ -112,14 +139,18 @@ impl<I: Index> Keeper<I> {
 
     async fn step(&self, asked: bool) -> Result<(), Error> {
         let is_built = self.index.is_built().await?;
-        if !self.may_build || (is_built && !asked) {
+        if !self.may_build {
+            return Ok(());
+        }
+        let keeps_waiting = !is_built || self.is_far_behind().await;
+        if !asked && !keeps_waiting {
             return Ok(());
         }
         self.status.shows_read.store(0, Ordering::Relaxed);
         self.status.building.store(true, Ordering::Relaxed);
         metrics::gauge!(metric::BUILDING).set(1.0);
         let begun = Instant::now();
-        let built = self.build().await;
+        let built = self.build(keeps_waiting).await;
         if built.is_err() {
             self.writer.abandon().await;
         }
@@ -128,9 +159,11 @@ impl<I: Index> Keeper<I> {
         let outcome = if built.is_ok() { "built" } else { "failed" };
         metrics::counter!(metric::REBUILDS, "outcome" => outcome).increment(1);
         built?;
+        let shows = self.status.shows_read();
+        self.status.shows_built.store(shows, Ordering::Relaxed);
         self.status.indexes_built.fetch_add(1, Ordering::Relaxed);
         tracing::info!(
-            shows = self.status.shows_read(),
+            shows,
             took_ms = begun.elapsed().as_millis(),
             engine = I::ENGINE,
             "search index built"
@@ -138,20 +171,51 @@ impl<I: Index> Keeper<I> {
         Ok(())
     }
 
-    async fn build(&self) -> Result<(), Error> {
-        self.writer.begin().await?;
-        let mut after = None;
-        loop {
-            let page = self.read(after).await?;
-            let read = page.documents.len() as u64;
-            self.writer.fill(page.documents).await?;
-            self.status.shows_read.fetch_add(read, Ordering::Relaxed);
-            if page.next.is_none() {
-                break;
+    async fn is_far_behind(&self) -> bool {
+        let far = self.status.far_behind();
+        match self.stream.behind(far).await {
+            Ok(behind) if behind >= far => {
+                tracing::info!(behind, "search is far behind; an index is built anew");
+                true
             }
-            after = page.next;
+            Ok(_) => false,
+            // The consumer says in the log that its database is away.
+            Err(error) => {
+                tracing::debug!(%error, "how far search is behind can't be told");
+                false
+            }
         }
-        self.writer.finish().await
+    }
+
+    async fn build(&self, keeps_waiting: bool) -> Result<(), Error> {
+        // Before anything is read, and before the writer takes news for the next index. Without its
+        // database an index is built all the same, and no event is spared.
+        let newest = match self.stream.newest().await {
+            Ok(newest) => newest,
+            Err(error) => {
+                tracing::debug!(%error, "what the next index reaches can't be told");
+                0
+            }
+        };
+        let _waiting: Option<Wait<'_>> = keeps_waiting.then(|| self.stream.wait_up_to(newest));
+        self.writer.begin().await?;
+        let mut page = self.read(None).await?;
+        // The next page is read while one is indexed.
+        while let Some(after) = page.next {
+            let (next, ()) = tokio::try_join!(self.read(Some(after)), self.fill(page.documents))?;
+            page = next;
+        }
+        self.fill(page.documents).await?;
+        self.writer.finish().await?;
+        self.stream.reached(newest);
+        Ok(())
+    }
+
+    async fn fill(&self, documents: Vec<Document>) -> Result<(), Error> {
+        let shows = documents.len() as u64;
+        self.writer.fill(documents).await?;
+        self.status.shows_read.fetch_add(shows, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn read(&self, after: Option<ShowId>) -> Result<Page, Error> {

@@ -1,13 +1,16 @@
 //! Keeping the index what the catalogue is: `news` takes the catalogue's events, `keeper` builds
-//! an index where there is none, `writer` is where both write.
+//! an index where there is none or where that is the sooner way to be up to date, `writer` is where
+//! both write, `stream` knows which events an index needn't be told of.
 
 mod keeper;
 mod news;
+mod stream;
 mod writer;
 
 pub(crate) use keeper::{Keeper, Status};
 pub(crate) use news::{BATCH_CHANGES_MAX, News, NewsDesk};
-pub(crate) use writer::Writer;
+pub(crate) use stream::{Stream, TOPIC};
+pub(crate) use writer::{Writer, Written};
 
 use crate::{clients::catalog, index};
 

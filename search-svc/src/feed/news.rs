@@ -2,9 +2,15 @@
 //!
 //! Always holds: an event is answered for when what it tells of can be found; a batch is bounded in
 //! size and in how long it waits for more. A change that the engine refuses is told from the others
-//! of its batch, and parked alone.
+//! of its batch, and parked alone. A show that several changes of a batch name is read and written
+//! once, and a page of the catalogue is one write.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ops::Bound::{Excluded, Unbounded},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use holdfast_eventlog::{Event, HandleError, Handler};
@@ -16,9 +22,9 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Error, Writer};
+use super::{Error, Stream, Writer, Written};
 use crate::{
-    clients::catalog::{self, Catalog, PAGE_SHOWS, Shows},
+    clients::catalog::{self, Catalog, Named, Shows},
     document::Changes,
     index::{self, Index},
     metric,
@@ -48,13 +54,14 @@ pub(crate) struct Change {
 /// The handler of the events.
 pub(crate) struct News {
     queue: mpsc::Sender<Change>,
+    stream: Arc<Stream>,
 }
 
 impl News {
     /// The handler, and what it hands on.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Change>) {
+    pub(crate) fn new(stream: Arc<Stream>) -> (Self, mpsc::Receiver<Change>) {
         let (queue, changes) = mpsc::channel(BATCH_CHANGES_MAX);
-        (Self { queue }, changes)
+        (Self { queue, stream }, changes)
     }
 }
 
@@ -63,6 +70,10 @@ impl Handler for News {
         let Some(what) = read(event)? else {
             return Ok(());
         };
+        if self.stream.has(event.seq).await {
+            note_found(event.occurred_at);
+            return Ok(());
+        }
         let (done, answer) = oneshot::channel();
         let change = Change {
             what,
@@ -139,62 +150,71 @@ impl<I: Index> NewsDesk<I> {
         }
     }
 
-    /// Brings the index up to date with what changed.
+    /// Brings the index up to date with what changed: page after page; there are as many as the
+    /// catalogue has shows of it.
     async fn index(&self, changed: &BTreeSet<What>) -> Result<(), Error> {
-        let mut ids = Vec::new();
-        for what in changed {
-            match what {
-                What::Show(id) => ids.push(*id),
-                What::Event(id) => self.index_all(Shows::OfEvent(*id)).await?,
-                What::Venue(id) => self.index_all(Shows::AtVenue(*id)).await?,
-            }
-        }
-        for ids in ids.chunks(PAGE_SHOWS) {
-            let page = self.catalog.read(&Shows::Named(ids.to_vec()), None).await?;
-            let public: BTreeSet<ShowId> = page.documents.iter().map(|it| it.show_id).collect();
-            let changes = Changes {
-                puts: page.documents,
-                removes: ids
-                    .iter()
-                    .copied()
-                    .filter(|id| !public.contains(id))
-                    .collect(),
-            };
-            self.writer.write(changes).await?;
-        }
-        Ok(())
-    }
-
-    /// Page after page; there are as many as the catalogue has shows of it.
-    async fn index_all(&self, shows: Shows) -> Result<(), Error> {
+        let named = named(changed);
+        // Those named themselves that no page had yet: what isn't public is in none.
+        let mut awaited = named.shows.clone();
+        let shows = Shows::Of(named);
         let mut after = None;
         loop {
+            let mark = self.writer.mark();
             let page = self.catalog.read(&shows, after).await?;
+            let later = page.next.map_or_else(BTreeSet::new, |last| {
+                // Not `last` itself, which is on this page.
+                awaited
+                    .range((Excluded(last), Unbounded))
+                    .copied()
+                    .collect()
+            });
+            let public: BTreeSet<ShowId> = page.documents.iter().map(|it| it.show_id).collect();
+            let passed = awaited.difference(&later);
             let changes = Changes {
+                removes: passed.filter(|id| !public.contains(id)).copied().collect(),
                 puts: page.documents,
-                removes: Vec::new(),
             };
-            self.writer.write(changes).await?;
+            match self.writer.write(changes, mark).await? {
+                // Once for a building that begins, which is seldom.
+                Written::Outdated => continue,
+                Written::Done => {}
+            }
             if page.next.is_none() {
                 return Ok(());
             }
-            after = page.next;
+            (after, awaited) = (page.next, later);
         }
     }
+}
+
+fn named(changed: &BTreeSet<What>) -> Named {
+    let mut named = Named::default();
+    for what in changed {
+        match what {
+            What::Show(id) => named.shows.insert(*id),
+            What::Event(id) => named.events.insert(*id),
+            What::Venue(id) => named.venues.insert(*id),
+        };
+    }
+    named
 }
 
 fn answer(change: Change, outcome: &Result<(), Error>) {
     let answer = match outcome {
         Ok(()) => {
-            let took = Utc::now() - change.occurred_at;
-            metrics::histogram!(metric::CHANGE_SECONDS)
-                .record(took.to_std().unwrap_or_default().as_secs_f64());
+            note_found(change.occurred_at);
             Ok(())
         }
         Err(error) => Err(refusal(error)),
     };
     // Whoever waited may have been cut off; the event comes again.
     let _ = change.done.send(answer);
+}
+
+fn note_found(occurred_at: DateTime<Utc>) {
+    let took = Utc::now() - occurred_at;
+    metrics::histogram!(metric::CHANGE_SECONDS)
+        .record(took.to_std().unwrap_or_default().as_secs_f64());
 }
 
 /// What the stream does with an event that wasn't handled.

@@ -32,7 +32,7 @@ use tokio::{
 use self::{http::Http, wire::Stored};
 use crate::{
     Error as ServeError,
-    document::Changes,
+    document::{Changes, Document},
     index::{Error, Found, Index},
     query::Query,
 };
@@ -197,6 +197,14 @@ impl Index for Meili {
         let settings = wire::settings();
         let task = self.client.index(&self.next).set_settings(&settings).await;
         self.done(task.map_err(error)?).await
+    }
+
+    async fn fill_next(&self, documents: Vec<Document>) -> Result<(), Error> {
+        let changes = Changes {
+            puts: documents,
+            removes: Vec::new(),
+        };
+        self.write_next(changes).await
     }
 
     async fn write_next(&self, changes: Changes) -> Result<(), Error> {

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     clients::catalog::Catalog,
-    feed::{News, NewsDesk, Writer},
+    feed::{News, NewsDesk, Stream, Writer},
 };
 
-fn show_changed(show_id: Uuid) -> Event {
+pub(crate) fn show_changed(show_id: Uuid) -> Event {
     let message = events::ShowChanged {
         show_id: show_id.as_bytes().to_vec(),
     };
@@ -49,7 +49,7 @@ async fn one_show_that_is_refused_keeps_no_other_from_being_found(pool: PgPool) 
         catalog: Catalog::new(channel),
         writer: Arc::new(Writer::new(meili)),
     };
-    let (news, changes) = News::new();
+    let (news, changes) = News::new(Arc::new(Stream::new(pool.clone(), "search")));
     let desk = tokio::spawn(async move { desk.run(changes).await });
     let refused = || {
         [

@@ -6,7 +6,7 @@ use super::shows::{all, found, puts, show, text};
 use crate::{
     document::Changes,
     embedded::Embedded,
-    feed::{Error, Writer},
+    feed::{Error, Writer, Written},
     index::{self, Index},
 };
 
@@ -14,6 +14,12 @@ struct World {
     index: Arc<Embedded>,
     writer: Writer<Embedded>,
     _dir: tempfile::TempDir,
+}
+
+/// News that were read just now.
+async fn tell(writer: &Writer<Embedded>, changes: Changes) {
+    let told = writer.write(changes, writer.mark()).await;
+    assert_eq!(told.unwrap(), Written::Done);
 }
 
 fn world() -> World {
@@ -42,11 +48,8 @@ async fn what_was_read_earlier_does_not_overwrite_news() {
     } = world();
     writer.begin().await.unwrap();
     let read_earlier = vec![show(1, "Old"), show(2, "Gone"), show(3, "Kept")];
-    writer
-        .write(puts([show(1, "New"), show(4, "Added")]))
-        .await
-        .unwrap();
-    writer.write(removes(2)).await.unwrap();
+    tell(&writer, puts([show(1, "New"), show(4, "Added")])).await;
+    tell(&writer, removes(2)).await;
     writer.fill(read_earlier).await.unwrap();
     writer.finish().await.unwrap();
     assert_eq!(found(&*index, &all()).await, [1, 3, 4]);
@@ -58,16 +61,35 @@ async fn what_was_read_earlier_does_not_overwrite_news() {
         .fill(vec![show(1, "Old"), show(2, "Gone")])
         .await
         .unwrap();
-    writer.write(puts([show(1, "Newest")])).await.unwrap();
+    tell(&writer, puts([show(1, "Newest")])).await;
     assert_eq!(
         found(&*index, &text("newest")).await,
         [1],
         "in the first index, too"
     );
-    writer.write(removes(2)).await.unwrap();
+    tell(&writer, removes(2)).await;
     writer.finish().await.unwrap();
     assert_eq!(found(&*index, &all()).await, [1]);
     assert_eq!(found(&*index, &text("newest")).await, [1]);
+}
+
+#[tokio::test]
+async fn what_the_news_read_before_a_building_began_is_read_again() {
+    let World {
+        index,
+        writer,
+        _dir,
+    } = world();
+    let before = writer.mark();
+    writer.begin().await.unwrap();
+    let outdated = async || writer.write(puts([show(1, "Older")]), before).await;
+    assert_eq!(outdated().await.unwrap(), Written::Outdated);
+    // Read after the building began, so no older than that.
+    writer.fill(vec![show(1, "Newer")]).await.unwrap();
+    assert_eq!(outdated().await.unwrap(), Written::Outdated);
+    writer.finish().await.unwrap();
+    assert_eq!(outdated().await.unwrap(), Written::Outdated);
+    assert_eq!(found(&*index, &text("newer")).await, [1]);
 }
 
 #[tokio::test]
@@ -87,7 +109,7 @@ async fn a_building_that_is_abandoned_leaves_the_first_alone() {
         writer.fill(vec![show(3, "Third")]).await,
         Err(Error::Overtaken)
     ));
-    writer.write(puts([show(4, "Fourth")])).await.unwrap();
+    tell(&writer, puts([show(4, "Fourth")])).await;
     assert_eq!(found(&*index, &all()).await, [1, 4]);
 }
 
@@ -98,11 +120,11 @@ async fn news_wait_until_there_is_an_index() {
         writer,
         _dir,
     } = world();
-    let early = writer.write(puts([show(1, "Early")])).await;
+    let early = writer.write(puts([show(1, "Early")]), writer.mark()).await;
     assert!(
         matches!(early, Err(Error::Index(index::Error::NotBuilt))),
         "{early:?}"
     );
-    writer.write(Changes::default()).await.unwrap();
+    tell(&writer, Changes::default()).await;
     assert!(!index.is_built().await.unwrap());
 }

@@ -107,7 +107,7 @@ async fn a_million_shows() {
         let page: Vec<Document> = (first..count.min(first + PAGE))
             .map(|number| made(number, &mut numbers))
             .collect();
-        index.write_next(puts(page)).await.unwrap();
+        index.fill_next(page).await.unwrap();
     }
     index.swap().await.unwrap();
     let megabytes = bytes_below(dir.path()) / 1_000_000;

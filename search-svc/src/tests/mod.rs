@@ -1,10 +1,11 @@
 //! What both engines are held to (`contract`), Meilisearch by its recorded answers (`recorded`),
-//! news and building (`building`), and the service over real ports with a real catalogue behind it (`served`).
+//! news and building (`building`, `catching_up`), and the service over real ports with a real catalogue behind it (`served`).
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod blame;
 mod building;
+mod catching_up;
 mod contract;
 mod large;
 mod on_disk;

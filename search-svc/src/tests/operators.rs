@@ -18,7 +18,11 @@ use sqlx::PgPool;
 use tonic::Request;
 
 use super::shows::{fill, show};
-use crate::{embedded::Embedded, feed::Status, grpc::Admin};
+use crate::{
+    embedded::Embedded,
+    feed::{Status, Stream},
+    grpc::Admin,
+};
 
 const KEY_ID: &str = "test";
 /// PKCS #8 of an Ed25519 key, up to its 32 bytes.
@@ -67,12 +71,12 @@ async fn only_admins_look_at_the_index_or_have_it_built(pool: PgPool) {
     let dir = tempfile::tempdir().unwrap();
     let index = Arc::new(Embedded::open(dir.path()).unwrap());
     let status = Arc::new(Status::default());
+    let stream = Arc::new(Stream::new(pool.clone(), "search"));
     let [admin, idle] = [true, false].map(|feeds| Admin {
         index: Arc::clone(&index),
         status: Arc::clone(&status),
         verifier: Verifier::new(|| async { Ok(jwks()) }),
-        pool: pool.clone(),
-        consumer: "search".to_owned(),
+        stream: Arc::clone(&stream),
         feeds,
     });
     let nobody = admin.get_index_status(Request::new(GetIndexStatusRequest {}));
@@ -95,6 +99,7 @@ async fn only_admins_look_at_the_index_or_have_it_built(pool: PgPool) {
         (before.engine.as_str(), before.searchable, before.lag_ms),
         ("tantivy", false, 0)
     );
+    assert_eq!(before.changes_behind, 0);
     fill(&*index, [show(1, "Opening")]).await;
     assert!(look().await.searchable);
 

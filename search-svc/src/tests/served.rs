@@ -141,6 +141,7 @@ fn asking(q: &str) -> SearchShowsRequest {
 /// A hall, of which shows are made. Written as catalog-svc writes it.
 pub(crate) struct Hall {
     pool: PgPool,
+    pub(crate) venue_id: Uuid,
     plan_id: Uuid,
 }
 
@@ -168,6 +169,7 @@ impl Hall {
         .unwrap();
         Self {
             pool: pool.clone(),
+            venue_id,
             plan_id,
         }
     }
@@ -224,7 +226,21 @@ impl Hall {
         transaction.commit().await.unwrap();
     }
 
-    async fn retitle(&self, event_id: Uuid, title: &str) {
+    /// `count` shows more, each minutes after the only one there is.
+    pub(crate) async fn more(&self, count: i32) {
+        sqlx::query(
+            "INSERT INTO catalog.shows SELECT gen_random_uuid(), owner_id, event_id, plan_id,
+                 starts_at + make_interval(mins => n), currency, hold_ttl_ms, hold_total_ms_max,
+                 seats_per_customer_max, price_version, state
+             FROM catalog.shows, generate_series(1, $1) AS n",
+        )
+        .bind(count)
+        .execute(&self.pool)
+        .await
+        .unwrap();
+    }
+
+    pub(crate) async fn retitle(&self, event_id: Uuid, title: &str) {
         let news = events::EventChanged {
             event_id: event_id.as_bytes().to_vec(),
         };
@@ -233,7 +249,7 @@ impl Hall {
             .await;
     }
 
-    async fn set_state(&self, show_id: Uuid, state: &str) {
+    pub(crate) async fn set_state(&self, show_id: Uuid, state: &str) {
         let news = events::ShowChanged {
             show_id: show_id.as_bytes().to_vec(),
         };
@@ -306,16 +322,7 @@ async fn many_changes_at_once_are_all_found(pool: PgPool) {
     search.finds("", &[]).await;
     let (event_id, _) = hall.show("Festival", "ON_SALE", 1).await;
     // More of one event than a page of the catalogue or a batch has.
-    sqlx::query(
-        "INSERT INTO catalog.shows SELECT gen_random_uuid(), owner_id, event_id, plan_id,
-             starts_at + make_interval(mins => n), currency, hold_ttl_ms, hold_total_ms_max,
-             seats_per_customer_max, price_version, state
-         FROM catalog.shows, generate_series(1, $1) AS n",
-    )
-    .bind(MANY - 1)
-    .execute(&pool)
-    .await
-    .unwrap();
+    hall.more(MANY - 1).await;
     sqlx::query(
         "INSERT INTO catalog.outbox (id, topic, key, event_type, payload)
          SELECT gen_random_uuid(), 'catalog', show_id::text, 'ShowChanged',
