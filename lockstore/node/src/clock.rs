@@ -72,7 +72,7 @@ struct Inner {
     leading: Option<u64>,
     /// The term stood for last, and the term of the last log entry then.
     stood: Option<(u64, u64)>,
-    /// When a leader's message was last accepted, whether it told the time or not.
+    /// Until when a leader whose messages were accepted surely had its majority.
     spoke: Option<Instant>,
 }
 
@@ -125,14 +125,15 @@ impl Clock {
         });
     }
 
-    /// A message of the leader was accepted, received at `at`.
+    /// A message of the leader was accepted, who surely had its majority until `at`.
     pub(crate) fn leader_spoke(&self, at: Instant) {
         let mut inner = self.inner();
         // One that took long to be dealt with is not news.
         inner.spoke = inner.spoke.max(Some(at));
     }
 
-    /// How long ago, at `now`, the leader's last message came; `None` if none ever did.
+    /// For how long, at `now`, no leader was heard that surely had its majority; `None` if none
+    /// ever was.
     pub(crate) fn silence(&self, now: Instant) -> Option<Duration> {
         let spoke = self.inner().spoke?;
         Some(now.saturating_duration_since(spoke))

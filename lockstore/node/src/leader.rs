@@ -144,8 +144,8 @@ pub(crate) async fn watch(
             elected = Some((leader, now.term));
             elected_at = Instant::now();
         }
-        // Whom a leader was lost to is not told: it stays the last one known. A follower hears
-        // a leader without quorum from time to time, and can't tell.
+        // Whom a leader was lost to is not told: it stays the last one known. One without a quorum
+        // that is still heard says so.
         let heard = match now.leader {
             Some(leader) if leader == node_id => node.has_quorum(),
             _ => clock

@@ -53,7 +53,7 @@ pub(crate) const WATCH_CATCH_UP_MAX: Duration = Duration::from_secs(2);
 pub(crate) const SEATS_ENCODED_AT_ONCE_MAX: u32 = 4_096;
 /// How often watchers are told that they have everything.
 pub(crate) const BOOKMARK_PERIOD: Duration = Duration::from_millis(200);
-/// For how long a leader may have been silent while they are.
+/// For how long no leader may have been heard that has its majority, while they are.
 pub(crate) const BOOKMARK_SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// Writes waiting for the log's I/O thread.

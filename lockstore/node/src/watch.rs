@@ -224,7 +224,7 @@ struct Decided {
 /// All watchers of a node.
 pub(crate) struct Hub {
     inner: Mutex<Inner>,
-    /// The furthest that a leader told this node, and when one last told it anything of the kind.
+    /// The furthest that a leader told this node, and until when one that did had its majority.
     /// Not kept over a restart: what was decided meanwhile isn't known then.
     decided: Mutex<Option<Decided>>,
 }
@@ -320,7 +320,8 @@ impl Hub {
         self.decided.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A leader said that the log is decided up to `index`, received at `told`.
+    /// A leader that surely had its majority until `told` said that the log is decided up to
+    /// `index`.
     pub(crate) fn leader_decided(&self, index: u64, told: Instant) {
         let mut decided = self.decided();
         let known = decided.unwrap_or(Decided { index, told });

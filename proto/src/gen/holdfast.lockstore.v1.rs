@@ -580,8 +580,9 @@ pub struct SeatsPutBack {
     #[prost(bytes = "bytes", tag = "3")]
     pub booking_id: ::prost::bytes::Bytes,
 }
-/// Everything up to `revision` was sent. Comes only while the node has heard a leader within a
-/// second and has applied what that one said is decided, so what is known is not much older.
+/// Everything up to `revision` was sent. Comes only while the node has heard a leader that had its
+/// majority within a second, and has applied what that one said is decided, so what is known is not
+/// much older.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchBookmark {
     #[prost(uint64, tag = "1")]
@@ -2306,6 +2307,10 @@ pub struct AppendEntriesRequest {
     /// The leader's time as it sends; absent while it has none.
     #[prost(message, optional, tag = "6")]
     pub leader_time: ::core::option::Option<LeaderTime>,
+    /// How long ago, as it sends, the leader sent what a majority answered; the largest number if
+    /// never in its term. Absent from release 0.1.0, which doesn't say.
+    #[prost(uint64, optional, tag = "7")]
+    pub quorum_age_ms: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppendEntriesResponse {
@@ -2415,6 +2420,9 @@ pub struct InstallSnapshotStart {
     /// The leader's time as it sends.
     #[prost(message, optional, tag = "6")]
     pub leader_time: ::core::option::Option<LeaderTime>,
+    /// As in AppendEntriesRequest.
+    #[prost(uint64, optional, tag = "7")]
+    pub quorum_age_ms: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InstallSnapshotResponse {

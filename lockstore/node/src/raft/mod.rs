@@ -9,6 +9,7 @@ pub(crate) mod log_store;
 mod log_writer;
 mod network;
 pub(crate) mod peer_service;
+mod quorum;
 pub(crate) mod snapshot;
 mod state_machine;
 mod types;
@@ -27,8 +28,8 @@ use tokio::sync::watch;
 pub(crate) use types::TypeConfig;
 
 use self::{
-    log_store::LogStore, network::Network, snapshot::Snapshots, state_machine::StateMachine,
-    types::Batch,
+    log_store::LogStore, network::Network, quorum::Quorum, snapshot::Snapshots,
+    state_machine::StateMachine, types::Batch,
 };
 use crate::{
     Error,
@@ -88,8 +89,7 @@ pub(crate) struct Node {
     raft: Raft<TypeConfig, StateMachine>,
     standing: watch::Receiver<Standing>,
     lease: Duration,
-    /// It is the only member.
-    alone: bool,
+    quorum: Arc<Quorum>,
 }
 
 /// What a node is made of.
@@ -134,9 +134,11 @@ impl Node {
             .validate()
             .map_err(|e| Error::Raft(e.to_string()))?;
         let lease = Duration::from_millis(raft_config.election_timeout_max);
+        let quorum = Arc::new(Quorum::new(config.members.len() == 1));
         let network = Network {
             peers: parts.peers,
             clock: parts.clock,
+            quorum: Arc::clone(&quorum),
         };
         let state_machine = StateMachine::new(parts.machine, parts.snapshots);
         let raft = Raft::new(
@@ -148,12 +150,13 @@ impl Node {
         )
         .await
         .map_err(|error| Error::Raft(error.to_string()))?;
+        quorum.follow(raft.data_metrics());
         let standing = follow(&raft);
         Ok(Self {
             raft,
             standing,
             lease,
-            alone: config.members.len() == 1,
+            quorum,
         })
     }
 
@@ -250,12 +253,7 @@ impl Node {
 
     /// [`Self::has_quorum`] with another limit.
     pub(crate) fn heard_quorum(&self, within: Duration) -> bool {
-        if self.alone {
-            return true;
-        }
-        let metrics = self.raft.data_metrics();
-        let acked = metrics.borrow_watched().last_quorum_acked;
-        acked.is_some_and(|acked| acked.elapsed() < within)
+        self.quorum.age().is_some_and(|age| age < within)
     }
 
     /// How long a leader may go unheard, and a majority unheard by it, before that counts.

@@ -2,7 +2,8 @@
 //!
 //! Always holds: appends, heartbeats with votes, snapshots and status questions have connections of their own, so
 //! that none waits behind another; addresses come from configuration by node id; an append has
-//! no deadline but a long stall limit; every request says who it is for.
+//! no deadline but a long stall limit; every request says who it is for, and a leader's how fresh
+//! its majority is.
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -20,6 +21,7 @@ use tonic::{Code, Status, transport::Channel};
 
 use super::{
     convert,
+    quorum::Quorum,
     snapshot::SnapshotFile,
     types::{Snapshot, TypeConfig, Vote},
 };
@@ -38,6 +40,7 @@ const SNAPSHOT_CHUNKS_WAITING: usize = 2;
 pub(crate) struct Network {
     pub(crate) peers: Arc<Peers>,
     pub(crate) clock: Arc<Clock>,
+    pub(super) quorum: Arc<Quorum>,
 }
 
 impl Network {
@@ -48,6 +51,7 @@ impl Network {
             lane: self.peers.get(target).map(|peer| client(lane(peer))),
             votes: self.peers.get(target).map(|peer| client(&peer.heartbeat)),
             clock: Arc::clone(&self.clock),
+            quorum: Arc::clone(&self.quorum),
         }
     }
 }
@@ -82,6 +86,7 @@ pub(crate) struct Link {
     lane: Option<PeerServiceClient<Channel>>,
     votes: Option<PeerServiceClient<Channel>>,
     clock: Arc<Clock>,
+    quorum: Arc<Quorum>,
 }
 
 impl Link {
@@ -150,6 +155,7 @@ impl RaftNetworkV2<TypeConfig> for Link {
                 .collect(),
             committed: request.leader_commit.as_ref().map(convert::log_id_to_pb),
             leader_time: self.leader_time(&request.vote),
+            quorum_age_ms: Some(self.quorum.age_ms()),
         };
         let answer = tokio::time::timeout(limits::APPEND_STALL_MAX, client.append_entries(message));
         let response = answer
@@ -252,6 +258,7 @@ impl RaftNetworkV2<TypeConfig> for Link {
             )),
             length: file.length(),
             leader_time: self.leader_time(&vote),
+            quorum_age_ms: Some(self.quorum.age_ms()),
         };
         let (parts, waiting) = tokio::sync::mpsc::channel(SNAPSHOT_CHUNKS_WAITING);
         let reading = tokio::task::spawn_blocking(move || -> io::Result<()> {

@@ -9,7 +9,7 @@ use std::{
     fs,
     path::Path,
     sync::{Arc, OnceLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use holdfast_proto::lockstore::v1::{self as pb, peer_service_server::PeerService};
@@ -72,6 +72,16 @@ fn stopped(error: impl std::fmt::Display) -> Status {
     Status::unavailable("this node has stopped")
 }
 
+/// Until when the leader whose message was received at `received` surely had its majority, which
+/// answered what was sent `age_ms` before: what it says is decided was all there was until then.
+/// `None` if none ever did. A leader of release 0.1.0 says no age, and is taken to be followed.
+fn majority_as_of(age_ms: Option<u64>, received: Instant) -> Option<Instant> {
+    match age_ms {
+        None => Some(received),
+        Some(age_ms) => received.checked_sub(Duration::from_millis(age_ms)),
+    }
+}
+
 fn vote_request(
     vote: Option<&pb::RaftVote>,
     last: Option<&pb::LogPosition>,
@@ -108,13 +118,15 @@ impl PeerService for PeerServer {
         };
         let response = node.raft().append_entries(rpc).await.map_err(stopped)?;
         if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
-            self.clock.leader_spoke(received);
             if let Some(time) = request.leader_time {
                 self.clock.hear(time.term, time.time_ms, received);
             }
-            if let Some(committed) = request.committed {
-                let watchers = self.status.machine.watchers();
-                watchers.leader_decided(committed.index, received);
+            if let Some(as_of) = majority_as_of(request.quorum_age_ms, received) {
+                self.clock.leader_spoke(as_of);
+                if let Some(committed) = request.committed {
+                    let watchers = self.status.machine.watchers();
+                    watchers.leader_decided(committed.index, as_of);
+                }
             }
         }
         let outcome = match response {
@@ -211,9 +223,11 @@ impl PeerService for PeerServer {
             .await
             .map_err(stopped)?;
         if response.vote == vote {
-            self.clock.leader_spoke(received);
             if let Some(time) = start.leader_time {
                 self.clock.hear(time.term, time.time_ms, received);
+            }
+            if let Some(as_of) = majority_as_of(start.quorum_age_ms, received) {
+                self.clock.leader_spoke(as_of);
             }
         }
         let vote = Some(convert::vote_to_pb(&response.vote));

@@ -82,6 +82,7 @@ async fn snapshot_that_arrives_damaged_or_not_whole_changes_nothing() {
         membership: header.membership,
         length: whole.len() as u64,
         leader_time: None,
+        quorum_age_ms: Some(0),
     }));
     let bytes = |bytes: &[u8]| part(Part::Bytes(bytes.to_vec().into()));
     let address = &cluster.config(to).members[usize::try_from(to - 1).expect("small")].peer_addr;

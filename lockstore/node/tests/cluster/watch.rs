@@ -505,6 +505,64 @@ async fn bookmarks_come_only_while_a_leader_is_heard_and_a_stopping_node_ends_th
     assert!(ended.resume_revision >= held.hold.fence);
 }
 
+/// So long that a leader which lost its majority goes on saying that it is there for well over what
+/// a bookmark may be late by.
+const PATIENT_ELECTION_MS: u64 = 5_000;
+/// How late a bookmark may be after the last moment at which the leader had its majority: the second
+/// that is allowed, and what a busy machine takes to pass a word on.
+const BOOKMARK_LATE_MS_MAX: u64 = 1_000 + 3_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn follower_of_a_leader_without_majority_gives_no_bookmarks() {
+    let mut cluster = Cluster::prepare(5, |config| {
+        config.election_timeout_ms_min = PATIENT_ELECTION_MS;
+    });
+    for node_id in cluster.ids() {
+        cluster.start_node(node_id);
+    }
+    let show_id = cluster.open_show(3, 600_000).await;
+    let leader = cluster.leader().await;
+    let follower = cluster.follower().await;
+    let request = pb::WatchRequest {
+        show_id: show_id.clone(),
+        ..Default::default()
+    };
+    let mut stream = watch_raw(&cluster, follower, request).await.expect("begun");
+    let bookmark = async |stream: &mut Streaming<pb::WatchResponse>| loop {
+        if let Message::Bookmark(bookmark) = next(stream).await.expect("goes on") {
+            return bookmark.cluster_time_ms;
+        }
+    };
+    bookmark(&mut stream).await;
+    for node_id in cluster.ids() {
+        if ![leader, follower].contains(&node_id) {
+            cluster.kill_node(node_id);
+        }
+    }
+    // The leader's own clock, which goes on though it decides nothing any more.
+    let lost_ms = cluster.status_of(leader).await.cluster_time_ms;
+    let silent = Duration::from_secs(3);
+    let mut last_ms = 0;
+    let ending = async {
+        while let Ok(message) = tokio::time::timeout(silent, stream.message()).await {
+            let message = message.expect("doesn't break").expect("goes on");
+            if let Some(Message::Bookmark(bookmark)) = message.item {
+                last_ms = bookmark.cluster_time_ms;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, ending)
+        .await
+        .expect("without a majority it is silent");
+    assert!(
+        last_ms < lost_ms + BOOKMARK_LATE_MS_MAX,
+        "the majority was lost by {lost_ms}, and it was still said at {last_ms} that all is known"
+    );
+    // They are there, and hear each other: only the others are missing.
+    let status = cluster.status_of(follower).await;
+    assert_eq!(status.leader_id, leader);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_watched_is_refused_by_name() {
     let cluster = Cluster::start(|_| {}).await;
