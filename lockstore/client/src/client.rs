@@ -75,12 +75,13 @@ impl Client {
 
     /// [`Client::connect`] with options.
     pub fn connect_with(endpoints: Vec<String>, options: Options) -> Self {
+        let decorate = options.decorate;
         let peers = Peers::new(&endpoints, options);
         Self {
             caller: Arc::new(Caller {
                 peers,
                 budget: Budget::new(),
-                decorate: options.decorate,
+                decorate,
             }),
             clock: Arc::new(ClusterClock::default()),
         }

@@ -613,6 +613,9 @@ pub struct StreamedCommand {
     /// How long the caller waits for the answer, from when this arrives.
     #[prost(uint32, tag = "2")]
     pub wait_ms: u32,
+    /// W3C trace context of the caller; empty for none.
+    #[prost(string, tag = "7")]
+    pub traceparent: ::prost::alloc::string::String,
     #[prost(oneof = "streamed_command::Command", tags = "3, 4, 5, 6")]
     pub command: ::core::option::Option<streamed_command::Command>,
 }

@@ -121,6 +121,19 @@ pub const EVERYWHERE: &[Expected] = &[
         reason: "slow: whoever asked has given up, and a test that needed the answer fails",
     },
     Expected {
+        process: "",
+        words: &["a peer's status has no reason", "no answer by the deadline"],
+        reason: "slow: whoever asked has given up, and a test that needed the answer fails",
+    },
+    Expected {
+        process: "",
+        words: &[
+            "a peer doesn't answer; it is tried again",
+            "no answer by the deadline",
+        ],
+        reason: "slow: several in a row have given up; any answer ends it",
+    },
+    Expected {
         process: "all",
         words: &["gateway::scope: no answer within the deadline"],
         reason: "slow: whoever asked has given up, and a test that needed the answer fails",
