@@ -55,6 +55,7 @@ pub async fn start(dir: &Path, program: &Path, work: Work) -> Result<Running> {
         .collect();
     let options = Options {
         channels_per_endpoint: CONNECTIONS,
+        ..Options::default()
     };
     let client = Client::connect_with(endpoints, options);
     let asking = client.clone();
