@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_status_as_json() {
-        insta::assert_json_snapshot!(Status::from(GetIndexStatusResponse {
+        let status = Status::from(GetIndexStatusResponse {
             engine: "tantivy".to_owned(),
             searchable: true,
             building: true,
@@ -165,6 +165,7 @@ mod tests {
             indexes_built: 1,
             lag_ms: 12,
             changes_behind: 3,
-        }));
+        });
+        insta::assert_json_snapshot!(status);
     }
 }
