@@ -7,7 +7,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tonic::{Extensions, Request, metadata::MetadataMap};
+use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap};
 
 use crate::{
     Error,
@@ -55,6 +55,14 @@ impl<M> Try<M> {
         let mut request = Request::from_parts(self.metadata, Extensions::new(), self.message);
         request.set_timeout(self.wait);
         request
+    }
+}
+
+/// What a call of its own came to.
+pub(crate) fn answered<A>(result: Result<Response<A>, Status>) -> Result<A, Failed> {
+    match result {
+        Ok(answer) => Ok(answer.into_inner()),
+        Err(status) => Err(Failed::of(&status)),
     }
 }
 

@@ -7,14 +7,14 @@ use holdfast_types::{
     ClusterTime, DurationMs, HoldId, ShowId, UserId, limits::NOT_AFTER_AHEAD_MAX,
 };
 use tokio::time::Instant;
-use tonic::{Response, Status, metadata::MetadataMap, transport::ClientTlsConfig};
+use tonic::{metadata::MetadataMap, transport::ClientTlsConfig};
 
 use crate::{
     Answer, ChangeOutcome, ChangeShow, CommitHold, CommitOutcome, Error, ExtendHold, ExtendOutcome,
     GetHoldOutcome, HoldOutcome, HoldSeats, OpenOutcome, OpenShow, ReleaseHold, ReleaseOutcome,
     ReturnOutcome, ReturnSeats, Show, Start, Until, Watch, Watched,
     budget::Budget,
-    call::{Caller, Try},
+    call::{Caller, Try, answered},
     clock::ClusterClock,
     convert::{self, Answered},
     peers::{Peer, Peers},
@@ -306,14 +306,6 @@ impl Client {
             is_write.then_some(sent.into_std()),
         );
         Ok(answer)
-    }
-}
-
-/// What a call of its own came to.
-fn answered<A>(result: Result<Response<A>, Status>) -> Result<A, Failed> {
-    match result {
-        Ok(answer) => Ok(answer.into_inner()),
-        Err(status) => Err(Failed::of(&status)),
     }
 }
 

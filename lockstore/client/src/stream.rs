@@ -8,7 +8,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    future::Future,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,11 +20,17 @@ use holdfast_proto::lockstore::v1::{
     self as pb, lock_store_service_client::LockStoreServiceClient, streamed_answer::Answer,
     streamed_command::Command,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming, transport::Channel};
 
-use crate::{call::Try, status::Failed};
+use crate::{
+    call::{Try, answered},
+    status::Failed,
+};
 
 /// Commands that wait to be sent, while the stream opens above all.
 const QUEUE_MAX: usize = 4_096;
@@ -42,10 +52,17 @@ pub(crate) trait Streamed {
     fn command(self) -> Command;
     /// None if it answers another kind of command.
     fn answer(answer: Answer) -> Option<Self::Answer>;
+    /// As a call of its own.
+    fn call(
+        ask: Try<Self>,
+        client: LockStoreServiceClient<Channel>,
+    ) -> impl Future<Output = Result<Self::Answer, Failed>> + Send
+    where
+        Self: Sized;
 }
 
 macro_rules! streamed {
-    ($($kind:ident: $request:ident -> $response:ident;)+) => {
+    ($($kind:ident $rpc:ident: $request:ident -> $response:ident;)+) => {
         $(impl Streamed for pb::$request {
             type Answer = pb::$response;
 
@@ -59,15 +76,22 @@ macro_rules! streamed {
                     _ => None,
                 }
             }
+
+            async fn call(
+                ask: Try<Self>,
+                mut client: LockStoreServiceClient<Channel>,
+            ) -> Result<Self::Answer, Failed> {
+                answered(client.$rpc(ask.call()).await)
+            }
         })+
     };
 }
 
 streamed! {
-    HoldSeats: HoldSeatsRequest -> HoldSeatsResponse;
-    ExtendHold: ExtendHoldRequest -> ExtendHoldResponse;
-    ReleaseHold: ReleaseHoldRequest -> ReleaseHoldResponse;
-    CommitHold: CommitHoldRequest -> CommitHoldResponse;
+    HoldSeats hold_seats: HoldSeatsRequest -> HoldSeatsResponse;
+    ExtendHold extend_hold: ExtendHoldRequest -> ExtendHoldResponse;
+    ReleaseHold release_hold: ReleaseHoldRequest -> ReleaseHoldResponse;
+    CommitHold commit_hold: CommitHoldRequest -> CommitHoldResponse;
 }
 
 /// A command and who waits for it.
@@ -75,7 +99,7 @@ streamed! {
 struct Asked {
     command: Command,
     traceparent: String,
-    wait: Duration,
+    deadline: Instant,
     reply: Reply,
 }
 
@@ -87,6 +111,8 @@ pub(crate) struct HoldStream {
     client: LockStoreServiceClient<Channel>,
     /// To the stream that is open or opening.
     queue: Mutex<Option<mpsc::Sender<Asked>>>,
+    /// The node is of a release without streams: each command is a call, as long as this client lives.
+    is_unknown_there: Arc<AtomicBool>,
 }
 
 impl HoldStream {
@@ -94,18 +120,22 @@ impl HoldStream {
         Self {
             client: LockStoreServiceClient::new(channel),
             queue: Mutex::new(None),
+            is_unknown_there: Arc::default(),
         }
     }
 
     /// Has one command decided; the node gives it up when nobody waits any more, if it still can.
     pub(crate) async fn ask<M: Streamed>(&self, ask: Try<M>) -> Result<M::Answer, Failed> {
+        if self.is_unknown_there.load(Ordering::Relaxed) {
+            return M::call(ask, self.client.clone()).await;
+        }
         let (reply, answer) = oneshot::channel();
         let trace = ask.metadata.get(TRACE_KEY);
         let trace = trace.and_then(|value| value.to_str().ok());
         self.send(Asked {
             command: ask.message.command(),
             traceparent: trace.unwrap_or_default().to_owned(),
-            wait: ask.wait,
+            deadline: Instant::now() + ask.wait,
             reply,
         })?;
         match answer.await {
@@ -127,7 +157,8 @@ impl HoldStream {
             },
         };
         let (open, waiting) = mpsc::channel(QUEUE_MAX);
-        tokio::spawn(run(self.client.clone(), waiting));
+        let unknown = Arc::clone(&self.is_unknown_there);
+        tokio::spawn(run(self.client.clone(), waiting, unknown));
         let sent = open.try_send(asked).map_err(|_| full());
         *queue = Some(open);
         sent
@@ -148,10 +179,22 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 type Unanswered = Mutex<HashMap<u64, Reply>>;
 
 /// One stream, from opening to its end.
-async fn run(mut client: LockStoreServiceClient<Channel>, mut waiting: mpsc::Receiver<Asked>) {
+async fn run(
+    mut client: LockStoreServiceClient<Channel>,
+    mut waiting: mpsc::Receiver<Asked>,
+    is_unknown_there: Arc<AtomicBool>,
+) {
     let (messages, outgoing) = mpsc::channel(MESSAGES_WAITING);
     let why = match client.hold_stream(ReceiverStream::new(outgoing)).await {
-        Err(status) => Failed::of(&status),
+        // Nothing is sent before a stream is open.
+        Err(status) if status.code() == Code::Unimplemented => {
+            is_unknown_there.store(true, Ordering::Relaxed);
+            Failed::NotNow
+        }
+        Err(status) => match Failed::of(&status) {
+            Failed::Unknown => Failed::NotNow,
+            known => known,
+        },
         Ok(answers) => {
             let unanswered = Arc::new(Unanswered::default());
             tokio::select! {
@@ -188,6 +231,7 @@ async fn send(
         .await
         > 0
     {
+        let now = Instant::now();
         let commands = {
             let mut unanswered = locked(unanswered);
             let mut enter = |asked: Asked| {
@@ -197,9 +241,10 @@ async fn send(
                 }
                 tag += 1;
                 unanswered.insert(tag, asked.reply);
+                let wait = asked.deadline.saturating_duration_since(now);
                 Some(pb::StreamedCommand {
                     tag,
-                    wait_ms: u32::try_from(asked.wait.as_millis()).unwrap_or(u32::MAX),
+                    wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
                     command: Some(asked.command),
                     traceparent: asked.traceparent,
                 })

@@ -28,6 +28,11 @@ pub(crate) const HOLD_STREAMS_MAX: usize = 1_024;
 pub(crate) const STREAM_IN_FLIGHT_MAX: usize = 8_192;
 /// Commands in one message of a stream.
 pub(crate) const STREAM_COMMANDS_MAX: usize = 512;
+/// How long a stream is still read when its node stops: several times what a message needs to arrive
+/// that was sent before.
+pub(crate) const STREAM_DRAIN_MAX: Duration = Duration::from_millis(200);
+/// How often a stream says that its commands fail.
+pub(crate) const STREAM_FAILURE_LOG_PERIOD: Duration = Duration::from_secs(1);
 /// Answers in one message of a stream.
 pub(crate) const STREAM_ANSWERS_MAX: usize = 512;
 /// Messages of answers that wait for a client that reads slowly; its commands then wait, too.

@@ -1,9 +1,10 @@
 //! Every metric of a node, named once. On a follower the counters of outcomes count what it
 //! applied, so each node's agree over time.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use metrics::{counter, gauge, histogram};
+use tonic::Code;
 
 /// Times that this node saw another leader than before; the first counts.
 const LEADER_CHANGES: &str = "lockstore_leader_changes_total";
@@ -23,6 +24,11 @@ const HOLDS: &str = "lockstore_holds_total";
 const CONFLICTS: &str = "lockstore_conflicts_total";
 /// Requests refused because too many wait.
 const OVERLOADED: &str = "lockstore_overloaded_total";
+/// Commands of streams that were answered; labels `command` and `code` (gRPC's name for what their own
+/// rpc would have answered).
+const STREAMED: &str = "lockstore_streamed_commands_total";
+/// Seconds from a streamed command's arrival until its answer was on its way; label `command`.
+const STREAMED_SECONDS: &str = "lockstore_streamed_command_seconds";
 /// Watchers that a node has.
 const WATCHERS: &str = "lockstore_watchers";
 /// Watchers that were dropped because they read too slowly.
@@ -69,6 +75,16 @@ pub(crate) fn watcher_left() {
 
 pub(crate) fn slow_watcher_dropped() {
     counter!(WATCHERS_SLOW).increment(1);
+}
+
+pub(crate) fn streamed(command: &'static str, code: Code, took: Duration) {
+    // No text is made for those that go well.
+    let code = match code {
+        Code::Ok => Cow::Borrowed("Ok"),
+        code => Cow::Owned(format!("{code:?}")),
+    };
+    counter!(STREAMED, "command" => command, "code" => code).increment(1);
+    histogram!(STREAMED_SECONDS, "command" => command).record(took.as_secs_f64());
 }
 
 pub(crate) fn overloaded() {

@@ -82,6 +82,8 @@ pub(crate) struct Ticket {
     pub(crate) tag: u64,
     /// Which kind of answer it wants.
     pub(crate) kind: Kind,
+    /// When it came.
+    pub(crate) since: Instant,
     /// Its place on the stream until the answer is sent.
     pub(crate) place: OwnedSemaphorePermit,
     /// The span of the command, an empty one where it is of no trace.
@@ -95,6 +97,18 @@ pub(crate) enum Kind {
     Extend,
     Release,
     Commit,
+}
+
+impl Kind {
+    /// Its own rpc.
+    pub(crate) fn rpc(self) -> &'static str {
+        match self {
+            Self::Hold => "HoldSeats",
+            Self::Extend => "ExtendHold",
+            Self::Release => "ReleaseHold",
+            Self::Commit => "CommitHold",
+        }
+    }
 }
 
 /// Who waits for a reply.
@@ -129,6 +143,9 @@ impl Waiting {
             } => {
                 if let Some(span) = &span {
                     finish(span, &result);
+                }
+                if matches!(result, Err(Error::Overloaded)) {
+                    metrics::overloaded();
                 }
                 drop(answers.send(Answer { ticket, result }));
             }
@@ -230,7 +247,6 @@ impl Proposer {
             span: trace::is_sampled(context).then(|| begin(context)),
         };
         if let Err(refused) = self.queue.try_send(Pending { command, waiting }) {
-            metrics::overloaded();
             let refused = refused.into_inner();
             refused.waiting.answer(Err(Error::Overloaded));
         }

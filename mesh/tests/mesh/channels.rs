@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, future::join_all, stream};
-use holdfast_mesh::{self as mesh, Failure, client::Channel, deadline::Deadline};
+use holdfast_mesh::{self as mesh, Failure, client::Channel, deadline::Deadline, server::Peer};
 use holdfast_types::ErrorCode;
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -91,8 +91,9 @@ async fn calls_at_the_same_time_spread_over_several_connections() {
                     gate.close();
                 }
                 let _ = gate.acquire().await;
-                let from = request.remote_addr().expect("a connection");
-                Ok(from.to_string())
+                let from = request.extensions().get::<Peer>();
+                let address = from.and_then(|peer| peer.address);
+                Ok(address.expect("a connection").to_string())
             }
         }
     })

@@ -48,6 +48,11 @@ pub const EVERYWHERE: &[Expected] = &[
         reason: "an election: nobody decides, and the client asks again",
     },
     Expected {
+        process: "lockstore",
+        words: &["commands of a stream weren't decided"],
+        reason: "an election: nobody decides, and the client asks again",
+    },
+    Expected {
         process: "",
         words: &[CALL_FAILED, "rpc.code=Unknown"],
         reason: "the library's word for a request that broke off: whoever asked was killed, or stopped, \

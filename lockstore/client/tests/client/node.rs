@@ -46,6 +46,8 @@ pub(crate) enum Say {
     Overloaded(Duration),
     Invalid,
     /// Nothing, ever.
+    /// Ends the stream that the command came on, with an error.
+    Breaks,
     Silence,
     /// An answer without the outcome.
     Nonsense,
@@ -60,6 +62,7 @@ struct Script {
     traces: Vec<Option<String>>,
     extensions: Vec<pb::ExtendHoldRequest>,
     times_asked: u32,
+    has_no_streams: bool,
     streams: VecDeque<Stream>,
     watched: Vec<pb::WatchRequest>,
 }
@@ -154,6 +157,12 @@ impl Node {
             .lock()
             .expect("no test panics with it")
             .times_asked
+    }
+
+    /// From now on it is as one of a release without streams.
+    pub(crate) fn forget_streams(&self) {
+        let mut script = self.script.lock().expect("no test panics with it");
+        script.has_no_streams = true;
     }
 
     pub(crate) fn say_next(&self, say: Say) {
@@ -271,6 +280,7 @@ impl Service {
             }
             Say::Invalid => Err(Status::invalid_argument("show_id: not 16 bytes")),
             Say::Silence => std::future::pending().await,
+            Say::Breaks => Err(Status::aborted("the stream ends")),
         }
     }
 
@@ -281,7 +291,10 @@ impl Service {
 }
 
 /// A command of a stream, answered as by its own rpc.
-async fn answer_streamed(service: Service, asked: pb::StreamedCommand) -> pb::StreamedAnswer {
+async fn answer_streamed(
+    service: Service,
+    asked: pb::StreamedCommand,
+) -> Result<pb::StreamedAnswer, Status> {
     use pb::{streamed_answer::Answer, streamed_command::Command};
     let answer = match asked.command.expect("the client names one") {
         Command::HoldSeats(c) => service
@@ -301,6 +314,11 @@ async fn answer_streamed(service: Service, asked: pb::StreamedCommand) -> pb::St
             .await
             .map(|a| Answer::CommitHold(a.into_inner())),
     };
+    if let Err(status) = &answer
+        && status.code() == Code::Aborted
+    {
+        return Err(status.clone());
+    }
     let answer = answer.unwrap_or_else(|status| {
         Answer::Failure(pb::StreamedFailure {
             code: status.code().into(),
@@ -308,10 +326,10 @@ async fn answer_streamed(service: Service, asked: pb::StreamedCommand) -> pb::St
             details: status.details().to_vec().into(),
         })
     });
-    pb::StreamedAnswer {
+    Ok(pb::StreamedAnswer {
         tag: asked.tag,
         answer: Some(answer),
-    }
+    })
 }
 
 fn of_trace<T>(message: T, traceparent: &str) -> Request<T> {
@@ -402,6 +420,14 @@ impl LockStoreService for Service {
         &self,
         request: Request<tonic::Streaming<pb::HoldStreamRequest>>,
     ) -> Result<Response<Self::HoldStreamStream>, Status> {
+        if self
+            .0
+            .lock()
+            .expect("no test panics with it")
+            .has_no_streams
+        {
+            return Err(Status::unimplemented("of a later release"));
+        }
         let service = self.clone();
         let answers = request
             .into_inner()
@@ -410,7 +436,7 @@ impl LockStoreService for Service {
             .buffer_unordered(64)
             .map(|answer| {
                 Ok(pb::HoldStreamResponse {
-                    answers: vec![answer],
+                    answers: vec![answer?],
                 })
             });
         Ok(Response::new(answers.boxed()))

@@ -109,7 +109,28 @@ async fn failed_read_is_unavailable_whatever_happened() {
 }
 
 #[tokio::test]
-async fn broken_connection_leaves_the_outcome_unknown() {
+async fn stream_that_breaks_leaves_the_outcome_unknown() {
+    let node = Node::start(&[Say::Breaks], Say::NoQuorum).await;
+    let client = node.client();
+    client.time(WAIT).await.expect("it answers");
+    let held = client.hold(a_hold(), SHORT).await;
+    assert_eq!(held, Err(Error::OutcomeUnknown));
+    assert!(node.holds().len() >= 2, "it was sent again");
+}
+
+#[tokio::test]
+async fn node_of_a_release_without_streams_is_called_command_by_command() {
+    let node = Node::start(&[], Say::Yes).await;
+    node.forget_streams();
+    let client = node.client();
+    for _ in 0..2 {
+        client.hold(a_hold(), WAIT).await.expect("held");
+    }
+    assert_eq!(node.holds().len(), 2);
+}
+
+#[tokio::test]
+async fn what_no_stream_was_opened_for_was_not_done() {
     let node = Node::start(&[], Say::NotLeader(None)).await;
     let client = node.client();
     client.time(WAIT).await.expect("it answers");
@@ -122,10 +143,7 @@ async fn broken_connection_leaves_the_outcome_unknown() {
         }
     });
     node.say_next(Say::NotLeader(Some(uri)));
-    assert_eq!(
-        client.hold(a_hold(), SHORT).await,
-        Err(Error::OutcomeUnknown)
-    );
+    assert_eq!(client.hold(a_hold(), SHORT).await, Err(Error::Unavailable));
     dropper.abort();
 }
 

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How long before the caller's deadline its answer leaves, so that it learns the reason.
-const ANSWER_AHEAD: Duration = Duration::from_millis(10);
+pub(super) const ANSWER_AHEAD: Duration = Duration::from_millis(10);
 
 /// What decides commands.
 pub(crate) struct Decider {

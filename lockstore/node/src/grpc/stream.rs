@@ -5,7 +5,11 @@
 //! doesn't read its answers is heard no more once its places are taken.
 //! Leaves to the proposer which commands share an entry.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures::Stream;
@@ -23,12 +27,12 @@ use tonic::{Code, Status, Streaming};
 
 use super::{
     answer,
-    client::{Decider, check},
+    client::{ANSWER_AHEAD, Decider, check},
 };
 use crate::{
     codec::Body,
-    limits,
-    proposer::{Answer, Kind, Ticket},
+    limits, metrics,
+    proposer::{self, Answer, Kind, Ticket},
 };
 
 /// The part in traces.
@@ -41,7 +45,8 @@ pub(super) type Answers =
 /// Messages on their way to the client.
 type Messages = mpsc::Sender<Result<pb::HoldStreamResponse, Status>>;
 
-/// Serves a stream until its client ends it or `shutdown`; what was asked for by then is answered.
+/// Serves a stream until its client ends it or `shutdown`; what arrived by then, and a moment longer,
+/// is answered.
 /// `place` is its own for that long.
 pub(super) fn serve(
     decider: Arc<Decider>,
@@ -53,8 +58,15 @@ pub(super) fn serve(
     let (messages, waiting) = mpsc::channel(limits::STREAM_MESSAGES_WAITING);
     let (reading, failures) = (Arc::clone(&decider), messages.clone());
     tokio::spawn(async move {
-        let read = read(&reading, requests, answers, &failures);
-        if let Some(Err(status)) = shutdown.run_until_cancelled(read).await {
+        let drained = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(limits::STREAM_DRAIN_MAX).await;
+        };
+        let ended = tokio::select! {
+            ended = read(&reading, requests, answers, &failures) => ended,
+            () = drained => Ok(()),
+        };
+        if let Err(status) = ended {
             // Whoever doesn't listen any more needs no reason.
             drop(failures.send(Err(status)).await);
         }
@@ -125,10 +137,12 @@ fn ask(
     let ticket = Ticket {
         tag: command.tag,
         kind,
+        since: Instant::now(),
         place,
         context: context.clone(),
     };
-    let deadline = Deadline::after(Duration::from_millis(command.wait_ms.into()));
+    let wait = Duration::from_millis(command.wait_ms.into());
+    let deadline = Deadline::after(wait.saturating_sub(ANSWER_AHEAD));
     decider
         .proposer
         .propose_streamed(body, ticket, deadline, &context, answers);
@@ -138,12 +152,7 @@ fn ask(
 /// A span as of the command's own rpc, in the trace of its caller.
 fn begin(kind: Kind, caller: &str) -> Context {
     trace::within(&trace::of_text(Some(caller)), || {
-        let method = match kind {
-            Kind::Hold => "HoldSeats",
-            Kind::Extend => "ExtendHold",
-            Kind::Release => "ReleaseHold",
-            Kind::Commit => "CommitHold",
-        };
+        let method = kind.rpc();
         let attributes = [
             KeyValue::new("rpc.system", "grpc"),
             KeyValue::new("rpc.service", SERVICE_NAME),
@@ -154,11 +163,12 @@ fn begin(kind: Kind, caller: &str) -> Context {
     })
 }
 
-/// Ends it; a refusal of the state machine is no error.
-fn finish(answered: &Answer, status: Option<&Status>) {
+/// Ends the span, and counts; a refusal of the state machine is no error.
+fn finish(ticket: &Ticket, status: Option<&Status>) {
+    let code = status.map_or(Code::Ok, Status::code);
+    metrics::streamed(ticket.kind.rpc(), code, ticket.since.elapsed());
     let failure = status.map(|status| status.message().to_owned());
-    trace::finish(&answered.ticket.context, failure, || {
-        let code = status.map_or(Code::Ok, Status::code);
+    trace::finish(&ticket.context, failure, || {
         vec![KeyValue::new("rpc.grpc.status_code", code as i64)]
     });
 }
@@ -170,11 +180,18 @@ async fn write(
     messages: Messages,
 ) {
     let mut ready = Vec::with_capacity(limits::STREAM_ANSWERS_MAX);
+    let mut said: Option<Instant> = None;
     while answered
         .recv_many(&mut ready, limits::STREAM_ANSWERS_MAX)
         .await
         > 0
     {
+        let failed = ready.iter().filter(|answer| is_failure(answer)).count();
+        let is_time = said.is_none_or(|at| at.elapsed() >= limits::STREAM_FAILURE_LOG_PERIOD);
+        if failed > 0 && is_time {
+            said = Some(Instant::now());
+            tracing::warn!(failed, "commands of a stream weren't decided");
+        }
         let (answers, places): (_, Vec<_>) = ready
             .drain(..)
             .map(|answer| (answer_of(&decider, &answer), answer.ticket.place))
@@ -187,6 +204,14 @@ async fn write(
     }
 }
 
+/// Whether somebody should hear of it; who isn't asked in time, and who doesn't lead, is metrics' to say.
+fn is_failure(answer: &Answer) -> bool {
+    matches!(
+        answer.result,
+        Err(proposer::Error::NoQuorum | proposer::Error::Unknown)
+    )
+}
+
 fn answer_of(decider: &Decider, answered: &Answer) -> pb::StreamedAnswer {
     use streamed_answer::Answer as Of;
     let tag = answered.ticket.tag;
@@ -194,11 +219,11 @@ fn answer_of(decider: &Decider, answered: &Answer) -> pb::StreamedAnswer {
         Ok(reply) => reply,
         Err(error) => {
             let status = decider.refused(*error);
-            finish(answered, Some(&status));
+            finish(&answered.ticket, Some(&status));
             return failure_of(tag, &status);
         }
     };
-    finish(answered, None);
+    finish(&answered.ticket, None);
     let answer = match answered.ticket.kind {
         Kind::Hold => answer::hold_seats(reply).map(Of::HoldSeats),
         Kind::Extend => answer::extend_hold(reply).map(Of::ExtendHold),

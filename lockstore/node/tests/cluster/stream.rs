@@ -74,6 +74,21 @@ async fn hold(cluster: &Cluster, show_id: &Bytes, tag: u64, seat: u32) -> pb::St
     }
 }
 
+/// As many as fit a message, each for a seat of its own, tagged from 1,000 on.
+fn of_each_seat(first: &pb::StreamedCommand) -> Vec<pb::StreamedCommand> {
+    let of = |n: u32| {
+        let mut command = first.clone();
+        command.tag = 1_000 + u64::from(n);
+        if let Some(Command::HoldSeats(request)) = &mut command.command {
+            request.request.as_mut().expect("named").id = new_id();
+            request.holder = new_id();
+            request.seat_nos = vec![n];
+        }
+        command
+    };
+    (0..COMMANDS_MAX).map(of).collect()
+}
+
 fn held(answer: &Answer) -> bool {
     use pb::hold_seats_response::Outcome;
     let Answer::HoldSeats(answer) = answer else {
@@ -99,17 +114,10 @@ async fn each_command_of_a_stream_is_answered_under_its_tag_and_a_bad_one_alone_
     let show_id = cluster.open_show(COMMANDS_MAX, TTL_MS).await;
     let mut stream = Stream::open(&cluster, cluster.leader().await).await;
     let first = hold(&cluster, &show_id, 0, 0).await;
-    let mut commands = Vec::new();
-    for n in 0..COMMANDS_MAX {
-        let mut command = first.clone();
-        command.tag = 1_000 + u64::from(n);
-        if let Some(Command::HoldSeats(request)) = &mut command.command {
-            request.request.as_mut().expect("named").id = new_id();
-            request.holder = new_id();
-            // Seat 7 is asked for twice, seat 8 by nobody.
-            request.seat_nos = vec![if n == 8 { 7 } else { n }];
-        }
-        commands.push(command);
+    let mut commands = of_each_seat(&first);
+    // Seat 7 is asked for twice, seat 8 by nobody.
+    if let Some(Command::HoldSeats(request)) = &mut commands[8].command {
+        request.seat_nos = vec![7];
     }
     let bad = 3;
     if let Some(Command::HoldSeats(request)) = &mut commands[bad].command {
@@ -164,18 +172,27 @@ async fn stream_to_a_follower_is_told_who_leads_and_too_large_a_message_ends_a_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_asked_for_before_a_node_stops_is_answered_before_its_stream_ends() {
+async fn what_was_sent_before_a_node_stops_is_answered_before_its_stream_ends() {
     let mut cluster = Cluster::start(|_| {}).await;
-    let show_id = cluster.open_show(4, TTL_MS).await;
+    let show_id = cluster.open_show(COMMANDS_MAX, TTL_MS).await;
     let leader = cluster.leader().await;
     let mut stream = Stream::open(&cluster, leader).await;
-    stream
-        .send(vec![hold(&cluster, &show_id, 1, 2).await])
-        .await;
-    assert!(held(&stream.answers(1).await[&1]));
+    let command = hold(&cluster, &show_id, 0, 0).await;
+    stream.send(of_each_seat(&command)).await;
+    let answers = tokio::spawn(async move {
+        let answers = stream.answers(COMMANDS_MAX as usize).await;
+        // Ended, by a word or by the connection.
+        let after = stream.answers.message().await;
+        assert!(matches!(after, Ok(None) | Err(_)), "{after:?}");
+        answers
+    });
     cluster.stop_node(leader).await;
-    // Ended, by a word or by the connection.
-    let after = stream.answers.message().await;
-    assert!(matches!(after, Ok(None) | Err(_)), "{after:?}");
-    assert_eq!(cluster.seats(&show_id).await, "AAHA");
+    let answers = answers.await.expect("each is answered");
+    let held_there = answers
+        .values()
+        .filter(|answer| matches!(answer, Answer::HoldSeats(_)) && held(answer));
+    let held_there = held_there.count();
+    // The others were told that it leads no more.
+    let seats = cluster.seats(&show_id).await;
+    assert_eq!(seats.matches('H').count(), held_there, "{seats}");
 }
