@@ -11,7 +11,7 @@ use holdfast_types::{
 };
 use lockstore_client::{
     ChangeOutcome, ChangeShow, Hold, HoldOutcome, HoldSeats, LayoutSeat, OpenOutcome, OpenShow,
-    ShowRules, ShowState as StoreShowState,
+    Selection, ShowRules, ShowState as StoreShowState,
 };
 
 use super::{
@@ -60,7 +60,7 @@ impl App {
             show_id: inventory.show_id,
             hold_id,
             holder,
-            seat_nos: seats.to_vec(),
+            selection: Selection::Seats(seats.to_vec()),
             ttl: DurationMs(0),
             price_version: inventory.price_version,
             late_money: false,
@@ -124,6 +124,7 @@ impl App {
                 .map(|seat| LayoutSeat {
                     row_no: u32::try_from(seat.row_no).expect("checked"),
                     gap_after: seat.gap_after,
+                    ..LayoutSeat::default()
                 })
                 .collect();
             let open = OpenShow {
@@ -133,6 +134,7 @@ impl App {
                     hold_ttl: request.hold_ttl,
                     hold_total_max: request.hold_total_max,
                     seats_per_customer_max: request.seats_per_customer_max,
+                    no_lone_seat: false,
                 },
                 first_seat_no: SeatNo(first),
                 seats,

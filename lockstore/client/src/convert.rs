@@ -11,10 +11,11 @@ use holdfast_types::{
 };
 
 use crate::{
-    Answer, Change, ChangeOutcome, ChangeShow, Changes, CommitHold, CommitOutcome, Error,
-    ExtendHold, ExtendOutcome, GetHoldOutcome, Hold, HoldEnd, HoldOutcome, HoldSeats, OpenOutcome,
-    OpenShow, Refusal, RefusalReason, ReleaseHold, ReleaseOutcome, ReturnOutcome, ReturnSeats,
-    SeatRefusal, Show, ShowChanges, ShowRules, ShowSnapshot, ShowState,
+    Answer, BlockOutcome, BlockSeats, Change, ChangeOutcome, ChangeShow, Changes, CommitHold,
+    CommitOutcome, Error, ExtendHold, ExtendOutcome, GetHoldOutcome, Hold, HoldEnd, HoldOutcome,
+    HoldSeats, LayoutSeat, OpenOutcome, OpenShow, Refusal, RefusalReason, ReleaseHold,
+    ReleaseOutcome, ReturnOutcome, ReturnSeats, SeatKind, SeatRefusal, Selection, Show,
+    ShowChanges, ShowRules, ShowSnapshot, ShowState, UnblockOutcome, UnblockSeats,
 };
 
 /// A request that carries an id and a deadline.
@@ -57,7 +58,7 @@ macro_rules! named {
 
 named! {
     OpenShowRequest ChangeShowRequest HoldSeatsRequest ExtendHoldRequest ReleaseHoldRequest
-    CommitHoldRequest ReturnSeatsRequest
+    CommitHoldRequest ReturnSeatsRequest BlockSeatsRequest UnblockSeatsRequest
 }
 
 macro_rules! answered {
@@ -112,6 +113,10 @@ answered! {
     };
     ReturnSeatsResponse, return_seats_response, ReturnOutcome: Returned(v) =>
         ReturnOutcome::Returned { seat_nos: seat_nos(&v.seat_nos), already: v.already };
+    BlockSeatsResponse, block_seats_response, BlockOutcome: Blocked(v) =>
+        BlockOutcome::Blocked { seat_nos: seat_nos(&v.seat_nos), already: v.already };
+    UnblockSeatsResponse, unblock_seats_response, UnblockOutcome: Unblocked(v) =>
+        UnblockOutcome::Unblocked { seat_nos: seat_nos(&v.seat_nos), already: v.already };
     GetHoldResponse, get_hold_response, GetHoldOutcome: Hold(v) => GetHoldOutcome::Live(hold(v)?);
 }
 
@@ -129,6 +134,7 @@ impl Answered for pb::GetShowResponse {
                 hold_ttl: DurationMs(rules.hold_ttl_ms),
                 hold_total_max: DurationMs(rules.hold_total_ms_max),
                 seats_per_customer_max: rules.seats_per_customer_max,
+                no_lone_seat: rules.no_lone_seat,
             },
             seat_states: seat_states(&self.seat_states)?,
         };
@@ -151,15 +157,25 @@ pub(crate) fn open_show(request: OpenShow) -> pb::OpenShowRequest {
         seat_count: request.seat_count,
         rules: Some(rules(&request.rules)),
         first_seat_no: request.first_seat_no.0,
-        seats: request
-            .seats
-            .iter()
-            .map(|seat| pb::LayoutSeat {
-                row_no: seat.row_no,
-                gap_after: seat.gap_after,
-            })
-            .collect(),
+        seats: request.seats.iter().map(layout_seat).collect(),
         on_sale: request.on_sale,
+    }
+}
+
+fn layout_seat(seat: &LayoutSeat) -> pb::LayoutSeat {
+    let kind = match seat.kind {
+        SeatKind::Plain => pb::SeatKind::Unspecified,
+        SeatKind::Accessible => pb::SeatKind::Accessible,
+        SeatKind::Companion => pb::SeatKind::Companion,
+        SeatKind::Standing => pb::SeatKind::Standing,
+    };
+    pb::LayoutSeat {
+        row_no: seat.row_no,
+        gap_after: seat.gap_after,
+        rank: seat.rank.into(),
+        section_no: seat.section_no.into(),
+        category_no: seat.category_no.into(),
+        kind: kind.into(),
     }
 }
 
@@ -181,14 +197,37 @@ pub(crate) fn change_show(request: &ChangeShow) -> pb::ChangeShowRequest {
 }
 
 pub(crate) fn hold_seats(request: &HoldSeats) -> pb::HoldSeatsRequest {
+    use pb::hold_seats_request::Choice;
+    let wide = |list: &[u16]| list.iter().copied().map(u32::from).collect();
+    let (seat_nos, choice) = match &request.selection {
+        Selection::Seats(seat_nos) => (numbers(seat_nos), None),
+        Selection::Area { section_no, count } => {
+            let area = pb::AreaPlaces {
+                section_no: (*section_no).into(),
+                count: *count,
+            };
+            (Vec::new(), Some(Choice::Area(area)))
+        }
+        Selection::BestAvailable(best) => {
+            let best = pb::BestAvailable {
+                count: best.count,
+                section_nos: wide(&best.sections),
+                category_nos: wide(&best.categories),
+                adjacent: best.adjacent,
+                accessible: best.accessible,
+            };
+            (Vec::new(), Some(Choice::BestAvailable(best)))
+        }
+    };
     pb::HoldSeatsRequest {
         request: None,
         show_id: bytes(request.show_id.to_bytes()),
         holder: bytes(request.holder.to_bytes()),
-        seat_nos: numbers(&request.seat_nos),
+        seat_nos,
         ttl_ms: request.ttl.0,
         price_version: request.price_version,
         late_money: request.late_money,
+        choice,
     }
 }
 
@@ -234,6 +273,24 @@ pub(crate) fn return_seats(request: &ReturnSeats) -> pb::ReturnSeatsRequest {
     }
 }
 
+pub(crate) fn block_seats(request: &BlockSeats) -> pb::BlockSeatsRequest {
+    pb::BlockSeatsRequest {
+        request: None,
+        show_id: bytes(request.show_id.to_bytes()),
+        seat_nos: numbers(&request.seat_nos),
+        actor: bytes(request.actor.to_bytes()),
+    }
+}
+
+pub(crate) fn unblock_seats(request: &UnblockSeats) -> pb::UnblockSeatsRequest {
+    pb::UnblockSeatsRequest {
+        request: None,
+        show_id: bytes(request.show_id.to_bytes()),
+        seat_nos: numbers(&request.seat_nos),
+        actor: bytes(request.actor.to_bytes()),
+    }
+}
+
 pub(crate) fn get_show(show_id: ShowId) -> pb::GetShowRequest {
     pb::GetShowRequest {
         show_id: bytes(show_id.to_bytes()),
@@ -253,6 +310,7 @@ fn rules(rules: &ShowRules) -> pb::ShowRules {
         hold_ttl_ms: rules.hold_ttl.0,
         hold_total_ms_max: rules.hold_total_max.0,
         seats_per_customer_max: rules.seats_per_customer_max,
+        no_lone_seat: rules.no_lone_seat,
     }
 }
 
@@ -393,6 +451,12 @@ fn change(change: pb::ShowChange) -> Result<Change, Error> {
                 fence: fence(back.fence)?,
                 seat_nos: seat_nos(&back.seat_nos),
                 booking_id: booking_id(&back.booking_id)?,
+            },
+            Wire::Withdrawn(withdrawn) => Change::Blocked {
+                seat_nos: seat_nos(&withdrawn.seat_nos),
+            },
+            Wire::Restored(restored) => Change::Unblocked {
+                seat_nos: seat_nos(&restored.seat_nos),
             },
         },
     )
