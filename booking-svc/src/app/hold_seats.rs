@@ -8,7 +8,9 @@ use holdfast_types::{
     ErrorCode, HoldId, SeatNo, ShowId, UserId,
     limits::{IDEMPOTENCY_KEY_BYTES_MAX, SEATS_PER_HOLD_MAX},
 };
-use lockstore_client::{BestAvailable, GetHoldOutcome, Selection};
+use lockstore_client::{
+    BestAvailable, GetHoldOutcome, Hold, ReleaseHold, ReleaseOutcome, Selection,
+};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -143,8 +145,7 @@ fn best_available(best: &Best, inventory: &Inventory) -> Result<BestAvailable, F
         if best.sections.is_empty() && best.max_price.is_none() {
             return Ok(choice(best, Vec::new(), Vec::new()));
         }
-        let why = "the seats of this show can't be chosen by section or price".to_owned();
-        return Err(bad("sections", why));
+        return Err(not_told_apart());
     };
     let mut sections = Vec::with_capacity(best.sections.len());
     for (i, section) in best.sections.iter().enumerate() {
@@ -170,6 +171,24 @@ fn best_available(best: &Best, inventory: &Inventory) -> Result<BestAvailable, F
         }
     }
     Ok(choice(best, sections, prices))
+}
+
+/// Whether the store chose what was asked for. Of a show that release 0.1.0 opened it can't tell
+/// sections and prices apart.
+fn fits(best: &Best, inventory: &Inventory, chosen: &[SeatNo]) -> bool {
+    let is_of = |section: &str| {
+        best.sections.is_empty() || best.sections.iter().any(|asked| asked == section)
+    };
+    let costs_at_most = |price| best.max_price.is_none_or(|most| price <= most);
+    chosen
+        .iter()
+        .filter_map(|seat_no| inventory.seat(*seat_no))
+        .all(|seat| is_of(&seat.section) && costs_at_most(seat.price))
+}
+
+fn not_told_apart() -> Failure {
+    let why = "the seats of this show can't be chosen by section or price";
+    Failure::invalid("best_available", why)
 }
 
 fn choice(best: &Best, sections: Vec<u16>, categories: Vec<u16>) -> BestAvailable {
@@ -201,8 +220,39 @@ impl App {
         let (hold, replayed, now) = self
             .hold_at_store(&inventory, hold_id, request.user_id, selection, deadline)
             .await?;
+        if let Wanted::Best(best) = &request.wanted
+            && !fits(best, &inventory, &hold.seat_nos)
+        {
+            self.give_back(&inventory, request.user_id, &hold, deadline)
+                .await?;
+            return Err(not_told_apart().into());
+        }
         let view = HoldView::new(&inventory, &hold, now).when_granted(&hold);
         Ok((view, replayed))
+    }
+
+    /// Ends a hold that nobody was told of. If it can't be ended now, its time ends it.
+    async fn give_back(
+        &self,
+        inventory: &Inventory,
+        holder: UserId,
+        hold: &Hold,
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        let release = ReleaseHold {
+            show_id: inventory.show_id,
+            holder,
+            hold_id: hold.hold_id,
+            fence: hold.fence,
+        };
+        let answer = self
+            .lock_store
+            .release(release, deadline.remaining())
+            .await?;
+        if let ReleaseOutcome::Refused(refusal) = answer.outcome {
+            tracing::debug!(reason = ?refusal.reason, "it had ended");
+        }
+        Ok(())
     }
 
     /// The hold that this request was given before the show began; it is given no other.

@@ -80,7 +80,8 @@ impl Inventory {
         }
     }
 
-    fn seat(&self, seat: SeatNo) -> Option<&shows::Seat> {
+    /// `None` for a number beyond the layout.
+    pub(super) fn seat(&self, seat: SeatNo) -> Option<&shows::Seat> {
         self.seats.get(usize::try_from(seat.0).ok()?)
     }
 }

@@ -389,3 +389,30 @@ async fn best_seats_are_chosen_priced_and_bought(pool: PgPool) {
     let none = Best { count: 0, ..two };
     assert_eq!(code(choose("b", none).await), ErrorCode::InvalidRequest);
 }
+
+/// What release 0.1.0 told the store of a show didn't tell its seats apart: the same as if their
+/// prices were others since.
+#[sqlx::test(migrations = false)]
+async fn choice_that_is_not_what_was_asked_for_is_given_back(pool: PgPool) {
+    let world = World::new(pool.clone()).await;
+    sqlx::query("UPDATE booking.seats SET price = 10 * price WHERE seat_no >= 3")
+        .execute(&pool)
+        .await
+        .expect("writes");
+    let request = HoldSeats {
+        user_id: user(1),
+        show_id: world.show_id,
+        wanted: Wanted::Best(Best {
+            count: 2,
+            sections: Vec::new(),
+            max_price: Some(PRICE),
+            adjacent: true,
+        }),
+        idempotency_key: "k".to_owned(),
+    };
+    let refused = refused(world.app.hold_seats(request, deadline()).await);
+    assert_eq!(refused.code(), ErrorCode::InvalidRequest);
+    assert_eq!(refused.fields()[0].field, "best_available");
+    let seats = world.seats().await;
+    assert!(seats.iter().all(|state| *state == SeatState::Available));
+}

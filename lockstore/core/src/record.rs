@@ -59,7 +59,7 @@ pub struct ShowRecord {
     pub opening_rules: ShowRules,
 }
 
-/// A piece of a layout, at most [`SEATS_PER_RECORD_MAX`](crate::limits::SEATS_PER_RECORD_MAX).
+/// A piece of a layout, at most [`SEATS_PER_RECORD_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayoutRecord {
     /// The show.
@@ -81,7 +81,7 @@ pub struct SeatRecord {
     pub fence: Fence,
 }
 
-/// Seats of a show, at most [`SEATS_PER_RECORD_MAX`](crate::limits::SEATS_PER_RECORD_MAX).
+/// Seats of a show, at most [`SEATS_PER_RECORD_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeatsRecord {
     /// The show.
@@ -117,7 +117,7 @@ pub struct SaleRecord {
 }
 
 /// Who had seats blocked; at most
-/// [`SEATS_PER_RECORD_MAX`](crate::limits::SEATS_PER_RECORD_MAX).
+/// [`SEATS_PER_RECORD_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockedRecord {
     /// The show.
