@@ -15,7 +15,7 @@ use holdfast_types::{
     limits::{HOLD_TOTAL_DEFAULT, HOLD_TTL_DEFAULT, LAYOUT_CHUNK_SEATS_MAX, SEATS_PER_SHOW_MAX},
 };
 use lockstore_client::{
-    Client, HoldOutcome, HoldSeats, LayoutSeat, OpenOutcome, OpenShow, Options, ShowRules,
+    Client, HoldOutcome, HoldSeats, LayoutSeat, OpenOutcome, OpenShow, Options, Selection, ShowRules,
 };
 use uuid::Uuid;
 
@@ -62,7 +62,7 @@ pub async fn run(system: &System, seats: u32, load: Load) -> Result<Measured> {
                 hold_id: HoldId::from_uuid(Uuid::new_v4()),
                 show_id: *show_id,
                 holder: UserId::from_uuid(Uuid::new_v4()),
-                seat_nos: (first..first + seats).map(SeatNo).collect(),
+                selection: Selection::Seats((first..first + seats).map(SeatNo).collect()),
                 ttl: DurationMs(0),
                 price_version: 1,
                 late_money: false,
@@ -93,12 +93,13 @@ pub async fn open_show(client: &Client, seats: u32) -> Result<ShowId> {
                 hold_ttl: HOLD_TTL_DEFAULT,
                 hold_total_max: HOLD_TOTAL_DEFAULT,
                 seats_per_customer_max: 10,
+                no_lone_seat: false,
             },
             first_seat_no: SeatNo(first),
             seats: (first..first + count)
                 .map(|seat| LayoutSeat {
                     row_no: seat / ROW_SEATS,
-                    gap_after: false,
+                    ..LayoutSeat::default()
                 })
                 .collect(),
             on_sale: true,

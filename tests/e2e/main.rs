@@ -4,6 +4,7 @@
 //! Each test starts a system of its own and waits its turn for it.
 
 mod bad_input;
+mod best_available;
 mod cancel;
 mod catalogue;
 mod cli;

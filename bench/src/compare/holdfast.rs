@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command, sync::Arc};
 
 use anyhow::{Context, Result};
 use holdfast_types::{DurationMs, HoldId, SeatNo, ShowId, UserId};
-use lockstore_client::{Client, HoldOutcome, HoldSeats, Options};
+use lockstore_client::{Client, HoldOutcome, HoldSeats, Options, Selection};
 use uuid::Uuid;
 
 use super::{
@@ -87,7 +87,7 @@ async fn holding(client: Client, work: Work) -> Result<Operation> {
                 show_id: *show_id,
                 // A customer buys once: the cap is never met.
                 holder: UserId::from_uuid(Uuid::new_v4()),
-                seat_nos: seats.map(SeatNo).collect(),
+                selection: Selection::Seats(seats.map(SeatNo).collect()),
                 ttl: DurationMs(HOLD_TTL_MS),
                 price_version: 1,
                 late_money: false,

@@ -9,7 +9,7 @@ use booking_core::{Booking, Call, CommitAnswer, HoldAnswer, Input, Reason, Relea
 use holdfast_types::{DurationMs, Fence, HoldId, Lineage};
 use lockstore_client::{
     CommitHold, CommitOutcome, Error, HoldOutcome, HoldSeats, RefusalReason, ReleaseHold,
-    ReleaseOutcome, ReturnOutcome, ReturnSeats,
+    ReleaseOutcome, ReturnOutcome, ReturnSeats, Selection,
 };
 
 use super::App;
@@ -97,7 +97,7 @@ impl App {
             show_id: booking.show_id,
             hold_id,
             holder: booking.user_id,
-            seat_nos: booking.seats.clone(),
+            selection: Selection::Seats(booking.seats.clone()),
             ttl: DurationMs(0),
             price_version: 0,
             late_money: true,

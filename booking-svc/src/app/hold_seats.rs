@@ -8,7 +8,9 @@ use holdfast_types::{
     ErrorCode, HoldId, SeatNo, ShowId, UserId,
     limits::{IDEMPOTENCY_KEY_BYTES_MAX, SEATS_PER_HOLD_MAX},
 };
-use lockstore_client::GetHoldOutcome;
+use lockstore_client::{
+    BestAvailable, GetHoldOutcome, Hold, ReleaseHold, ReleaseOutcome, Selection,
+};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -26,13 +28,37 @@ const HOLD_DOMAIN: &[u8] = b"holdfast hold 1\0";
 /// Unknown labels that a refusal names, which travels in a header of 16 KiB at most.
 const UNKNOWN_NAMED_MAX: usize = 8;
 
+/// Sections that a choice names, and prices that the store is told for it, at most: its own limits.
+const SECTIONS_NAMED_MAX: usize = 64;
+const PRICES_NAMED_MAX: usize = 64;
+
 /// What a customer asks for.
 #[derive(Debug, Clone)]
 pub(crate) struct HoldSeats {
     pub(crate) user_id: UserId,
     pub(crate) show_id: ShowId,
-    pub(crate) labels: Vec<String>,
+    pub(crate) wanted: Wanted,
     pub(crate) idempotency_key: String,
+}
+
+/// Which seats.
+#[derive(Debug, Clone)]
+pub(crate) enum Wanted {
+    /// By label.
+    Seats(Vec<String>),
+    Best(Best),
+}
+
+/// The best there are.
+#[derive(Debug, Clone)]
+pub(crate) struct Best {
+    pub(crate) count: u32,
+    /// Of these only; of any if none is named.
+    pub(crate) sections: Vec<String>,
+    /// Of each seat, in minor units.
+    pub(crate) max_price: Option<i64>,
+    /// In one block.
+    pub(crate) adjacent: bool,
 }
 
 /// `IDEMPOTENCY_KEY_REQUIRED` or `INVALID_REQUEST` unless the key is usable.
@@ -99,6 +125,82 @@ pub(crate) fn seat_nos(labels: &[String], inventory: &Inventory) -> Result<Vec<S
     Ok(seats)
 }
 
+/// What the store is asked for.
+fn selection(wanted: &Wanted, inventory: &Inventory) -> Result<Selection, Failure> {
+    match wanted {
+        Wanted::Seats(labels) => seat_nos(labels, inventory).map(Selection::Seats),
+        Wanted::Best(best) => best_available(best, inventory).map(Selection::BestAvailable),
+    }
+}
+
+fn best_available(best: &Best, inventory: &Inventory) -> Result<BestAvailable, Failure> {
+    let bad = |field: &str, why: String| Failure::invalid(&format!("best_available.{field}"), why);
+    if !(1..=SEATS_PER_HOLD_MAX).contains(&(best.count as usize)) {
+        return Err(bad("count", format!("1 to {SEATS_PER_HOLD_MAX} seats")));
+    }
+    if best.sections.len() > SECTIONS_NAMED_MAX {
+        return Err(bad("sections", format!("at most {SECTIONS_NAMED_MAX}")));
+    }
+    let Some(numbers) = &inventory.numbers else {
+        if best.sections.is_empty() && best.max_price.is_none() {
+            return Ok(choice(best, Vec::new(), Vec::new()));
+        }
+        return Err(not_told_apart());
+    };
+    let mut sections = Vec::with_capacity(best.sections.len());
+    for (i, section) in best.sections.iter().enumerate() {
+        let section_no = numbers.section(section).ok_or_else(|| {
+            bad(
+                &format!("sections[{i}]"),
+                "this show has no such section".to_owned(),
+            )
+        })?;
+        sections.push(section_no);
+    }
+    let mut prices = Vec::new();
+    if let Some(most) = best.max_price {
+        if most < 0 {
+            return Err(bad("max_price", "at least 0".to_owned()));
+        }
+        prices = numbers.prices_up_to(most);
+        // With more prices than the store takes at once, the cheapest are left out.
+        prices.truncate(PRICES_NAMED_MAX);
+        if prices.is_empty() {
+            let message = "no seat of this show costs as little";
+            return Err(Failure::new(ErrorCode::SeatNotAvailable, message));
+        }
+    }
+    Ok(choice(best, sections, prices))
+}
+
+/// Whether the store chose what was asked for. Of a show that release 0.1.0 opened it can't tell
+/// sections and prices apart.
+fn fits(best: &Best, inventory: &Inventory, chosen: &[SeatNo]) -> bool {
+    let is_of = |section: &str| {
+        best.sections.is_empty() || best.sections.iter().any(|asked| asked == section)
+    };
+    let costs_at_most = |price| best.max_price.is_none_or(|most| price <= most);
+    chosen
+        .iter()
+        .filter_map(|seat_no| inventory.seat(*seat_no))
+        .all(|seat| is_of(&seat.section) && costs_at_most(seat.price))
+}
+
+fn not_told_apart() -> Failure {
+    let why = "the seats of this show can't be chosen by section or price";
+    Failure::invalid("best_available", why)
+}
+
+fn choice(best: &Best, sections: Vec<u16>, categories: Vec<u16>) -> BestAvailable {
+    BestAvailable {
+        count: best.count,
+        sections,
+        categories,
+        adjacent: best.adjacent,
+        accessible: false,
+    }
+}
+
 impl App {
     /// Holds seats. The flag: the key was known, and this is the answer given then.
     pub(crate) async fn hold_seats(
@@ -123,18 +225,49 @@ impl App {
     ) -> Result<(HoldView, bool), Error> {
         check_key(&request.idempotency_key)?;
         let inventory = self.inventories.get(request.show_id).await?;
-        let seats = seat_nos(&request.labels, &inventory)?;
+        let selection = selection(&request.wanted, &inventory)?;
         let hold_id = hold_id(request.user_id, request.show_id, &request.idempotency_key);
         if inventory.has_begun() {
             let user_id = request.user_id;
-            let known = self.held_before(&inventory, hold_id, user_id, &seats, deadline);
+            let known = self.held_before(&inventory, hold_id, user_id, &selection, deadline);
             return Ok((known.await?, true));
         }
         let (hold, replayed, now) = self
-            .hold_at_store(&inventory, hold_id, request.user_id, &seats, deadline)
+            .hold_at_store(&inventory, hold_id, request.user_id, selection, deadline)
             .await?;
+        if let Wanted::Best(best) = &request.wanted
+            && !fits(best, &inventory, &hold.seat_nos)
+        {
+            self.give_back(&inventory, request.user_id, &hold, deadline)
+                .await?;
+            return Err(not_told_apart().into());
+        }
         let view = HoldView::new(&inventory, &hold, now).when_granted(&hold);
         Ok((view, replayed))
+    }
+
+    /// Ends a hold that nobody was told of. If it can't be ended now, its time ends it.
+    async fn give_back(
+        &self,
+        inventory: &Inventory,
+        holder: UserId,
+        hold: &Hold,
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        let release = ReleaseHold {
+            show_id: inventory.show_id,
+            holder,
+            hold_id: hold.hold_id,
+            fence: hold.fence,
+        };
+        let answer = self
+            .lock_store
+            .release(release, deadline.remaining())
+            .await?;
+        if let ReleaseOutcome::Refused(refusal) = answer.outcome {
+            tracing::debug!(reason = ?refusal.reason, "it had ended");
+        }
+        Ok(())
     }
 
     /// The hold that this request was given before the show began; it is given no other.
@@ -143,15 +276,21 @@ impl App {
         inventory: &Inventory,
         hold_id: HoldId,
         holder: UserId,
-        seats: &[SeatNo],
+        selection: &Selection,
         deadline: Deadline,
     ) -> Result<HoldView, Error> {
+        // Of a choice only its size can be told from what was given.
+        let is_it = |given: &[SeatNo]| match selection {
+            Selection::Seats(seats) => given == seats,
+            Selection::BestAvailable(best) => given.len() == best.count as usize,
+            Selection::Area { count, .. } => given.len() == *count as usize,
+        };
         let answer = self
             .lock_store
             .get_hold(inventory.show_id, hold_id, holder, deadline.remaining())
             .await?;
         match answer.outcome {
-            GetHoldOutcome::Live(hold) if hold.seat_nos == seats => {
+            GetHoldOutcome::Live(hold) if is_it(&hold.seat_nos) => {
                 Ok(HoldView::new(inventory, &hold, answer.cluster_time).when_granted(&hold))
             }
             GetHoldOutcome::Live(_) => Err(key_reused().into()),

@@ -11,6 +11,7 @@ use holdfast_types::{Currency, ErrorCode, Money, SeatNo, ShowId, ShowState, User
 use moka::future::Cache;
 use sqlx::PgPool;
 
+use super::store_numbers::StoreNumbers;
 use crate::{error::Error, store::shows};
 
 /// Seats kept in memory over all shows; about 150 bytes each.
@@ -28,6 +29,8 @@ pub(crate) struct Inventory {
     pub(crate) price_version: u32,
     pub(crate) hold_ttl_ms: u64,
     pub(crate) hold_total_ms_max: u64,
+    /// `None` where the store doesn't tell sections and prices apart.
+    pub(crate) numbers: Option<StoreNumbers>,
     seats: Vec<shows::Seat>,
     by_label: HashMap<String, SeatNo>,
 }
@@ -77,7 +80,8 @@ impl Inventory {
         }
     }
 
-    fn seat(&self, seat: SeatNo) -> Option<&shows::Seat> {
+    /// `None` for a number beyond the layout.
+    pub(super) fn seat(&self, seat: SeatNo) -> Option<&shows::Seat> {
         self.seats.get(usize::try_from(seat.0).ok()?)
     }
 }
@@ -124,6 +128,7 @@ async fn read(pool: &PgPool, show_id: ShowId) -> Result<Arc<Inventory>, Error> {
         .zip(&seats)
         .map(|(seat_no, seat)| (seat.label.clone(), seat_no))
         .collect();
+    let numbers = StoreNumbers::of(seats.iter().map(|seat| (seat.section.as_str(), seat.price)));
     Ok(Arc::new(Inventory {
         show_id,
         owner: show.owner,
@@ -133,6 +138,7 @@ async fn read(pool: &PgPool, show_id: ShowId) -> Result<Arc<Inventory>, Error> {
         price_version: show.price_version,
         hold_ttl_ms: show.hold_ttl_ms,
         hold_total_ms_max: show.hold_total_ms_max,
+        numbers,
         seats,
         by_label,
     }))

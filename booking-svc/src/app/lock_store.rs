@@ -10,7 +10,7 @@ use holdfast_types::{
     UserId, limits::LAYOUT_CHUNK_SEATS_MAX,
 };
 use lockstore_client::{
-    ChangeOutcome, ChangeShow, Hold, HoldOutcome, HoldSeats, LayoutSeat, OpenOutcome, OpenShow,
+    ChangeOutcome, ChangeShow, Hold, HoldOutcome, HoldSeats, OpenOutcome, OpenShow, Selection,
     ShowRules, ShowState as StoreShowState,
 };
 
@@ -21,7 +21,7 @@ use super::{
     read::Availability,
     refusal,
     rights::Actor,
-    wall_clock,
+    store_numbers, wall_clock,
 };
 use crate::{error::Error, store::shows};
 
@@ -53,14 +53,14 @@ impl App {
         inventory: &Inventory,
         hold_id: HoldId,
         holder: UserId,
-        seats: &[SeatNo],
+        selection: Selection,
         deadline: Deadline,
     ) -> Result<(Hold, bool, ClusterTime), Error> {
         let hold = HoldSeats {
             show_id: inventory.show_id,
             hold_id,
             holder,
-            seat_nos: seats.to_vec(),
+            selection,
             ttl: DurationMs(0),
             price_version: inventory.price_version,
             late_money: false,
@@ -109,15 +109,9 @@ impl App {
         deadline: Deadline,
     ) -> Result<(), Error> {
         let seat_count = u32::try_from(request.seats.len()).expect("checked against the limit");
-        for (chunk_no, chunk) in request.seats.chunks(LAYOUT_CHUNK_SEATS_MAX).enumerate() {
+        let layout = store_numbers::layout(&request.seats);
+        for (chunk_no, seats) in layout.chunks(LAYOUT_CHUNK_SEATS_MAX).enumerate() {
             let first = u32::try_from(chunk_no * LAYOUT_CHUNK_SEATS_MAX).expect("checked");
-            let seats = chunk
-                .iter()
-                .map(|seat| LayoutSeat {
-                    row_no: u32::try_from(seat.row_no).expect("checked"),
-                    gap_after: seat.gap_after,
-                })
-                .collect();
             let open = OpenShow {
                 show_id: request.show_id,
                 seat_count,
@@ -125,9 +119,10 @@ impl App {
                     hold_ttl: request.hold_ttl,
                     hold_total_max: request.hold_total_max,
                     seats_per_customer_max: request.seats_per_customer_max,
+                    no_lone_seat: false,
                 },
                 first_seat_no: SeatNo(first),
-                seats,
+                seats: seats.to_vec(),
                 on_sale: true,
             };
             let answer = self

@@ -13,6 +13,7 @@ pub(crate) mod open_inventory;
 pub(crate) mod read;
 pub(crate) mod refusal;
 pub(crate) mod rights;
+mod store_numbers;
 pub(crate) mod ticket_code;
 mod wall_clock;
 

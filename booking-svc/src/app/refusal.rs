@@ -24,6 +24,10 @@ pub(crate) fn to_error(what: &'static str, refusal: &Refusal, inventory: &Invent
             Failure::new(ErrorCode::LeavesLoneSeat, "that would leave a single seat")
                 .with_metadata("seats", seats_json(refusal, inventory))
         }
+        RefusalReason::NoBlock => Failure::new(
+            ErrorCode::SeatNotAvailable,
+            "there are no such seats any more",
+        ),
         RefusalReason::ShowNotOnSale => {
             Failure::new(ErrorCode::ShowNotOnSale, "this show isn't on sale")
         }

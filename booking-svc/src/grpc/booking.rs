@@ -7,7 +7,12 @@ use tonic::{Request, Response, Status};
 
 use super::{Service, booking_id, show_id};
 use crate::{
-    app::{book::Book, hold_seats::HoldSeats, holds::HoldView, read::BookingView},
+    app::{
+        book::Book,
+        hold_seats::{Best, HoldSeats, Wanted},
+        holds::HoldView,
+        read::BookingView,
+    },
     error::Error,
 };
 
@@ -15,6 +20,22 @@ type Answer<T> = Result<Response<T>, Status>;
 
 fn refuse(error: Error) -> Status {
     Failure::from(error).into()
+}
+
+/// Seats are either named or chosen.
+fn wanted(seat_ids: Vec<String>, best: Option<pb::BestAvailable>) -> Result<Wanted, Failure> {
+    match best {
+        None => Ok(Wanted::Seats(seat_ids)),
+        Some(_) if !seat_ids.is_empty() => {
+            Err(Failure::invalid("seat_ids", "not with best_available"))
+        }
+        Some(best) => Ok(Wanted::Best(Best {
+            count: best.count,
+            sections: best.sections,
+            max_price: best.max_price,
+            adjacent: best.adjacent,
+        })),
+    }
 }
 
 #[tonic::async_trait]
@@ -56,7 +77,7 @@ impl BookingService for Service {
         let hold = HoldSeats {
             user_id,
             show_id: show_id(&request.show_id)?,
-            labels: request.seat_ids,
+            wanted: wanted(request.seat_ids, request.best_available)?,
             idempotency_key: request.idempotency_key,
         };
         let (view, replayed) = self.app.hold_seats(hold, deadline).await.map_err(refuse)?;

@@ -6,8 +6,11 @@ use holdfast_types::{BookingState, DurationMs, ErrorCode, SeatState};
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
-use super::world::{CAP, World, app, code, deadline, label, paid, refused, user};
-use crate::app::{book::Book, hold_seats::HoldSeats};
+use super::world::{CAP, PRICE, World, app, code, deadline, label, paid, refused, user};
+use crate::app::{
+    book::Book,
+    hold_seats::{Best, HoldSeats, Wanted},
+};
 
 fn book(user_id: holdfast_types::UserId, hold_id: &str, key: &str) -> Book {
     Book {
@@ -95,7 +98,7 @@ async fn malformed_selections_are_refused_by_name(pool: PgPool) {
     let long = HoldSeats {
         user_id: user(1),
         show_id: world.show_id,
-        labels: vec![label(0), "A".repeat(129)],
+        wanted: Wanted::Seats(vec![label(0), "A".repeat(129)]),
         idempotency_key: "k".to_owned(),
     };
     let long = refused(world.app.hold_seats(long, deadline()).await);
@@ -278,7 +281,7 @@ async fn show_that_has_begun_takes_no_holds_and_no_bookings(pool: PgPool) {
         let request = HoldSeats {
             user_id: user(2),
             show_id: world.show_id,
-            labels: vec![label(seat)],
+            wanted: Wanted::Seats(vec![label(seat)]),
             idempotency_key: key.to_owned(),
         };
         begun.hold_seats(request, deadline())
@@ -329,4 +332,87 @@ async fn availability_is_by_section_in_seat_order(pool: PgPool) {
     assert_eq!(found.seats.len(), 5);
     assert_eq!(found.seats[0], (label(5), SeatState::Held));
     assert_eq!(found.seats[1], (label(6), SeatState::Available));
+}
+
+#[sqlx::test(migrations = false)]
+async fn best_seats_are_chosen_priced_and_bought(pool: PgPool) {
+    let world = World::new(pool).await;
+    let choose = |key: &str, best: Best| {
+        let request = HoldSeats {
+            user_id: user(1),
+            show_id: world.show_id,
+            wanted: Wanted::Best(best),
+            idempotency_key: key.to_owned(),
+        };
+        world.app.hold_seats(request, deadline())
+    };
+    let two = Best {
+        count: 2,
+        sections: Vec::new(),
+        max_price: None,
+        adjacent: true,
+    };
+    let (held, replayed) = choose("a", two.clone()).await.expect("there are some");
+    let (again, copied) = choose("a", two.clone()).await.expect("replays");
+    assert!(!replayed && copied);
+    assert_eq!(format!("{again:?}"), format!("{held:?}"));
+    let other = Best {
+        count: 3,
+        ..two.clone()
+    };
+    assert_eq!(
+        code(choose("a", other).await),
+        ErrorCode::IdempotencyKeyReused
+    );
+    let (booked, _) = world
+        .try_book(user(1), &held.token.to_string(), "book")
+        .await
+        .expect("books");
+    let seats = &booked.booking.seats;
+    assert!(
+        seats.len() == 2 && seats[0].0 + 1 == seats[1].0,
+        "{seats:?}"
+    );
+    assert_eq!(booked.booking.total.amount, 2 * PRICE);
+
+    let cheap = Best {
+        max_price: Some(0),
+        ..two.clone()
+    };
+    assert_eq!(code(choose("b", cheap).await), ErrorCode::SeatNotAvailable);
+    let elsewhere = Best {
+        sections: vec!["NOWHERE".to_owned()],
+        ..two.clone()
+    };
+    let refused = refused(choose("b", elsewhere).await);
+    assert_eq!(refused.fields()[0].field, "best_available.sections[0]");
+    let none = Best { count: 0, ..two };
+    assert_eq!(code(choose("b", none).await), ErrorCode::InvalidRequest);
+}
+
+/// What release 0.1.0 told the store of a show didn't tell its seats apart: the same as if their
+/// prices were others since.
+#[sqlx::test(migrations = false)]
+async fn choice_that_is_not_what_was_asked_for_is_given_back(pool: PgPool) {
+    let world = World::new(pool.clone()).await;
+    sqlx::query("UPDATE booking.seats SET price = 10 * price WHERE seat_no >= 3")
+        .execute(&pool)
+        .await
+        .expect("writes");
+    let request = HoldSeats {
+        user_id: user(1),
+        show_id: world.show_id,
+        wanted: Wanted::Best(Best {
+            count: 2,
+            sections: Vec::new(),
+            max_price: Some(PRICE),
+            adjacent: true,
+        }),
+        idempotency_key: "k".to_owned(),
+    };
+    let refused = refused(world.app.hold_seats(request, deadline()).await);
+    assert_eq!(refused.code(), ErrorCode::InvalidRequest);
+    assert_eq!(refused.fields()[0].field, "best_available");
+    let seats = world.seats().await;
+    assert!(seats.iter().all(|state| *state == SeatState::Available));
 }

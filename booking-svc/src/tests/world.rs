@@ -24,8 +24,13 @@ use uuid::Uuid;
 use crate::{
     Config,
     app::{
-        App, book::Book, hold_seats::HoldSeats, holds::HoldView, open_inventory::OpenInventory,
-        read::BookingView, rights::Actor,
+        App,
+        book::Book,
+        hold_seats::{HoldSeats, Wanted},
+        holds::HoldView,
+        open_inventory::OpenInventory,
+        read::BookingView,
+        rights::Actor,
     },
     error::Error,
     metrics as metrics_of, server,
@@ -128,7 +133,7 @@ impl World {
         let request = HoldSeats {
             user_id,
             show_id: self.show_id,
-            labels: seats.iter().map(|seat| label(*seat)).collect(),
+            wanted: Wanted::Seats(seats.iter().map(|seat| label(*seat)).collect()),
             idempotency_key: key.to_owned(),
         };
         self.app

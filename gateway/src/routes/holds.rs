@@ -28,18 +28,39 @@ use crate::{
 pub(crate) struct NewHold {
     #[schema(value_type = Uuid)]
     show_id: String,
-    /// As the seat map has them; none twice.
+    /// As the seat map has them; none twice. Either these or `best_available`.
     #[serde(default)]
-    #[schema(required = true, min_items = 1, max_items = 64, example = json!(["GROUND-3-A-7", "GROUND-3-A-8"]))]
+    #[schema(min_items = 1, max_items = 64, example = json!(["GROUND-3-A-7", "GROUND-3-A-8"]))]
     seat_ids: Vec<String>,
     /// Known, so that it is refused by what it means.
     #[serde(default)]
     #[schema(ignore)]
     area: Option<serde::de::IgnoredAny>,
-    /// As `area`.
     #[serde(default)]
-    #[schema(ignore)]
-    best_available: Option<serde::de::IgnoredAny>,
+    best_available: Option<BestAvailable>,
+}
+
+/// The best seats there are, chosen when they are held: of one section and one price, nearest to
+/// the middle of the foremost row.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BestAvailable {
+    #[schema(minimum = 1, maximum = 64, example = 4)]
+    count: u32,
+    /// Of these only; of any if none is named.
+    #[serde(default)]
+    #[schema(max_items = 64, example = json!(["GROUND"]))]
+    sections: Vec<String>,
+    /// No seat may cost more; in minor units of the show's currency.
+    #[schema(minimum = 0, example = 12_000)]
+    max_price: Option<i64>,
+    /// Side by side in one row; otherwise in several groups if need be.
+    #[serde(default = "yes")]
+    adjacent: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 #[derive(Serialize, ToSchema)]
@@ -79,39 +100,60 @@ fn hold(hold: pb::Hold) -> Result<Hold, ApiError> {
 
 impl NewHold {
     /// What needs no look at the show; the rest is the service's to judge.
-    fn check(self) -> Result<(ShowId, Vec<String>), ApiError> {
-        for (field, given) in [
-            ("area", self.area.is_some()),
-            ("best_available", self.best_available.is_some()),
-        ] {
-            if given {
-                return Err(ApiError::invalid(
-                    field,
-                    "is not offered yet; name the seats in `seat_ids`",
-                ));
-            }
+    fn check(self, idempotency_key: String) -> Result<(ShowId, pb::CreateHoldRequest), ApiError> {
+        if self.area.is_some() {
+            let why = "is not offered yet; name the seats in `seat_ids`";
+            return Err(ApiError::invalid("area", why));
         }
-        let show_id = self.show_id.parse().map_err(|error| {
+        let show_id: ShowId = self.show_id.parse().map_err(|error| {
             let error: holdfast_types::IdError = error;
             ApiError::invalid("show_id", error.to_string())
         })?;
-        if !(1..=limits::SEATS_PER_HOLD_MAX).contains(&self.seat_ids.len()) {
-            let why = format!("must name 1 to {} seats", limits::SEATS_PER_HOLD_MAX);
-            return Err(ApiError::invalid("seat_ids", why));
+        let most = limits::SEATS_PER_HOLD_MAX;
+        match &self.best_available {
+            None => check_seats(&self.seat_ids)?,
+            Some(_) if !self.seat_ids.is_empty() => {
+                return Err(ApiError::invalid("seat_ids", "not with `best_available`"));
+            }
+            Some(best) if !(1..=most).contains(&(best.count as usize)) => {
+                let why = format!("must be 1 to {most}");
+                return Err(ApiError::invalid("best_available.count", why));
+            }
+            Some(_) => {}
         }
-        let mut seen = std::collections::HashSet::new();
-        if let Some(again) = self.seat_ids.iter().position(|seat| !seen.insert(seat)) {
-            let field = format!("seat_ids[{again}]");
-            return Err(ApiError::invalid(&field, "is there twice"));
-        }
-        Ok((show_id, self.seat_ids))
+        let best_available = self.best_available.map(|best| pb::BestAvailable {
+            count: best.count,
+            sections: best.sections,
+            max_price: best.max_price,
+            adjacent: best.adjacent,
+        });
+        let request = pb::CreateHoldRequest {
+            show_id: show_id.to_bytes().to_vec(),
+            seat_ids: self.seat_ids,
+            idempotency_key,
+            best_available,
+        };
+        Ok((show_id, request))
     }
+}
+
+fn check_seats(seat_ids: &[String]) -> Result<(), ApiError> {
+    if !(1..=limits::SEATS_PER_HOLD_MAX).contains(&seat_ids.len()) {
+        let why = format!("must name 1 to {} seats", limits::SEATS_PER_HOLD_MAX);
+        return Err(ApiError::invalid("seat_ids", why));
+    }
+    let mut seen = std::collections::HashSet::new();
+    if let Some(again) = seat_ids.iter().position(|seat| !seen.insert(seat)) {
+        let field = format!("seat_ids[{again}]");
+        return Err(ApiError::invalid(&field, "is there twice"));
+    }
+    Ok(())
 }
 
 /// Hold seats
 ///
-/// Holds all the seats named or none, for some minutes. The same `Idempotency-Key` and body again
-/// get the same answer and hold nothing twice.
+/// Holds all the seats named, or as many of the best as asked for, or none, for some minutes. The
+/// same `Idempotency-Key` and body again get the same answer and hold nothing twice.
 #[utoipa::path(
     post, path = "/holds", tag = "buying",
     params(("Idempotency-Key" = String, Header, description = "Names this request.", min_length = 1, max_length = 255)),
@@ -133,12 +175,7 @@ pub(crate) async fn create_hold(
     IdempotencyKey(idempotency_key): IdempotencyKey,
     Body(body): Body<NewHold>,
 ) -> Result<Response, ApiError> {
-    let (show_id, seat_ids) = body.check()?;
-    let request = pb::CreateHoldRequest {
-        show_id: show_id.to_bytes().to_vec(),
-        seat_ids,
-        idempotency_key,
-    };
+    let (show_id, request) = body.check(idempotency_key)?;
     let answer = app
         .booking
         .clone()

@@ -109,6 +109,38 @@ async fn a_hold_is_201_and_its_replay_200_with_the_same_body() {
 }
 
 #[tokio::test]
+async fn the_best_available_are_asked_for_as_the_customer_put_it() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("create_hold", |_: pb::CreateHoldRequest| {
+            Ok(pb::CreateHoldResponse {
+                hold: Some(hold()),
+                replayed: false,
+            })
+        });
+    let bodies = [
+        json!({"count": 4}),
+        json!({"count": 2, "sections": ["A"], "max_price": 5_000, "adjacent": false}),
+    ];
+    for best in bodies {
+        let body = json!({"show_id": show().to_string(), "best_available": best});
+        assert_eq!(send(gateway.post_hold().json(&body)).await.status, 201);
+    }
+    let seen = gateway.backend.take_seen();
+    let asked = [0, 1].map(|n: usize| {
+        let request = seen[n].message::<pb::CreateHoldRequest>();
+        assert!(request.seat_ids.is_empty());
+        request.best_available.clone().expect("it is passed on")
+    });
+    let [together, cheap] = &asked;
+    assert_eq!((together.count, together.adjacent), (4, true));
+    assert_eq!(together.max_price, None);
+    assert_eq!((cheap.count, cheap.adjacent), (2, false));
+    assert_eq!((cheap.sections.len(), cheap.max_price), (1, Some(5_000)));
+}
+
+#[tokio::test]
 async fn a_hold_is_read_lengthened_and_given_back() {
     let gateway = Gateway::start().await;
     gateway.backend.on("get_hold", |_: pb::GetHoldRequest| {

@@ -36,8 +36,16 @@ async fn holds_name_the_field_that_is_wrong() {
             "area",
         ),
         (
-            json!({"show_id": SHOW, "best_available": {"count": 2}}),
-            "best_available",
+            json!({"show_id": SHOW, "best_available": {"count": 0}}),
+            "best_available.count",
+        ),
+        (
+            json!({"show_id": SHOW, "seat_ids": ["A-1"], "best_available": {"count": 2}}),
+            "seat_ids",
+        ),
+        (
+            json!({"show_id": SHOW, "best_available": {"count": 2, "colour": 1}}),
+            "best_available.colour",
         ),
         (json!([]), "body"),
         (json!([SHOW, ["A-1"]]), "body"),

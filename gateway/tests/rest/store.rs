@@ -230,6 +230,8 @@ unasked! {
     release_hold(ReleaseHoldRequest) -> ReleaseHoldResponse;
     commit_hold(CommitHoldRequest) -> CommitHoldResponse;
     return_seats(ReturnSeatsRequest) -> ReturnSeatsResponse;
+    block_seats(BlockSeatsRequest) -> BlockSeatsResponse;
+    unblock_seats(UnblockSeatsRequest) -> UnblockSeatsResponse;
     get_show(GetShowRequest) -> GetShowResponse;
     get_hold(GetHoldRequest) -> GetHoldResponse;
     get_time(GetTimeRequest) -> GetTimeResponse;

@@ -106,6 +106,34 @@ pub enum ReturnOutcome {
     Refused(Refusal),
 }
 
+/// To [`Client::block_seats`](crate::Client::block_seats).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlockOutcome {
+    /// All the seats are blocked, or were.
+    Blocked {
+        /// Those that were blocked now.
+        seat_nos: Vec<SeatNo>,
+        /// None was now.
+        already: bool,
+    },
+    /// Nothing was changed; `Conflict` names the seats that are held or sold.
+    Refused(Refusal),
+}
+
+/// To [`Client::unblock_seats`](crate::Client::unblock_seats).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnblockOutcome {
+    /// None of the seats is blocked, or none was when this first came.
+    Unblocked {
+        /// Those that were put back now.
+        seat_nos: Vec<SeatNo>,
+        /// None was now.
+        already: bool,
+    },
+    /// Nothing was changed.
+    Refused(Refusal),
+}
+
 /// To [`Client::get_hold`](crate::Client::get_hold).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GetHoldOutcome {
@@ -169,6 +197,8 @@ pub struct ShowRules {
     pub hold_total_max: DurationMs,
     /// Seats one customer may have over all holds and purchases: at least 1.
     pub seats_per_customer_max: u32,
+    /// Nobody may leave a single free seat behind in a row, unless the row offers no other way.
+    pub no_lone_seat: bool,
 }
 
 /// Why the store refused, and what helps the caller. It is an answer, not an error.

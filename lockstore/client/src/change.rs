@@ -97,6 +97,10 @@ pub enum Change {
         seat_nos: Vec<SeatNo>,
         booking_id: BookingId,
     },
+    /// Available → blocked.
+    Blocked { seat_nos: Vec<SeatNo> },
+    /// Blocked → available.
+    Unblocked { seat_nos: Vec<SeatNo> },
 }
 
 /// How a hold ended that wasn't sold.

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use tonic::{metadata::MetadataMap, transport::ClientTlsConfig};
 
 use crate::{
-    Answer, ChangeOutcome, ChangeShow, CommitHold, CommitOutcome, Error, ExtendHold, ExtendOutcome,
-    GetHoldOutcome, HoldOutcome, HoldSeats, OpenOutcome, OpenShow, ReleaseHold, ReleaseOutcome,
-    ReturnOutcome, ReturnSeats, Show, Start, Until, Watch, Watched,
+    Answer, BlockOutcome, BlockSeats, ChangeOutcome, ChangeShow, CommitHold, CommitOutcome, Error,
+    ExtendHold, ExtendOutcome, GetHoldOutcome, HoldOutcome, HoldSeats, OpenOutcome, OpenShow,
+    ReleaseHold, ReleaseOutcome, ReturnOutcome, ReturnSeats, Show, Start, UnblockOutcome,
+    UnblockSeats, Until, Watch, Watched,
     budget::Budget,
     call::{Caller, Try, answered},
     clock::ClusterClock,
@@ -174,6 +175,33 @@ impl Client {
         let message = convert::return_seats(&request);
         self.write(Write::new(deadline), message, |peer, ask| async move {
             answered(peer.stub().return_seats(ask.call()).await)
+        })
+        .await
+    }
+
+    /// Takes seats out of sale, all or none; a seat that is held or sold is refused. What was
+    /// blocked before is success again. A copy of the request changes nothing.
+    pub async fn block_seats(
+        &self,
+        request: BlockSeats,
+        deadline: Duration,
+    ) -> Result<Answer<BlockOutcome>, Error> {
+        let message = convert::block_seats(&request);
+        self.write(Write::new(deadline), message, |mut stub, r| async move {
+            stub.block_seats(r).await
+        })
+        .await
+    }
+
+    /// Puts blocked seats back on sale; others are left as they are.
+    pub async fn unblock_seats(
+        &self,
+        request: UnblockSeats,
+        deadline: Duration,
+    ) -> Result<Answer<UnblockOutcome>, Error> {
+        let message = convert::unblock_seats(&request);
+        self.write(Write::new(deadline), message, |mut stub, r| async move {
+            stub.unblock_seats(r).await
         })
         .await
     }

@@ -3,18 +3,24 @@
 //! Always holds: a message of ours is complete; one of the store's that isn't understood is
 //! [`Error::Malformed`], never guessed at.
 
+mod request;
+
 use bytes::Bytes;
 use holdfast_proto::lockstore::v1 as pb;
 use holdfast_types::{
-    BookingId, ClusterTime, DurationMs, Fence, HoldId, Lineage, Revision, SeatNo, SeatState,
-    ShowId, UserId,
+    BookingId, ClusterTime, DurationMs, Fence, HoldId, Lineage, Revision, SeatNo, SeatState, ShowId,
 };
 
 use crate::{
-    Answer, Change, ChangeOutcome, ChangeShow, Changes, CommitHold, CommitOutcome, Error,
-    ExtendHold, ExtendOutcome, GetHoldOutcome, Hold, HoldEnd, HoldOutcome, HoldSeats, OpenOutcome,
-    OpenShow, Refusal, RefusalReason, ReleaseHold, ReleaseOutcome, ReturnOutcome, ReturnSeats,
-    SeatRefusal, Show, ShowChanges, ShowRules, ShowSnapshot, ShowState,
+    Answer, BlockOutcome, Change, ChangeOutcome, Changes, CommitOutcome, Error, ExtendOutcome,
+    GetHoldOutcome, Hold, HoldEnd, HoldOutcome, OpenOutcome, Refusal, RefusalReason,
+    ReleaseOutcome, ReturnOutcome, SeatRefusal, Show, ShowChanges, ShowRules, ShowSnapshot,
+    ShowState, UnblockOutcome,
+};
+
+pub(crate) use request::{
+    block_seats, change_show, commit_hold, extend_hold, get_hold, get_show, hold_seats, open_show,
+    release_hold, return_seats, unblock_seats,
 };
 
 /// A request that carries an id and a deadline.
@@ -57,7 +63,7 @@ macro_rules! named {
 
 named! {
     OpenShowRequest ChangeShowRequest HoldSeatsRequest ExtendHoldRequest ReleaseHoldRequest
-    CommitHoldRequest ReturnSeatsRequest
+    CommitHoldRequest ReturnSeatsRequest BlockSeatsRequest UnblockSeatsRequest
 }
 
 macro_rules! answered {
@@ -112,6 +118,10 @@ answered! {
     };
     ReturnSeatsResponse, return_seats_response, ReturnOutcome: Returned(v) =>
         ReturnOutcome::Returned { seat_nos: seat_nos(&v.seat_nos), already: v.already };
+    BlockSeatsResponse, block_seats_response, BlockOutcome: Blocked(v) =>
+        BlockOutcome::Blocked { seat_nos: seat_nos(&v.seat_nos), already: v.already };
+    UnblockSeatsResponse, unblock_seats_response, UnblockOutcome: Unblocked(v) =>
+        UnblockOutcome::Unblocked { seat_nos: seat_nos(&v.seat_nos), already: v.already };
     GetHoldResponse, get_hold_response, GetHoldOutcome: Hold(v) => GetHoldOutcome::Live(hold(v)?);
 }
 
@@ -129,6 +139,7 @@ impl Answered for pb::GetShowResponse {
                 hold_ttl: DurationMs(rules.hold_ttl_ms),
                 hold_total_max: DurationMs(rules.hold_total_ms_max),
                 seats_per_customer_max: rules.seats_per_customer_max,
+                no_lone_seat: rules.no_lone_seat,
             },
             seat_states: seat_states(&self.seat_states)?,
         };
@@ -141,118 +152,6 @@ impl Answered for pb::GetTimeResponse {
 
     fn parts(self) -> Result<(Option<pb::AnswerInfo>, ()), Error> {
         Ok((self.info, ()))
-    }
-}
-
-pub(crate) fn open_show(request: OpenShow) -> pb::OpenShowRequest {
-    pb::OpenShowRequest {
-        request: None,
-        show_id: bytes(request.show_id.to_bytes()),
-        seat_count: request.seat_count,
-        rules: Some(rules(&request.rules)),
-        first_seat_no: request.first_seat_no.0,
-        seats: request
-            .seats
-            .iter()
-            .map(|seat| pb::LayoutSeat {
-                row_no: seat.row_no,
-                gap_after: seat.gap_after,
-            })
-            .collect(),
-        on_sale: request.on_sale,
-    }
-}
-
-pub(crate) fn change_show(request: &ChangeShow) -> pb::ChangeShowRequest {
-    let state = match request.state {
-        None => pb::ShowState::Unspecified,
-        Some(ShowState::Opening) => pb::ShowState::Opening,
-        Some(ShowState::OnSale) => pb::ShowState::OnSale,
-        Some(ShowState::Paused) => pb::ShowState::Paused,
-        Some(ShowState::Closed) => pb::ShowState::Closed,
-        Some(ShowState::Cancelled) => pb::ShowState::Cancelled,
-    };
-    pb::ChangeShowRequest {
-        request: None,
-        show_id: bytes(request.show_id.to_bytes()),
-        state: state.into(),
-        rules: request.rules.as_ref().map(rules),
-    }
-}
-
-pub(crate) fn hold_seats(request: &HoldSeats) -> pb::HoldSeatsRequest {
-    pb::HoldSeatsRequest {
-        request: None,
-        show_id: bytes(request.show_id.to_bytes()),
-        holder: bytes(request.holder.to_bytes()),
-        seat_nos: numbers(&request.seat_nos),
-        ttl_ms: request.ttl.0,
-        price_version: request.price_version,
-        late_money: request.late_money,
-    }
-}
-
-pub(crate) fn extend_hold(request: &ExtendHold, until: ClusterTime) -> pb::ExtendHoldRequest {
-    pb::ExtendHoldRequest {
-        request: None,
-        show_id: bytes(request.show_id.to_bytes()),
-        holder: bytes(request.holder.to_bytes()),
-        hold_id: bytes(request.hold_id.to_bytes()),
-        fence: request.fence.as_u64(),
-        until_ms: until.0,
-    }
-}
-
-pub(crate) fn release_hold(request: &ReleaseHold) -> pb::ReleaseHoldRequest {
-    pb::ReleaseHoldRequest {
-        request: None,
-        show_id: bytes(request.show_id.to_bytes()),
-        holder: bytes(request.holder.to_bytes()),
-        hold_id: bytes(request.hold_id.to_bytes()),
-        fence: request.fence.as_u64(),
-    }
-}
-
-pub(crate) fn commit_hold(request: &CommitHold) -> pb::CommitHoldRequest {
-    pb::CommitHoldRequest {
-        request: None,
-        show_id: bytes(request.show_id.to_bytes()),
-        hold_id: bytes(request.hold_id.to_bytes()),
-        fence: request.fence.as_u64(),
-        seat_nos: numbers(&request.seat_nos),
-        booking_id: bytes(request.booking_id.to_bytes()),
-    }
-}
-
-pub(crate) fn return_seats(request: &ReturnSeats) -> pb::ReturnSeatsRequest {
-    pb::ReturnSeatsRequest {
-        request: None,
-        show_id: bytes(request.show_id.to_bytes()),
-        fence: request.fence.as_u64(),
-        seat_nos: numbers(&request.seat_nos),
-        booking_id: bytes(request.booking_id.to_bytes()),
-    }
-}
-
-pub(crate) fn get_show(show_id: ShowId) -> pb::GetShowRequest {
-    pb::GetShowRequest {
-        show_id: bytes(show_id.to_bytes()),
-    }
-}
-
-pub(crate) fn get_hold(show_id: ShowId, hold_id: HoldId, holder: UserId) -> pb::GetHoldRequest {
-    pb::GetHoldRequest {
-        show_id: bytes(show_id.to_bytes()),
-        hold_id: bytes(hold_id.to_bytes()),
-        holder: bytes(holder.to_bytes()),
-    }
-}
-
-fn rules(rules: &ShowRules) -> pb::ShowRules {
-    pb::ShowRules {
-        hold_ttl_ms: rules.hold_ttl.0,
-        hold_total_ms_max: rules.hold_total_max.0,
-        seats_per_customer_max: rules.seats_per_customer_max,
     }
 }
 
@@ -394,6 +293,12 @@ fn change(change: pb::ShowChange) -> Result<Change, Error> {
                 seat_nos: seat_nos(&back.seat_nos),
                 booking_id: booking_id(&back.booking_id)?,
             },
+            Wire::Withdrawn(withdrawn) => Change::Blocked {
+                seat_nos: seat_nos(&withdrawn.seat_nos),
+            },
+            Wire::Restored(restored) => Change::Unblocked {
+                seat_nos: seat_nos(&restored.seat_nos),
+            },
         },
     )
 }
@@ -444,6 +349,7 @@ fn reason(number: i32) -> Result<RefusalReason, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ChangeShow;
 
     #[test]
     fn every_reason_and_state_of_the_wire_is_known_by_its_name() {

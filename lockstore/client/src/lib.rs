@@ -11,7 +11,7 @@
 //! use std::time::Duration;
 //!
 //! use holdfast_types::{DurationMs, HoldId, SeatNo, ShowId, UserId};
-//! use lockstore_client::{Client, HoldOutcome, HoldSeats};
+//! use lockstore_client::{Client, HoldOutcome, HoldSeats, Selection};
 //!
 //! # async fn example() -> Result<(), lockstore_client::Error> {
 //! let nodes = ["http://127.0.0.1:7101", "http://127.0.0.1:7102", "http://127.0.0.1:7103"];
@@ -20,7 +20,7 @@
 //!     hold_id: HoldId::from_bytes([1; 16]),
 //!     show_id: ShowId::from_bytes([2; 16]),
 //!     holder: UserId::from_bytes([3; 16]),
-//!     seat_nos: vec![SeatNo(17), SeatNo(18)],
+//!     selection: Selection::Seats(vec![SeatNo(17), SeatNo(18)]),
 //!     ttl: DurationMs(0),
 //!     price_version: 1,
 //!     late_money: false,
@@ -53,16 +53,16 @@ mod stream;
 mod watch;
 
 pub use answer::{
-    Answer, ChangeOutcome, CommitOutcome, ExtendOutcome, GetHoldOutcome, Hold, HoldOutcome,
-    OpenOutcome, Refusal, RefusalReason, ReleaseOutcome, ReturnOutcome, SeatRefusal, Show,
-    ShowRules, ShowState,
+    Answer, BlockOutcome, ChangeOutcome, CommitOutcome, ExtendOutcome, GetHoldOutcome, Hold,
+    HoldOutcome, OpenOutcome, Refusal, RefusalReason, ReleaseOutcome, ReturnOutcome, SeatRefusal,
+    Show, ShowRules, ShowState, UnblockOutcome,
 };
 pub use change::{Change, Changes, HoldEnd, ShowChanges, ShowSnapshot, WatchItem};
 pub use client::{Client, Options};
 pub use error::Error;
 pub use replica::{Difference, Gap, ShowReplica};
 pub use request::{
-    ChangeShow, CommitHold, ExtendHold, HoldSeats, LayoutSeat, OpenShow, ReleaseHold, ReturnSeats,
-    Until,
+    BestAvailable, BlockSeats, ChangeShow, CommitHold, ExtendHold, HoldSeats, LayoutSeat, OpenShow,
+    ReleaseHold, ReturnSeats, SeatKind, Selection, UnblockSeats, Until,
 };
 pub use watch::{Start, Watch, Watched};

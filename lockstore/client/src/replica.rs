@@ -91,9 +91,10 @@ impl ShowReplica {
             }
             Change::Extended { .. } => (&[], SeatState::Held),
             Change::Held { seat_nos, .. } => (seat_nos, SeatState::Held),
-            Change::Ended { seat_nos, .. } | Change::Returned { seat_nos, .. } => {
-                (seat_nos, SeatState::Available)
-            }
+            Change::Ended { seat_nos, .. }
+            | Change::Returned { seat_nos, .. }
+            | Change::Unblocked { seat_nos } => (seat_nos, SeatState::Available),
+            Change::Blocked { seat_nos } => (seat_nos, SeatState::Blocked),
             Change::Sold { seat_nos, .. } => (seat_nos, SeatState::Sold),
         };
         let (_, seats) = self.show.as_mut()?;
@@ -210,9 +211,21 @@ mod tests {
         ];
         assert_eq!(difference.seats, seat_differences);
         assert_eq!((difference.state, replica.revision()), (None, at(7)));
+        let blocked = Change::Blocked {
+            seat_nos: vec![SeatNo(2)],
+        };
+        let unblocked = Change::Unblocked {
+            seat_nos: vec![SeatNo(3)],
+        };
+        let both = changes(7, vec![blocked, unblocked]);
+        let difference = replica.apply(at(8), &both).expect("follows");
+        assert_eq!(
+            (seats(&replica).as_str(), difference.seats.len()),
+            ("ASBA", 2)
+        );
         // An end swept by the command that takes the seat again is no difference.
-        let again = changes(7, vec![held(0), ended(0)]);
-        let difference = replica.apply(at(8), &again).expect("follows");
+        let again = changes(8, vec![held(0), ended(0)]);
+        let difference = replica.apply(at(9), &again).expect("follows");
         assert_eq!(difference, Difference::default());
     }
 

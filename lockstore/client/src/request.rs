@@ -21,13 +21,39 @@ pub struct OpenShow {
     pub on_sale: bool,
 }
 
-/// What the store knows of a seat besides its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the store knows of a seat besides its number. All but the row is for choosing, and zero in
+/// a layout that says nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LayoutSeat {
     /// Which row, dense from 0 over the show; the seats of a row are neighbours in seat order.
     pub row_no: u32,
     /// No neighbour to the next seat of the row (an aisle).
     pub gap_after: bool,
+    /// How far it is from what its section looks at, in any unit that is the same over the show:
+    /// the lowest is the best.
+    pub rank: u16,
+    /// Its section, or its area, numbered by the caller. The places of an area come one after
+    /// another.
+    pub section_no: u16,
+    /// Its price category, numbered by the caller. A show has at most 2,048 pairs of section and
+    /// price category.
+    pub category_no: u16,
+    /// What it is for.
+    pub kind: SeatKind,
+}
+
+/// What a seat is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SeatKind {
+    /// Anyone.
+    #[default]
+    Plain,
+    /// A place for a wheelchair, or for who needs it for another reason.
+    Accessible,
+    /// Beside such a place, for who comes along.
+    Companion,
+    /// A place of an area: nobody stands on a number.
+    Standing,
 }
 
 /// A change of state, rules or both.
@@ -41,7 +67,41 @@ pub struct ChangeShow {
     pub rules: Option<ShowRules>,
 }
 
-/// Named seats to hold, all or none.
+/// Which seats to hold. Choices are made when the hold is decided, so that no two are in each
+/// other's way; a copy of the request gets the seats that were chosen then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// Named ones: 1 to 64, none twice.
+    Seats(Vec<SeatNo>),
+    /// So many places of an area, 1 to 64: the lowest free ones.
+    Area {
+        /// The area.
+        section_no: u16,
+        /// How many.
+        count: u32,
+    },
+    /// The best there are.
+    BestAvailable(BestAvailable),
+}
+
+/// What the best seats have to be. Those of a block are side by side in one row, of one section and
+/// of one price category.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BestAvailable {
+    /// 1 to 64.
+    pub count: u32,
+    /// Of these sections only, at most 64; of any if none is named.
+    pub sections: Vec<u16>,
+    /// Of these price categories only, at most 64; of any if none is named.
+    pub categories: Vec<u16>,
+    /// All in one block. Otherwise in several if need be, the largest that there are.
+    pub adjacent: bool,
+    /// From accessible places and their companions' seats, with an accessible place in each block.
+    /// Otherwise none of these is chosen.
+    pub accessible: bool,
+}
+
+/// Seats to hold, all or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldSeats {
     /// The hold's id, chosen by the caller: the idempotency key. The same id and body again get
@@ -51,13 +111,14 @@ pub struct HoldSeats {
     pub show_id: ShowId,
     /// Who holds.
     pub holder: UserId,
-    /// 1 to 64, none twice.
-    pub seat_nos: Vec<SeatNo>,
+    /// Which seats.
+    pub selection: Selection,
     /// Zero for the show's own TTL; never more than it.
     pub ttl: DurationMs,
     /// The price version that was quoted; recorded.
     pub price_version: u32,
-    /// Money came after the hold ended: exempt from pause, not from the cap.
+    /// Money came after the hold ended: exempt from pause and from the lone-seat rule, not from
+    /// the cap.
     pub late_money: bool,
 }
 
@@ -124,4 +185,26 @@ pub struct ReturnSeats {
     pub seat_nos: Vec<SeatNo>,
     /// The purchase they were sold to.
     pub booking_id: BookingId,
+}
+
+/// Seats to take out of sale, all or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockSeats {
+    /// The show.
+    pub show_id: ShowId,
+    /// 1 to 1,024, none twice.
+    pub seat_nos: Vec<SeatNo>,
+    /// Who of the staff asked; kept while they are blocked.
+    pub actor: UserId,
+}
+
+/// Blocked seats to put back on sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnblockSeats {
+    /// The show.
+    pub show_id: ShowId,
+    /// 1 to 1,024, none twice.
+    pub seat_nos: Vec<SeatNo>,
+    /// Who of the staff asked.
+    pub actor: UserId,
 }

@@ -51,6 +51,8 @@ pub struct ShowRules {
     pub hold_total_max: DurationMs,
     /// Seats one customer may have over all holds and purchases.
     pub seats_per_customer_max: u32,
+    /// Nobody may leave a single free seat behind in a row, unless the row offers no other way.
+    pub no_lone_seat: bool,
 }
 
 impl ShowRules {
@@ -63,11 +65,36 @@ impl ShowRules {
     }
 }
 
-/// What is known of a seat besides its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a seat is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum SeatKind {
+    /// Anyone.
+    #[default]
+    Plain,
+    /// A place for a wheelchair, or for who needs it for another reason; chosen for those who ask.
+    Accessible,
+    /// Beside such a place, for who comes along; chosen for those who ask.
+    Companion,
+    /// A place of an area, numbered so that it can be counted; nobody stands on a number.
+    Standing,
+}
+
+/// What is known of a seat besides its number. All but the row is for choosing, and zero in a
+/// layout that says nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LayoutSeat {
     /// Which row, dense from 0 over the show; the seats of a row are neighbours in seat order.
     pub row_no: u32,
+    /// How far it is from what its section looks at, in any unit that is the same over the show:
+    /// the lowest is the best.
+    pub rank: u16,
+    /// Its section, or its area; numbered by the caller. The places of an area come one after
+    /// another.
+    pub section_no: u16,
+    /// Its price category; numbered by the caller.
+    pub category_no: u16,
+    /// What it is for.
+    pub kind: SeatKind,
     /// No neighbour to the next seat of the row (an aisle).
     pub gap_after: bool,
 }
@@ -121,6 +148,41 @@ pub struct ChangeShow {
     pub rules: Option<ShowRules>,
 }
 
+/// Which seats to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// Those that are named: 1 to [`SEATS_PER_HOLD_MAX`](holdfast_types::limits::SEATS_PER_HOLD_MAX),
+    /// none twice; their order means nothing.
+    Seats(Vec<SeatNo>),
+    /// So many places of an area, the lowest free ones.
+    Area {
+        /// The area.
+        section_no: u16,
+        /// 1 to [`SEATS_PER_HOLD_MAX`](holdfast_types::limits::SEATS_PER_HOLD_MAX).
+        count: u32,
+    },
+    /// The best there are.
+    BestAvailable(BestAvailable),
+}
+
+/// What the best seats have to be. Those of a block are side by side, of one section and of one
+/// price category.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BestAvailable {
+    /// 1 to [`SEATS_PER_HOLD_MAX`](holdfast_types::limits::SEATS_PER_HOLD_MAX).
+    pub count: u32,
+    /// Of these sections only, at most
+    /// [`FILTER_ENTRIES_MAX`](crate::limits::FILTER_ENTRIES_MAX); of any if none is named.
+    pub sections: Vec<u16>,
+    /// Of these price categories only, at most as many; of any if none is named.
+    pub categories: Vec<u16>,
+    /// All in one block; otherwise in the largest blocks that there are.
+    pub adjacent: bool,
+    /// From accessible places and their companions' seats, with an accessible place in each block;
+    /// otherwise none of these is chosen.
+    pub accessible: bool,
+}
+
 /// Holds seats, all or nothing (HS-2). `request.id` is the hold's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldSeats {
@@ -130,14 +192,14 @@ pub struct HoldSeats {
     pub show_id: ShowId,
     /// Who holds.
     pub holder: UserId,
-    /// 1 to [`SEATS_PER_HOLD_MAX`](holdfast_types::limits::SEATS_PER_HOLD_MAX) seats, none twice;
-    /// their order means nothing.
-    pub seat_nos: Vec<SeatNo>,
+    /// Which seats.
+    pub selection: Selection,
     /// Zero for the show's own TTL; never more than it.
     pub ttl: DurationMs,
     /// The price version that was quoted; recorded, and no part of the body.
     pub price_version: u32,
-    /// Money came after the hold ended: exempt from pause, not from the cap.
+    /// Money came after the hold ended: exempt from pause and from the lone-seat rule, not from the
+    /// cap.
     pub late_money: bool,
 }
 
@@ -205,6 +267,33 @@ pub struct ReturnSeats {
     pub booking_id: BookingId,
 }
 
+/// Takes seats out of sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockSeats {
+    /// Names the request.
+    pub request: Request,
+    /// The show.
+    pub show_id: ShowId,
+    /// 1 to [`SEATS_PER_BLOCK_MAX`](crate::limits::SEATS_PER_BLOCK_MAX) seats, none twice; their
+    /// order means nothing.
+    pub seat_nos: Vec<SeatNo>,
+    /// Who of the staff asked; kept with each seat while it is blocked.
+    pub actor: UserId,
+}
+
+/// Puts blocked seats back on sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnblockSeats {
+    /// Names the request.
+    pub request: Request,
+    /// The show.
+    pub show_id: ShowId,
+    /// As in [`BlockSeats`].
+    pub seat_nos: Vec<SeatNo>,
+    /// Who of the staff asked.
+    pub actor: UserId,
+}
+
 /// One command of a log entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is documented at its type")]
@@ -216,6 +305,8 @@ pub enum Command {
     ReleaseHold(ReleaseHold),
     CommitHold(CommitHold),
     ReturnSeats(ReturnSeats),
+    BlockSeats(BlockSeats),
+    UnblockSeats(UnblockSeats),
     /// Lets time pass: sweeps what is due, over all shows, up to a bound. Written by the leader
     /// when [`State::next_due`](crate::State::next_due) has come and nothing else sweeps.
     Tick,
@@ -232,6 +323,8 @@ impl Command {
             Self::ReleaseHold(c) => Some(&c.request),
             Self::CommitHold(c) => Some(&c.request),
             Self::ReturnSeats(c) => Some(&c.request),
+            Self::BlockSeats(c) => Some(&c.request),
+            Self::UnblockSeats(c) => Some(&c.request),
             Self::Tick => None,
         }
     }
@@ -246,6 +339,8 @@ impl Command {
             Self::ReleaseHold(c) => Some(c.show_id),
             Self::CommitHold(c) => Some(c.show_id),
             Self::ReturnSeats(c) => Some(c.show_id),
+            Self::BlockSeats(c) => Some(c.show_id),
+            Self::UnblockSeats(c) => Some(c.show_id),
             Self::Tick => None,
         }
     }

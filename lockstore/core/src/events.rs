@@ -61,6 +61,16 @@ pub enum Event {
         fence: Fence,
         seat_nos: Arc<[SeatNo]>,
     },
+    /// Available → blocked.
+    SeatsBlocked {
+        show_id: ShowId,
+        seat_nos: Arc<[SeatNo]>,
+    },
+    /// Blocked → available.
+    SeatsUnblocked {
+        show_id: ShowId,
+        seat_nos: Arc<[SeatNo]>,
+    },
 }
 
 impl Event {
@@ -73,7 +83,9 @@ impl Event {
             | Self::HoldExtended { show_id, .. }
             | Self::HoldEnded { show_id, .. }
             | Self::SeatsSold { show_id, .. }
-            | Self::SeatsReturned { show_id, .. } => *show_id,
+            | Self::SeatsReturned { show_id, .. }
+            | Self::SeatsBlocked { show_id, .. }
+            | Self::SeatsUnblocked { show_id, .. } => *show_id,
         }
     }
 

@@ -9,14 +9,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use holdfast_types::{Fence, SeatNo, SeatState, UserId, limits::SEATS_PER_HOLD_MAX};
 
 use crate::{
-    Effect, HoldEnd, Phase, RequestId, ShowRules, State,
-    show::{Count, Show},
+    Effect, HoldEnd, LayoutSeat, Phase, RequestId, ShowRules, State,
+    show::{Count, Places, Show},
 };
 
 /// One invariant of a state.
 #[derive(Debug, Clone, Copy)]
 pub struct Invariant {
-    /// Its id in ARCHITECTURE.md; `SHOW` is the table of a show's states.
+    /// Its id in ARCHITECTURE.md; `SHOW` is the table of a show's states, `PLACES` is what choosing
+    /// relies on.
     pub id: &'static str,
     /// What it says of a state.
     pub statement: &'static str,
@@ -34,11 +35,16 @@ pub struct Violation {
 }
 
 /// Every invariant of a show.
-pub const ALL: [Invariant; 8] = [
+pub const ALL: [Invariant; 9] = [
     Invariant {
         id: "SHOW",
         statement: "a show's state fits its layout, its rules and its holds",
         check: show_state_fits,
+    },
+    Invariant {
+        id: "PLACES",
+        statement: "what is chosen from is the layout's seats that are available",
+        check: places_follow,
     },
     Invariant {
         id: "HS-1",
@@ -181,6 +187,27 @@ fn show_state_fits(show: &Show, _: &State) -> Result<(), String> {
     })
 }
 
+fn places_follow(show: &Show, _: &State) -> Result<(), String> {
+    let layout: Vec<LayoutSeat> = show.layout().iter().copied().collect();
+    let mut expected = Places::default()
+        .with(&layout)
+        .map_err(|_| "a layout that can't be".to_owned())?;
+    let taken: Vec<SeatNo> = show
+        .touched_seats()
+        .iter()
+        .filter(|(_, seat)| seat.state != SeatState::Available)
+        .map(|(seat_no, _)| *seat_no)
+        .collect();
+    ensure(
+        taken.iter().all(|seat_no| seat_no.0 < show.seats_known()),
+        || "a seat beyond the layout is taken".into(),
+    )?;
+    expected.set_free(&taken, false);
+    ensure(show.places().agrees_with(&expected), || {
+        "what is chosen from isn't what is available".into()
+    })
+}
+
 fn each_seat_is_one_thing(show: &Show, _: &State) -> Result<(), String> {
     let mut holds: BTreeMap<SeatNo, Fence> = BTreeMap::new();
     for hold in show.holds().values() {
@@ -210,6 +237,14 @@ fn each_seat_is_one_thing(show: &Show, _: &State) -> Result<(), String> {
     }
     ensure(holds.is_empty(), || {
         "a hold names a seat that was never held".into()
+    })?;
+    let blocked = show
+        .touched_seats()
+        .iter()
+        .filter(|(_, seat)| seat.state == SeatState::Blocked)
+        .map(|(seat_no, _)| seat_no);
+    ensure(blocked.eq(show.blocked().keys()), || {
+        "a seat is blocked by nobody, or one that isn't by somebody".into()
     })
 }
 

@@ -30,16 +30,17 @@ mod state;
 
 pub use body::body_hash;
 pub use command::{
-    ChangeShow, Command, CommitHold, ExtendHold, HoldSeats, LayoutSeat, OpenShow, ReleaseHold,
-    Request, RequestId, ReturnSeats, ShowRules, ShowState,
+    BestAvailable, BlockSeats, ChangeShow, Command, CommitHold, ExtendHold, HoldSeats, LayoutSeat,
+    OpenShow, ReleaseHold, Request, RequestId, ReturnSeats, SeatKind, Selection, ShowRules,
+    ShowState, UnblockSeats,
 };
 pub use events::Event;
 pub use hash::{BodyHash, StableHasher, StateHash};
 pub use hold::{Hold, HoldEnd};
 pub use outcome::{Outcome, Refusal, RefusalReason, SeatRefusal};
 pub use record::{
-    HoldRecord, LayoutRecord, MetaRecord, Record, RequestRecord, SaleRecord, SeatRecord,
-    SeatsRecord, ShowRecord,
+    BlockedRecord, HoldRecord, LayoutRecord, MetaRecord, Record, RequestRecord, SaleRecord,
+    SeatRecord, SeatsRecord, ShowRecord,
 };
 pub use request::Effect;
 pub use restore::{RestoreError, StateBuilder};

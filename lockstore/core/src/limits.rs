@@ -21,6 +21,25 @@ pub const FORGET_PER_COMMAND_MAX: usize = 4_096;
 /// else touches the show: memory is in no hurry, and a later tick forgets many at once.
 pub const FORGET_SLACK_MS: u64 = 60_000;
 
+/// Seats that one command blocks or unblocks at most: a block of a stadium, and some milliseconds.
+pub const SEATS_PER_BLOCK_MAX: usize = 1_024;
+
+/// Sections, and price categories, that one choice names at most.
+pub const FILTER_ENTRIES_MAX: usize = 64;
+
+/// Pairs of section and price category in one show; a choice with a filter looks at each.
+pub const ZONES_PER_SHOW_MAX: usize = 2_048;
+
+/// Seats side by side that are looked at as one; a longer row is cut. Ten times the widest halls'.
+pub(crate) const SEGMENT_SEATS_MAX: u16 = 512;
+
+/// Seats of a row for which the lone-seat rule is judged; a longer row is free of it.
+pub(crate) const ROW_SEATS_JUDGED_MAX: u32 = 512;
+
+/// Free stretches that a choice looks into before it answers `NoBlock`. Almost always the first
+/// will do: one doesn't only if what it offers would leave a seat alone.
+pub(crate) const STRETCHES_EXAMINED_MAX: usize = 512;
+
 /// Seats that a refusal names at most.
 pub const REFUSAL_SEATS_MAX: usize = holdfast_types::limits::SEATS_PER_HOLD_MAX;
 

@@ -54,6 +54,20 @@ pub enum Outcome {
         /// None of those named was sold to this booking under this fence any more.
         already: bool,
     },
+    /// To `BlockSeats`.
+    Blocked {
+        /// Those that this command blocked, in ascending order.
+        seat_nos: Arc<[SeatNo]>,
+        /// All of those named were blocked before.
+        already: bool,
+    },
+    /// To `UnblockSeats`.
+    Unblocked {
+        /// Those that this command put back on sale, in ascending order.
+        seat_nos: Arc<[SeatNo]>,
+        /// None of those named was blocked any more.
+        already: bool,
+    },
     /// To `Tick`.
     Ticked {
         /// Holds that ended.
@@ -76,7 +90,7 @@ pub enum RefusalReason {
     ShowNotFound,
     /// A rule, a chunk or a selection is out of bounds.
     Invalid,
-    /// A seat number is beyond the layout.
+    /// A seat number is beyond the layout, or there is no such area.
     SeatUnknown,
     /// Opening, paused, closed or cancelled.
     ShowNotOnSale,
@@ -96,6 +110,10 @@ pub enum RefusalReason {
     Conflict,
     /// More seats than the show allows one customer.
     LimitExceeded,
+    /// It would leave seats alone that have company now, and their row offers another way.
+    LeavesLoneSeat,
+    /// There is no such block, or the area has too few free places.
+    NoBlock,
     /// The new end is past the latest end allowed.
     UntilTooLate,
 }
@@ -105,11 +123,13 @@ pub enum RefusalReason {
 pub struct Refusal {
     /// Why.
     pub reason: RefusalReason,
-    /// The seats in the way, in ascending order; never who has them.
+    /// The seats in the way, or those that would be left alone, in ascending order; never who has
+    /// them.
     pub seats: Vec<SeatRefusal>,
     /// The limit that was met, where there is one: cluster time in milliseconds for
     /// `DeadlinePassed` (now), `DeadlineTooFar` and `UntilTooLate` (the latest allowed); a number
-    /// for `LimitExceeded`, `TooManyRequests` and, where one is meant, `Invalid`; else zero.
+    /// for `LimitExceeded`, `TooManyRequests`, `NoBlock` in an area (its free places) and, where one
+    /// is meant, `Invalid`; else zero.
     pub limit: u64,
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Always holds: a record is of bounded size, and the sequence of a state is a function of the
 //! state: [`Record::Meta`], then each show in the order of ids ([`Record::Show`], its layout, its
-//! seats, holds, sales and requests, each in the order of their keys), then [`Record::End`].
+//! seats, holds, sales, blocked seats and requests, each in the order of their keys), then [`Record::End`].
 //! Leaves to [`StateBuilder`](crate::StateBuilder): what else must be true of them. What follows
-//! from other records (counts per customer, queues) is not recorded.
+//! from other records (counts per customer, queues, what is chosen from) is not recorded.
 
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ pub enum Record {
     Seats(SeatsRecord),
     Hold(HoldRecord),
     Sale(SaleRecord),
+    Blocked(BlockedRecord),
     Request(RequestRecord),
     /// The last: the hash of the whole state.
     End(StateHash),
@@ -58,7 +59,7 @@ pub struct ShowRecord {
     pub opening_rules: ShowRules,
 }
 
-/// A piece of a layout, at most [`SEATS_PER_RECORD_MAX`](crate::limits::SEATS_PER_RECORD_MAX).
+/// A piece of a layout, at most [`SEATS_PER_RECORD_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayoutRecord {
     /// The show.
@@ -80,7 +81,7 @@ pub struct SeatRecord {
     pub fence: Fence,
 }
 
-/// Seats of a show, at most [`SEATS_PER_RECORD_MAX`](crate::limits::SEATS_PER_RECORD_MAX).
+/// Seats of a show, at most [`SEATS_PER_RECORD_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeatsRecord {
     /// The show.
@@ -113,6 +114,16 @@ pub struct SaleRecord {
     pub booking_id: BookingId,
     /// Seats still sold under it.
     pub seat_count: u32,
+}
+
+/// Who had seats blocked; at most
+/// [`SEATS_PER_RECORD_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockedRecord {
+    /// The show.
+    pub show_id: ShowId,
+    /// Blocked seats in ascending order, and who asked.
+    pub seats: Vec<(SeatNo, UserId)>,
 }
 
 /// A request that had an effect, remembered so that it has no second one (HS-7).
@@ -195,6 +206,12 @@ fn show_records(show: &Show) -> impl Iterator<Item = Record> + '_ {
             seat_count: sale.seat_count,
         })
     });
+    let blocked = show
+        .blocked()
+        .iter()
+        .map(|(seat_no, actor)| (*seat_no, *actor));
+    let blocked =
+        chunks(blocked).map(move |seats| Record::Blocked(BlockedRecord { show_id, seats }));
     let requests = show.requests().iter().map(move |(id, known)| {
         Record::Request(RequestRecord {
             show_id,
@@ -210,6 +227,7 @@ fn show_records(show: &Show) -> impl Iterator<Item = Record> + '_ {
         .chain(seats)
         .chain(holds)
         .chain(sales)
+        .chain(blocked)
         .chain(requests)
 }
 

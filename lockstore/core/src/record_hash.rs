@@ -1,9 +1,10 @@
 //! The hash of each kind of record, for the sum that is a state's hash (HS-5).
 //!
 //! Always holds: every field that can make two states answer differently is in it. What follows
-//! from other records (counts, queues) isn't. Kinds count from 32, apart from those of bodies.
+//! from other records (counts, queues, what is chosen from) isn't. Kinds count from 32, apart from
+//! those of bodies; what the first release's records could say has the kind it had then.
 
-use holdfast_types::{ClusterTime, Fence, Lineage, Revision, SeatNo, SeatState, ShowId};
+use holdfast_types::{ClusterTime, Fence, Lineage, Revision, SeatNo, SeatState, ShowId, UserId};
 
 use crate::{
     Effect, Hold, HoldEnd, LayoutSeat, Phase, RequestId, ShowRules, StableHasher,
@@ -38,21 +39,36 @@ pub(crate) fn show(
         Phase::Closed => 5,
         Phase::Cancelled => 6,
     };
-    let mut hash = of_show(33, id).u8(phase).u32(seat_count);
-    for rules in [rules, opening_rules] {
+    let all_rules = [rules, opening_rules];
+    let bare = all_rules.iter().all(|rules| !rules.no_lone_seat);
+    let mut hash = of_show(if bare { 33 } else { 40 }, id)
+        .u8(phase)
+        .u32(seat_count);
+    for rules in all_rules {
         hash = hash
             .u64(rules.hold_ttl.0)
             .u64(rules.hold_total_max.0)
             .u32(rules.seats_per_customer_max);
+        if !bare {
+            hash = hash.u8(u8::from(rules.no_lone_seat));
+        }
     }
     hash.finish()
 }
 
 pub(crate) fn layout(show_id: ShowId, seat_no: SeatNo, seat: &LayoutSeat) -> u128 {
-    of_show(34, show_id)
+    if seat.is_bare() {
+        let hash = of_show(34, show_id).u32(seat_no.0);
+        return seat.hash_bare(hash).finish();
+    }
+    let hash = of_show(39, show_id).u32(seat_no.0);
+    seat.hash_all(hash).finish()
+}
+
+pub(crate) fn blocked(show_id: ShowId, seat_no: SeatNo, actor: UserId) -> u128 {
+    of_show(41, show_id)
         .u32(seat_no.0)
-        .u32(seat.row_no)
-        .u8(u8::from(seat.gap_after))
+        .bytes(&actor.to_bytes())
         .finish()
 }
 

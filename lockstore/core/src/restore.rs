@@ -6,8 +6,8 @@
 use holdfast_types::limits::SEATS_PER_SHOW_MAX;
 
 use crate::{
-    HoldRecord, LayoutRecord, MetaRecord, Record, RequestRecord, SaleRecord, SeatsRecord,
-    ShowRecord, State, StateHash,
+    BlockedRecord, HoldRecord, LayoutRecord, MetaRecord, Record, RequestRecord, SaleRecord,
+    SeatsRecord, ShowRecord, State, StateHash,
     invariants::{self, Violation},
     request::Remembered,
     show::{Sale, Seat, Show},
@@ -76,6 +76,7 @@ enum Kind {
     Seats,
     Hold,
     Sale,
+    Blocked,
     Request,
 }
 
@@ -220,6 +221,7 @@ impl OpenShow {
             Record::Seats(r) => (Kind::Seats, r.show_id),
             Record::Hold(r) => (Kind::Hold, r.show_id),
             Record::Sale(r) => (Kind::Sale, r.show_id),
+            Record::Blocked(r) => (Kind::Blocked, r.show_id),
             Record::Request(r) => (Kind::Request, r.show_id),
             Record::Meta(_) | Record::Show(_) | Record::End(_) => return Err("not of a show"),
         };
@@ -235,6 +237,7 @@ impl OpenShow {
             Record::Seats(record) => self.seats(&record),
             Record::Hold(record) => self.hold(record),
             Record::Sale(record) => self.sale(&record),
+            Record::Blocked(record) => self.blocked(&record),
             Record::Request(record) => self.request(record),
             Record::Meta(_) | Record::Show(_) | Record::End(_) => Err("not of a show"),
         }
@@ -246,7 +249,10 @@ impl OpenShow {
         if record.first_seat_no.0 != known || record.seats.len() > room {
             return Err("the layout has a gap or is too long");
         }
-        self.show.append_layout(&record.seats);
+        let places = self.show.places().with(&record.seats);
+        let places =
+            places.map_err(|_| "the layout has too many sections, or an area in pieces")?;
+        self.show.append_layout(&record.seats, places);
         Ok(())
     }
 
@@ -260,13 +266,14 @@ impl OpenShow {
             if last >= Some(seat.seat_no) {
                 return Err("seats are out of order");
             }
-            self.show.set_seat(
-                seat.seat_no,
-                Seat {
-                    state: seat.state,
-                    fence: seat.fence,
-                },
-            );
+            if seat.seat_no.0 >= self.show.seats_known() {
+                return Err("a seat is beyond the layout");
+            }
+            let state = Seat {
+                state: seat.state,
+                fence: seat.fence,
+            };
+            self.show.set_seats(&[seat.seat_no], state);
         }
         Ok(())
     }
@@ -312,6 +319,17 @@ impl OpenShow {
                 seat_count,
             },
         );
+        Ok(())
+    }
+
+    fn blocked(&mut self, record: &BlockedRecord) -> Result<(), &'static str> {
+        for (seat_no, actor) in &record.seats {
+            let last = self.show.blocked().get_max();
+            if last.is_some_and(|(last, _)| last >= seat_no) {
+                return Err("blocked seats are out of order");
+            }
+            self.show.insert_blocked(*seat_no, *actor);
+        }
         Ok(())
     }
 

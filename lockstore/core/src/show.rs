@@ -8,6 +8,7 @@
 //! Leaves to `judge` what may be asked when, and to `request` how long a request is kept.
 
 mod lifecycle;
+mod places;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use holdfast_types::{
 };
 use imbl::{OrdMap, OrdSet, Vector};
 
+pub(crate) use self::places::{Places, Wanted};
 use crate::{
     Effect, Hold, HoldEnd, LayoutSeat, RequestId, ShowRules, ShowState, StateHash,
     limits::FORGET_SLACK_MS, record_hash, request::Remembered,
@@ -101,10 +103,13 @@ pub(crate) struct Show {
     seat_count: u32,
     rules: ShowRules,
     opening_rules: ShowRules,
-    layout: Vector<LayoutSeat>,
+    /// The layout, and what follows from it and from the seats.
+    places: Places,
     seats: OrdMap<SeatNo, Seat>,
     holds: OrdMap<HoldId, Arc<Hold>>,
     sales: OrdMap<Fence, Sale>,
+    /// Who had each blocked seat blocked.
+    blocked: OrdMap<SeatNo, UserId>,
     requests: OrdMap<RequestId, Remembered>,
     /// Follows from holds and sales.
     customers: OrdMap<UserId, Count>,
@@ -143,12 +148,16 @@ impl Show {
     }
 
     pub(crate) const fn layout(&self) -> &Vector<LayoutSeat> {
-        &self.layout
+        self.places.layout()
+    }
+
+    pub(crate) const fn places(&self) -> &Places {
+        &self.places
     }
 
     /// Seats of the layout that have arrived.
     pub(crate) fn seats_known(&self) -> u32 {
-        u32::try_from(self.layout.len()).expect("a layout never exceeds its seat count, a u32")
+        u32::try_from(self.layout().len()).expect("a layout never exceeds its seat count, a u32")
     }
 
     pub(crate) fn seat(&self, seat_no: SeatNo) -> Seat {
@@ -165,6 +174,10 @@ impl Show {
 
     pub(crate) const fn sales(&self) -> &OrdMap<Fence, Sale> {
         &self.sales
+    }
+
+    pub(crate) const fn blocked(&self) -> &OrdMap<SeatNo, UserId> {
+        &self.blocked
     }
 
     pub(crate) const fn requests(&self) -> &OrdMap<RequestId, Remembered> {
@@ -233,7 +246,7 @@ impl Show {
     pub(crate) fn recompute_hash(&self) -> StateHash {
         let mut hash = StateHash::default();
         hash.add(self.header_hash());
-        for (seat_no, seat) in (0_u32..).zip(self.layout.iter()) {
+        for (seat_no, seat) in (0_u32..).zip(self.layout().iter()) {
             hash.add(record_hash::layout(self.id, SeatNo(seat_no), seat));
         }
         for (seat_no, seat) in self.seats.iter() {
@@ -244,6 +257,9 @@ impl Show {
         }
         for (fence, sale) in self.sales.iter() {
             hash.add(record_hash::sale(self.id, *fence, sale));
+        }
+        for (seat_no, actor) in self.blocked.iter() {
+            hash.add(record_hash::blocked(self.id, *seat_no, *actor));
         }
         for (id, known) in self.requests.iter() {
             hash.add(record_hash::request(self.id, *id, known));
@@ -278,10 +294,11 @@ impl Show {
             seat_count,
             rules,
             opening_rules,
-            layout: Vector::new(),
+            places: Places::default(),
             seats: OrdMap::new(),
             holds: OrdMap::new(),
             sales: OrdMap::new(),
+            blocked: OrdMap::new(),
             requests: OrdMap::new(),
             customers: OrdMap::new(),
             overdue: OrdSet::new(),
@@ -304,20 +321,51 @@ impl Show {
         self.hash.add(self.header_hash());
     }
 
-    pub(crate) fn append_layout(&mut self, seats: &[LayoutSeat]) {
-        for seat in seats {
-            let seat_no = SeatNo(self.seats_known());
-            self.hash.add(record_hash::layout(self.id, seat_no, seat));
-            self.layout.push_back(*seat);
+    /// Adds seats to the layout; `places` is [`Places::with`] them.
+    pub(crate) fn append_layout(&mut self, seats: &[LayoutSeat], places: Places) {
+        for (seat_no, seat) in (self.seats_known()..).zip(seats) {
+            self.hash
+                .add(record_hash::layout(self.id, SeatNo(seat_no), seat));
         }
+        self.places = places;
+        debug_assert!(self.seats_known() <= self.seat_count);
     }
 
-    pub(crate) fn set_seat(&mut self, seat_no: SeatNo, seat: Seat) {
-        self.hash.add(record_hash::seat(self.id, seat_no, &seat));
-        if let Some(old) = self.seats.insert(seat_no, seat) {
+    /// Makes seats of the layout, in ascending order, the same thing.
+    pub(crate) fn set_seats(&mut self, seat_nos: &[SeatNo], seat: Seat) {
+        for seat_no in seat_nos {
+            self.hash.add(record_hash::seat(self.id, *seat_no, &seat));
+            if let Some(old) = self.seats.insert(*seat_no, seat) {
+                self.hash
+                    .subtract(record_hash::seat(self.id, *seat_no, &old));
+            }
+        }
+        self.places
+            .set_free(seat_nos, seat.state == SeatState::Available);
+    }
+
+    /// Makes a seat what it was before anything happened to it.
+    fn forget_seat(&mut self, seat_no: SeatNo) {
+        if let Some(old) = self.seats.remove(&seat_no) {
             self.hash
                 .subtract(record_hash::seat(self.id, seat_no, &old));
         }
+        self.places.set_free(&[seat_no], true);
+    }
+
+    /// Notes who had a seat blocked.
+    pub(crate) fn insert_blocked(&mut self, seat_no: SeatNo, actor: UserId) {
+        self.hash.add(record_hash::blocked(self.id, seat_no, actor));
+        self.blocked.insert(seat_no, actor);
+    }
+
+    fn remove_blocked(&mut self, seat_no: SeatNo) {
+        let actor = self
+            .blocked
+            .remove(&seat_no)
+            .expect("somebody had a blocked seat blocked");
+        self.hash
+            .subtract(record_hash::blocked(self.id, seat_no, actor));
     }
 
     pub(crate) fn insert_hold(&mut self, hold: Arc<Hold>) {

@@ -413,12 +413,10 @@ mod tests {
                     hold_ttl: DurationMs(1_000),
                     hold_total_max: DurationMs(1_000),
                     seats_per_customer_max: 1,
+                    no_lone_seat: false,
                 },
                 first_seat_no: SeatNo(0),
-                seats: vec![LayoutSeat {
-                    row_no: 0,
-                    gap_after: false,
-                }],
+                seats: vec![LayoutSeat::default()],
                 on_sale: true,
             })
         };

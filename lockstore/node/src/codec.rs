@@ -9,7 +9,9 @@ mod event;
 mod outcome;
 mod record;
 
-pub(crate) use command::{Body, Field, batch_commands, check_lengths, command, fence, id};
+pub(crate) use command::{
+    Body, Field, batch_behaviour, batch_commands, check_lengths, command, fence, id,
+};
 pub(crate) use event::changes_to_pb;
 pub(crate) use outcome::{
     hold_to_pb, refusal_to_pb, rules_to_pb, seat_states_to_pb, show_snapshot, show_state_to_pb,

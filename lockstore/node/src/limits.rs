@@ -76,7 +76,7 @@ pub(crate) const APPEND_ENTRIES_MAX: u64 = 1_024;
 
 /// Largest message a peer accepts: an append's bytes, one large entry, and room.
 pub(crate) const PEER_MESSAGE_BYTES_MAX: usize = 16 << 20;
-/// Largest request on the client plane: a layout chunk of 4,096 seats takes under 64 KiB.
+/// Largest request on the client plane: a layout chunk of 4,096 seats takes under 128 KiB.
 pub(crate) const CLIENT_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one message of a snapshot stream.
 pub(crate) const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;

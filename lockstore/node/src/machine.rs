@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The newest behaviour that this program knows; a batch of a newer one stops the node.
-pub(crate) const BEHAVIOUR: u32 = 0;
+pub(crate) const BEHAVIOUR: u32 = 1;
 
 /// The answer to one command of an entry.
 #[derive(Debug, Clone)]
@@ -53,6 +53,8 @@ pub(crate) struct View {
     /// The wall clock of the leader that wrote the last batch applied, in milliseconds since the
     /// Unix epoch; 0 before the first.
     pub(crate) wall_ms: u64,
+    /// The highest behaviour of the batches applied.
+    pub(crate) behaviour: u32,
 }
 
 impl View {
@@ -62,6 +64,7 @@ impl View {
             state: State::new(lineage),
             applied: None,
             wall_ms: 0,
+            behaviour: 0,
         }
     }
 
@@ -176,6 +179,7 @@ impl Machine {
                 .collect::<Vec<_>>();
             view.applied = Some(position);
             view.wall_ms = batch.wall_ms;
+            view.behaviour = view.behaviour.max(batch.behaviour);
             (replies, News::Changes(changes))
         });
         metrics::applied(position.index);

@@ -25,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::{
     clock::Clock,
     codec, limits,
-    machine::{BEHAVIOUR, Machine, Reply},
+    machine::{Machine, Reply},
     metrics,
     raft::{Node, ProposeError},
 };
@@ -324,7 +324,7 @@ async fn run(
         let batch = pb::CommandBatch {
             stamp_ms,
             wall_ms: wall_ms(),
-            behaviour: BEHAVIOUR,
+            behaviour: codec::batch_behaviour(&commands),
             commands,
         };
         tokio::spawn(propose(node.clone(), term, batch, replies, permit));

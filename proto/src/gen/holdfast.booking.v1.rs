@@ -39,11 +39,30 @@ pub struct SeatAvailability {
 pub struct CreateHoldRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub show_id: ::prost::alloc::vec::Vec<u8>,
-    /// Labels, 1 to 64, none twice.
+    /// Labels, 1 to 64, none twice; none if `best_available` is set.
     #[prost(string, repeated, tag = "2")]
     pub seat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "3")]
     pub idempotency_key: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub best_available: ::core::option::Option<BestAvailable>,
+}
+/// The best seats there are: side by side, of one section and one price, nearest to the middle of
+/// the foremost row.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BestAvailable {
+    /// 1 to 64.
+    #[prost(uint32, tag = "1")]
+    pub count: u32,
+    /// Of these only, at most 64; of any if none is named.
+    #[prost(string, repeated, tag = "2")]
+    pub sections: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Each seat costs at most this, in minor units.
+    #[prost(int64, optional, tag = "3")]
+    pub max_price: ::core::option::Option<i64>,
+    /// All in one block; otherwise in several if need be.
+    #[prost(bool, tag = "4")]
+    pub adjacent: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Hold {
@@ -388,9 +407,11 @@ pub mod booking_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Holds seats, all or nothing. Idempotent by key. Reasons: UNAUTHORIZED, INVALID_REQUEST,
+        /// Holds seats, named ones or the best available, all or nothing. Idempotent by key: a repeated
+        /// choice is answered with the seats that were chosen first. Reasons: UNAUTHORIZED, INVALID_REQUEST,
         /// IDEMPOTENCY_KEY_REQUIRED, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SHOW_NOT_ON_SALE, SEAT_LOCKED,
-        /// SEAT_NOT_AVAILABLE, SEAT_LIMIT_EXCEEDED, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
+        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED,
+        /// IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
         /// For seats, ErrorInfo.metadata\["seats"\] is JSON: \[{"seat_id", "state"}\]; of unknown ones it
         /// names the first 8.
         pub async fn create_hold(
@@ -675,9 +696,11 @@ pub mod booking_service_server {
             tonic::Response<super::GetAvailabilityResponse>,
             tonic::Status,
         >;
-        /// Holds seats, all or nothing. Idempotent by key. Reasons: UNAUTHORIZED, INVALID_REQUEST,
+        /// Holds seats, named ones or the best available, all or nothing. Idempotent by key: a repeated
+        /// choice is answered with the seats that were chosen first. Reasons: UNAUTHORIZED, INVALID_REQUEST,
         /// IDEMPOTENCY_KEY_REQUIRED, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SHOW_NOT_ON_SALE, SEAT_LOCKED,
-        /// SEAT_NOT_AVAILABLE, SEAT_LIMIT_EXCEEDED, IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
+        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED,
+        /// IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
         /// For seats, ErrorInfo.metadata\["seats"\] is JSON: \[{"seat_id", "state"}\]; of unknown ones it
         /// names the first 8.
         async fn create_hold(

@@ -17,7 +17,7 @@ use holdfast_proto::lockstore::v1::{
     watch_response::Item,
 };
 use holdfast_types::{DurationMs, HoldId, SeatNo, ShowId, UserId};
-use lockstore_client::{Client, HoldSeats};
+use lockstore_client::{Client, HoldSeats, Selection};
 use tokio::{
     net::{TcpListener, TcpSocket},
     task::JoinHandle,
@@ -196,7 +196,7 @@ pub(crate) fn a_hold() -> HoldSeats {
         hold_id: HoldId::from_bytes([1; 16]),
         show_id: ShowId::from_bytes([2; 16]),
         holder: UserId::from_bytes([3; 16]),
-        seat_nos: vec![SeatNo(4), SeatNo(5)],
+        selection: Selection::Seats(vec![SeatNo(4), SeatNo(5)]),
         ttl: DurationMs(0),
         price_version: 6,
         late_money: false,
@@ -491,6 +491,7 @@ impl LockStoreService for Service {
                 hold_ttl_ms: 1,
                 hold_total_ms_max: 2,
                 seats_per_customer_max: 3,
+                no_lone_seat: false,
             }),
             seat_states: vec![1, 2, 3, 4].into(),
         }))
@@ -535,6 +536,20 @@ impl LockStoreService for Service {
         &self,
         _: Request<pb::ReturnSeatsRequest>,
     ) -> Result<Response<pb::ReturnSeatsResponse>, Status> {
+        unscripted()
+    }
+
+    async fn block_seats(
+        &self,
+        _: Request<pb::BlockSeatsRequest>,
+    ) -> Result<Response<pb::BlockSeatsResponse>, Status> {
+        unscripted()
+    }
+
+    async fn unblock_seats(
+        &self,
+        _: Request<pb::UnblockSeatsRequest>,
+    ) -> Result<Response<pb::UnblockSeatsResponse>, Status> {
         unscripted()
     }
 }

@@ -1,4 +1,8 @@
-//! `HoldSeats`: all the named seats, or none (HS-2).
+//! `HoldSeats`: all the seats that are named or chosen, or none (HS-2).
+//!
+//! The precedence of refusals is that of [`RefusalReason`]: what is wrong with the request itself,
+//! then the show, then the seats that were named, then the customer's cap, then what taking the
+//! seats would leave, then that there is nothing to choose.
 
 use std::sync::Arc;
 
@@ -7,11 +11,31 @@ use holdfast_types::{
     limits::{HOLD_TTL_MIN, SEATS_PER_HOLD_MAX},
 };
 
-use super::{Case, room_to_remember, selection};
+use super::{Case, conflict, room_to_remember, selection};
 use crate::{
-    Effect, Event, Hold, HoldSeats, Outcome, Phase, Refusal, RefusalReason, SeatRefusal,
-    limits::REQUESTS_PER_SHOW_MAX, request::Remembered, show::Show,
+    BestAvailable, Effect, Event, Hold, HoldSeats, Outcome, Phase, Refusal, RefusalReason,
+    SeatRefusal, Selection,
+    limits::{FILTER_ENTRIES_MAX, REFUSAL_SEATS_MAX, REQUESTS_PER_SHOW_MAX},
+    request::Remembered,
+    show::{Show, Wanted},
 };
+
+/// A selection that is well formed; what is to be chosen isn't yet.
+enum Checked<'a> {
+    Named(Arc<[SeatNo]>),
+    Area(u16, u32),
+    Best(&'a BestAvailable),
+}
+
+impl Checked<'_> {
+    fn count(&self) -> usize {
+        match self {
+            Self::Named(seat_nos) => seat_nos.len(),
+            Self::Area(_, count) => *count as usize,
+            Self::Best(best) => best.count as usize,
+        }
+    }
+}
 
 pub(super) fn judge(
     show: &mut Show,
@@ -19,7 +43,7 @@ pub(super) fn judge(
     case: &mut Case<'_>,
 ) -> Result<Outcome, Refusal> {
     let ttl = ttl(show, command)?;
-    let seat_nos = selection(show, &command.seat_nos)?;
+    let checked = checked(show, &command.selection)?;
     let on_sale = match show.phase() {
         Phase::OnSale => true,
         Phase::Paused => command.late_money,
@@ -29,8 +53,11 @@ pub(super) fn judge(
         return Err(RefusalReason::ShowNotOnSale.into());
     }
     room_to_remember(show, REQUESTS_PER_SHOW_MAX)?;
-    no_conflict(show, &seat_nos)?;
-    within_cap(show, command, seat_nos.len())?;
+    if let Checked::Named(seat_nos) = &checked {
+        no_conflict(show, seat_nos)?;
+    }
+    within_cap(show, command, checked.count())?;
+    let seat_nos = chosen(show, command, checked)?;
 
     let hold = Arc::new(Hold {
         id: HoldId::from(case.request.id),
@@ -78,25 +105,98 @@ fn ttl(show: &Show, command: &HoldSeats) -> Result<DurationMs, Refusal> {
     }
 }
 
+/// # Errors
+/// `Invalid` if it is out of bounds; `SeatUnknown` if the show has no such seat or area.
+fn checked<'a>(show: &Show, asked: &'a Selection) -> Result<Checked<'a>, Refusal> {
+    let in_bounds = |count: u32| {
+        let limit = SEATS_PER_HOLD_MAX as u64;
+        if (1..=limit).contains(&u64::from(count)) {
+            Ok(())
+        } else {
+            Err(Refusal::with_limit(RefusalReason::Invalid, limit))
+        }
+    };
+    match asked {
+        Selection::Seats(seat_nos) => selection(show, seat_nos).map(Checked::Named),
+        Selection::Area { section_no, count } => {
+            in_bounds(*count)?;
+            if !show.places().has_area(*section_no) {
+                return Err(RefusalReason::SeatUnknown.into());
+            }
+            Ok(Checked::Area(*section_no, *count))
+        }
+        Selection::BestAvailable(best) => {
+            in_bounds(best.count)?;
+            let lists = [&best.sections, &best.categories];
+            if lists.iter().any(|list| list.len() > FILTER_ENTRIES_MAX) {
+                let limit = FILTER_ENTRIES_MAX as u64;
+                return Err(Refusal::with_limit(RefusalReason::Invalid, limit));
+            }
+            Ok(Checked::Best(best))
+        }
+    }
+}
+
 fn no_conflict(show: &Show, seat_nos: &[SeatNo]) -> Result<(), Refusal> {
-    let seats: Vec<_> = seat_nos
-        .iter()
-        .map(|seat_no| (*seat_no, show.seat(*seat_no).state))
-        .filter(|(_, state)| *state != SeatState::Available)
-        .map(|(seat_no, state)| SeatRefusal {
-            seat_no,
-            state: Some(state),
-        })
-        .collect();
-    debug_assert!(seats.len() <= SEATS_PER_HOLD_MAX);
-    if seats.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal {
-            reason: RefusalReason::Conflict,
-            seats,
-            limit: 0,
-        })
+    match conflict(show, seat_nos, |state| state != SeatState::Available) {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
+    }
+}
+
+/// The seats to hold, in ascending order.
+///
+/// # Errors
+/// `LeavesLoneSeat` names those that would be left; `NoBlock` if there is nothing to choose.
+fn chosen(
+    show: &Show,
+    command: &HoldSeats,
+    checked: Checked<'_>,
+) -> Result<Arc<[SeatNo]>, Refusal> {
+    let no_lone_seat = show.rules().no_lone_seat && !command.late_money;
+    match checked {
+        Checked::Named(seat_nos) if no_lone_seat => {
+            let alone = show.places().left_alone(&seat_nos);
+            if alone.is_empty() {
+                return Ok(seat_nos);
+            }
+            let seats = alone.into_iter().take(REFUSAL_SEATS_MAX);
+            Err(Refusal {
+                reason: RefusalReason::LeavesLoneSeat,
+                seats: seats
+                    .map(|seat_no| SeatRefusal {
+                        seat_no,
+                        state: Some(SeatState::Available),
+                    })
+                    .collect(),
+                limit: 0,
+            })
+        }
+        Checked::Named(seat_nos) => Ok(seat_nos),
+        Checked::Area(section_no, count) => {
+            let lowest = show.places().lowest_of_area(section_no, count);
+            lowest
+                .map(Into::into)
+                .map_err(|free| Refusal::with_limit(RefusalReason::NoBlock, u64::from(free)))
+        }
+        Checked::Best(best) => {
+            let sorted = |list: &[u16]| {
+                let mut list = list.to_vec();
+                list.sort_unstable();
+                list
+            };
+            let wanted = Wanted {
+                count: best.count,
+                sections: &sorted(&best.sections),
+                categories: &sorted(&best.categories),
+                adjacent: best.adjacent,
+                accessible: best.accessible,
+                no_lone_seat,
+            };
+            let best = show.places().best_available(&wanted);
+            best.map(Into::into)
+                .ok_or_else(|| RefusalReason::NoBlock.into())
+        }
     }
 }
 

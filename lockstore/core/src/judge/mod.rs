@@ -1,9 +1,10 @@
 //! What a command does to its show: one file a command, each a list of refusals in the order of
-//! [`RefusalReason`](crate::RefusalReason), then the one effect.
+//! [`RefusalReason`], then the one effect.
 //!
 //! Always holds: a refused command changes nothing. What is common to all (deadline, memory of
 //! requests) is here; time has passed and the sweep was done before.
 
+mod block_seats;
 mod change_show;
 mod commit_hold;
 mod extend_hold;
@@ -15,7 +16,7 @@ mod return_seats;
 use std::sync::Arc;
 
 use holdfast_types::{
-    ClusterTime, Fence, HoldId, Revision, SeatNo, UserId,
+    ClusterTime, Fence, HoldId, Revision, SeatNo, SeatState, UserId,
     limits::{NOT_AFTER_AHEAD_MAX, SEATS_PER_HOLD_MAX},
 };
 
@@ -78,6 +79,8 @@ pub(crate) fn command(show: &mut Show, command: &Command, case: &mut Case<'_>) -
         (Command::ReleaseHold(c), _) => release_hold::judge(show, c, case),
         (Command::CommitHold(c), _) => commit_hold::judge(show, c, case),
         (Command::ReturnSeats(c), _) => return_seats::judge(show, c, case),
+        (Command::BlockSeats(c), known) => block_seats::block(show, c, known.is_some(), case),
+        (Command::UnblockSeats(c), known) => block_seats::unblock(show, c, known.is_some(), case),
         (Command::Tick, _) => Ok(Outcome::Ticked { swept: 0 }),
     };
     outcome.unwrap_or_else(Outcome::Refused)
@@ -124,10 +127,19 @@ fn deadline_is_near(request: &Request, now: ClusterTime) -> Result<(), Refusal> 
 /// `Invalid` if it is empty, too large or names a seat twice; `SeatUnknown` if the show has no
 /// such seat.
 fn selection(show: &Show, seat_nos: &[SeatNo]) -> Result<Arc<[SeatNo]>, Refusal> {
-    if seat_nos.is_empty() || seat_nos.len() > SEATS_PER_HOLD_MAX {
+    named_seats(show, seat_nos, SEATS_PER_HOLD_MAX)
+}
+
+/// [`selection`] of at most `seats_max`.
+fn named_seats(
+    show: &Show,
+    seat_nos: &[SeatNo],
+    seats_max: usize,
+) -> Result<Arc<[SeatNo]>, Refusal> {
+    if seat_nos.is_empty() || seat_nos.len() > seats_max {
         return Err(Refusal::with_limit(
             RefusalReason::Invalid,
-            SEATS_PER_HOLD_MAX as u64,
+            seats_max as u64,
         ));
     }
     let mut sorted = seat_nos.to_vec();
@@ -153,6 +165,29 @@ fn selection(show: &Show, seat_nos: &[SeatNo]) -> Result<Arc<[SeatNo]>, Refusal>
         });
     }
     Ok(sorted.into())
+}
+
+/// The refusal that names the seats whose state is in the way; `None` if none is.
+fn conflict(
+    show: &Show,
+    seat_nos: &[SeatNo],
+    is_in_the_way: impl Fn(SeatState) -> bool,
+) -> Option<Refusal> {
+    let seats: Vec<_> = seat_nos
+        .iter()
+        .map(|seat_no| (*seat_no, show.seat(*seat_no).state))
+        .filter(|(_, state)| is_in_the_way(*state))
+        .map(|(seat_no, state)| SeatRefusal {
+            seat_no,
+            state: Some(state),
+        })
+        .take(REFUSAL_SEATS_MAX)
+        .collect();
+    (!seats.is_empty()).then_some(Refusal {
+        reason: RefusalReason::Conflict,
+        seats,
+        limit: 0,
+    })
 }
 
 /// Room for a request that a customer could repeat without end.
@@ -187,8 +222,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        CommitHold, ExtendHold, HoldSeats, Phase, RequestId, ShowRules, State,
-        limits::REQUESTS_PER_SHOW_MAX,
+        CommitHold, ExtendHold, HoldSeats, LayoutSeat, Phase, RequestId, Selection, ShowRules,
+        State, limits::REQUESTS_PER_SHOW_MAX,
     };
 
     const NOW: ClusterTime = ClusterTime(1_000);
@@ -209,8 +244,12 @@ mod tests {
             hold_ttl: DurationMs(10_000),
             hold_total_max: DurationMs(20_000),
             seats_per_customer_max: 4,
+            no_lone_seat: false,
         };
         let mut show = Show::new(show_id, Phase::OnSale, 2, rules, rules);
+        let seats = [LayoutSeat::default(); 2];
+        let places = show.places().with(&seats).expect("one row");
+        show.append_layout(&seats, places);
         let known = Remembered {
             body: BodyHash(0),
             not_after: NOW,
@@ -233,7 +272,7 @@ mod tests {
                 request: request(id),
                 show_id,
                 holder,
-                seat_nos: vec![SeatNo(seat_no)],
+                selection: Selection::Seats(vec![SeatNo(seat_no)]),
                 ttl: DurationMs(0),
                 price_version: 0,
                 late_money: false,

@@ -5,7 +5,8 @@ use holdfast_types::limits::{LAYOUT_CHUNK_SEATS_MAX, SEATS_PER_SHOW_MAX};
 use super::{Case, room_to_remember};
 use crate::{
     Event, LayoutSeat, OpenShow, Outcome, Phase, Refusal, RefusalReason, ShowRules, ShowState,
-    limits::REQUESTS_PER_SHOW_HARD_MAX, show::Show,
+    limits::{REQUESTS_PER_SHOW_HARD_MAX, ZONES_PER_SHOW_MAX},
+    show::Show,
 };
 
 /// The show that a first chunk makes known, still without a layout.
@@ -54,13 +55,17 @@ pub(super) fn judge(
         };
     }
     check_rows(show, &command.seats)?;
+    let places = show
+        .places()
+        .with(&command.seats)
+        .map_err(|_| Refusal::with_limit(RefusalReason::Invalid, ZONES_PER_SHOW_MAX as u64))?;
     if show.phase() != Phase::Opening {
         // Closed or cancelled before its layout was complete.
         return Err(RefusalReason::ShowNotOnSale.into());
     }
     room_to_remember(show, REQUESTS_PER_SHOW_HARD_MAX)?;
 
-    show.append_layout(&command.seats);
+    show.append_layout(&command.seats, places);
     if show.seats_known() == show.seat_count() {
         show.set_phase(if command.on_sale {
             Phase::OnSale

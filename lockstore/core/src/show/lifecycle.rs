@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use holdfast_types::{BookingId, ClusterTime, Fence, HoldId, SeatNo, SeatState};
+use holdfast_types::{BookingId, ClusterTime, Fence, HoldId, SeatNo, SeatState, UserId};
 
 use super::{Phase, Sale, Seat, Show, seats_of};
 use crate::{Effect, Hold, HoldEnd, RequestId, request, request::Remembered};
@@ -13,15 +13,11 @@ use crate::{Effect, Hold, HoldEnd, RequestId, request, request::Remembered};
 impl Show {
     /// Available → held, all of the hold's seats.
     pub(crate) fn grant(&mut self, hold: Arc<Hold>) {
-        for seat_no in hold.seat_nos.iter() {
-            self.set_seat(
-                *seat_no,
-                Seat {
-                    state: SeatState::Held,
-                    fence: hold.fence,
-                },
-            );
-        }
+        let seat = Seat {
+            state: SeatState::Held,
+            fence: hold.fence,
+        };
+        self.set_seats(&hold.seat_nos, seat);
         self.insert_hold(hold);
     }
 
@@ -44,15 +40,11 @@ impl Show {
         now: ClusterTime,
     ) -> Arc<Hold> {
         let hold = self.remove_hold(hold_id);
-        for seat_no in hold.seat_nos.iter() {
-            self.set_seat(
-                *seat_no,
-                Seat {
-                    state: SeatState::Available,
-                    fence: hold.fence,
-                },
-            );
-        }
+        let seat = Seat {
+            state: SeatState::Available,
+            fence: hold.fence,
+        };
+        self.set_seats(&hold.seat_nos, seat);
         self.finish_hold(hold_id, end, now);
         hold
     }
@@ -65,15 +57,11 @@ impl Show {
         now: ClusterTime,
     ) -> Arc<Hold> {
         let hold = self.remove_hold(hold_id);
-        for seat_no in hold.seat_nos.iter() {
-            self.set_seat(
-                *seat_no,
-                Seat {
-                    state: SeatState::Sold,
-                    fence: hold.fence,
-                },
-            );
-        }
+        let seat = Seat {
+            state: SeatState::Sold,
+            fence: hold.fence,
+        };
+        self.set_seats(&hold.seat_nos, seat);
         let sale = Sale {
             hold_id,
             holder: hold.holder,
@@ -87,20 +75,45 @@ impl Show {
 
     /// Sold → available; all of `seat_nos` are sold under `fence`. The fence stays on them.
     pub(crate) fn put_back(&mut self, fence: Fence, seat_nos: &[SeatNo]) {
-        for seat_no in seat_nos {
-            self.set_seat(
-                *seat_no,
-                Seat {
-                    state: SeatState::Available,
-                    fence,
-                },
-            );
-        }
+        let seat = Seat {
+            state: SeatState::Available,
+            fence,
+        };
+        self.set_seats(seat_nos, seat);
         let mut sale = self.remove_sale(fence);
         let returned = u32::try_from(seat_nos.len()).expect("a command names few seats");
         sale.seat_count -= returned;
         if sale.seat_count > 0 {
             self.insert_sale(fence, sale);
+        }
+    }
+
+    /// Available → blocked, all of `seat_nos`, in ascending order. The fences stay on them.
+    pub(crate) fn block(&mut self, seat_nos: &[SeatNo], actor: UserId) {
+        for seat_no in seat_nos {
+            let seat = Seat {
+                state: SeatState::Blocked,
+                fence: self.seat(*seat_no).fence,
+            };
+            self.set_seats(&[*seat_no], seat);
+            self.insert_blocked(*seat_no, actor);
+        }
+    }
+
+    /// Blocked → available, all of `seat_nos`.
+    pub(crate) fn unblock(&mut self, seat_nos: &[SeatNo]) {
+        for seat_no in seat_nos {
+            self.remove_blocked(*seat_no);
+            let fence = self.seat(*seat_no).fence;
+            if fence == Fence::ZERO {
+                self.forget_seat(*seat_no);
+                continue;
+            }
+            let seat = Seat {
+                state: SeatState::Available,
+                fence,
+            };
+            self.set_seats(&[*seat_no], seat);
         }
     }
 

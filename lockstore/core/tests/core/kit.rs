@@ -5,9 +5,9 @@ use holdfast_types::{
     ShowId, UserId,
 };
 use lockstore_core::{
-    ChangeShow, Command, CommitHold, Event, ExtendHold, Hold, HoldSeats, LayoutSeat, OpenShow,
-    Outcome, Refusal, RefusalReason, ReleaseHold, Request, RequestId, ReturnSeats, ShowRules,
-    ShowState, State, invariants,
+    BestAvailable, BlockSeats, ChangeShow, Command, CommitHold, Event, ExtendHold, Hold, HoldSeats,
+    LayoutSeat, OpenShow, Outcome, Refusal, RefusalReason, ReleaseHold, Request, RequestId,
+    ReturnSeats, SeatKind, Selection, ShowRules, ShowState, State, UnblockSeats, invariants,
 };
 use std::sync::Arc;
 
@@ -26,6 +26,7 @@ pub(crate) fn rules() -> ShowRules {
         hold_ttl: DurationMs(TTL_MS),
         hold_total_max: DurationMs(TOTAL_MS),
         seats_per_customer_max: CAP,
+        no_lone_seat: false,
     }
 }
 
@@ -77,6 +78,27 @@ impl Store {
                 seats_known: 20
             }
         );
+        store
+    }
+
+    /// With show 1 on sale, whose seats are told apart: see [`hall`].
+    pub(crate) fn with_hall(no_lone_seat: bool) -> Self {
+        let mut store = Self::new();
+        let request = store.request();
+        let opened = store.apply(Command::OpenShow(OpenShow {
+            request,
+            show_id: show_id(1),
+            seat_count: HALL_SEATS,
+            rules: ShowRules {
+                no_lone_seat,
+                seats_per_customer_max: 50,
+                ..rules()
+            },
+            first_seat_no: SeatNo(0),
+            seats: hall(),
+            on_sale: true,
+        }));
+        assert!(matches!(opened, Outcome::ShowOpened { .. }), "{opened:?}");
         store
     }
 
@@ -157,7 +179,7 @@ impl Store {
             request: self.request(),
             show_id: show_id(1),
             holder: user(holder),
-            seat_nos: seats(seat_nos),
+            selection: Selection::Seats(seats(seat_nos)),
             ttl: DurationMs(0),
             price_version: 7,
             late_money: false,
@@ -166,6 +188,23 @@ impl Store {
 
     pub(crate) fn hold(&mut self, holder: u8, seat_nos: &[u32]) -> Result<Arc<Hold>, Refusal> {
         let command = self.hold_command(holder, seat_nos);
+        self.grant(command)
+    }
+
+    /// As [`Self::hold`], of seats that the store chooses.
+    pub(crate) fn choose(
+        &mut self,
+        holder: u8,
+        selection: Selection,
+    ) -> Result<Arc<Hold>, Refusal> {
+        let command = HoldSeats {
+            selection,
+            ..self.hold_command(holder, &[])
+        };
+        self.grant(command)
+    }
+
+    fn grant(&mut self, command: HoldSeats) -> Result<Arc<Hold>, Refusal> {
         match self.apply(Command::HoldSeats(command)) {
             Outcome::Held {
                 hold,
@@ -206,6 +245,26 @@ impl Store {
         }))
     }
 
+    pub(crate) fn block(&mut self, seat_nos: &[u32]) -> Outcome {
+        let request = self.request();
+        self.apply(Command::BlockSeats(BlockSeats {
+            request,
+            show_id: show_id(1),
+            seat_nos: seats(seat_nos),
+            actor: user(200),
+        }))
+    }
+
+    pub(crate) fn unblock(&mut self, seat_nos: &[u32]) -> Outcome {
+        let request = self.request();
+        self.apply(Command::UnblockSeats(UnblockSeats {
+            request,
+            show_id: show_id(1),
+            seat_nos: seats(seat_nos),
+            actor: user(201),
+        }))
+    }
+
     pub(crate) fn change(&mut self, state: ShowState) -> Outcome {
         let request = self.request();
         self.apply(change(request, Some(state), None))
@@ -242,8 +301,65 @@ pub(crate) fn layout(first: u32, count: u32) -> Vec<LayoutSeat> {
         .map(|n| LayoutSeat {
             row_no: n / 10,
             gap_after: n % 10 == 4,
+            ..LayoutSeat::default()
         })
         .collect()
+}
+
+pub(crate) const HALL_SEATS: u32 = 64;
+/// Of the hall: its sections, its price categories.
+pub(crate) const FRONT: u16 = 1;
+pub(crate) const BACK: u16 = 2;
+pub(crate) const DEAR: u16 = 1;
+pub(crate) const CHEAP: u16 = 2;
+pub(crate) const ARENA: u16 = 9;
+
+/// Four rows of ten, two in front and two dearer by half; the fifth row has an accessible place at
+/// either end and two seats for companions between; then an area of twenty.
+pub(crate) fn hall() -> Vec<LayoutSeat> {
+    let seat = |n: u32| {
+        let (row_no, place) = (n / 10, n % 10);
+        let from_the_middle = (2 * place).abs_diff(9);
+        match n {
+            0..40 => LayoutSeat {
+                row_no,
+                rank: (4 * row_no + from_the_middle) as u16,
+                section_no: if row_no < 2 { FRONT } else { BACK },
+                category_no: if row_no < 3 { DEAR } else { CHEAP },
+                ..LayoutSeat::default()
+            },
+            40..44 => LayoutSeat {
+                row_no: 4,
+                rank: 20,
+                section_no: BACK,
+                category_no: CHEAP,
+                kind: if n == 40 || n == 43 {
+                    SeatKind::Accessible
+                } else {
+                    SeatKind::Companion
+                },
+                ..LayoutSeat::default()
+            },
+            _ => LayoutSeat {
+                row_no: 5,
+                section_no: ARENA,
+                category_no: CHEAP,
+                kind: SeatKind::Standing,
+                ..LayoutSeat::default()
+            },
+        }
+    };
+    (0..HALL_SEATS).map(seat).collect()
+}
+
+pub(crate) fn best(count: u32) -> BestAvailable {
+    BestAvailable {
+        count,
+        sections: Vec::new(),
+        categories: Vec::new(),
+        adjacent: true,
+        accessible: false,
+    }
 }
 
 pub(crate) fn extend(request: Request, hold: &Hold, until: ClusterTime) -> Command {

@@ -10,9 +10,11 @@ use holdfast_types::{
     BookingId, ClusterTime, DurationMs, Fence, HoldId, Revision, SeatNo, SeatState, ShowId,
 };
 use lockstore_core::{
-    Command, Hold, LayoutSeat, Outcome, Refusal, RefusalReason, Request, SeatRefusal, ShowRules,
-    ShowState,
+    Command, Hold, HoldSeats, LayoutSeat, Outcome, Refusal, RefusalReason, Request, SeatKind,
+    SeatRefusal, Selection, ShowRules, ShowState,
 };
+
+use crate::naive;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -82,6 +84,21 @@ fn body(command: &Command) -> Command {
         Command::ChangeShow(c) => c.request = blank,
         Command::HoldSeats(c) => {
             (c.request, c.price_version) = (blank, 0);
+            match &mut c.selection {
+                Selection::Seats(seat_nos) => seat_nos.sort(),
+                Selection::BestAvailable(best) => {
+                    best.sections.sort();
+                    best.categories.sort();
+                }
+                Selection::Area { .. } => {}
+            }
+        }
+        Command::BlockSeats(c) => {
+            c.request = blank;
+            c.seat_nos.sort();
+        }
+        Command::UnblockSeats(c) => {
+            c.request = blank;
             c.seat_nos.sort();
         }
         Command::ExtendHold(c) => c.request = blank,
@@ -119,11 +136,13 @@ impl Model {
                 hold_ttl: DurationMs(0),
                 hold_total_max: DurationMs(0),
                 seats_per_customer_max: 0,
+                no_lone_seat: false,
             },
             opening_rules: ShowRules {
                 hold_ttl: DurationMs(0),
                 hold_total_max: DurationMs(0),
                 seats_per_customer_max: 0,
+                no_lone_seat: false,
             },
             layout: Vec::new(),
             seats: Vec::new(),
@@ -244,6 +263,18 @@ impl Show {
             Command::ChangeShow(_) if remembered.is_some() => {
                 return Ok(Outcome::ShowChanged { state: self.state });
             }
+            Command::BlockSeats(_) if remembered.is_some() => {
+                return Ok(Outcome::Blocked {
+                    seat_nos: Arc::default(),
+                    already: true,
+                });
+            }
+            Command::UnblockSeats(_) if remembered.is_some() => {
+                return Ok(Outcome::Unblocked {
+                    seat_nos: Arc::default(),
+                    already: true,
+                });
+            }
             _ => self.judge(command, now, revision)?,
         };
         // What had an effect is remembered; the judge left a mark.
@@ -261,12 +292,115 @@ impl Show {
         });
     }
 
+    /// Refuses with the seats that are in none of `allowed`.
+    fn conflict(&self, seat_nos: &[SeatNo], allowed: &[SeatState]) -> Result<(), Refusal> {
+        let mut seats: Vec<_> = seat_nos
+            .iter()
+            .map(|n| SeatRefusal {
+                seat_no: *n,
+                state: Some(self.seats[n.0 as usize].state),
+            })
+            .filter(|seat| !allowed.contains(&seat.state.expect("it has one")))
+            .collect();
+        seats.sort_by_key(|seat| seat.seat_no);
+        if seats.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal {
+            reason: No::Conflict,
+            seats,
+            limit: 0,
+        })
+    }
+
+    /// Those of `seat_nos` that were `from` become `to`.
+    fn turn(&mut self, seat_nos: &[SeatNo], from: SeatState, to: SeatState) -> Arc<[SeatNo]> {
+        let mut turned = Vec::new();
+        for n in seat_nos {
+            let seat = &mut self.seats[n.0 as usize];
+            if seat.state == from {
+                seat.state = to;
+                turned.push(*n);
+            }
+        }
+        turned.into()
+    }
+
+    fn free(&self) -> Vec<bool> {
+        let free = |seat: &Seat| seat.state == SeatState::Available;
+        self.seats.iter().map(free).collect()
+    }
+
+    /// Seats to hold that are nobody's, or why there are none.
+    fn choose(&self, c: &HoldSeats) -> Result<Vec<SeatNo>, Refusal> {
+        let no_lone_seat = self.rules.no_lone_seat && !c.late_money;
+        let numbered = |seats: Vec<usize>| seats.into_iter().map(|n| SeatNo(n as u32)).collect();
+        match &c.selection {
+            Selection::Seats(seat_nos) => {
+                let mut seat_nos = seat_nos.clone();
+                seat_nos.sort();
+                let taken: Vec<usize> = seat_nos.iter().map(|n| n.0 as usize).collect();
+                let alone = naive::left_alone(&self.layout, &self.free(), &taken);
+                if no_lone_seat && !alone.is_empty() {
+                    return Err(Refusal {
+                        reason: No::LeavesLoneSeat,
+                        seats: alone
+                            .iter()
+                            .map(|n| SeatRefusal {
+                                seat_no: SeatNo(*n as u32),
+                                state: Some(SeatState::Available),
+                            })
+                            .collect(),
+                        limit: 0,
+                    });
+                }
+                Ok(seat_nos)
+            }
+            Selection::Area { section_no, count } => {
+                let (layout, free) = (&self.layout, self.free());
+                naive::lowest_of_area(layout, &free, *section_no, *count as usize)
+                    .map(numbered)
+                    .map_err(|free| refuse(No::NoBlock, free as u64).expect_err("it is one"))
+            }
+            Selection::BestAvailable(best) => {
+                naive::best_available(&self.layout, &self.free(), best, no_lone_seat)
+                    .map(numbered)
+                    .ok_or_else(|| no(No::NoBlock).expect_err("it is one"))
+            }
+        }
+    }
+
+    /// How many seats are asked for; what is wrong with the question.
+    fn asked_for(&self, selection: &Selection) -> Result<usize, Refusal> {
+        let count = match selection {
+            Selection::Seats(seat_nos) => return Ok(self.selection(seat_nos)?.len()),
+            Selection::Area { count, .. } => *count,
+            Selection::BestAvailable(best) => best.count,
+        };
+        if count == 0 || count > 64 {
+            refuse(No::Invalid, 64)?;
+        }
+        if let Selection::Area { section_no, .. } = selection {
+            let is_place = |seat: &&LayoutSeat| {
+                seat.kind == SeatKind::Standing && seat.section_no == *section_no
+            };
+            if !self.layout.iter().any(|seat| is_place(&seat)) {
+                no(No::SeatUnknown)?;
+            }
+        }
+        Ok(count as usize)
+    }
+
     fn selection(&self, seat_nos: &[SeatNo]) -> Result<Vec<SeatNo>, Refusal> {
+        self.named(seat_nos, 64)
+    }
+
+    fn named(&self, seat_nos: &[SeatNo], most: usize) -> Result<Vec<SeatNo>, Refusal> {
         let mut sorted = seat_nos.to_vec();
         sorted.sort();
         sorted.dedup();
-        if seat_nos.is_empty() || seat_nos.len() > 64 {
-            refuse(No::Invalid, 64)?;
+        if seat_nos.is_empty() || seat_nos.len() > most {
+            refuse(No::Invalid, most as u64)?;
         }
         if sorted.len() < seat_nos.len() {
             no(No::Invalid)?;
@@ -380,26 +514,14 @@ impl Show {
                 Ok(Outcome::ShowChanged { state: next })
             }
             Command::HoldSeats(c) => {
-                let seat_nos = self.selection(&c.seat_nos)?;
+                let count = self.asked_for(&c.selection)?;
                 let sells = self.state == ShowState::OnSale
                     || (self.state == ShowState::Paused && c.late_money);
                 if !sells {
                     return no(No::ShowNotOnSale);
                 }
-                let seats: Vec<_> = seat_nos
-                    .iter()
-                    .map(|n| SeatRefusal {
-                        seat_no: *n,
-                        state: Some(self.seats[n.0 as usize].state),
-                    })
-                    .filter(|seat| seat.state != Some(SeatState::Available))
-                    .collect();
-                if !seats.is_empty() {
-                    return Err(Refusal {
-                        reason: No::Conflict,
-                        seats,
-                        limit: 0,
-                    });
+                if let Selection::Seats(seat_nos) = &c.selection {
+                    self.conflict(seat_nos, &[SeatState::Available])?;
                 }
                 let has: usize = self
                     .claims
@@ -414,13 +536,15 @@ impl Show {
                     })
                     .filter(|(fence, n)| {
                         let seat = &self.seats[n.0 as usize];
-                        seat.state != SeatState::Available && seat.fence == *fence
+                        matches!(seat.state, SeatState::Held | SeatState::Sold)
+                            && seat.fence == *fence
                     })
                     .count();
                 let cap = self.rules.seats_per_customer_max;
-                if has + seat_nos.len() > cap as usize {
+                if has + count > cap as usize {
                     return refuse(No::LimitExceeded, u64::from(cap));
                 }
+                let seat_nos = self.choose(c)?;
                 for n in &seat_nos {
                     self.seats[n.0 as usize] = Seat {
                         state: SeatState::Held,
@@ -576,6 +700,28 @@ impl Show {
                     seat_nos: returned.into(),
                     already,
                 })
+            }
+            Command::BlockSeats(c) => {
+                let named = self.named(&c.seat_nos, 1_024)?;
+                if matches!(self.state, ShowState::Opening | ShowState::Cancelled) {
+                    return no(No::ShowNotOnSale);
+                }
+                self.conflict(&named, &[SeatState::Available, SeatState::Blocked])?;
+                let seat_nos = self.turn(&named, SeatState::Available, SeatState::Blocked);
+                let already = seat_nos.is_empty();
+                if !already {
+                    self.mark(command, Some(now));
+                }
+                Ok(Outcome::Blocked { seat_nos, already })
+            }
+            Command::UnblockSeats(c) => {
+                let named = self.named(&c.seat_nos, 1_024)?;
+                let seat_nos = self.turn(&named, SeatState::Blocked, SeatState::Available);
+                let already = seat_nos.is_empty();
+                if !already {
+                    self.mark(command, Some(now));
+                }
+                Ok(Outcome::Unblocked { seat_nos, already })
             }
             Command::Tick => unreachable!("judged before"),
         }

@@ -3,14 +3,48 @@
 
 use holdfast_types::{ClusterTime, DurationMs, Fence, Revision, SeatNo};
 use lockstore_core::{
-    ChangeShow, Command, CommitHold, ExtendHold, Hold, HoldSeats, OpenShow, Outcome, ReleaseHold,
-    Request, RequestId, ReturnSeats, ShowRules, ShowState, State, invariants,
+    BestAvailable, BlockSeats, ChangeShow, Command, CommitHold, ExtendHold, Hold, HoldSeats,
+    LayoutSeat, OpenShow, Outcome, ReleaseHold, Request, RequestId, ReturnSeats, SeatKind,
+    Selection, ShowRules, ShowState, State, UnblockSeats, invariants,
 };
 use proptest::prelude::*;
 
 use crate::{kit::*, model::Model};
 
-const SEATS: u32 = 12;
+const SEATS: u32 = 24;
+
+/// Show 1 says nothing of its seats; the others have a row with an aisle, in two price categories,
+/// one with seats kept back at its end, and an area.
+fn layout_of(show: u8, first: u32, count: u32) -> Vec<LayoutSeat> {
+    if show == 1 {
+        return layout(first, count);
+    }
+    let seat = |n: u32| {
+        let (row_no, section_no, kind) = match n {
+            0..9 => (0, 1, SeatKind::Plain),
+            9..15 => (1, 2, SeatKind::Plain),
+            15 | 18 => (1, 2, SeatKind::Accessible),
+            16 | 17 => (1, 2, SeatKind::Companion),
+            _ => (2, 3, SeatKind::Standing),
+        };
+        LayoutSeat {
+            row_no,
+            rank: (n % 9).abs_diff(5) as u16,
+            section_no,
+            category_no: if n < 6 { 1 } else { 2 },
+            kind,
+            gap_after: n == 2,
+        }
+    };
+    (first..first + count).map(seat).collect()
+}
+
+fn rules_of(show: u8) -> ShowRules {
+    ShowRules {
+        no_lone_seat: show != 1,
+        ..rules()
+    }
+}
 
 /// What one step does; numbers pick from what the history has so far.
 #[derive(Debug, Clone)]
@@ -25,14 +59,25 @@ enum Step {
         show: u8,
         state: Option<ShowState>,
         cap: Option<u32>,
+        no_lone_seat: bool,
     },
     Hold {
         show: u8,
         request: u8,
         holder: u8,
-        seat_nos: Vec<u32>,
+        selection: Selection,
         ttl: u64,
         late_money: bool,
+    },
+    Block {
+        show: u8,
+        request: u8,
+        seat_nos: Vec<u32>,
+    },
+    Unblock {
+        show: u8,
+        request: u8,
+        seat_nos: Vec<u32>,
     },
     Extend {
         pick: usize,
@@ -104,7 +149,31 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Some(ShowState::Closed)),
         1 => Just(Some(ShowState::Cancelled)),
     ];
-    let selection = prop::collection::vec(0..SEATS + 1, 0..5);
+    let seat_nos = || prop::collection::vec(0..SEATS + 1, 0..5);
+    let side_by_side =
+        (0..SEATS, 1..4_u32).prop_map(|(first, count)| (first..first + count).collect());
+    let named =
+        prop_oneof![seat_nos(), side_by_side].prop_map(|n: Vec<u32>| Selection::Seats(seats(&n)));
+    let area =
+        (3..5_u16, 0..4_u32).prop_map(|(section_no, count)| Selection::Area { section_no, count });
+    let some = || prop::collection::vec(1..4_u16, 0..2);
+    let best = (
+        0..6_u32,
+        some(),
+        some(),
+        any::<bool>(),
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(count, sections, categories, adjacent, accessible)| {
+            Selection::BestAvailable(BestAvailable {
+                count,
+                sections,
+                categories,
+                adjacent,
+                accessible,
+            })
+        });
+    let selection = prop_oneof![4 => named, 1 => area, 4 => best];
     let ttl = prop_oneof![3 => Just(0_u64), 1 => 1_000..=TTL_MS];
     let pick = any::<prop::sample::Index>().prop_map(|index| index.index(1 << 20));
     // Few request ids: most are used again, some while remembered.
@@ -113,13 +182,18 @@ fn step() -> impl Strategy<Value = Step> {
         6 => wait.prop_map(Step::Wait),
         1 => (1..4_u8, any::<bool>(), any::<bool>())
             .prop_map(|(show, chunk, on_sale)| Step::Open { show, chunk, on_sale }),
-        1 => (1..4_u8, state, prop::option::of(3..8_u32))
-            .prop_map(|(show, state, cap)| Step::Change { show, state, cap }),
+        1 => (1..4_u8, state, prop::option::of(3..8_u32), any::<bool>()).prop_map(
+            |(show, state, cap, no_lone_seat)| Step::Change { show, state, cap, no_lone_seat }
+        ),
         12 => (1..4_u8, request.clone(), 1..4_u8, selection, ttl, prop::bool::weighted(0.2)).prop_map(
-            |(show, request, holder, seat_nos, ttl, late_money)| Step::Hold {
-                show, request, holder, seat_nos, ttl, late_money
+            |(show, request, holder, selection, ttl, late_money)| Step::Hold {
+                show, request, holder, selection, ttl, late_money
             }
         ),
+        1 => (1..4_u8, request.clone(), seat_nos())
+            .prop_map(|(show, request, seat_nos)| Step::Block { show, request, seat_nos }),
+        1 => (1..4_u8, request.clone(), seat_nos())
+            .prop_map(|(show, request, seat_nos)| Step::Unblock { show, request, seat_nos }),
         4 => (pick.clone(), request.clone(), 0..2 * TOTAL_MS, twist())
             .prop_map(|(pick, request, by, twist)| Step::Extend { pick, request, by, twist }),
         4 => (pick.clone(), request.clone(), twist())
@@ -177,6 +251,8 @@ impl History {
                         Command::ReturnSeats(c) => c.request.not_after = not_after,
                         Command::ExtendHold(c) => c.request.not_after = not_after,
                         Command::CommitHold(c) => c.request.not_after = not_after,
+                        Command::BlockSeats(c) => c.request.not_after = not_after,
+                        Command::UnblockSeats(c) => c.request.not_after = not_after,
                         _ => {}
                     }
                 }
@@ -190,21 +266,27 @@ impl History {
                 request: self.request(100 + show * 4 + u8::from(*chunk) * 2 + u8::from(*on_sale)),
                 show_id: show_id(*show),
                 seat_count: SEATS,
-                rules: rules(),
+                rules: rules_of(*show),
                 first_seat_no: SeatNo(if *chunk { 7 } else { 0 }),
                 seats: if *chunk {
-                    layout(7, SEATS - 7)
+                    layout_of(*show, 7, SEATS - 7)
                 } else {
-                    layout(0, 7)
+                    layout_of(*show, 0, 7)
                 },
                 on_sale: *on_sale,
             }),
-            Step::Change { show, state, cap } => Command::ChangeShow(ChangeShow {
+            Step::Change {
+                show,
+                state,
+                cap,
+                no_lone_seat,
+            } => Command::ChangeShow(ChangeShow {
                 request: self.request(200 + (self.sent.len() % 50) as u8),
                 show_id: show_id(*show),
                 state: *state,
                 rules: cap.map(|cap| ShowRules {
                     seats_per_customer_max: cap,
+                    no_lone_seat: *no_lone_seat,
                     ..rules()
                 }),
             }),
@@ -212,17 +294,37 @@ impl History {
                 show,
                 request,
                 holder,
-                seat_nos,
+                selection,
                 ttl,
                 late_money,
             } => Command::HoldSeats(HoldSeats {
                 request: self.request(*request),
                 show_id: show_id(*show),
                 holder: user(*holder),
-                seat_nos: seats(seat_nos),
+                selection: selection.clone(),
                 ttl: DurationMs(*ttl),
                 price_version: self.sent.len() as u32,
                 late_money: *late_money,
+            }),
+            Step::Block {
+                show,
+                request,
+                seat_nos,
+            } => Command::BlockSeats(BlockSeats {
+                request: self.request(*request),
+                show_id: show_id(*show),
+                seat_nos: seats(seat_nos),
+                actor: user(200),
+            }),
+            Step::Unblock {
+                show,
+                request,
+                seat_nos,
+            } => Command::UnblockSeats(UnblockSeats {
+                request: self.request(*request),
+                show_id: show_id(*show),
+                seat_nos: seats(seat_nos),
+                actor: user(200),
             }),
             Step::Extend {
                 pick,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use holdfast_types::{ClusterTime, DurationMs, Fence, SeatNo, SeatState};
 use lockstore_core::{
     Command, Event, HoldEnd, HoldSeats, Outcome, RefusalReason, Request, RequestId, SeatRefusal,
-    ShowRules, ShowState, limits,
+    Selection, ShowRules, ShowState, limits,
 };
 
 use crate::kit::*;
@@ -129,7 +129,7 @@ fn request_sent_twice_has_one_effect_and_one_answer() {
             not_after: store.now().plus(DurationMs(60_000)),
             ..command.request
         },
-        seat_nos: seats(&[2, 1]),
+        selection: Selection::Seats(seats(&[2, 1])),
         price_version: 9,
         ..command.clone()
     };
@@ -151,7 +151,7 @@ fn reused_id_with_another_body_is_refused() {
     store.apply(Command::HoldSeats(command.clone()));
     let others = [
         HoldSeats {
-            seat_nos: seats(&[2]),
+            selection: Selection::Seats(seats(&[2])),
             ..command.clone()
         },
         HoldSeats {

@@ -6,6 +6,7 @@ use holdfast_types::{
     limits::{LAYOUT_CHUNK_SEATS_MAX, SEATS_PER_HOLD_MAX},
 };
 use lockstore_core as core;
+use lockstore_core::limits::{FILTER_ENTRIES_MAX, SEATS_PER_BLOCK_MAX};
 use pb::log_command::Command as Body_;
 
 /// A command as it stands in the log: a request's own message.
@@ -70,17 +71,68 @@ pub(super) fn rules_from_pb(rules: &pb::ShowRules) -> core::ShowRules {
         hold_ttl: DurationMs(rules.hold_ttl_ms),
         hold_total_max: DurationMs(rules.hold_total_ms_max),
         seats_per_customer_max: rules.seats_per_customer_max,
+        no_lone_seat: rules.no_lone_seat,
     }
 }
 
-pub(super) fn layout_from_pb(seats: &[pb::LayoutSeat]) -> Vec<core::LayoutSeat> {
-    seats
-        .iter()
-        .map(|seat| core::LayoutSeat {
+/// A number of 16 bits.
+fn short(name: &'static str, value: u32) -> Result<u16, Field> {
+    u16::try_from(value).map_err(|_| Field::new(name, format!("{value} exceeds 16 bits")))
+}
+
+fn shorts(name: &'static str, values: &[u32]) -> Result<Vec<u16>, Field> {
+    values.iter().map(|value| short(name, *value)).collect()
+}
+
+fn kind_from_pb(kind: i32) -> Result<core::SeatKind, Field> {
+    match pb::SeatKind::try_from(kind) {
+        Ok(pb::SeatKind::Unspecified) => Ok(core::SeatKind::Plain),
+        Ok(pb::SeatKind::Accessible) => Ok(core::SeatKind::Accessible),
+        Ok(pb::SeatKind::Companion) => Ok(core::SeatKind::Companion),
+        Ok(pb::SeatKind::Standing) => Ok(core::SeatKind::Standing),
+        Err(_) => Err(Field::new("seats.kind", format!("{kind} is no seat kind"))),
+    }
+}
+
+pub(super) fn layout_from_pb(seats: &[pb::LayoutSeat]) -> Result<Vec<core::LayoutSeat>, Field> {
+    let seat = |seat: &pb::LayoutSeat| {
+        Ok(core::LayoutSeat {
             row_no: seat.row_no,
+            rank: short("seats.rank", seat.rank)?,
+            section_no: short("seats.section_no", seat.section_no)?,
+            category_no: short("seats.category_no", seat.category_no)?,
+            kind: kind_from_pb(seat.kind)?,
             gap_after: seat.gap_after,
         })
-        .collect()
+    };
+    seats.iter().map(seat).collect()
+}
+
+/// Which seats to hold.
+fn selection(c: &pb::HoldSeatsRequest) -> Result<core::Selection, Field> {
+    use pb::hold_seats_request::Choice;
+    let Some(choice) = &c.choice else {
+        return Ok(core::Selection::Seats(seats(&c.seat_nos)));
+    };
+    if !c.seat_nos.is_empty() {
+        return Err(Field::new(
+            "seat_nos",
+            "seats are either named or chosen, not both",
+        ));
+    }
+    Ok(match choice {
+        Choice::Area(area) => core::Selection::Area {
+            section_no: short("area.section_no", area.section_no)?,
+            count: area.count,
+        },
+        Choice::BestAvailable(best) => core::Selection::BestAvailable(core::BestAvailable {
+            count: best.count,
+            sections: shorts("best_available.section_nos", &best.section_nos)?,
+            categories: shorts("best_available.category_nos", &best.category_nos)?,
+            adjacent: best.adjacent,
+            accessible: best.accessible,
+        }),
+    })
 }
 
 /// `None` for "leave it".
@@ -103,22 +155,70 @@ fn wanted_state(state: i32) -> Result<Option<core::ShowState>, Field> {
 /// # Errors
 /// [`Field`] names the list and its limit.
 pub(crate) fn check_lengths(body: &Body) -> Result<(), Field> {
-    let (name, length, limit) = match body {
-        Body::OpenShow(c) => ("seats", c.seats.len(), LAYOUT_CHUNK_SEATS_MAX),
-        Body::HoldSeats(c) => ("seat_nos", c.seat_nos.len(), SEATS_PER_HOLD_MAX),
-        Body::CommitHold(c) => ("seat_nos", c.seat_nos.len(), SEATS_PER_HOLD_MAX),
-        Body::ReturnSeats(c) => ("seat_nos", c.seat_nos.len(), SEATS_PER_HOLD_MAX),
-        Body::Tick(_) | Body::ChangeShow(_) | Body::ExtendHold(_) | Body::ReleaseHold(_) => {
+    use pb::hold_seats_request::Choice;
+    let most = |name, length: usize, limit| {
+        if length <= limit {
             return Ok(());
         }
+        let why = format!("{length} are too many, at most {limit}");
+        Err(Field::new(name, why))
     };
-    if length > limit {
-        return Err(Field::new(
-            name,
-            format!("{length} are too many, at most {limit}"),
-        ));
+    match body {
+        Body::OpenShow(c) => most("seats", c.seats.len(), LAYOUT_CHUNK_SEATS_MAX),
+        Body::HoldSeats(c) => {
+            most("seat_nos", c.seat_nos.len(), SEATS_PER_HOLD_MAX)?;
+            let Some(Choice::BestAvailable(best)) = &c.choice else {
+                return Ok(());
+            };
+            let (sections, categories) = (&best.section_nos, &best.category_nos);
+            most(
+                "best_available.section_nos",
+                sections.len(),
+                FILTER_ENTRIES_MAX,
+            )?;
+            most(
+                "best_available.category_nos",
+                categories.len(),
+                FILTER_ENTRIES_MAX,
+            )
+        }
+        Body::CommitHold(c) => most("seat_nos", c.seat_nos.len(), SEATS_PER_HOLD_MAX),
+        Body::ReturnSeats(c) => most("seat_nos", c.seat_nos.len(), SEATS_PER_HOLD_MAX),
+        Body::BlockSeats(c) => most("seat_nos", c.seat_nos.len(), SEATS_PER_BLOCK_MAX),
+        Body::UnblockSeats(c) => most("seat_nos", c.seat_nos.len(), SEATS_PER_BLOCK_MAX),
+        Body::Tick(_) | Body::ChangeShow(_) | Body::ExtendHold(_) | Body::ReleaseHold(_) => Ok(()),
     }
-    Ok(())
+}
+
+/// The lowest behaviour that knows all of `commands`: nodes of the release before go on with what
+/// they know, for as long as nobody asks for more.
+pub(crate) fn batch_behaviour(commands: &[pb::LogCommand]) -> u32 {
+    let needs = |command: &pb::LogCommand| command.command.as_ref().map_or(0, behaviour);
+    commands.iter().map(needs).max().unwrap_or(0)
+}
+
+fn behaviour(body: &Body) -> u32 {
+    let keeps_rule = |rules: &Option<pb::ShowRules>| rules.is_some_and(|rules| rules.no_lone_seat);
+    let is_bare = |seat: &pb::LayoutSeat| {
+        let bare = pb::LayoutSeat {
+            row_no: seat.row_no,
+            gap_after: seat.gap_after,
+            ..Default::default()
+        };
+        *seat == bare
+    };
+    let is_new = match body {
+        Body::OpenShow(c) => keeps_rule(&c.rules) || !c.seats.iter().all(is_bare),
+        Body::ChangeShow(c) => keeps_rule(&c.rules),
+        Body::HoldSeats(c) => c.choice.is_some(),
+        Body::BlockSeats(_) | Body::UnblockSeats(_) => true,
+        Body::Tick(_)
+        | Body::ExtendHold(_)
+        | Body::ReleaseHold(_)
+        | Body::CommitHold(_)
+        | Body::ReturnSeats(_) => false,
+    };
+    u32::from(is_new)
 }
 
 /// Reads a command.
@@ -139,7 +239,7 @@ pub(crate) fn command(body: &Body) -> Result<core::Command, Field> {
                     .ok_or_else(|| Field::new("rules", "missing"))?,
             ),
             first_seat_no: SeatNo(c.first_seat_no),
-            seats: layout_from_pb(&c.seats),
+            seats: layout_from_pb(&c.seats)?,
             on_sale: c.on_sale,
         }),
         Body::ChangeShow(c) => core::Command::ChangeShow(core::ChangeShow {
@@ -152,7 +252,7 @@ pub(crate) fn command(body: &Body) -> Result<core::Command, Field> {
             request: request(c.request.as_ref())?,
             show_id: id("show_id", &c.show_id, ShowId::from_slice)?,
             holder: id("holder", &c.holder, UserId::from_slice)?,
-            seat_nos: seats(&c.seat_nos),
+            selection: selection(c)?,
             ttl: DurationMs(c.ttl_ms),
             price_version: c.price_version,
             late_money: c.late_money,
@@ -187,6 +287,18 @@ pub(crate) fn command(body: &Body) -> Result<core::Command, Field> {
             seat_nos: seats(&c.seat_nos),
             booking_id: id("booking_id", &c.booking_id, BookingId::from_slice)?,
         }),
+        Body::BlockSeats(c) => core::Command::BlockSeats(core::BlockSeats {
+            request: request(c.request.as_ref())?,
+            show_id: id("show_id", &c.show_id, ShowId::from_slice)?,
+            seat_nos: seats(&c.seat_nos),
+            actor: id("actor", &c.actor, UserId::from_slice)?,
+        }),
+        Body::UnblockSeats(c) => core::Command::UnblockSeats(core::UnblockSeats {
+            request: request(c.request.as_ref())?,
+            show_id: id("show_id", &c.show_id, ShowId::from_slice)?,
+            seat_nos: seats(&c.seat_nos),
+            actor: id("actor", &c.actor, UserId::from_slice)?,
+        }),
     })
 }
 
@@ -210,197 +322,4 @@ pub(crate) fn batch_commands(batch: &pb::CommandBatch) -> Result<Vec<core::Comma
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    fn hold() -> pb::HoldSeatsRequest {
-        pb::HoldSeatsRequest {
-            request: Some(pb::RequestInfo {
-                id: Bytes::from_static(&[1; 16]),
-                not_after_ms: 5,
-            }),
-            show_id: Bytes::from_static(&[2; 16]),
-            holder: Bytes::from_static(&[3; 16]),
-            seat_nos: vec![7],
-            ..Default::default()
-        }
-    }
-
-    #[test]
-    fn list_that_is_too_long_is_refused_by_its_name_and_limit() {
-        let mut request = hold();
-        request.seat_nos = (0..64).collect();
-        assert!(check_lengths(&Body::HoldSeats(request.clone())).is_ok());
-        request.seat_nos.push(64);
-        let refused = check_lengths(&Body::HoldSeats(request)).expect_err("65 seats");
-        assert_eq!(refused.name, "seat_nos");
-        assert!(refused.why.contains("at most 64"), "{refused}");
-        let layout = pb::OpenShowRequest {
-            seats: vec![pb::LayoutSeat::default(); LAYOUT_CHUNK_SEATS_MAX + 1],
-            ..Default::default()
-        };
-        let refused = check_lengths(&Body::OpenShow(layout)).expect_err("too long a chunk");
-        assert_eq!(refused.name, "seats");
-    }
-
-    fn field(body: Body) -> &'static str {
-        command(&body).expect_err("refused").name
-    }
-
-    /// One of every kind, with a value in every field.
-    fn bodies() -> [Body; 8] {
-        let request = || {
-            Some(pb::RequestInfo {
-                id: Bytes::from_static(&[1; 16]),
-                not_after_ms: 1_700_000_010_000,
-            })
-        };
-        let id = |byte: u8| Bytes::from(vec![byte; 16]);
-        let rules = Some(pb::ShowRules {
-            hold_ttl_ms: 300_000,
-            hold_total_ms_max: 1_800_000,
-            seats_per_customer_max: 9,
-        });
-        let (show_id, holder, hold_id, booking_id) = (id(2), id(3), id(4), id(5));
-        let (fence, seat_nos) = (1 << 40, vec![7, 300]);
-        [
-            Body::Tick(pb::Tick {}),
-            Body::OpenShow(pb::OpenShowRequest {
-                request: request(),
-                show_id: show_id.clone(),
-                seat_count: 2,
-                rules,
-                first_seat_no: 1,
-                seats: vec![pb::LayoutSeat {
-                    row_no: 3,
-                    gap_after: true,
-                }],
-                on_sale: true,
-            }),
-            Body::ChangeShow(pb::ChangeShowRequest {
-                request: request(),
-                show_id: show_id.clone(),
-                state: pb::ShowState::Paused.into(),
-                rules,
-            }),
-            Body::HoldSeats(pb::HoldSeatsRequest {
-                request: request(),
-                show_id: show_id.clone(),
-                holder: holder.clone(),
-                seat_nos: seat_nos.clone(),
-                ttl_ms: 60_000,
-                price_version: 6,
-                late_money: true,
-            }),
-            Body::ExtendHold(pb::ExtendHoldRequest {
-                request: request(),
-                show_id: show_id.clone(),
-                holder: holder.clone(),
-                hold_id: hold_id.clone(),
-                fence,
-                until_ms: 1_700_000_020_000,
-            }),
-            Body::ReleaseHold(pb::ReleaseHoldRequest {
-                request: request(),
-                show_id: show_id.clone(),
-                holder,
-                hold_id: hold_id.clone(),
-                fence,
-            }),
-            Body::CommitHold(pb::CommitHoldRequest {
-                request: request(),
-                show_id: show_id.clone(),
-                hold_id,
-                fence,
-                seat_nos: seat_nos.clone(),
-                booking_id: booking_id.clone(),
-            }),
-            Body::ReturnSeats(pb::ReturnSeatsRequest {
-                request: request(),
-                show_id,
-                fence,
-                seat_nos,
-                booking_id,
-            }),
-        ]
-    }
-
-    /// The bytes in the log. A change here makes every log there is unreadable.
-    #[test]
-    fn every_command_has_the_bytes_it_always_had() {
-        let lines = bodies().map(|body| {
-            command(&body).expect("well-formed");
-            let bytes = prost::Message::encode_to_vec(&pb::LogCommand {
-                command: Some(body),
-            });
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            hex + "\n"
-        });
-        assert_eq!(lines.concat(), include_str!("golden_commands.txt"));
-    }
-
-    #[test]
-    fn malformed_requests_are_refused_by_the_name_of_the_field() {
-        assert!(command(&Body::HoldSeats(hold())).is_ok());
-        let request = |id: Bytes, not_after_ms| Some(pb::RequestInfo { id, not_after_ms });
-        let short = Bytes::from_static(&[1; 15]);
-        let cases = [
-            (
-                "request",
-                pb::HoldSeatsRequest {
-                    request: None,
-                    ..hold()
-                },
-            ),
-            (
-                "request.id",
-                pb::HoldSeatsRequest {
-                    request: request(short.clone(), 5),
-                    ..hold()
-                },
-            ),
-            (
-                "request.not_after_ms",
-                pb::HoldSeatsRequest {
-                    request: request(Bytes::from_static(&[1; 16]), 0),
-                    ..hold()
-                },
-            ),
-            (
-                "show_id",
-                pb::HoldSeatsRequest {
-                    show_id: short.clone(),
-                    ..hold()
-                },
-            ),
-            (
-                "holder",
-                pb::HoldSeatsRequest {
-                    holder: Bytes::new(),
-                    ..hold()
-                },
-            ),
-        ];
-        for (name, request) in cases {
-            assert_eq!(field(Body::HoldSeats(request)), name);
-        }
-        let extend = pb::ExtendHoldRequest {
-            request: hold().request,
-            show_id: hold().show_id,
-            holder: hold().holder,
-            hold_id: hold().show_id,
-            fence: 1 << 63,
-            until_ms: 1,
-        };
-        assert_eq!(field(Body::ExtendHold(extend)), "fence");
-        let change = pb::ChangeShowRequest {
-            request: hold().request,
-            show_id: hold().show_id,
-            state: 77,
-            rules: None,
-        };
-        assert_eq!(field(Body::ChangeShow(change)), "state");
-    }
-}
+mod tests;

@@ -96,6 +96,12 @@ fn change_to_pb(event: &Event, seat_count: u32) -> Change {
             seat_nos: numbers(seat_nos),
             booking_id: Bytes::copy_from_slice(&booking_id.to_bytes()),
         }),
+        Event::SeatsBlocked { seat_nos, .. } => Change::Withdrawn(pb::SeatsWithdrawn {
+            seat_nos: numbers(seat_nos),
+        }),
+        Event::SeatsUnblocked { seat_nos, .. } => Change::Restored(pb::SeatsRestored {
+            seat_nos: numbers(seat_nos),
+        }),
     }
 }
 

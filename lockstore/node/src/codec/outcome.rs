@@ -55,6 +55,7 @@ pub(crate) fn rules_to_pb(rules: core::ShowRules) -> pb::ShowRules {
         hold_ttl_ms: rules.hold_ttl.0,
         hold_total_ms_max: rules.hold_total_max.0,
         seats_per_customer_max: rules.seats_per_customer_max,
+        no_lone_seat: rules.no_lone_seat,
     }
 }
 
@@ -88,6 +89,8 @@ fn reason_to_pb(reason: core::RefusalReason) -> pb::RefusalReason {
         R::AlreadySold => pb::RefusalReason::AlreadySold,
         R::Conflict => pb::RefusalReason::Conflict,
         R::LimitExceeded => pb::RefusalReason::LimitExceeded,
+        R::LeavesLoneSeat => pb::RefusalReason::LeavesLoneSeat,
+        R::NoBlock => pb::RefusalReason::NoBlock,
         R::UntilTooLate => pb::RefusalReason::UntilTooLate,
     }
 }

@@ -271,6 +271,48 @@ impl LockStoreService for Client {
         Ok(Response::new(answers))
     }
 
+    async fn block_seats(
+        &self,
+        request: Request<pb::BlockSeatsRequest>,
+    ) -> Result<Response<pb::BlockSeatsResponse>, Status> {
+        use pb::block_seats_response::Outcome as Answer;
+        let reply = self.decide(request, Body::BlockSeats).await?;
+        let outcome = match &reply.outcome {
+            Outcome::Blocked { seat_nos, already } => Answer::Blocked(pb::SeatsBlocked {
+                seat_nos: answer::numbers(seat_nos),
+                already: *already,
+            }),
+            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
+            _ => return Err(failure::internal("BlockSeats")),
+        };
+        let info = Some(answer::info(&reply));
+        Ok(Response::new(pb::BlockSeatsResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn unblock_seats(
+        &self,
+        request: Request<pb::UnblockSeatsRequest>,
+    ) -> Result<Response<pb::UnblockSeatsResponse>, Status> {
+        use pb::unblock_seats_response::Outcome as Answer;
+        let reply = self.decide(request, Body::UnblockSeats).await?;
+        let outcome = match &reply.outcome {
+            Outcome::Unblocked { seat_nos, already } => Answer::Unblocked(pb::SeatsUnblocked {
+                seat_nos: answer::numbers(seat_nos),
+                already: *already,
+            }),
+            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
+            _ => return Err(failure::internal("UnblockSeats")),
+        };
+        let info = Some(answer::info(&reply));
+        Ok(Response::new(pb::UnblockSeatsResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
     async fn get_show(
         &self,
         request: Request<pb::GetShowRequest>,

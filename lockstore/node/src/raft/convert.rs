@@ -201,6 +201,7 @@ mod tests {
                         ttl_ms: 300_000,
                         price_version: 1,
                         late_money: false,
+                        choice: None,
                     })),
                 },
             ],

@@ -283,7 +283,7 @@ impl Snapshots {
             last: meta.last_log_id.as_ref().map(convert::log_id_to_pb),
             membership: Some(convert::stored_membership_to_pb(&meta.last_membership)),
             wall_ms: view.wall_ms,
-            behaviour: machine::BEHAVIOUR,
+            behaviour: view.behaviour,
         };
         write_record(out, Record::Header(header))?;
         for record in view.state.records() {
@@ -341,6 +341,7 @@ impl Snapshots {
                 state,
                 applied: header.last,
                 wall_ms: header.wall_ms,
+                behaviour: header.behaviour,
             },
         ))
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use holdfast_types::{BookingId, DurationMs, HoldId, SeatNo, SeatState, ShowId, UserId};
 use lockstore_client::{
     Client, CommitHold, CommitOutcome, HoldOutcome, HoldSeats, LayoutSeat, OpenOutcome, OpenShow,
-    ShowRules, ShowState,
+    Selection, ShowRules, ShowState,
 };
 
 use crate::support::{Cluster, ELECTION_TIMEOUT_MS_SHORT, new_id};
@@ -28,15 +28,10 @@ async fn open_show(client: &Client) -> ShowId {
                     hold_ttl: DurationMs::from_secs(600),
                     hold_total_max: DurationMs::from_secs(1800),
                     seats_per_customer_max: 10,
+                    no_lone_seat: false,
                 },
                 first_seat_no: SeatNo(0),
-                seats: vec![
-                    LayoutSeat {
-                        row_no: 0,
-                        gap_after: false
-                    };
-                    SEATS as usize
-                ],
+                seats: vec![LayoutSeat::default(); SEATS as usize],
                 on_sale: true,
             },
             DEADLINE,
@@ -58,7 +53,7 @@ async fn buy(client: &Client, show_id: ShowId, seat: u32) {
         hold_id,
         show_id,
         holder: id(UserId::from_bytes),
-        seat_nos: vec![SeatNo(seat)],
+        selection: Selection::Seats(vec![SeatNo(seat)]),
         ttl: DurationMs(0),
         price_version: 1,
         late_money: false,

@@ -1,5 +1,6 @@
 //! Three real nodes over real ports: what clients and operators may count on.
 
+mod choosing;
 mod client;
 mod snapshot;
 mod stream;

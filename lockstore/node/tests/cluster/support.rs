@@ -426,15 +426,10 @@ impl Cluster {
                 hold_ttl_ms: ttl_ms,
                 hold_total_ms_max: 1_800_000,
                 seats_per_customer_max: 10,
+                no_lone_seat: false,
             }),
             first_seat_no: 0,
-            seats: vec![
-                pb::LayoutSeat {
-                    row_no: 0,
-                    gap_after: false
-                };
-                seats as usize
-            ],
+            seats: vec![pb::LayoutSeat::default(); seats as usize],
             on_sale: true,
         };
         let answer = self

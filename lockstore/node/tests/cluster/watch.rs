@@ -10,8 +10,9 @@ use holdfast_types::{
     BookingId, DurationMs, Fence, HoldId, Lineage, Revision, SeatNo, SeatState, ShowId, UserId,
 };
 use lockstore_client::{
-    ChangeShow, Client, CommitHold, HoldOutcome, HoldSeats, LayoutSeat, OpenShow, ReleaseHold,
-    ReturnSeats, ShowReplica, ShowRules, ShowState, Start, Watch, WatchItem, Watched,
+    BestAvailable, BlockSeats, ChangeShow, Client, CommitHold, HoldOutcome, HoldSeats, LayoutSeat,
+    OpenShow, ReleaseHold, ReturnSeats, Selection, ShowReplica, ShowRules, ShowState, Start,
+    UnblockSeats, Watch, WatchItem, Watched,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tonic::{Code, Streaming, transport::Endpoint};
@@ -41,10 +42,7 @@ fn everywhere(cluster: &Cluster) -> Client {
 
 async fn open(client: &Client, seats: u32, hold_ttl: DurationMs) -> ShowId {
     let show_id = id(ShowId::from_bytes);
-    let layout = LayoutSeat {
-        row_no: 0,
-        gap_after: false,
-    };
+    let layout = LayoutSeat::default();
     let request = OpenShow {
         show_id,
         seat_count: seats,
@@ -52,6 +50,7 @@ async fn open(client: &Client, seats: u32, hold_ttl: DurationMs) -> ShowId {
             hold_ttl,
             hold_total_max: DurationMs::from_secs(3_600),
             seats_per_customer_max: 1_000,
+            no_lone_seat: false,
         },
         first_seat_no: SeatNo(0),
         seats: vec![layout; seats as usize],
@@ -120,7 +119,7 @@ struct Random {
 
 impl Random {
     async fn step(&mut self, show_id: ShowId) {
-        let choice = self.rng.random_range(0..10);
+        let choice = self.rng.random_range(0..12);
         match choice {
             0..=4 => self.hold(show_id).await,
             5 | 6 if !self.live.is_empty() => {
@@ -161,21 +160,52 @@ impl Random {
                 let returned = self.client.return_seats(request, DEADLINE).await;
                 returned.expect("judged");
             }
+            10 => {
+                let request = BlockSeats {
+                    show_id,
+                    seat_nos: self.some_seats(),
+                    actor: id(UserId::from_bytes),
+                };
+                let blocked = self.client.block_seats(request, DEADLINE).await;
+                blocked.expect("judged");
+            }
+            11 => {
+                let request = UnblockSeats {
+                    show_id,
+                    seat_nos: self.some_seats(),
+                    actor: id(UserId::from_bytes),
+                };
+                let unblocked = self.client.unblock_seats(request, DEADLINE).await;
+                unblocked.expect("judged");
+            }
             _ => self.hold(show_id).await,
         }
     }
 
-    async fn hold(&mut self, show_id: ShowId) {
+    fn some_seats(&mut self) -> Vec<SeatNo> {
         let first = self.rng.random_range(0..SEATS - 3);
-        let seat_nos: Vec<_> = (first..=first + self.rng.random_range(0..3))
-            .map(SeatNo)
-            .collect();
+        let last = first + self.rng.random_range(0..3);
+        (first..=last).map(SeatNo).collect()
+    }
+
+    async fn hold(&mut self, show_id: ShowId) {
+        let selection = if self.rng.random_range(0..3) == 0 {
+            Selection::BestAvailable(BestAvailable {
+                count: self.rng.random_range(1..4),
+                sections: Vec::new(),
+                categories: Vec::new(),
+                adjacent: true,
+                accessible: false,
+            })
+        } else {
+            Selection::Seats(self.some_seats())
+        };
         let (hold_id, holder) = (id(HoldId::from_bytes), id(UserId::from_bytes));
         let request = HoldSeats {
             hold_id,
             show_id,
             holder,
-            seat_nos,
+            selection,
             ttl: DurationMs(0),
             price_version: 1,
             late_money: false,
@@ -443,7 +473,7 @@ async fn hold_and_release(client: &Client, show_id: ShowId, seat: u32) {
         hold_id,
         show_id,
         holder,
-        seat_nos: vec![SeatNo(seat)],
+        selection: Selection::Seats(vec![SeatNo(seat)]),
         ttl: DurationMs(0),
         price_version: 1,
         late_money: false,

@@ -1,0 +1,227 @@
+//! Choosing seats: the lowest free ones of an area, and the best available.
+//!
+//! Always holds: what is chosen is a function of layout and free seats alone; a choice looks at a
+//! bounded number of stretches.
+//!
+//! The best block of `n` seats: of the stretches that have room for it and that are asked for, the
+//! one that comes nearest to its section's focus (the lowest rank of its seats; then the lowest
+//! number), and in it the `n` neighbours with the lowest sum of ranks (then the lowest number).
+//! Where no seat may be left alone, stretches that are longer than the block by just one come last,
+//! and so do blocks that leave one alone, which count in rows that offer no other way. All seats of a block are of one section and one price category. Of seats kept back a block
+//! has at least one accessible place.
+
+use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
+
+use holdfast_types::SeatNo;
+
+use super::{ALL_KEPT_BACK, ALL_PLAIN, CLASSES, Offer, Places, Stretch, class_of, exact_class_of};
+use crate::{SeatKind, limits::STRETCHES_EXAMINED_MAX};
+
+/// What a best choice has to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) count: u32,
+    /// Sorted; empty for any.
+    pub(crate) sections: &'a [u16],
+    /// Sorted; empty for any.
+    pub(crate) categories: &'a [u16],
+    /// Side by side.
+    pub(crate) adjacent: bool,
+    /// From the seats kept back.
+    pub(crate) accessible: bool,
+    /// The show's rule.
+    pub(crate) no_lone_seat: bool,
+}
+
+/// Which blocks count by what they leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lone {
+    /// All.
+    Ignored,
+    /// Those that leave no seat alone, in stretches where that is likely.
+    NoneLeft,
+    /// Those too of rows that offer no other way.
+    NoOtherWay,
+}
+
+impl Places {
+    pub(crate) fn has_area(&self, section_no: u16) -> bool {
+        self.areas.contains_key(&section_no)
+    }
+
+    /// The lowest `count` free places of an area, in ascending order.
+    ///
+    /// # Errors
+    /// How many free ones there are, if those are too few.
+    pub(crate) fn lowest_of_area(&self, section_no: u16, count: u32) -> Result<Vec<SeatNo>, u32> {
+        let area = self.areas.get(&section_no).ok_or(0_u32)?;
+        let mut chosen = Vec::new();
+        let mut at = area.start;
+        for _ in 0..count {
+            at = self.free.find(at..area.end, true);
+            if at == area.end {
+                return Err(self.free.count(area.clone()));
+            }
+            chosen.push(SeatNo(at));
+            at += 1;
+        }
+        Ok(chosen)
+    }
+
+    /// The best available seats, in ascending order; `None` if there are none such. Seats that
+    /// needn't be side by side are taken in blocks all the same, the largest that there is first.
+    pub(crate) fn best_available(&self, wanted: &Wanted<'_>) -> Option<Vec<SeatNo>> {
+        let zones = self.zones_of(wanted);
+        if wanted.adjacent {
+            let block = self.best_block(wanted, &zones, wanted.count)?;
+            return Some(block.map(SeatNo).collect());
+        }
+        let mut left = self.clone();
+        let mut chosen: Vec<SeatNo> = Vec::new();
+        let (mut missing, mut size) = (wanted.count, wanted.count);
+        // Each turn makes one of the two smaller.
+        while missing > 0 && size > 0 {
+            size = size.min(missing);
+            match left.best_block(wanted, &zones, size) {
+                Some(block) => {
+                    let seats: Vec<SeatNo> = block.map(SeatNo).collect();
+                    left.set_free(&seats, false);
+                    missing -= size;
+                    chosen.extend(seats);
+                }
+                None => size -= 1,
+            }
+        }
+        chosen.sort_unstable();
+        (missing == 0).then_some(chosen)
+    }
+
+    /// The zones to look in; one that stands for all where all are meant.
+    fn zones_of(&self, wanted: &Wanted<'_>) -> Vec<u16> {
+        let (offer, all) = if wanted.accessible {
+            (Offer::KeptBack, ALL_KEPT_BACK)
+        } else {
+            (Offer::Plain, ALL_PLAIN)
+        };
+        if wanted.sections.is_empty() && wanted.categories.is_empty() {
+            return vec![all];
+        }
+        let is_one_of = |list: &[u16], no| list.is_empty() || list.binary_search(no).is_ok();
+        (0_u16..)
+            .zip(self.zones.iter())
+            .filter(|(_, zone)| {
+                zone.offer == offer
+                    && is_one_of(wanted.sections, &zone.section_no)
+                    && is_one_of(wanted.categories, &zone.category_no)
+            })
+            .map(|(zone_no, _)| zone_no)
+            .collect()
+    }
+
+    fn best_block(&self, wanted: &Wanted<'_>, zones: &[u16], count: u32) -> Option<Range<u32>> {
+        if wanted.no_lone_seat && !wanted.accessible {
+            self.first_block(wanted, zones, count, Lone::NoneLeft)
+                .or_else(|| self.first_block(wanted, zones, count, Lone::NoOtherWay))
+        } else {
+            self.first_block(wanted, zones, count, Lone::Ignored)
+        }
+    }
+
+    /// The best block of the first stretch that has one.
+    fn first_block(
+        &self,
+        wanted: &Wanted<'_>,
+        zones: &[u16],
+        count: u32,
+        lone: Lone,
+    ) -> Option<Range<u32>> {
+        let mut lists = Vec::new();
+        let mut heads = BinaryHeap::new();
+        let skipped = (lone == Lone::NoneLeft)
+            .then(|| exact_class_of(count + 1))
+            .flatten();
+        for zone_no in zones {
+            let at = |class| Stretch {
+                zone_no: *zone_no,
+                class,
+                rank: 0,
+                first: 0,
+            };
+            let mut class = class_of(count);
+            while class <= CLASSES {
+                if Some(class) == skipped {
+                    class += 1;
+                    continue;
+                }
+                // One look finds the next class that has any.
+                let mut list = self.stretches.range(at(class)..at(CLASSES + 1));
+                let Some(head) = list.next() else { break };
+                class = head.class;
+                if Some(class) != skipped {
+                    heads.push(Reverse((head.rank, head.first, lists.len())));
+                    lists.push((list, class));
+                    class += 1;
+                }
+            }
+        }
+        for _ in 0..STRETCHES_EXAMINED_MAX {
+            let Reverse((_, first, list)) = heads.pop()?;
+            let block = self.block_in(first, wanted, count, lone);
+            if block.is_some() {
+                return block;
+            }
+            let (rest, class) = &mut lists[list];
+            if let Some(head) = rest.next().filter(|head| head.class == *class) {
+                heads.push(Reverse((head.rank, head.first, list)));
+            }
+        }
+        None
+    }
+
+    /// The best block of `count` in the stretch that begins at `first`.
+    fn block_in(
+        &self,
+        first: u32,
+        wanted: &Wanted<'_>,
+        count: u32,
+        lone: Lone,
+    ) -> Option<Range<u32>> {
+        let whole = self.segment_of(first).range();
+        let end = self.free.find(first..whole.end, false);
+        if lone == Lone::NoneLeft && end - first == count + 1 {
+            return None;
+        }
+        let seats: Vec<(u16, SeatKind)> = self
+            .layout
+            .focus()
+            .narrow(first as usize..end as usize)
+            .into_iter()
+            .map(|seat| (seat.rank, seat.kind))
+            .collect();
+        let best = |fits: &dyn Fn(&Range<u32>) -> bool| {
+            let mut best: Option<(u32, Range<u32>)> = None;
+            for (first, seats) in (first..).zip(seats.windows(count as usize)) {
+                let ranks: u32 = seats.iter().map(|(rank, _)| u32::from(*rank)).sum();
+                let is_better = best.as_ref().is_none_or(|(lowest, _)| ranks < *lowest);
+                let is_accessible = |seat: &(u16, SeatKind)| seat.1 == SeatKind::Accessible;
+                let is_asked_for = !wanted.accessible || seats.iter().any(is_accessible);
+                let block = first..first + count;
+                if is_better && is_asked_for && fits(&block) {
+                    best = Some((ranks, block));
+                }
+            }
+            best.map(|(_, block)| block)
+        };
+        if lone == Lone::Ignored {
+            return best(&|_| true);
+        }
+        let keeping = best(&|block| !self.leaves_one_alone(block));
+        match lone {
+            Lone::NoOtherWay if keeping.is_none() => {
+                let offers = self.row_offers_another_way(first, count);
+                (!offers).then(|| best(&|_| true)).flatten()
+            }
+            _ => keeping,
+        }
+    }
+}
