@@ -58,7 +58,7 @@ pub struct ShowRecord {
     pub opening_rules: ShowRules,
 }
 
-/// A piece of a layout, at most [`SEATS_PER_RECORD_MAX`](crate::limits::SEATS_PER_RECORD_MAX).
+/// A piece of a layout, at most [`SEATS_PER_RECORD_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayoutRecord {
     /// The show.
@@ -80,7 +80,7 @@ pub struct SeatRecord {
     pub fence: Fence,
 }
 
-/// Seats of a show, at most [`SEATS_PER_RECORD_MAX`](crate::limits::SEATS_PER_RECORD_MAX).
+/// Seats of a show, at most [`SEATS_PER_RECORD_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeatsRecord {
     /// The show.

@@ -1,5 +1,5 @@
 //! What a command does to its show: one file a command, each a list of refusals in the order of
-//! [`RefusalReason`](crate::RefusalReason), then the one effect.
+//! [`RefusalReason`], then the one effect.
 //!
 //! Always holds: a refused command changes nothing. What is common to all (deadline, memory of
 //! requests) is here; time has passed and the sweep was done before.
