@@ -1,9 +1,9 @@
 //! How services tell each other what happened: a transactional outbox per service, one stream in
 //! Postgres, and durable consumers (BK-4).
 //!
-//! A service appends to its [`Outbox`] in the transaction of the change itself. [`relay`] moves
+//! A service appends to its [`Outbox`] in the transaction of the change itself. [`relay()`] moves
 //! committed rows into `eventlog.events`. [`consume`] hands them to a [`Handler`], at least once,
-//! in order per key; a key that keeps failing is parked ([`parked`]) until [`replay`], and blocks
+//! in order per key; a key that keeps failing is parked ([`parked()`]) until [`replay`], and blocks
 //! no other.
 //!
 //! Always holds:

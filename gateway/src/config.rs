@@ -39,6 +39,10 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// How long a request may be worked on, from when its head was read to the head of its answer.
     pub request_timeout_ms: u64,
+    /// Whether a caller's `traceparent` says if its trace is recorded. Where strangers call it
+    /// shouldn't: their traces go on under their ids, and `trace.sample_ratio` says how many are
+    /// recorded; none, where the gateway records nothing.
+    pub trust_sampled: bool,
 }
 
 impl Default for Config {
@@ -56,6 +60,7 @@ impl Default for Config {
             search_uri: "http://127.0.0.1:7405".to_owned(),
             cors_origins: Vec::new(),
             request_timeout_ms: 10_000,
+            trust_sampled: false,
         }
     }
 }

@@ -14,8 +14,9 @@
 //! - a request has one deadline, and every gRPC call made for it carries what is left of that;
 //! - which seats are free is shown as the lock store has it, with its revision, at most two seconds
 //!   old; thousands of viewers of a show cost the store one watch, and are told of a rush ten times a
-//!   second;
-//! - pages of the catalogue are kept for a second, seat maps while their show's version stands;
+//!   second, and once more before a bookmark;
+//! - pages of the catalogue are kept for a second, seat maps while their show's version stands; the
+//!   last stand in for half a minute while the catalogue is away;
 //! - what is personal or changes by the second is `no-store`; routes without a token never forward
 //!   one, so nothing that depends on the caller can end up in a shared cache.
 //!

@@ -89,7 +89,8 @@ pub(crate) fn availability_read(source: &'static str) {
     metrics::counter!(AVAILABILITY_READS, "source" => source).increment(1);
 }
 
-fn method_label(method: &Method) -> &'static str {
+/// The method where it is a standard one, else what OpenTelemetry calls the others.
+pub(crate) fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -98,6 +99,6 @@ fn method_label(method: &Method) -> &'static str {
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
-        _ => "OTHER",
+        _ => "_OTHER",
     }
 }

@@ -7,7 +7,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -42,7 +42,7 @@ const API: &str = "/api/";
 
 /// The outermost layer of every route. CORS is between it and [`bounded`], so that a page can read
 /// every error.
-pub(crate) async fn surround(request: Request, next: Next) -> Response {
+pub(crate) async fn surround(State(app): State<Shared>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let sent = request.headers().get(request_id::HEADER);
     let sent = sent.and_then(|value| RequestId::from_caller(value.as_bytes()));
@@ -52,7 +52,12 @@ pub(crate) async fn surround(request: Request, next: Next) -> Response {
     let route = matched
         .as_ref()
         .map_or(metrics::ROUTE_UNMATCHED, MatchedPath::as_str);
-    let context = trace_of(request.headers(), &method, route);
+    let client = trace::of_headers(request.headers());
+    let client = match app.trust_sampled {
+        true => client,
+        false => trace::decided_here(&client),
+    };
+    let context = trace_of(&client, &method, route);
     let span = tracing::info_span!(
         "http",
         request.id = %request_id,
@@ -96,20 +101,20 @@ pub(crate) async fn surround(request: Request, next: Next) -> Response {
 }
 
 /// Continues the client's trace or begins one; but probes and pages begin none.
-fn trace_of(headers: &HeaderMap, method: &Method, route: &str) -> Context {
+fn trace_of(client: &Context, method: &Method, route: &str) -> Context {
     let span = || {
+        let method = metrics::method_label(method);
         let attributes = [
-            KeyValue::new("http.request.method", method.to_string()),
+            KeyValue::new("http.request.method", method),
             KeyValue::new("http.route", route.to_owned()),
         ];
         let name = format!("{method} {route}");
         trace::span(name, SpanKind::Server, part::GATEWAY, attributes)
     };
-    let client = trace::of_headers(headers);
     if route.starts_with(API) {
-        trace::begin(&client, span)
+        trace::begin(client, span)
     } else {
-        trace::within(&client, span)
+        trace::within(client, span)
     }
 }
 

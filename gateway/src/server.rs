@@ -51,6 +51,7 @@ pub(crate) struct App {
     pub(crate) searches: Searches,
     pub(crate) verifier: Verifier,
     pub(crate) request_timeout: Duration,
+    pub(crate) trust_sampled: bool,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) live: LiveShows,
     pub(crate) layouts: Layouts,
@@ -110,7 +111,7 @@ pub(crate) fn layers(
         router = router.layer(cors(origins));
     }
     Ok(router
-        .layer(middleware::from_fn(scope::surround))
+        .layer(middleware::from_fn_with_state(app.clone(), scope::surround))
         .with_state(app.clone()))
 }
 
@@ -141,6 +142,7 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
         searches: Searches::new(),
         verifier,
         request_timeout: config.request_timeout(),
+        trust_sampled: config.trust_sampled,
         slots: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),
         live: LiveShows::new(
             lockstore_client::Client::connect_with(config.lockstore.clone(), store_options),

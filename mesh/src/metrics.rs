@@ -23,8 +23,8 @@ pub const HANDSHAKES_REFUSED: &str = "tls_handshakes_refused_total";
 /// When this process's certificate ends, as Unix time; label `name`, whose it is.
 pub const CERTIFICATE_EXPIRY: &str = "tls_certificate_expiry_timestamp_seconds";
 
-/// Spans handed to the collector of traces; label `outcome` (`exported`, or `failed`: lost). What was
-/// dropped because too many waited isn't in it.
+/// Spans that ended, by what became of them; label `outcome` (`exported` to the collector of traces,
+/// or lost: `failed`, it didn't take them, or `dropped`, because too many waited).
 pub const TRACE_SPANS: &str = "trace_spans_total";
 
 /// Calls that were made again, by how the repetition ended; labels `peer` and `outcome` (`answered`,

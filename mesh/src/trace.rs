@@ -32,12 +32,24 @@ pub const STATE_HEADER: &str = "tracestate";
 /// Longest `tracestate` that is carried on: what the standard asks for at least.
 const STATE_BYTES_MAX: usize = 512;
 
-/// What makes this process's spans; unset where none are.
-static TRACER: OnceLock<SdkTracer> = OnceLock::new();
+/// What makes this process's spans.
+struct Recorder {
+    tracer: SdkTracer,
+    /// Which part of the traces that begin here is recorded.
+    ratio: f64,
+}
 
-/// From here on spans are made by `tracer`; once a process.
-pub(crate) fn record_with(tracer: SdkTracer) -> bool {
-    TRACER.set(tracer).is_ok()
+/// Unset where no spans are made.
+static RECORDER: OnceLock<Recorder> = OnceLock::new();
+
+/// From here on spans are made by `tracer`, of `ratio` of the traces that begin here; once a
+/// process.
+pub(crate) fn record_with(tracer: SdkTracer, ratio: f64) -> bool {
+    RECORDER.set(Recorder { tracer, ratio }).is_ok()
+}
+
+fn tracer() -> Option<&'static SdkTracer> {
+    RECORDER.get().map(|recorder| &recorder.tracer)
 }
 
 /// The context that `headers` bring, with no span of ours yet; an empty one where they bring none.
@@ -48,6 +60,12 @@ pub fn of_headers(headers: &HeaderMap) -> Context {
     };
     let parent = parent.to_str().ok().and_then(|text| text.parse().ok());
     parent.map_or_else(Context::new, |parent| remote(parent, state(headers)))
+}
+
+/// The trace of `caller`, recorded or not as if it began here, whatever the caller says of that.
+pub fn decided_here(caller: &Context) -> Context {
+    let ratio = RECORDER.get().map_or(0.0, |recorder| recorder.ratio);
+    decided_by(ratio, caller)
 }
 
 /// The context that a stored `traceparent` names; an empty one where it names none.
@@ -88,12 +106,12 @@ pub fn apply(metadata: &mut MetadataMap) {
 /// where `parent` has none and this process exports. It ends with [`finish`], or with the last
 /// clone of the context.
 pub fn begin(parent: &Context, span: impl FnOnce() -> SpanBuilder) -> Context {
-    begin_with(TRACER.get(), parent, span)
+    begin_with(tracer(), parent, span)
 }
 
 /// As [`begin`], for what is done for `parent` only: a part of a trace, never the start of one.
 pub fn within(parent: &Context, span: impl FnOnce() -> SpanBuilder) -> Context {
-    within_with(TRACER.get(), parent, span)
+    within_with(tracer(), parent, span)
 }
 
 /// A span to be begun.
@@ -162,6 +180,23 @@ fn id(context: &Context) -> Option<TraceId> {
     let span = context.span();
     let context = span.span_context();
     context.is_valid().then(|| context.trace_id())
+}
+
+fn decided_by(ratio: f64, caller: &Context) -> Context {
+    let span = caller.span();
+    let above = span.span_context();
+    if !above.is_valid() {
+        return caller.clone();
+    }
+    // Not by the trace's id, as where one begins here: the caller chose it.
+    let sampled = rand::random::<f64>() < ratio;
+    caller.with_remote_span_context(SpanContext::new(
+        above.trace_id(),
+        above.span_id(),
+        above.trace_flags().with_sampled(sampled),
+        true,
+        above.trace_state().clone(),
+    ))
 }
 
 fn begin_with(
@@ -350,6 +385,17 @@ mod tests {
             assert_eq!(sent(&context).0.as_deref(), Some(UNSAMPLED));
         }
         assert!(kept.spans().is_empty());
+    }
+
+    #[test]
+    fn a_strangers_flag_decides_nothing_and_its_trace_goes_on() {
+        for (brought, ratio, goes_on) in [(SAMPLED, 0.0, UNSAMPLED), (UNSAMPLED, 1.0, SAMPLED)] {
+            let caller = of_headers(&headers(&[("traceparent", brought), ("tracestate", "a=1")]));
+            let decided = decided_by(ratio, &caller);
+            let expected = (Some(goes_on.to_owned()), Some("a=1".to_owned()));
+            assert_eq!(sent(&decided), expected);
+        }
+        assert_eq!(id(&decided_by(1.0, &Context::new())), None);
     }
 
     #[test]

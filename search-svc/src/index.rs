@@ -44,6 +44,9 @@ pub(crate) trait Index: Send + Sync + 'static {
     /// Whether there is an index of the present schema to be searched.
     fn is_built(&self) -> impl Future<Output = Result<bool, Error>> + Send;
 
+    /// How many shows the index that is searched has.
+    fn shows(&self) -> impl Future<Output = Result<u64, Error>> + Send;
+
     /// What fits `query`.
     fn search(&self, query: &Query) -> impl Future<Output = Result<Found, Error>> + Send;
 

@@ -1,4 +1,4 @@
-//! The purchase as a pure function: [`decide`] takes a booking, an input and the time, and says
+//! The purchase as a pure function: [`decide()`] takes a booking, an input and the time, and says
 //! what the booking becomes, what is recorded with it, and what to ask the lock store next.
 //!
 //! Always holds, for every order and every repetition of inputs:

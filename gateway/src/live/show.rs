@@ -2,8 +2,8 @@
 //!
 //! Always holds: what is shown is the store's own state at the revision that is said with it, and is
 //! called fresh only while a node that hears a leader says so; what viewers are sent after what they
-//! began with adds up to every change, in order, at most one delta in a `GATHER`, made once for all;
-//! whoever follows the store never waits for a viewer.
+//! began with adds up to every change, in order, at most one delta in a `GATHER` and one more before
+//! a bookmark, made once for all; whoever follows the store never waits for a viewer.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

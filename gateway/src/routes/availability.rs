@@ -206,7 +206,7 @@ pub(super) async fn not_on_sale(
     error: ApiError,
 ) -> ApiError {
     if error.code() == ErrorCode::ShowNotFound && app.kept.show(app, call, show_id).await.is_ok() {
-        return ApiError::new(ErrorCode::ShowNotOnSale, "this show isn't on sale yet");
+        return ApiError::new(ErrorCode::ShowNotOnSale, "this show isn't on sale");
     }
     error
 }

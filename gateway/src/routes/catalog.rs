@@ -159,7 +159,7 @@ pub(crate) async fn get_show(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let show = app.kept.show(&app, &call, show_id).await?;
-    Ok(show.page.answer(&headers))
+    Ok(show.answer(&headers))
 }
 
 /// A show's seat map

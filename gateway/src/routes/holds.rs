@@ -209,7 +209,7 @@ async fn refused(app: &App, caller: &Caller, show_id: ShowId, status: &tonic::St
         show_id: show_id.to_bytes().to_vec(),
     });
     match app.catalog.clone().get_show(request).await {
-        Ok(_) => ApiError::new(ErrorCode::ShowNotOnSale, "this show isn't on sale yet"),
+        Ok(_) => ApiError::new(ErrorCode::ShowNotOnSale, "this show isn't on sale"),
         Err(_) => failure.into(),
     }
 }

@@ -402,6 +402,70 @@ async fn a_failure_is_not_kept() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_long_in_coming_is_not_kept_for_longer() {
+    let gateway = Gateway::start().await;
+    gateway.backend.on("get_show", |_: pb::GetShowRequest| {
+        std::thread::sleep(KEPT);
+        Ok(pb::GetShowResponse { show: Some(show()) })
+    });
+    let path = format!("/api/v1/shows/{}", show_id());
+    for _ in 0..2 {
+        assert_eq!(send(gateway.get(&path)).await.status, 200);
+    }
+    assert_eq!(asked(&gateway, "get_show"), 2);
+}
+
+#[tokio::test]
+async fn the_last_page_stands_in_while_the_catalogue_is_away_and_only_then() {
+    let gateway = with_map(2).await;
+    let event_path = format!("/api/v1/events/{}", EventId::from_bytes([1; 16]));
+    gateway.backend.on("get_event", |_: pb::GetEventRequest| {
+        Ok(pb::GetEventResponse {
+            event: Some(event()),
+            shows: vec![show()],
+        })
+    });
+    let paths = [
+        event_path,
+        format!("/api/v1/shows/{}", show_id()),
+        map_path(),
+    ];
+    let mut before = Vec::new();
+    for path in &paths {
+        before.push(send(gateway.get(path)).await.bytes);
+    }
+    let failing = |code: ErrorCode| {
+        let failure = move || Failure::new(code, "not now").into();
+        gateway
+            .backend
+            .on("get_event", move |_: pb::GetEventRequest| {
+                Err::<pb::GetEventResponse, _>(failure())
+            });
+        gateway
+            .backend
+            .on("get_show", move |_: pb::GetShowRequest| {
+                Err::<pb::GetShowResponse, _>(failure())
+            });
+    };
+    failing(ErrorCode::Unavailable);
+    tokio::time::sleep(KEPT).await;
+    for (path, before) in paths.iter().zip(&before) {
+        let answer = send(gateway.get(path)).await;
+        assert_eq!((answer.status, &answer.bytes), (200, before), "{path}");
+        let age: u64 = answer.header("age").unwrap().parse().unwrap();
+        assert!(age >= KEPT.as_secs(), "{age}");
+    }
+    // What the catalogue says isn't there doesn't come back when it is away again.
+    for code in [ErrorCode::NotFound, ErrorCode::Unavailable] {
+        failing(code);
+        for path in &paths {
+            let answer = send(gateway.get(path)).await;
+            answer.error(code.http(), code.as_str());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_seat_map_names_seats_as_holds_take_them() {
     let gateway = with_map(1).await;
     let answer = send(gateway.get(&map_path())).await;

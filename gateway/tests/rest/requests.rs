@@ -1,12 +1,17 @@
 //! What every request has: an id, a deadline, headers, a place in the metrics.
 
+use gateway::Config;
 use holdfast_proto::catalog::v1 as pb;
 use reqwest::Method;
 
 use crate::setup::{Gateway, send};
 
 async fn gateway() -> Gateway {
-    let gateway = Gateway::start().await;
+    gateway_with(|_| {}).await
+}
+
+async fn gateway_with(change: impl FnOnce(&mut Config)) -> Gateway {
+    let gateway = Gateway::start_with(change).await;
     gateway
         .backend
         .on("list_events", |_: pb::ListEventsRequest| {
@@ -48,7 +53,7 @@ async fn a_request_id_is_taken_over_or_made_and_passed_on() {
 #[tokio::test]
 async fn a_trace_context_is_passed_on_and_a_malformed_one_is_none() {
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let gateway = gateway().await;
+    let gateway = gateway_with(|config| config.trust_sampled = true).await;
     let request = gateway.get("/api/v1/events");
     let request = request.header("traceparent", PARENT);
     send(request.header("tracestate", "vendor=1")).await;
@@ -60,6 +65,18 @@ async fn a_trace_context_is_passed_on_and_a_malformed_one_is_none() {
         let seen = gateway.backend.take_seen();
         assert_eq!(seen[0].header("traceparent"), None, "{sent}");
     }
+}
+
+#[tokio::test]
+async fn a_stranger_makes_nobody_record_its_trace() {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0";
+    // It records nothing itself.
+    let gateway = gateway().await;
+    let request = gateway.get("/api/v1/events");
+    send(request.header("traceparent", format!("{PARENT}1"))).await;
+    let seen = gateway.backend.take_seen();
+    let goes_on = format!("{PARENT}0");
+    assert_eq!(seen[0].header("traceparent"), Some(goes_on.as_str()));
 }
 
 #[tokio::test]

@@ -72,7 +72,8 @@ struct Inner {
     leading: Option<u64>,
     /// The term stood for last, and the term of the last log entry then.
     stood: Option<(u64, u64)>,
-    /// Until when a leader whose messages were accepted surely had its majority.
+    /// As of when a leader whose messages were accepted had its majority, the messages' time under
+    /// way not counted.
     spoke: Option<Instant>,
 }
 
@@ -125,15 +126,15 @@ impl Clock {
         });
     }
 
-    /// A message of the leader was accepted, who surely had its majority until `at`.
+    /// A message of the leader was accepted, who had its majority as of `at`: the message's arrival,
+    /// less what the leader said.
     pub(crate) fn leader_spoke(&self, at: Instant) {
         let mut inner = self.inner();
         // One that took long to be dealt with is not news.
         inner.spoke = inner.spoke.max(Some(at));
     }
 
-    /// For how long, at `now`, no leader was heard that surely had its majority; `None` if none
-    /// ever was.
+    /// For how long, at `now`, no leader was heard that had its majority; `None` if none ever was.
     pub(crate) fn silence(&self, now: Instant) -> Option<Duration> {
         let spoke = self.inner().spoke?;
         Some(now.saturating_duration_since(spoke))

@@ -224,7 +224,8 @@ struct Decided {
 /// All watchers of a node.
 pub(crate) struct Hub {
     inner: Mutex<Inner>,
-    /// The furthest that a leader told this node, and until when one that did had its majority.
+    /// The furthest that a leader told this node, and as of when one that did had its majority: as
+    /// of its word's arrival, less what it said of that.
     /// Not kept over a restart: what was decided meanwhile isn't known then.
     decided: Mutex<Option<Decided>>,
 }
@@ -320,8 +321,7 @@ impl Hub {
         self.decided.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A leader that surely had its majority until `told` said that the log is decided up to
-    /// `index`.
+    /// A leader that had its majority as of `told` said that the log is decided up to `index`.
     pub(crate) fn leader_decided(&self, index: u64, told: Instant) {
         let mut decided = self.decided();
         let known = decided.unwrap_or(Decided { index, told });

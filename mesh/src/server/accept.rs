@@ -4,7 +4,7 @@
 //! Always holds: a client that doesn't finish its handshake holds up nobody: handshakes run beside
 //! each other, each has a limit of time, and when there are too many the oldest makes room; a
 //! connection over TLS has a name. A refusal is counted, and said as long as there are few.
-//! Leaves to others: what the name may call ([`super::callers`]).
+//! Leaves to others: what the name may call ([`mod@super::callers`]).
 
 use std::{
     collections::VecDeque,

@@ -6,17 +6,21 @@
 //! collector far away, which is the nearby collector's.
 
 use std::{
-    sync::Mutex,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry::{Context, KeyValue, trace::TracerProvider as _};
 use opentelemetry_otlp::{RetryPolicy, WithTonicConfig};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     trace::{
-        BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
+        BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, Span, SpanData,
+        SpanExporter, SpanProcessor,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -42,7 +46,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long the process's end waits for the last batches.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
-/// How often a collector that can't be reached is spoken of.
+/// How often lost spans are spoken of.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// The `[trace]` section.
@@ -52,8 +56,8 @@ pub struct TraceConfig {
     /// Where an OpenTelemetry collector takes OTLP over gRPC, e.g. `http://127.0.0.1:4317`. Empty:
     /// spans aren't recorded; the context of callers is handed on all the same.
     pub otlp_endpoint: String,
-    /// Which part of the traces that begin at the gateway is recorded, from 0 to 1. A caller who
-    /// sends a trace context decides for itself.
+    /// Which part of the traces that begin at the gateway is recorded, from 0 to 1; of those that
+    /// come with a caller's trace context too, unless `gateway.trust_sampled` leaves it to them.
     pub sample_ratio: f64,
 }
 
@@ -133,8 +137,8 @@ pub(super) fn start(config: &TraceConfig, role: &'static str) -> Result<Traces, 
         .with_retry_policy(RetryPolicy::disabled())
         .build()
         .map_err(|error| refused(("otlp_endpoint", error.to_string())))?;
-    let provider = provider(Counted::new(exporter), config.sample_ratio, role);
-    if trace::record_with(provider.tracer("holdfast")) {
+    let provider = provider(exporter, config.sample_ratio, role);
+    if trace::record_with(provider.tracer("holdfast"), config.sample_ratio) {
         // For libraries that don't know this crate.
         opentelemetry::global::set_tracer_provider(provider.clone());
     }
@@ -159,40 +163,44 @@ fn provider(
             KeyValue::new("holdfast.role", role),
         ])
         .build();
+    let tally = Arc::new(Tally::default());
+    let exporter = Counted {
+        exporter,
+        tally: Arc::clone(&tally),
+    };
+    let batches = BatchSpanProcessor::builder(exporter)
+        .with_batch_config(batches)
+        .build();
     SdkTracerProvider::builder()
         .with_resource(resource)
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
             ratio,
         ))))
-        .with_span_processor(
-            BatchSpanProcessor::builder(exporter)
-                .with_batch_config(batches)
-                .build(),
-        )
+        .with_span_processor(Bounded { batches, tally })
         .build()
 }
 
-/// An exporter whose successes and failures are counted, and whose failures are told now and then.
-#[derive(Debug)]
-struct Counted<E> {
-    exporter: E,
+/// What becomes of spans: counted, and what is lost is told now and then.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Ended, and not yet on their way to the collector.
+    waiting: AtomicUsize,
     said: Mutex<Option<Instant>>,
 }
 
-impl<E> Counted<E> {
-    fn new(exporter: E) -> Self {
-        Self {
-            exporter,
-            said: Mutex::new(None),
-        }
+impl Tally {
+    /// Whether another may wait; it does then.
+    fn may_wait(&self) -> bool {
+        let more = |waiting| (waiting < QUEUE_SPANS_MAX).then_some(waiting + 1);
+        let waits = self
+            .waiting
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+        waits.is_ok()
     }
 
-    /// Whether it is time to speak of a failure.
+    /// Whether it is time to speak of a loss.
     fn may_say(&self, now: Instant) -> bool {
-        let mut said = self
-            .said
-            .lock()
-            .unwrap_or_else(|broken| broken.into_inner());
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let due = said.is_none_or(|said| now.duration_since(said) >= SAY_EVERY);
         if due {
             *said = Some(now);
@@ -201,19 +209,67 @@ impl<E> Counted<E> {
     }
 }
 
+fn count(outcome: &'static str, spans: usize) {
+    let spans = u64::try_from(spans).unwrap_or(u64::MAX);
+    ::metrics::counter!(metrics::TRACE_SPANS, "outcome" => outcome).increment(spans);
+}
+
+/// Batches that no more than [`QUEUE_SPANS_MAX`] spans wait for. Their own queue has the same bound,
+/// so that it is never the one that drops, and doesn't say how many.
+#[derive(Debug)]
+struct Bounded {
+    batches: BatchSpanProcessor,
+    tally: Arc<Tally>,
+}
+
+impl SpanProcessor for Bounded {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.batches.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if self.tally.may_wait() {
+            return self.batches.on_end(span);
+        }
+        count("dropped", 1);
+        if self.tally.may_say(Instant::now()) {
+            tracing::warn!("spans were not exported: too many wait; said at most once a minute");
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.batches.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.batches.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.batches.set_resource(resource);
+    }
+}
+
+/// The exporter, whose successes and failures are counted.
+#[derive(Debug)]
+struct Counted<E> {
+    exporter: E,
+    tally: Arc<Tally>,
+}
+
 impl<E: SpanExporter> SpanExporter for Counted<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
+        self.tally.waiting.fetch_sub(spans, Ordering::AcqRel);
         let exported = self.exporter.export(batch).await;
         let outcome = if exported.is_ok() {
             "exported"
         } else {
             "failed"
         };
-        let count = u64::try_from(spans).unwrap_or(u64::MAX);
-        ::metrics::counter!(metrics::TRACE_SPANS, "outcome" => outcome).increment(count);
+        count(outcome, spans);
         if let Err(error) = &exported
-            && self.may_say(Instant::now())
+            && self.tally.may_say(Instant::now())
         {
             tracing::warn!(%error, spans, "spans were not exported; said at most once a minute");
         }
@@ -269,11 +325,11 @@ mod tests {
 
     #[test]
     fn a_failing_collector_is_spoken_of_once_a_minute() {
-        let counted = Counted::new(());
+        let tally = Tally::default();
         let start = Instant::now();
-        assert!(counted.may_say(start));
-        assert!(!counted.may_say(start + SAY_EVERY / 2));
-        assert!(counted.may_say(start + SAY_EVERY));
+        assert!(tally.may_say(start));
+        assert!(!tally.may_say(start + SAY_EVERY / 2));
+        assert!(tally.may_say(start + SAY_EVERY));
     }
 
     /// Takes nothing, ever.
@@ -287,13 +343,26 @@ mod tests {
     }
 
     #[test]
-    fn a_collector_that_hangs_holds_up_neither_spans_nor_the_end() {
-        let provider = provider(Counted::new(Hangs), 1.0, "test");
+    fn a_collector_that_hangs_holds_up_neither_spans_nor_the_end_and_what_is_dropped_is_counted() {
+        let before = counted("dropped");
+        let provider = provider(Hangs, 1.0, "test");
         let tracer = provider.tracer("test");
         for _ in 0..2 * QUEUE_SPANS_MAX {
             drop(tracer.start("work"));
         }
+        // One batch may be with the collector by now.
+        let dropped = counted("dropped") - before;
+        let rest = (QUEUE_SPANS_MAX - BATCH_SPANS_MAX) as u64..=QUEUE_SPANS_MAX as u64;
+        assert!(rest.contains(&dropped), "{dropped}");
         // Would wait for ever.
         Traces(Some(provider)).end();
+    }
+
+    /// What was counted since the process began.
+    fn counted(outcome: &str) -> u64 {
+        let name = format!("{}{{outcome=\"{outcome}\"}} ", metrics::TRACE_SPANS);
+        let text = metrics::install().render();
+        let line = text.lines().find_map(|line| line.strip_prefix(&name));
+        line.map_or(0, |value| value.parse().expect("a number"))
     }
 }

@@ -120,6 +120,10 @@ impl Index for Embedded {
         Ok(read(&self.shelves).live.is_some())
     }
 
+    async fn shows(&self) -> Result<u64, Error> {
+        Ok(self.live()?.shows())
+    }
+
     async fn search(&self, query: &Query) -> Result<Found, Error> {
         let (shelf, query) = (self.live()?, query.clone());
         let permit = Arc::clone(&self.searches).acquire_owned().await;

@@ -73,6 +73,10 @@ impl Shelf {
         })
     }
 
+    pub(super) fn shows(&self) -> u64 {
+        self.reader.searcher().num_docs()
+    }
+
     pub(super) fn search(&self, query: &Query) -> tantivy::Result<Found> {
         super::search::search(&self.reader.searcher(), &self.fields, query)
     }

@@ -58,8 +58,6 @@ const PAGE_RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Status {
     building: AtomicBool,
     shows_read: AtomicU64,
-    /// In the last index that was built; 0 if this process built none.
-    shows_built: AtomicU64,
     indexes_built: AtomicU64,
     asked: Notify,
 }
@@ -75,12 +73,6 @@ impl Status {
 
     pub(crate) fn indexes_built(&self) -> u64 {
         self.indexes_built.load(Ordering::Relaxed)
-    }
-
-    /// How many changes are far behind.
-    fn far_behind(&self) -> u64 {
-        let shows = self.shows_built.load(Ordering::Relaxed);
-        FAR_BEHIND_MIN.max(shows / SHOWS_BUILT_PER_CHANGE)
     }
 
     #[cfg(test)]
@@ -142,7 +134,7 @@ impl<I: Index> Keeper<I> {
         if !self.may_build {
             return Ok(());
         }
-        let keeps_waiting = !is_built || self.is_far_behind().await;
+        let keeps_waiting = !is_built || self.is_far_behind().await?;
         if !asked && !keeps_waiting {
             return Ok(());
         }
@@ -160,7 +152,6 @@ impl<I: Index> Keeper<I> {
         metrics::counter!(metric::REBUILDS, "outcome" => outcome).increment(1);
         built?;
         let shows = self.status.shows_read();
-        self.status.shows_built.store(shows, Ordering::Relaxed);
         self.status.indexes_built.fetch_add(1, Ordering::Relaxed);
         tracing::info!(
             shows,
@@ -171,20 +162,28 @@ impl<I: Index> Keeper<I> {
         Ok(())
     }
 
-    async fn is_far_behind(&self) -> bool {
-        let far = self.status.far_behind();
-        match self.stream.behind(far).await {
-            Ok(behind) if behind >= far => {
-                tracing::info!(behind, "search is far behind; an index is built anew");
-                true
-            }
-            Ok(_) => false,
-            // The consumer says in the log that its database is away.
-            Err(error) => {
-                tracing::debug!(%error, "how far search is behind can't be told");
-                false
-            }
+    async fn is_far_behind(&self) -> Result<bool, Error> {
+        // Mostly it isn't, however large the index is, which needn't be asked then.
+        if self.behind(FAR_BEHIND_MIN).await < FAR_BEHIND_MIN {
+            return Ok(false);
         }
+        let shows = self.index.shows().await?;
+        let far = FAR_BEHIND_MIN.max(shows / SHOWS_BUILT_PER_CHANGE);
+        let behind = self.behind(far).await;
+        if behind >= far {
+            tracing::info!(behind, "search is far behind; an index is built anew");
+        }
+        Ok(behind >= far)
+    }
+
+    /// Changes not handled yet, counted up to `max`; none where that can't be told.
+    async fn behind(&self, max: u64) -> u64 {
+        let behind = self.stream.behind(max).await;
+        behind.unwrap_or_else(|error| {
+            // The consumer says in the log that its database is away.
+            tracing::debug!(%error, "how far search is behind can't be told");
+            0
+        })
     }
 
     async fn build(&self, keeps_waiting: bool) -> Result<(), Error> {

@@ -149,6 +149,11 @@ impl Index for Meili {
         Ok(is_built)
     }
 
+    async fn shows(&self) -> Result<u64, Error> {
+        let stats = self.client.index(&self.live).get_stats().await;
+        Ok(stats.map_err(error)?.number_of_documents as u64)
+    }
+
     async fn search(&self, query: &Query) -> Result<Found, Error> {
         if !self.is_built.load(Ordering::Relaxed) {
             return Err(Error::NotBuilt);

@@ -2,7 +2,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,15 +46,25 @@ struct Watched {
     pages: Semaphore,
     /// Pages that came.
     came: Semaphore,
+    /// How many shows it says it has, where not those that it has.
+    shows: Option<u64>,
+    /// How often it was asked for them.
+    counted: AtomicUsize,
 }
 
 impl Watched {
     fn open(dir: &Path) -> Arc<Self> {
+        Self::of_shows(dir, None)
+    }
+
+    fn of_shows(dir: &Path, shows: Option<u64>) -> Arc<Self> {
         Arc::new(Self {
             index: Embedded::open(dir).unwrap(),
             writes: Mutex::default(),
             pages: Semaphore::new(0),
             came: Semaphore::new(0),
+            shows,
+            counted: AtomicUsize::new(0),
         })
     }
 
@@ -66,6 +79,14 @@ impl Index for Watched {
 
     async fn is_built(&self) -> Result<bool, Error> {
         self.index.is_built().await
+    }
+
+    async fn shows(&self) -> Result<u64, Error> {
+        self.counted.fetch_add(1, Ordering::Relaxed);
+        match self.shows {
+            Some(shows) => Ok(shows),
+            None => self.index.shows().await,
+        }
     }
 
     async fn search(&self, query: &Query) -> Result<Found, Error> {
@@ -240,6 +261,31 @@ async fn a_feed_that_is_far_behind_builds_an_index_and_reads_no_change_anew(pool
     assert_eq!(feed.status.indexes_built(), 1);
 
     feed.stop([keeping, consuming]).await;
+    catalog.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_large_index_that_is_a_little_behind_is_not_built_anew_after_a_restart(pool: PgPool) {
+    let catalog = catalogue(&pool).await;
+    let hall = Hall::build(&pool).await;
+    let (_, show_id) = hall.show("Opening", "ON_SALE", 1).await;
+    let dir = tempfile::tempdir().unwrap();
+    let index = Watched::open(dir.path());
+    index.begin_next().await.unwrap();
+    index.swap().await.unwrap();
+    drop(index);
+    tell_of(&pool, show_id, FAR).await;
+    all_moved(&pool).await;
+
+    // Its shows take longer than those changes do.
+    let index = Watched::of_shows(dir.path(), Some(FAR as u64 * 17));
+    let feed = Feed::new(&pool, &catalog.uri, index);
+    let keeping = feed.keep();
+    let counted = async || feed.index.counted.load(Ordering::Relaxed) > 1;
+    until("another look at what the first made of it", counted).await;
+    assert!(!feed.status.is_building());
+    assert_eq!(feed.status.indexes_built(), 0);
+    feed.stop([keeping]).await;
     catalog.stop().await;
 }
 

@@ -63,8 +63,10 @@ async fn nothing_is_found_before_there_is_an_index(index: &impl Index) {
     index.begin_next().await.unwrap();
     let refused = index.search(&all()).await;
     assert!(matches!(refused, Err(Error::NotBuilt)), "{refused:?}");
+    assert!(matches!(index.shows().await, Err(Error::NotBuilt)));
     index.swap().await.unwrap();
     assert!(index.is_built().await.unwrap());
+    assert_eq!(index.shows().await.unwrap(), 0);
     assert_eq!(found(index, &all()).await, NONE);
 }
 
@@ -73,6 +75,7 @@ async fn what_is_shown_comes_back_as_it_was_put(index: &impl Index) {
     free.shown.price_from = None;
     let shows = [show(1, "Concert"), free];
     fill(index, shows.clone()).await;
+    assert_eq!(index.shows().await.unwrap(), 2);
     let answer = index.search(&all()).await.unwrap();
     assert!(!answer.more);
     for (there, put) in answer.shows.iter().zip(&shows) {

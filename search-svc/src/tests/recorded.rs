@@ -76,6 +76,15 @@ async fn an_index_counts_when_it_is_there_and_of_this_schema() {
 }
 
 #[tokio::test]
+async fn the_server_says_how_many_shows_there_are() {
+    let replay = Replay::start().await;
+    let meili = built(&replay).await;
+    replay.expect([recorded("stats").at("GET", "/indexes/shows/stats")]);
+    assert_eq!(meili.shows().await.unwrap(), 359);
+    replay.came();
+}
+
+#[tokio::test]
 async fn what_is_found_is_read_and_what_is_asked_is_as_the_server_has_it() {
     let replay = Replay::start().await;
     let meili = built(&replay).await;

@@ -72,9 +72,11 @@ fn stopped(error: impl std::fmt::Display) -> Status {
     Status::unavailable("this node has stopped")
 }
 
-/// Until when the leader whose message was received at `received` surely had its majority, which
-/// answered what was sent `age_ms` before: what it says is decided was all there was until then.
-/// `None` if none ever did. A leader of release 0.1.0 says no age, and is taken to be followed.
+/// As of when the leader whose message was received at `received` had its majority, which answered
+/// what was sent `age_ms` before: what it says is decided was all there was then. Counted from the
+/// arrival: how long the message was under way isn't known, and it truly was so much earlier.
+/// `None` if no majority ever answered. A leader of release 0.1.0 says no age, and is taken to be
+/// followed.
 fn majority_as_of(age_ms: Option<u64>, received: Instant) -> Option<Instant> {
     match age_ms {
         None => Some(received),
