@@ -187,8 +187,8 @@ impl Client {
         deadline: Duration,
     ) -> Result<Answer<BlockOutcome>, Error> {
         let message = convert::block_seats(&request);
-        self.write(Write::new(deadline), message, |mut stub, r| async move {
-            stub.block_seats(r).await
+        self.write(Write::new(deadline), message, |peer, ask| async move {
+            answered(peer.stub().block_seats(ask.call()).await)
         })
         .await
     }
@@ -200,8 +200,8 @@ impl Client {
         deadline: Duration,
     ) -> Result<Answer<UnblockOutcome>, Error> {
         let message = convert::unblock_seats(&request);
-        self.write(Write::new(deadline), message, |mut stub, r| async move {
-            stub.unblock_seats(r).await
+        self.write(Write::new(deadline), message, |peer, ask| async move {
+            answered(peer.stub().unblock_seats(ask.call()).await)
         })
         .await
     }

@@ -51,6 +51,12 @@ pub struct ShowRules {
     /// Seats one customer may have in this show over all holds and purchases.
     #[prost(uint32, tag = "3")]
     pub seats_per_customer_max: u32,
+    /// Nobody may leave a single free seat behind in a row, between others that are taken or at an
+    /// aisle or the row's end, unless the row offers no other way: none of its free stretches takes as
+    /// many seats without leaving one. Not for late money. Not before every node knows it, which is
+    /// from behaviour 1 on.
+    #[prost(bool, tag = "4")]
+    pub no_lone_seat: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct OpenShowRequest {
@@ -81,6 +87,21 @@ pub struct LayoutSeat {
     /// No neighbour to the next seat of the row (an aisle).
     #[prost(bool, tag = "2")]
     pub gap_after: bool,
+    /// What follows is for choosing, and 0 in a layout that says nothing of it; it needs behaviour 1.
+    /// How far the seat is from what its section looks at, in any unit that is the same over the show:
+    /// the lowest is the best. At most 65,535.
+    #[prost(uint32, tag = "3")]
+    pub rank: u32,
+    /// Its section, or its area, numbered by the caller; at most 65,535. The places of an area come
+    /// one after another.
+    #[prost(uint32, tag = "4")]
+    pub section_no: u32,
+    /// Its price category, numbered by the caller; at most 65,535. A show has at most 2,048 pairs of
+    /// section and price category.
+    #[prost(uint32, tag = "5")]
+    pub category_no: u32,
+    #[prost(enumeration = "SeatKind", tag = "6")]
+    pub kind: i32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct OpenShowResponse {
@@ -152,7 +173,7 @@ pub struct HoldSeatsRequest {
     /// Who holds: 16 bytes.
     #[prost(bytes = "bytes", tag = "3")]
     pub holder: ::prost::bytes::Bytes,
-    /// Named seats, 1 to 64, none twice. (Areas and best available: later fields of a oneof.)
+    /// Named seats, 1 to 64, none twice; none if `choice` is set.
     #[prost(uint32, repeated, tag = "4")]
     pub seat_nos: ::prost::alloc::vec::Vec<u32>,
     /// 0 for the show's own TTL; never more than it.
@@ -161,9 +182,58 @@ pub struct HoldSeatsRequest {
     /// The price version that was quoted; recorded, not part of the body.
     #[prost(uint32, tag = "6")]
     pub price_version: u32,
-    /// Late money: exempt from pause; not from the cap.
+    /// Late money: exempt from pause and from the lone-seat rule; not from the cap.
     #[prost(bool, tag = "7")]
     pub late_money: bool,
+    /// Seats that the store chooses when it decides, so that no two such requests are in each other's
+    /// way. They need behaviour 1.
+    #[prost(oneof = "hold_seats_request::Choice", tags = "8, 9")]
+    pub choice: ::core::option::Option<hold_seats_request::Choice>,
+}
+/// Nested message and enum types in `HoldSeatsRequest`.
+pub mod hold_seats_request {
+    /// Seats that the store chooses when it decides, so that no two such requests are in each other's
+    /// way. They need behaviour 1.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Choice {
+        #[prost(message, tag = "8")]
+        Area(super::AreaPlaces),
+        #[prost(message, tag = "9")]
+        BestAvailable(super::BestAvailable),
+    }
+}
+/// So many places of an area, the lowest free ones.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AreaPlaces {
+    /// As in the layout.
+    #[prost(uint32, tag = "1")]
+    pub section_no: u32,
+    /// 1 to 64.
+    #[prost(uint32, tag = "2")]
+    pub count: u32,
+}
+/// The best seats there are. Those of a block are side by side in one row, of one section and of
+/// one price category: of the free stretches with room for it, the block is in the one that comes
+/// nearest to the focus (the lowest rank of its seats, then the lowest seat number), where the sum
+/// of ranks is the lowest.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BestAvailable {
+    /// 1 to 64.
+    #[prost(uint32, tag = "1")]
+    pub count: u32,
+    /// Of these sections only, at most 64; of any if none is named.
+    #[prost(uint32, repeated, tag = "2")]
+    pub section_nos: ::prost::alloc::vec::Vec<u32>,
+    /// Of these price categories only, at most 64; of any if none is named.
+    #[prost(uint32, repeated, tag = "3")]
+    pub category_nos: ::prost::alloc::vec::Vec<u32>,
+    /// All in one block. Otherwise in several if need be, the largest that there are.
+    #[prost(bool, tag = "4")]
+    pub adjacent: bool,
+    /// From accessible places and their companions' seats, with an accessible place in each block.
+    /// Otherwise none of these is chosen.
+    #[prost(bool, tag = "5")]
+    pub accessible: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HoldSeatsResponse {
@@ -352,6 +422,84 @@ pub struct SeatsReturned {
     pub already: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BlockSeatsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<RequestInfo>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub show_id: ::prost::bytes::Bytes,
+    /// 1 to 1,024, none twice.
+    #[prost(uint32, repeated, tag = "3")]
+    pub seat_nos: ::prost::alloc::vec::Vec<u32>,
+    /// Who of the staff asked: 16 bytes. Kept while the seats are blocked.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub actor: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BlockSeatsResponse {
+    #[prost(message, optional, tag = "1")]
+    pub info: ::core::option::Option<AnswerInfo>,
+    #[prost(oneof = "block_seats_response::Outcome", tags = "2, 3")]
+    pub outcome: ::core::option::Option<block_seats_response::Outcome>,
+}
+/// Nested message and enum types in `BlockSeatsResponse`.
+pub mod block_seats_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        #[prost(message, tag = "2")]
+        Blocked(super::SeatsBlocked),
+        #[prost(message, tag = "3")]
+        Refusal(super::Refusal),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeatsBlocked {
+    /// Those that this request blocked.
+    #[prost(uint32, repeated, tag = "1")]
+    pub seat_nos: ::prost::alloc::vec::Vec<u32>,
+    /// True if all of them were blocked before.
+    #[prost(bool, tag = "2")]
+    pub already: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnblockSeatsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<RequestInfo>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub show_id: ::prost::bytes::Bytes,
+    /// 1 to 1,024, none twice.
+    #[prost(uint32, repeated, tag = "3")]
+    pub seat_nos: ::prost::alloc::vec::Vec<u32>,
+    /// Who of the staff asked: 16 bytes.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub actor: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UnblockSeatsResponse {
+    #[prost(message, optional, tag = "1")]
+    pub info: ::core::option::Option<AnswerInfo>,
+    #[prost(oneof = "unblock_seats_response::Outcome", tags = "2, 3")]
+    pub outcome: ::core::option::Option<unblock_seats_response::Outcome>,
+}
+/// Nested message and enum types in `UnblockSeatsResponse`.
+pub mod unblock_seats_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        #[prost(message, tag = "2")]
+        Unblocked(super::SeatsUnblocked),
+        #[prost(message, tag = "3")]
+        Refusal(super::Refusal),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeatsUnblocked {
+    /// Those that this request put back on sale.
+    #[prost(uint32, repeated, tag = "1")]
+    pub seat_nos: ::prost::alloc::vec::Vec<u32>,
+    /// True if none of them was blocked any more.
+    #[prost(bool, tag = "2")]
+    pub already: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetShowRequest {
     #[prost(bytes = "bytes", tag = "1")]
     pub show_id: ::prost::bytes::Bytes,
@@ -494,7 +642,7 @@ pub struct ShowChanges {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShowChange {
-    #[prost(oneof = "show_change::Change", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "show_change::Change", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub change: ::core::option::Option<show_change::Change>,
 }
 /// Nested message and enum types in `ShowChange`.
@@ -513,6 +661,10 @@ pub mod show_change {
         Bought(super::SeatsBought),
         #[prost(message, tag = "6")]
         PutBack(super::SeatsPutBack),
+        #[prost(message, tag = "7")]
+        Withdrawn(super::SeatsWithdrawn),
+        #[prost(message, tag = "8")]
+        Restored(super::SeatsRestored),
     }
 }
 /// The layout is complete, or the state is another. With CANCELLED no seat is held from here on, and
@@ -579,6 +731,18 @@ pub struct SeatsPutBack {
     pub seat_nos: ::prost::alloc::vec::Vec<u32>,
     #[prost(bytes = "bytes", tag = "3")]
     pub booking_id: ::prost::bytes::Bytes,
+}
+/// Available → blocked.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeatsWithdrawn {
+    #[prost(uint32, repeated, tag = "1")]
+    pub seat_nos: ::prost::alloc::vec::Vec<u32>,
+}
+/// Blocked → available.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeatsRestored {
+    #[prost(uint32, repeated, tag = "1")]
+    pub seat_nos: ::prost::alloc::vec::Vec<u32>,
 }
 /// Everything up to `revision` was sent. Comes only while the node has heard a leader that had its
 /// majority within a second, and has applied what that one said is decided, so what is known is not
@@ -763,7 +927,7 @@ pub enum RefusalReason {
     ShowNotFound = 4,
     /// A rule, a chunk or a selection is out of bounds (empty, repeated, too many seats).
     Invalid = 5,
-    /// A seat number is beyond the layout.
+    /// A seat number is beyond the layout, or there is no such area.
     SeatUnknown = 6,
     /// Opening, paused, closed or cancelled.
     ShowNotOnSale = 7,
@@ -783,9 +947,9 @@ pub enum RefusalReason {
     Conflict = 14,
     /// More seats than the show allows one customer; `limit` says how many.
     LimitExceeded = 15,
-    /// Would leave a single seat; `seats` names it.
+    /// Would leave single free seats, and their row offers another way; `seats` names them.
     LeavesLoneSeat = 16,
-    /// No block of that many seats as asked.
+    /// There are no such seats to choose; in an area `limit` says how many places are free.
     NoBlock = 17,
     /// The new end is past the show's longest total; `limit` is the latest end allowed.
     UntilTooLate = 18,
@@ -840,6 +1004,43 @@ impl RefusalReason {
             "REFUSAL_REASON_LEAVES_LONE_SEAT" => Some(Self::LeavesLoneSeat),
             "REFUSAL_REASON_NO_BLOCK" => Some(Self::NoBlock),
             "REFUSAL_REASON_UNTIL_TOO_LATE" => Some(Self::UntilTooLate),
+            _ => None,
+        }
+    }
+}
+/// What a seat is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SeatKind {
+    /// Anyone.
+    Unspecified = 0,
+    /// A place for a wheelchair, or for who needs it for another reason.
+    Accessible = 1,
+    /// Beside such a place, for who comes along.
+    Companion = 2,
+    /// A place of an area: nobody stands on a number.
+    Standing = 3,
+}
+impl SeatKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SEAT_KIND_UNSPECIFIED",
+            Self::Accessible => "SEAT_KIND_ACCESSIBLE",
+            Self::Companion => "SEAT_KIND_COMPANION",
+            Self::Standing => "SEAT_KIND_STANDING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SEAT_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "SEAT_KIND_ACCESSIBLE" => Some(Self::Accessible),
+            "SEAT_KIND_COMPANION" => Some(Self::Companion),
+            "SEAT_KIND_STANDING" => Some(Self::Standing),
             _ => None,
         }
     }
@@ -1059,8 +1260,10 @@ pub mod lock_store_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Holds seats, all or nothing. Idempotent by `request.id`, which is the hold's id.
-        /// Called by booking-svc.
+        /// Holds seats, named ones or such as the store chooses, all or nothing. Idempotent by
+        /// `request.id`, which is the hold's id: a copy is answered with the seats that were chosen then.
+        /// Refusals of its own: CONFLICT, LIMIT_EXCEEDED, LEAVES_LONE_SEAT, NO_BLOCK. Called by
+        /// booking-svc.
         pub async fn hold_seats(
             &mut self,
             request: impl tonic::IntoRequest<super::HoldSeatsRequest>,
@@ -1211,6 +1414,70 @@ pub mod lock_store_service_client {
                     GrpcMethod::new(
                         "holdfast.lockstore.v1.LockStoreService",
                         "ReturnSeats",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes seats out of sale. All or nothing: if one is held or sold, CONFLICT names it and none is
+        /// blocked, so a seat is never blocked under its holder; those that are blocked already stay so.
+        /// Works unless the show is opening or cancelled (SHOW_NOT_ON_SALE). Idempotent by `request.id`: a
+        /// copy changes nothing, whatever came after. Called on behalf of staff.
+        pub async fn block_seats(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BlockSeatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BlockSeatsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.lockstore.v1.LockStoreService/BlockSeats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.lockstore.v1.LockStoreService",
+                        "BlockSeats",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Puts blocked seats back on sale; others are left as they are. Works in every show state.
+        /// Idempotent as BlockSeats. Called on behalf of staff.
+        pub async fn unblock_seats(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UnblockSeatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnblockSeatsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.lockstore.v1.LockStoreService/UnblockSeats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.lockstore.v1.LockStoreService",
+                        "UnblockSeats",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -1396,8 +1663,10 @@ pub mod lock_store_service_server {
             tonic::Response<super::ChangeShowResponse>,
             tonic::Status,
         >;
-        /// Holds seats, all or nothing. Idempotent by `request.id`, which is the hold's id.
-        /// Called by booking-svc.
+        /// Holds seats, named ones or such as the store chooses, all or nothing. Idempotent by
+        /// `request.id`, which is the hold's id: a copy is answered with the seats that were chosen then.
+        /// Refusals of its own: CONFLICT, LIMIT_EXCEEDED, LEAVES_LONE_SEAT, NO_BLOCK. Called by
+        /// booking-svc.
         async fn hold_seats(
             &self,
             request: tonic::Request<super::HoldSeatsRequest>,
@@ -1440,6 +1709,26 @@ pub mod lock_store_service_server {
             request: tonic::Request<super::ReturnSeatsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReturnSeatsResponse>,
+            tonic::Status,
+        >;
+        /// Takes seats out of sale. All or nothing: if one is held or sold, CONFLICT names it and none is
+        /// blocked, so a seat is never blocked under its holder; those that are blocked already stay so.
+        /// Works unless the show is opening or cancelled (SHOW_NOT_ON_SALE). Idempotent by `request.id`: a
+        /// copy changes nothing, whatever came after. Called on behalf of staff.
+        async fn block_seats(
+            &self,
+            request: tonic::Request<super::BlockSeatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BlockSeatsResponse>,
+            tonic::Status,
+        >;
+        /// Puts blocked seats back on sale; others are left as they are. Works in every show state.
+        /// Idempotent as BlockSeats. Called on behalf of staff.
+        async fn unblock_seats(
+            &self,
+            request: tonic::Request<super::UnblockSeatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnblockSeatsResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the HoldStream method.
@@ -1882,6 +2171,97 @@ pub mod lock_store_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/holdfast.lockstore.v1.LockStoreService/BlockSeats" => {
+                    #[allow(non_camel_case_types)]
+                    struct BlockSeatsSvc<T: LockStoreService>(pub Arc<T>);
+                    impl<
+                        T: LockStoreService,
+                    > tonic::server::UnaryService<super::BlockSeatsRequest>
+                    for BlockSeatsSvc<T> {
+                        type Response = super::BlockSeatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BlockSeatsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LockStoreService>::block_seats(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BlockSeatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.lockstore.v1.LockStoreService/UnblockSeats" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnblockSeatsSvc<T: LockStoreService>(pub Arc<T>);
+                    impl<
+                        T: LockStoreService,
+                    > tonic::server::UnaryService<super::UnblockSeatsRequest>
+                    for UnblockSeatsSvc<T> {
+                        type Response = super::UnblockSeatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UnblockSeatsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LockStoreService>::unblock_seats(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnblockSeatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/holdfast.lockstore.v1.LockStoreService/HoldStream" => {
                     #[allow(non_camel_case_types)]
                     struct HoldStreamSvc<T: LockStoreService>(pub Arc<T>);
@@ -2231,7 +2611,9 @@ pub struct CommandBatch {
     /// every node was down.
     #[prost(uint64, tag = "2")]
     pub wall_ms: u64,
-    /// The behaviour that applying must follow; 0 is the first.
+    /// The behaviour that applying must follow, the lowest that knows all of `commands`; a node that
+    /// doesn't know it stops. 0 is the first. 1 chooses seats, blocks them, keeps the lone-seat rule
+    /// and tells seats apart; the commands of 0 mean there what they always did.
     #[prost(uint32, tag = "3")]
     pub behaviour: u32,
     #[prost(message, repeated, tag = "4")]
@@ -2239,7 +2621,7 @@ pub struct CommandBatch {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LogCommand {
-    #[prost(oneof = "log_command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "log_command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub command: ::core::option::Option<log_command::Command>,
 }
 /// Nested message and enum types in `LogCommand`.
@@ -2262,6 +2644,10 @@ pub mod log_command {
         CommitHold(super::CommitHoldRequest),
         #[prost(message, tag = "8")]
         ReturnSeats(super::ReturnSeatsRequest),
+        #[prost(message, tag = "9")]
+        BlockSeats(super::BlockSeatsRequest),
+        #[prost(message, tag = "10")]
+        UnblockSeats(super::UnblockSeatsRequest),
     }
 }
 /// Ends what is due at the entry's stamp, at most a bounded number at once.
@@ -3635,7 +4021,7 @@ pub mod admin_service_server {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SnapshotRecord {
-    #[prost(oneof = "snapshot_record::Record", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "snapshot_record::Record", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub record: ::core::option::Option<snapshot_record::Record>,
 }
 /// Nested message and enum types in `SnapshotRecord`.
@@ -3660,6 +4046,9 @@ pub mod snapshot_record {
         Request(super::SnapshotRequest),
         #[prost(message, tag = "9")]
         End(super::SnapshotEnd),
+        /// Between sales and requests.
+        #[prost(message, tag = "10")]
+        Blocked(super::SnapshotBlocked),
     }
 }
 /// Which part of which log the snapshot stands for.
@@ -3679,7 +4068,7 @@ pub struct SnapshotHeader {
     /// Of the last batch it covers: see CommandBatch.
     #[prost(uint64, tag = "6")]
     pub wall_ms: u64,
-    /// The behaviour that made it.
+    /// The highest behaviour of the batches it covers: see CommandBatch.
     #[prost(uint32, tag = "7")]
     pub behaviour: u32,
 }
@@ -3760,6 +4149,21 @@ pub struct SnapshotSale {
     pub booking_id: ::prost::bytes::Bytes,
     #[prost(uint32, tag = "6")]
     pub seat_count: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SnapshotBlocked {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub show_id: ::prost::bytes::Bytes,
+    #[prost(message, repeated, tag = "2")]
+    pub seats: ::prost::alloc::vec::Vec<SnapshotBlockedSeat>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotBlockedSeat {
+    #[prost(uint32, tag = "1")]
+    pub seat_no: u32,
+    /// Who of the staff asked.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub actor: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotRequest {
