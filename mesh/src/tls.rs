@@ -35,6 +35,10 @@ pub const DOMAIN: &str = "holdfast.internal";
 /// The file of the authority's certificate in a folder of certificates.
 pub const CA_FILE: &str = "ca.pem";
 
+/// Longest handshake of a client. Peers are one hop away, and calls that wait for it all fail with it,
+/// so that the next make another.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(2);
+
 /// HTTP/2, as a handshake names it.
 const ALPN_H2: &[u8] = b"h2";
 
@@ -140,6 +144,7 @@ impl Identity {
             .ca_certificate(self.ca.clone())
             .identity(self.key_pair.clone())
             .domain_name(format!("{peer}.{DOMAIN}"))
+            .timeout(HANDSHAKE_MAX)
     }
 
     /// Records when the certificate ends; to be called when the process has its metrics.

@@ -5,7 +5,10 @@ use std::{
     fs,
     io::{self, Write},
     path::Path,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use crate::{
     LIMIT,
     certificates::Authority,
+    relay::{Relay, Way},
     text_service::{Server, call, start_as},
 };
 
@@ -123,11 +127,15 @@ impl World {
     }
 
     fn channel(&self, name: &'static str, peer: &str) -> Channel {
+        self.channel_to(&self.uri(), name, peer)
+    }
+
+    fn channel_to(&self, uri: &str, name: &'static str, peer: &str) -> Channel {
         let context = mesh::Context {
             identity: Some(identity(self.dir.path(), name)),
             ..mesh::Context::new()
         };
-        context.channel(&self.uri(), peer).expect("a channel")
+        context.channel(uri, peer).expect("a channel")
     }
 
     /// Calls with certificates that no process of ours would start with.
@@ -295,6 +303,32 @@ async fn unfinished_handshakes_hold_up_nobody() {
     let newest = idle.last_mut().expect("there are some");
     let ended = timeout(LIMIT, newest.read_to_end(&mut rest)).await;
     assert!(ended.is_ok(), "each has a limit of time");
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_connections_and_never_speaks_is_given_up_and_used_when_it_does() {
+    let world = World::start().await;
+    let speaks = Arc::new(AtomicBool::new(false));
+    let way = Way::MuteUntil(Arc::clone(&speaks), world.server.address);
+    let relay = Relay::start(way).await;
+    let channel = world.channel_to(&format!("https://{}", relay.address), "a", "b");
+    let mut patient = ask();
+    patient.set_timeout(2 * LIMIT);
+    let refused = timeout(LIMIT, call(&channel, patient)).await;
+    let refused = refused.expect("the handshake has a limit of its own");
+    assert_eq!(refused.expect_err("no answer").code(), Code::Unavailable);
+
+    // Not one connection that was open is cut: the channel itself must make others.
+    speaks.store(true, Ordering::Relaxed);
+    let answered = timeout(LIMIT, async {
+        loop {
+            if let Ok(answer) = call(&channel, ask()).await {
+                return answer.into_inner();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert_eq!(answered.await.expect("in time"), "a");
 }
 
 #[tokio::test]
