@@ -91,8 +91,9 @@ async fn calls_at_the_same_time_spread_over_several_connections() {
                     gate.close();
                 }
                 let _ = gate.acquire().await;
-                let from = request.remote_addr().expect("a connection");
-                Ok(from.to_string())
+                let peer = request.extensions().get::<mesh::server::Peer>();
+                let from = peer.and_then(|peer| peer.address);
+                Ok(from.expect("a connection").to_string())
             }
         }
     })
