@@ -10,7 +10,7 @@ mod accept;
 mod call;
 mod callers;
 mod http;
-mod sparse;
+mod listener;
 
 use std::{io, net::SocketAddr, time::Duration};
 

@@ -17,8 +17,8 @@ use http::{Request, Response};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-use super::{accept::Peer, sparse::Sparse};
-use crate::{Failure, metrics};
+use super::accept::Peer;
+use crate::{Failure, metrics, sparse::Sparse};
 
 /// Services that tell nothing of the business.
 const FOR_ALL: [&str; 2] = [
