@@ -332,6 +332,17 @@ async fn a_peer_that_takes_connections_and_never_speaks_is_given_up_and_used_whe
 }
 
 #[tokio::test]
+async fn grpc_in_the_clear_beyond_loopback_is_warned_of() {
+    let log = Log::install();
+    let anywhere = ([0, 0, 0, 0], 0).into();
+    mesh::server::bind_grpc("in-the-clear", anywhere, true, &mesh::Context::new())
+        .await
+        .expect("is bound");
+    let words = ["WARN", "whoever reaches it", "server=\"in-the-clear\""];
+    log.wait(&words).await;
+}
+
+#[tokio::test]
 async fn a_server_over_tls_without_a_table_answers_nobody() {
     let dir = tempfile::tempdir().expect("a folder");
     Authority::new().fill(dir.path(), &["a"]);
