@@ -357,6 +357,16 @@ async fn a_server_over_tls_without_a_table_answers_nobody() {
 }
 
 #[test]
+fn an_identity_ends_with_its_authority_where_that_is_earlier() {
+    let dir = tempfile::tempdir().expect("a folder");
+    Authority::good_for(LIMIT * 10).fill(dir.path(), &["a"]);
+    let early = identity(dir.path(), "a");
+    assert_eq!(early.first_to_end(), tls::CA_FILE);
+    let expiry = tls::expiry(&dir.path().join(tls::CA_FILE)).expect("can be told");
+    assert_eq!(early.expires(), expiry);
+}
+
+#[test]
 fn identities_that_peers_would_refuse_are_not_loaded_and_the_file_is_named() {
     let dir = tempfile::tempdir().expect("a folder");
     let (own, path) = (Authority::new(), dir.path());
@@ -372,7 +382,10 @@ fn identities_that_peers_would_refuse_are_not_loaded_and_the_file_is_named() {
     }
     fs::write(path.join("text.pem"), "nothing").expect("written");
 
-    tls::Identity::load(path, "good").expect("is good");
+    let good = tls::Identity::load(path, "good").expect("is good");
+    assert_eq!(good.first_to_end(), "good.pem");
+    let expiry = tls::expiry(&path.join("good.pem")).expect("can be told");
+    assert_eq!(good.expires(), expiry);
     let cases: BTreeMap<&'static str, (&str, &str)> = [
         ("missing", ("missing.pem", "can't read")),
         ("no_key", ("no_key.key", "can't read")),
