@@ -24,6 +24,7 @@ use crate::{
     callers, child,
     cli::{Role, ServeArgs},
     error::Error,
+    open_files,
     settings::{Config, Identities},
     supervisor::say,
 };
@@ -115,6 +116,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Error> {
     let _runtime = runtime.enter();
     let traces = mesh::telemetry::init(&config.log, &config.trace, args.role.part())
         .map_err(|e| Error::Config(e.to_string()))?;
+    open_files::allow_most();
     let served = runtime.block_on(serve(args.role, config, identities));
     traces.end();
     served

@@ -34,6 +34,7 @@ use crate::{
     data_dir::DataDir,
     database,
     error::Error,
+    open_files,
     operator::{As, Operator},
     ports::Ports,
     postgres,
@@ -67,6 +68,7 @@ const DATABASE: &str = "holdfast";
 /// [`Error::DataDirInUse`]; whatever keeps a part from starting, with the end of its log.
 pub(crate) async fn run(args: UpArgs) -> Result<(), Error> {
     child::end_with_parent(rustix::process::Signal::TERM)?;
+    open_files::allow_most();
     let mut signals = Signals::new()?;
     let dir = DataDir::choose(args.dir.data_dir.clone())?;
     let lock = dir.lock()?;
