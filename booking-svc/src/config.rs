@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Where gRPC is served.
     pub listen: SocketAddr,
-    /// Accepts an address that isn't loopback.
+    /// Accepts a `listen` beyond loopback in the clear, where whoever reaches it may call everything.
+    /// `--insecure` doesn't set it, and with `tls.dir` it isn't needed.
     pub insecure: bool,
     /// Postgres, schema `booking`, with the rights of a service on schema `eventlog`.
     pub database_url: Secret,

@@ -18,7 +18,8 @@ const CONNECTIONS_MIN: u32 = 2;
 pub struct Config {
     /// Where gRPC is served; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Accepts a `listen` that isn't loopback; traffic isn't encrypted.
+    /// Accepts a `listen` beyond loopback in the clear, where whoever reaches it may call everything.
+    /// `--insecure` doesn't set it, and with `tls.dir` it isn't needed.
     pub insecure: bool,
     /// `postgres://` URL; the role owns schema `catalog` or may create it.
     pub database_url: Secret,

@@ -1,8 +1,9 @@
 //! Who may call what between our processes: the one table, for every server of every role.
 //!
-//! Always holds: each method of the contracts is in it for somebody, and a caller's row has what that
-//! part does call and nothing that it might (a test compares the table with the contracts). What a
-//! person may do is another question, which the token of a call answers.
+//! Always holds: each method of the contracts is in it for somebody, and it names none that isn't in
+//! them (tests compare the two). That a caller's row has what its part does call, and nothing that it
+//! might, is for whoever changes it to see; rows that only tests of ours use say so. What a person may
+//! do is another question, which the token of a call answers.
 
 use holdfast_mesh::server::Callers;
 use holdfast_proto::part;
@@ -67,16 +68,20 @@ pub(crate) const CALLERS: &[(&str, &[&str])] = &[
             "holdfast.catalog.v1.CatalogService/CreateVenue",
             "holdfast.catalog.v1.CatalogService/ImportPlan",
             "holdfast.catalog.v1.CatalogService/CreateEvent",
+            // By tests of ours alone.
             "holdfast.catalog.v1.CatalogService/UpdateEvent",
             "holdfast.catalog.v1.CatalogService/CreateShow",
             "holdfast.catalog.v1.CatalogService/PublishShow",
+            // By tests of ours alone.
             "holdfast.catalog.v1.CatalogService/ChangeShowState",
             "holdfast.catalog.v1.CatalogService/GetShow",
             "holdfast.catalog.v1.ImportService",
             "holdfast.booking.v1.BookingService/GetAvailability",
+            // By tests of ours alone.
             "holdfast.payment.v1.PaymentService/ListPayments",
             "holdfast.search.v1.SearchAdminService",
             "holdfast.lockstore.v1.AdminService",
+            // By tests of ours alone.
             "holdfast.lockstore.v1.LockStoreService/GetShow",
         ],
     ),

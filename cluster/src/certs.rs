@@ -2,7 +2,7 @@
 //!
 //! Always holds: keys are ECDSA P-256 and 0600; a file is replaced whole, and a renewed certificate
 //! keeps its key, so that the two fit at every moment; nothing is signed by a key that isn't the
-//! authority's. Leaves to others: which of them a process shows, and copying them to other machines.
+//! authority's, and nothing is good for longer than that. Leaves to others: which of them a process shows, and copying them to other machines.
 
 use std::{
     fs, io,
@@ -27,8 +27,9 @@ use crate::{
 const CA_LIFE: Duration = days(3650);
 /// How long a certificate is good: a yearly renewal with a month to spare.
 const LEAF_LIFE: Duration = days(397);
-/// When a certificate is renewed by `up`.
-pub(crate) const RENEWED_BEFORE: Duration = days(30);
+/// How much of its life a certificate has left when `up` renews it: half, since a process shows what it
+/// read when it started, and has as long to be started again.
+const RENEWED_BEFORE: Duration = days(198);
 /// How far another machine's clock may be behind when a certificate is new.
 const CLOCK_SLACK: Duration = Duration::from_secs(3600);
 /// The authority's key.
@@ -84,8 +85,12 @@ impl Folder {
                 self.dir.join(CA_FILE).display()
             )));
         }
+        self.make_authority(CA_LIFE)
+    }
+
+    fn make_authority(&self, life: Duration) -> Result<(), Error> {
         let key = self.key(CA_KEY_FILE)?;
-        let mut params = params(CA_LIFE, Vec::new(), &authority_name())?;
+        let mut params = params(life, Vec::new(), &authority_name())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params
@@ -95,16 +100,25 @@ impl Folder {
         Ok(())
     }
 
-    /// Makes a certificate for a part, in place of whatever is there.
+    /// Makes a certificate for a part, in place of whatever is there. It ends with the authority at the
+    /// latest.
     ///
     /// # Errors
     /// [`Error::Refused`] without an authority, or with one whose key isn't here; a file that can't
     /// be read or written.
     pub(crate) fn issue(&self, name: &str) -> Result<(), Error> {
+        self.issue_for(name, LEAF_LIFE)
+    }
+
+    fn issue_for(&self, name: &str, life: Duration) -> Result<(), Error> {
         let authority = self.authority()?;
         let key = self.key(&format!("{name}.key"))?;
         let full_name = format!("{name}.{DOMAIN}");
-        let mut params = params(LEAF_LIFE, vec![full_name.clone()], &full_name)?;
+        let mut params = params(life, vec![full_name.clone()], &full_name)?;
+        let authority_ends = self
+            .expiry("ca")
+            .context("can't tell when the authority ends")?;
+        params.not_after = params.not_after.min(authority_ends.into());
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
@@ -144,7 +158,7 @@ impl Folder {
         tls::expiry(&self.certificate_file(name))
     }
 
-    /// Makes everything that is missing, and renews what ends soon.
+    /// Makes everything that is missing, and renews what has less than half of its life left.
     ///
     /// # Errors
     /// [`Error::Config`] names a file that is no good, and what to do.
@@ -161,7 +175,9 @@ impl Folder {
         for name in part::ALL {
             let ends_soon = || {
                 let soon = SystemTime::now() + RENEWED_BEFORE;
-                self.expiry(name).is_ok_and(|at| at < soon)
+                let ends = self.expiry(name).ok();
+                // One that ends with its authority can't be made to end later.
+                ends.is_some_and(|at| at < soon) && ends < self.expiry("ca").ok()
             };
             match self.state(name) {
                 State::Good if !ends_soon() => continue,
@@ -325,6 +341,34 @@ mod tests {
         folder.ensure().unwrap();
         assert!(matches!(folder.state(part::BOOKING), State::Good));
         assert_eq!(fs::read(folder.dir().join("booking.key")).unwrap(), key);
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_when_half_of_its_life_is_over() {
+        let (_temp, folder) = made();
+        let ends = |name: &str| folder.expiry(name).unwrap();
+        folder
+            .issue_for("booking", LEAF_LIFE / 2 - days(1))
+            .unwrap();
+        folder.issue_for("search", LEAF_LIFE / 2 + days(1)).unwrap();
+        let before = (ends("booking"), ends("search"));
+        folder.ensure().unwrap();
+        assert!(ends("booking") > before.0 + days(190), "is renewed");
+        assert_eq!(ends("search"), before.1, "stays");
+    }
+
+    #[test]
+    fn no_certificate_outlives_its_authority() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temp.path().to_owned());
+        folder.make_authority(days(100)).unwrap();
+        folder.ensure().unwrap();
+        let made = fs::read(folder.certificate_file("booking")).unwrap();
+        let ends = |name: &str| folder.expiry(name).unwrap();
+        assert_eq!(ends("booking"), ends("ca"));
+        folder.ensure().unwrap();
+        let kept = fs::read(folder.certificate_file("booking")).unwrap();
+        assert_eq!(kept, made, "another would be good for no longer");
     }
 
     #[test]

@@ -101,7 +101,8 @@ pub(crate) struct ServeArgs {
     /// A TOML file; HOLDFAST__SECTION__KEY in the environment wins over it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Allow addresses other than loopback in the clear; with tls.dir, gRPC needs no such leave
+    /// Let the API, the sandbox and ops, which are plain HTTP, listen beyond loopback; gRPC in the
+    /// clear needs `insecure = true` in each part's own section, and with tls.dir no leave at all
     #[arg(long)]
     pub(crate) insecure: bool,
     /// A Meilisearch server that search uses, http://host:port [default: the configuration's, else

@@ -251,17 +251,26 @@ pub(crate) fn write_public(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 }
 
 fn write_whole(path: &Path, content: &[u8], mode: u32) -> anyhow::Result<()> {
-    let new = path.with_extension("new");
+    // The whole name: a key and its certificate differ in the ending alone.
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
     let write = || {
         if let Some(dir) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         }
+        // What an interrupted write left has a mode of its own, and may be open elsewhere.
+        match fs::remove_file(&new) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
         let mut file = OpenOptions::new()
-            .create(true)
+            .create_new(true)
             .write(true)
-            .truncate(true)
             .mode(mode)
             .open(&new)?;
+        // Whatever the umask says.
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&new, path)
@@ -302,6 +311,22 @@ mod tests {
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
+    }
+
+    #[test]
+    fn what_an_interrupted_write_left_makes_no_private_file_public() {
+        let (_temp, dir) = in_temp();
+        let path = dir.tls().join("booking.key");
+        fs::create_dir_all(dir.tls()).unwrap();
+        for stale in ["booking.new", "booking.key.new"] {
+            let stale = dir.tls().join(stale);
+            fs::write(&stale, b"half").unwrap();
+            set_mode(&stale, 0o644).unwrap();
+        }
+        write_private(&path, b"secret").unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(!dir.tls().join("booking.key.new").exists());
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod database;
 mod discovery;
 mod error;
 mod made_up;
+mod open_files;
 mod operator;
 mod ports;
 mod postgres;

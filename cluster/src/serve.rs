@@ -3,23 +3,36 @@
 //! Always holds: the configuration is checked before a port is bound; when one role ends, all of
 //! the process drain and it ends, those that are called from outside before those that they call.
 
-use std::{error::Error as StdError, future::Future, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error as StdError,
+    future::Future,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, anyhow};
-use holdfast_mesh as mesh;
+use chrono::{DateTime, Utc};
+use holdfast_mesh::{self as mesh, tls::Identity};
 use rustix::process::Signal;
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::{JoinError, JoinSet},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     callers, child,
     cli::{Role, ServeArgs},
     error::Error,
+    open_files,
     settings::{Config, Identities},
     supervisor::say,
 };
+
+/// How long before its end a certificate is warned of: time for somebody to come back from a holiday.
+const ENDS_SOON: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How often it is.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How long the front may drain before the rest does: with the rest's own limit of 10 s
 /// ([`mesh::server::DRAIN_MAX`]) less than the supervisor waits before it kills.
@@ -103,6 +116,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<(), Error> {
     let _runtime = runtime.enter();
     let traces = mesh::telemetry::init(&config.log, &config.trace, args.role.part())
         .map_err(|e| Error::Config(e.to_string()))?;
+    open_files::allow_most();
     let served = runtime.block_on(serve(args.role, config, identities));
     traces.end();
     served
@@ -117,9 +131,7 @@ async fn serve(role: Role, config: Config, identities: Identities) -> Result<(),
     let roles = role.each();
     // Before anything is recorded.
     mesh::metrics::install();
-    identities
-        .values()
-        .for_each(mesh::tls::Identity::record_expiry);
+    identities.values().for_each(Identity::record_expiry);
     let callers = callers::table();
     let contract = mesh::client::Contract::read(holdfast_proto::FILE_DESCRIPTOR_SET)
         .context("the contracts can't be read")?;
@@ -142,6 +154,7 @@ async fn serve(role: Role, config: Config, identities: Identities) -> Result<(),
         };
         start(*role, &config, context, &mut stage.running);
     }
+    tokio::spawn(warn_of_ends(identities, rest.context.shutdown.clone()));
     let ops = (config.ops.listen, config.ops.insecure);
     let context = rest.context.clone();
     spawn(&mut rest.running, "ops", async move {
@@ -149,6 +162,29 @@ async fn serve(role: Role, config: Config, identities: Identities) -> Result<(),
     });
     let ended = until_ended(front, rest, told, FRONT_DRAIN_MAX).await;
     ended.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Says every day which of the process's certificates end soon, until shutdown.
+async fn warn_of_ends(identities: Identities, shutdown: CancellationToken) {
+    let look = || {
+        for identity in end_soon(&identities, SystemTime::now()) {
+            tracing::warn!(
+                name = identity.name(),
+                file = identity.first_to_end(),
+                ends = %DateTime::<Utc>::from(identity.expires()),
+                "a certificate ends soon: make the next with `holdfast certs issue --renew` where the authority \
+                 is (`holdfast up` has made it; after another ca.pem all are made anew), and start this process \
+                 again, which reads it"
+            );
+        }
+        std::future::ready(Ok::<(), Infallible>(()))
+    };
+    mesh::task::periodic("certificates", DAY, shutdown, look).await;
+}
+
+fn end_soon(identities: &Identities, now: SystemTime) -> impl Iterator<Item = &Identity> {
+    let ends_soon = move |identity: &&Identity| identity.expires() < now + ENDS_SOON;
+    identities.values().filter(ends_soon)
 }
 
 type Running = JoinSet<anyhow::Result<()>>;
@@ -301,6 +337,25 @@ mod tests {
             Ok(())
         });
         (front, rest)
+    }
+
+    #[test]
+    fn certificates_that_end_within_a_month_are_warned_of() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = crate::certs::Folder::new(temp.path().to_owned());
+        folder.ensure().unwrap();
+        let mut config = Config::default();
+        config.tls.dir = temp.path().to_owned();
+        let identities = config.identities(&[Role::Booking]).unwrap();
+        let ends = identities["booking"].expires();
+        assert_eq!(identities["booking"].first_to_end(), "booking.pem");
+        let warned_of = |now| {
+            end_soon(&identities, now)
+                .map(Identity::name)
+                .collect::<Vec<_>>()
+        };
+        assert!(warned_of(ends - ENDS_SOON).is_empty());
+        assert_eq!(warned_of(ends - ENDS_SOON + DAY), ["booking"]);
     }
 
     #[tokio::test]

@@ -51,7 +51,7 @@ pub(crate) struct Config {
 pub(crate) struct Ops {
     /// HTTP address.
     pub(crate) listen: SocketAddr,
-    /// Allows an address other than loopback, in the clear.
+    /// Allows an address other than loopback, in the clear, as `--insecure` does.
     pub(crate) insecure: bool,
 }
 
@@ -70,7 +70,7 @@ impl Default for Ops {
 pub(crate) struct Tls {
     /// The folder with `ca.pem` and for each role of this process `NAME.pem` and `NAME.key`, as
     /// `holdfast certs` makes them. Every gRPC address is `https` then. Empty: gRPC is in the clear,
-    /// on loopback.
+    /// on loopback, unless a part's own `insecure` says otherwise.
     pub(crate) dir: PathBuf,
 }
 
@@ -96,16 +96,11 @@ impl Config {
         Ok(identities)
     }
 
-    /// What `--insecure` means: every role may listen beyond loopback.
+    /// What `--insecure` means: plain HTTP may be reached from elsewhere. gRPC in the clear does what
+    /// anybody asks, so that each part's own key must say so.
     pub(crate) fn allow_insecure(&mut self) {
         for flag in [
             &mut self.ops.insecure,
-            &mut self.lockstore.insecure,
-            &mut self.identity.insecure,
-            &mut self.catalog.insecure,
-            &mut self.booking.insecure,
-            &mut self.payment.insecure,
-            &mut self.search.insecure,
             &mut self.sandbox.insecure,
             &mut self.gateway.insecure,
         ] {
@@ -205,6 +200,45 @@ mod tests {
         assert!(text.contains("gateway.listen"), "{text}");
         config.allow_insecure();
         config.check(Role::Gateway).unwrap();
+    }
+
+    #[test]
+    fn the_flag_opens_plain_http_and_no_grpc() {
+        let anywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 7000));
+        let url = || Secret::new("postgres://u@h/d");
+        let mut config = Config::default();
+        (config.booking.database_url, config.catalog.database_url) = (url(), url());
+        (config.search.database_url, config.payment.database_url) = (url(), url());
+        (config.identity.database_url, config.sandbox.database_url) = (url(), url());
+        config.payment.webhook_secret = Secret::new("s");
+        config.payment.sandbox_api_key = Secret::new("k");
+        for listen in [
+            &mut config.ops.listen,
+            &mut config.identity.listen,
+            &mut config.catalog.listen,
+            &mut config.booking.listen,
+            &mut config.payment.listen,
+            &mut config.search.listen,
+            &mut config.lockstore.listen_client,
+            &mut config.gateway.listen,
+        ] {
+            *listen = anywhere;
+        }
+        config.allow_insecure();
+        config.check(Role::Gateway).unwrap();
+        for (role, key) in [
+            (Role::Identity, "identity.listen"),
+            (Role::Catalog, "catalog.listen"),
+            (Role::Booking, "booking.listen"),
+            (Role::Payment, "payment.listen"),
+            (Role::Search, "search.listen"),
+            (Role::Lockstore, "lockstore.listen_client"),
+        ] {
+            let text = config.check(role).unwrap_err().to_string();
+            assert!(text.contains(key) && text.contains("loopback"), "{text}");
+        }
+        config.identity.insecure = true;
+        config.check(Role::Identity).unwrap();
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Keeps child processes running: starts them, writes what they say to a log, restarts a dead one
 //! with backoff and says so, stops them in order.
 //!
-//! Always holds: children are started from the thread that polls [`Supervised`] (see `child`);
-//! each is in a process group of its own, so that Ctrl-C in a terminal reaches `up` alone, which
-//! then stops them in order; a child that ignores SIGTERM is killed after a limit.
+//! Always holds: children are started from the thread that polls [`Supervised`] (see `child`), and find
+//! their certificates renewed; each is in a process group of its own, so that Ctrl-C in a terminal
+//! reaches `up` alone, which then stops them in order; a child that ignores SIGTERM is killed after a
+//! limit.
 
 use std::{
     ffi::OsString,
@@ -24,6 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    certs::Folder,
     child::PARENT_PID_ENV,
     data_dir::DataDir,
     error::EXIT_CONFIG,
@@ -173,6 +175,12 @@ async fn keep_running(spec: Spec, board: Arc<Board>, stop: CancellationToken) {
     let mut said_often = false;
     while !stop.is_cancelled() {
         let started = Instant::now();
+        // A child whose own are good starts all the same.
+        if let Err(e) = Folder::new(board.dir.tls()).ensure()
+            && !said_often
+        {
+            say(&format!("warning: {e}"));
+        }
         let why = match spawn(&spec, &board.dir) {
             Ok(mut child) => {
                 announce_pid(&spec, &board, &child);

@@ -20,7 +20,7 @@ const REQUEST_TIMEOUT_MS_MAX: u64 = 120_000;
 pub struct Config {
     /// HTTP address.
     pub listen: SocketAddr,
-    /// Allows an address other than loopback, in the clear.
+    /// Allows an address other than loopback, in the clear, as `--insecure` does.
     pub insecure: bool,
     /// gRPC addresses, e.g. `http://127.0.0.1:7401`.
     pub identity_uri: String,

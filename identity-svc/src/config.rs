@@ -12,7 +12,8 @@ use sqlx::postgres::PgConnectOptions;
 pub struct Config {
     /// Where gRPC listens.
     pub listen: SocketAddr,
-    /// Accepts an address that isn't loopback, without encryption.
+    /// Accepts a `listen` beyond loopback in the clear, where whoever reaches it may call everything.
+    /// `--insecure` doesn't set it, and with `tls.dir` it isn't needed.
     pub insecure: bool,
     /// `postgres://` URL of a role that owns schema `identity`. Needed.
     pub database_url: Secret,

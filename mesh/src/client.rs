@@ -3,7 +3,7 @@
 //! Always holds: a channel has several connections, which are made when first used and again after
 //! they broke; HTTP/2 settings are explicit (the library's documented defaults aren't what it does); a
 //! peer that went silent is found out by pings; over TLS it talks only to a peer that shows the name it
-//! was made for. A call ends by its deadline; a peer that doesn't answer is given a rest (`breaker`);
+//! was made for. A call is given up when its answer hasn't begun by its deadline; a peer that doesn't answer is given a rest (`breaker`);
 //! what may safely be said twice is, within a budget (`call`).
 //! Leaves to others: deadlines, which differ from call to call.
 
@@ -19,7 +19,7 @@ use std::{
     error::Error as StdError,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
@@ -32,7 +32,7 @@ use tower::Service;
 
 pub use self::contract::Contract;
 use self::{breaker::Breaker, budget::Budget, connections::Connections, destination::Destination};
-use crate::tls;
+use crate::{sparse::Sparse, tls};
 
 /// Longest wait for a connection. Peers are one hop away.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
@@ -136,6 +136,7 @@ pub(crate) fn connect(
         connections: Connections::new(|| endpoint.connect_lazy()),
         breaker: Breaker::new(),
         budget: Budget::new(),
+        said: Mutex::new(Sparse::new()),
     };
     Ok(Channel { to: Arc::new(to) })
 }

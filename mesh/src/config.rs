@@ -57,8 +57,8 @@ pub enum Error {
     },
     /// An address that other machines can reach, without TLS.
     #[error(
-        "bind address {addr} isn't loopback and traffic isn't encrypted; \
-         `insecure = true` (--insecure) accepts that"
+        "bind address {addr} isn't loopback and traffic isn't encrypted; `insecure = true` in the same \
+         section accepts that, and --insecure does for plain HTTP"
     )]
     NotLoopback {
         /// The address.

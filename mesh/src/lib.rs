@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod ops;
 pub mod request_id;
 pub mod server;
+mod sparse;
 pub mod task;
 pub mod telemetry;
 pub mod tls;

@@ -20,7 +20,8 @@ pub const GRPC_FORBIDDEN: &str = "grpc_server_calls_forbidden_total";
 /// Handshakes of TLS that came to nothing; label `reason`.
 pub const HANDSHAKES_REFUSED: &str = "tls_handshakes_refused_total";
 
-/// When this process's certificate ends, as Unix time; label `name`, whose it is.
+/// When this process's certificate or its authority's ends, whichever is first, as Unix time; label
+/// `name`, whose it is.
 pub const CERTIFICATE_EXPIRY: &str = "tls_certificate_expiry_timestamp_seconds";
 
 /// Spans that ended, by what became of them; label `outcome` (`exported` to the collector of traces,

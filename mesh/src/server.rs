@@ -10,7 +10,7 @@ mod accept;
 mod call;
 mod callers;
 mod http;
-mod sparse;
+mod listener;
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -93,7 +93,7 @@ pub struct Options {
     pub name: &'static str,
     /// Where to listen; port 0 takes a free one, which `readiness.address(name)` tells.
     pub listen: SocketAddr,
-    /// Accepts an address that isn't loopback in the clear, too.
+    /// Accepts an address that isn't loopback in the clear, too; that is warned of.
     pub insecure: bool,
     /// A serialised `FileDescriptorSet`, for reflection.
     pub descriptor_set: &'static [u8],
@@ -112,6 +112,29 @@ pub async fn bind(
     TcpListener::bind(addr)
         .await
         .map_err(|source| Error::Bind { name, addr, source })
+}
+
+/// Binds the address of a gRPC server, if it may be: where this role has no identity, as [`bind`]
+/// does. In the clear beyond loopback anybody may call everything, which is said.
+///
+/// # Errors
+/// As [`bind`].
+pub async fn bind_grpc(
+    name: &'static str,
+    addr: SocketAddr,
+    insecure: bool,
+    context: &Context,
+) -> Result<TcpListener, Error> {
+    let has_identity = context.identity.is_some();
+    let listener = bind(name, addr, insecure || has_identity).await?;
+    if !has_identity && config::check_bind(addr, false).is_err() {
+        tracing::warn!(
+            server = name,
+            listen = %addr,
+            "gRPC is served in the clear beyond loopback: whoever reaches it may call everything"
+        );
+    }
+    Ok(listener)
 }
 
 /// The connections of a gRPC server: over TLS, each with the name of its client, where this role has
@@ -150,7 +173,7 @@ pub async fn serve_grpc(options: Options, routes: Routes, context: &Context) -> 
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(descriptor)?;
-    let listener = bind(name, listen, insecure || context.identity.is_some()).await?;
+    let listener = bind_grpc(name, listen, insecure, context).await?;
     let address = listener.local_addr().map_err(|source| Error::Bind {
         name,
         addr: listen,

@@ -35,6 +35,10 @@ pub const DOMAIN: &str = "holdfast.internal";
 /// The file of the authority's certificate in a folder of certificates.
 pub const CA_FILE: &str = "ca.pem";
 
+/// Longest handshake of a client. Peers are one hop away, and calls that wait for it all fail with it,
+/// so that the next make another.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(2);
+
 /// HTTP/2, as a handshake names it.
 const ALPN_H2: &[u8] = b"h2";
 
@@ -66,7 +70,9 @@ pub struct Identity {
     name: &'static str,
     ca: Certificate,
     key_pair: KeyPair,
+    /// When the first of its certificate and its authority's ends, and which file that is.
     expires: SystemTime,
+    first_to_end: String,
     shown: Arc<dyn ResolvesServerCert>,
     clients: Arc<dyn ClientCertVerifier>,
 }
@@ -90,11 +96,24 @@ impl Identity {
             why,
         };
 
+        let leaf = chain.first().and_then(expiry_of);
+        let mut expires = leaf.ok_or_else(|| {
+            unusable(
+                &certificate_path,
+                "says no time of its end that can be read".to_owned(),
+            )
+        })?;
+        let mut first_to_end = format!("{name}.pem");
         let mut roots = RootCertStore::empty();
         for certificate in ca {
             // A chain's check doesn't ask how old its authority is.
-            if expiry_of(&certificate).is_some_and(|at| at <= SystemTime::now()) {
-                return Err(unusable(&ca_path, "has expired".to_owned()));
+            if let Some(at) = expiry_of(&certificate) {
+                if at <= SystemTime::now() {
+                    return Err(unusable(&ca_path, "has expired".to_owned()));
+                }
+                if at < expires {
+                    (expires, first_to_end) = (at, CA_FILE.to_owned());
+                }
             }
             roots
                 .add(certificate)
@@ -106,13 +125,6 @@ impl Identity {
             .map_err(|error| unusable(&ca_path, format!("is no authority: {error}")))?;
         check(&chain, roots, clients.as_ref(), name)
             .map_err(|error| unusable(&certificate_path, reason(&error, name)))?;
-        let leaf = chain.first().and_then(expiry_of);
-        let expires = leaf.ok_or_else(|| {
-            unusable(
-                &certificate_path,
-                "says no time of its end that can be read".to_owned(),
-            )
-        })?;
         let key = PrivateKeyDer::from_pem_slice(&key_pem)
             .map_err(|_| unusable(&key_path, "is no private key as PEM".to_owned()))?;
         let shown = CertifiedKey::from_der(chain, key, &provider()).map_err(|_| {
@@ -124,6 +136,7 @@ impl Identity {
             ca: Certificate::from_pem(ca_pem),
             key_pair: KeyPair::from_pem(certificate_pem, key_pem),
             expires,
+            first_to_end,
             shown: Arc::new(SingleCertAndKey::from(shown)),
             clients,
         })
@@ -140,9 +153,20 @@ impl Identity {
             .ca_certificate(self.ca.clone())
             .identity(self.key_pair.clone())
             .domain_name(format!("{peer}.{DOMAIN}"))
+            .timeout(HANDSHAKE_MAX)
     }
 
-    /// Records when the certificate ends; to be called when the process has its metrics.
+    /// When it ends: its certificate, or its authority's if that is earlier.
+    pub fn expires(&self) -> SystemTime {
+        self.expires
+    }
+
+    /// The name of the file whose end that is.
+    pub fn first_to_end(&self) -> &str {
+        &self.first_to_end
+    }
+
+    /// Records when it ends; to be called when the process has its metrics.
     pub fn record_expiry(&self) {
         let at = self.expires.duration_since(UNIX_EPOCH).unwrap_or_default();
         ::metrics::gauge!(metrics::CERTIFICATE_EXPIRY, "name" => self.name).set(at.as_secs_f64());

@@ -21,7 +21,8 @@ const NAME_BYTES_MAX: usize = 100;
 pub struct Config {
     /// Where gRPC is served; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Accepts a `listen` that isn't loopback; traffic isn't encrypted.
+    /// Accepts a `listen` beyond loopback in the clear, where whoever reaches it may call everything.
+    /// `--insecure` doesn't set it, and with `tls.dir` it isn't needed.
     pub insecure: bool,
     /// `postgres://` URL; the role was granted `eventlog`, where the place in the stream is kept.
     pub database_url: Secret,

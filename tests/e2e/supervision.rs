@@ -183,6 +183,17 @@ async fn sells_without_one_node(system: &mut System, show: Uuid) -> Result<()> {
         said.contains("warning: lockstore-1 is not ready"),
         "it doesn't warn: {said}"
     );
+    // It is started again and again, and what it would read is looked at before.
+    let certificate = system.dir().join("tls/search.pem");
+    fs::remove_file(&certificate)?;
+    until("a missing certificate to be made", GONE_LIMIT, async || {
+        Ok(if certificate.exists() {
+            Look::Found(())
+        } else {
+            Look::NotYet("there is none".to_owned())
+        })
+    })
+    .await?;
     let rest = system.rest()?;
     let free = rest.free_seats(show).await?;
     let customer = Customer::register(&rest).await?;

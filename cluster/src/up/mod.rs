@@ -34,6 +34,7 @@ use crate::{
     data_dir::DataDir,
     database,
     error::Error,
+    open_files,
     operator::{As, Operator},
     ports::Ports,
     postgres,
@@ -45,7 +46,9 @@ use crate::{
 /// How long any one part may take to be ready: a crash recovery of Postgres or a replay of the
 /// store's log is the longest.
 const READY_LIMIT: Duration = Duration::from_secs(120);
-/// Between two looks.
+/// Between two looks at certificates, which are good for months.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Between two looks at what isn't ready yet.
 const POLL: Duration = Duration::from_millis(100);
 /// How often a process may die before it was ready for the first time: with the backoff, 6 s of a
 /// port that another program is about to leave.
@@ -65,6 +68,7 @@ const DATABASE: &str = "holdfast";
 /// [`Error::DataDirInUse`]; whatever keeps a part from starting, with the end of its log.
 pub(crate) async fn run(args: UpArgs) -> Result<(), Error> {
     child::end_with_parent(rustix::process::Signal::TERM)?;
+    open_files::allow_most();
     let mut signals = Signals::new()?;
     let dir = DataDir::choose(args.dir.data_dir.clone())?;
     let lock = dir.lock()?;
@@ -88,7 +92,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Error> {
         () = signals.any() => Ok(()),
     };
     if ended.is_ok() && board.snapshot().state == RunState::Ready {
-        signals.any().await;
+        tokio::select! { () = signals.any() => {} () = keep_certificates(&dir) => {} }
     }
     say("stopping");
     while let Some(group) = start.groups.pop() {
@@ -100,6 +104,16 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Error> {
     say("stopped");
     drop(lock);
     ended
+}
+
+/// Renews certificates in time, for children that start later. Never ends.
+async fn keep_certificates(dir: &DataDir) {
+    loop {
+        tokio::time::sleep(DAY).await;
+        if let Err(error) = Folder::new(dir.tls()).ensure() {
+            say(&format!("warning: {error}"));
+        }
+    }
 }
 
 struct Signals([Signal; 3]);

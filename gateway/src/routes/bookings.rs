@@ -119,7 +119,7 @@ fn ticket(ticket: pb::Ticket) -> Result<Ticket, ApiError> {
     request_body = NewBooking,
     responses(
         (status = 201, description = "The booking, to be paid.", body = Booking, headers(("Location" = String))),
-        (status = 200, description = "The key was known: the answer given then.", body = Booking),
+        (status = 200, description = "The key was known: the answer given then. A first request may get it, too, where its work was done twice on the way.", body = Booking),
     ),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!([

@@ -160,7 +160,7 @@ fn check_seats(seat_ids: &[String]) -> Result<(), ApiError> {
     request_body = NewHold,
     responses(
         (status = 201, description = "The seats are yours until `expires_at`.", body = Hold, headers(("Location" = String))),
-        (status = 200, description = "The key was known: the answer given then.", body = Hold),
+        (status = 200, description = "The key was known: the answer given then. A first request may get it, too, where its work was done twice on the way.", body = Hold),
     ),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!([

@@ -54,7 +54,8 @@ pub struct Config {
     /// lease has run out and one to two units more have passed, so three to four units after the
     /// leader's last word.
     pub election_timeout_ms_min: u64,
-    /// Allows addresses that aren't loopback, in the clear.
+    /// Accepts addresses beyond loopback in the clear, where whoever reaches them may do everything.
+    /// `--insecure` doesn't set it, and with `tls.dir` it isn't needed.
     pub insecure: bool,
 }
 

@@ -106,8 +106,8 @@ async fn run(
         machine: Arc::clone(&machine),
         clock: Arc::clone(&clock),
     });
-    let may_be_open = config.insecure || context.identity.is_some();
-    let listener = mesh::server::bind(PEER_NAME, config.listen_peer, may_be_open).await?;
+    let (listen, insecure) = (config.listen_peer, config.insecure);
+    let listener = mesh::server::bind_grpc(PEER_NAME, listen, insecure, context).await?;
     tracing::info!(node = config.node_id, listen = %config.listen_peer, "serving peers");
     let peer_server = PeerServer {
         peers: Arc::clone(&peers),

@@ -1,7 +1,7 @@
 //! A breaker: who doesn't answer isn't asked for a while, and those who would wait know at once.
 //!
-//! Always holds: only failures to get an answer count, and any answer ends the count and the rest;
-//! while it is open one call at a time tries the peer, each after a pause that grows to
+//! Always holds: only failures to get an answer count, and any answer ends the count; a rest is ended by
+//! the answer to a call that was made during it, and by no earlier one, which says nothing new; while it is open one call at a time tries the peer, each after a pause that grows to
 //! [`PAUSE_MAX`]; a trial that nobody waits for any more makes place for another.
 //! Leaves to others: what a failure is, logs, metrics. Time is an input.
 
@@ -41,10 +41,15 @@ enum State {
     },
 }
 
-/// A call that may be made; its end is to be told.
+/// A call that may be made, and when that was said; its end is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Permit {
-    trial: bool,
+pub(super) struct Permit(Instant);
+
+impl Permit {
+    /// Whether it was given during the rest that began then, as a trial.
+    fn is_trial(self, since: Instant) -> bool {
+        self.0 > since
+    }
 }
 
 impl Breaker {
@@ -55,22 +60,25 @@ impl Breaker {
     /// Whether a call may be made now; if not, how long until one may.
     pub(super) fn admit(&self, now: Instant) -> Result<Permit, Duration> {
         match &mut *self.state() {
-            State::Closed { .. } => Ok(Permit { trial: false }),
+            State::Closed { .. } => Ok(Permit(now)),
             State::Open { trial_at, .. } if *trial_at <= now => {
                 *trial_at = now + TRIAL_MAX;
-                Ok(Permit { trial: true })
+                Ok(Permit(now))
             }
             State::Open { trial_at, .. } => Err(*trial_at - now),
         }
     }
 
     /// There was an answer. For how long the breaker had been open, if this closes it.
-    pub(super) fn answered(&self, now: Instant) -> Option<Duration> {
-        let closed = State::Closed { failures: 0 };
-        match std::mem::replace(&mut *self.state(), closed) {
-            State::Closed { .. } => None,
+    pub(super) fn answered(&self, permit: Permit, now: Instant) -> Option<Duration> {
+        let state = &mut *self.state();
+        let open_for = match *state {
+            State::Open { since, .. } if !permit.is_trial(since) => return None,
             State::Open { since, .. } => Some(now.saturating_duration_since(since)),
-        }
+            State::Closed { .. } => None,
+        };
+        *state = State::Closed { failures: 0 };
+        open_for
     }
 
     /// There was none. Whether this opens the breaker.
@@ -90,10 +98,12 @@ impl Breaker {
                 true
             }
             State::Open {
-                trial_at, pause, ..
+                since,
+                trial_at,
+                pause,
             } => {
                 // Calls from before it opened say nothing new.
-                if permit.trial {
+                if permit.is_trial(*since) {
                     *trial_at = now + drawn(*pause);
                     *pause = (*pause * 2).min(PAUSE_MAX);
                 }
@@ -104,8 +114,10 @@ impl Breaker {
 
     /// Whoever called went away early, which says nothing about the peer.
     pub(super) fn given_up(&self, permit: Permit, now: Instant) {
-        if let State::Open { trial_at, .. } = &mut *self.state()
-            && permit.trial
+        if let State::Open {
+            since, trial_at, ..
+        } = &mut *self.state()
+            && permit.is_trial(*since)
         {
             *trial_at = now;
         }
@@ -124,17 +136,14 @@ fn drawn(pause: Duration) -> Duration {
 mod tests {
     use super::*;
 
-    const NOT_OPEN: Permit = Permit { trial: false };
-    const TRIAL: Permit = Permit { trial: true };
-
     /// One that opened at `now`.
     fn open(now: Instant) -> Breaker {
         let breaker = Breaker::new();
         for _ in 1..FAILURES_MAX {
-            assert!(!breaker.failed(NOT_OPEN, now));
-            assert_eq!(breaker.admit(now), Ok(NOT_OPEN));
+            assert!(!breaker.failed(Permit(now), now));
+            assert_eq!(breaker.admit(now), Ok(Permit(now)));
         }
-        assert!(breaker.failed(NOT_OPEN, now), "opens");
+        assert!(breaker.failed(Permit(now), now), "opens");
         breaker
     }
 
@@ -153,9 +162,9 @@ mod tests {
         let (breaker, now) = (Breaker::new(), Instant::now());
         for _ in 0..10 {
             for _ in 1..FAILURES_MAX {
-                assert!(!breaker.failed(NOT_OPEN, now));
+                assert!(!breaker.failed(Permit(now), now));
             }
-            assert_eq!(breaker.answered(now), None, "it wasn't open");
+            assert_eq!(breaker.answered(Permit(now), now), None, "it wasn't open");
         }
     }
 
@@ -164,10 +173,12 @@ mod tests {
         let opened = Instant::now();
         let breaker = open(opened);
         let now = opened + PAUSE_FIRST;
-        assert_eq!(breaker.admit(now), Ok(TRIAL));
+        let trial = breaker.admit(now).expect("a trial");
         assert!(breaker.admit(now).is_err(), "one at a time");
-        assert_eq!(breaker.answered(now), Some(PAUSE_FIRST), "closes");
-        assert_eq!(breaker.admit(now), Ok(NOT_OPEN));
+        assert_eq!(breaker.answered(trial, now), Some(PAUSE_FIRST), "closes");
+        for _ in 0..2 {
+            breaker.admit(now).expect("is closed");
+        }
     }
 
     #[test]
@@ -193,9 +204,23 @@ mod tests {
         let breaker = open(now);
         let before = breaker.admit(now);
         for _ in 0..100 {
-            assert!(!breaker.failed(NOT_OPEN, now));
+            assert!(!breaker.failed(Permit(now), now));
         }
         assert_eq!(breaker.admit(now), before);
+    }
+
+    #[test]
+    fn the_answer_to_a_call_from_before_it_opened_does_not_close_it() {
+        let began = Instant::now();
+        let opened = began + PAUSE_FIRST;
+        let breaker = open(opened);
+        let now = opened + PAUSE_FIRST;
+        let trial = breaker.admit(now).expect("a trial");
+        for early in [began, opened] {
+            assert_eq!(breaker.answered(Permit(early), now), None);
+            assert!(breaker.admit(now).is_err(), "still open");
+        }
+        assert!(breaker.answered(trial, now).is_some(), "closes");
     }
 
     #[test]
@@ -205,7 +230,7 @@ mod tests {
         let now = opened + PAUSE_FIRST;
         let trial = breaker.admit(now).expect("a trial");
         breaker.given_up(trial, now);
-        assert_eq!(breaker.admit(now), Ok(TRIAL));
+        breaker.admit(now).expect("another");
     }
 
     #[test]
@@ -213,8 +238,8 @@ mod tests {
         let opened = Instant::now();
         let breaker = open(opened);
         let now = opened + PAUSE_FIRST;
-        assert_eq!(breaker.admit(now), Ok(TRIAL));
+        breaker.admit(now).expect("a trial");
         assert_eq!(breaker.admit(now), Err(TRIAL_MAX));
-        assert_eq!(breaker.admit(now + TRIAL_MAX), Ok(TRIAL));
+        breaker.admit(now + TRIAL_MAX).expect("another");
     }
 }

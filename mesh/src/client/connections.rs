@@ -1,7 +1,8 @@
 //! The connections to one peer, and which of them a call takes.
 //!
 //! Always holds: a call takes the one with the fewest calls in flight, of those that haven't just
-//! failed where there are any. Leaves to others: connecting and connecting again, which tonic does when a
+//! failed where there are any; of the calls that were on a connection when it broke, one is told so.
+//! Leaves to others: connecting and connecting again, which tonic does when a
 //! call needs it.
 
 use std::{
@@ -42,6 +43,8 @@ struct Loads {
 struct Load {
     in_flight: usize,
     failed_at: Option<Instant>,
+    /// When it was last found broken.
+    broke_at: Option<Instant>,
 }
 
 impl Load {
@@ -52,13 +55,19 @@ impl Load {
 
 /// A call's place on a connection, taken until it is told how that went.
 #[derive(Debug)]
-pub(super) struct Place(usize);
+pub(super) struct Place {
+    at: usize,
+    taken: Instant,
+}
 
 /// What a call's end says about its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
     Good,
+    /// There was no answer, or no connection.
     Failed,
+    /// It ended with the call on it.
+    Broken,
     Unknown,
 }
 
@@ -74,12 +83,14 @@ impl Connections {
     /// A place on the best connection, and the connection.
     pub(super) fn take(&self, now: Instant) -> (Place, transport::Channel) {
         let place = self.choice.take(now);
-        let channel = self.channels[place.0].clone();
+        let channel = self.channels[place.at].clone();
         (place, channel)
     }
 
-    pub(super) fn give_back(&self, place: &Place, health: Health, now: Instant) {
-        self.choice.give_back(place, health, now);
+    /// Whether `health` says something that another call on the same connection hasn't: it breaks once,
+    /// however many calls it takes along.
+    pub(super) fn give_back(&self, place: &Place, health: Health, now: Instant) -> bool {
+        self.choice.give_back(place, health, now)
     }
 }
 
@@ -88,6 +99,7 @@ impl Choice {
         let idle = Load {
             in_flight: 0,
             failed_at: None,
+            broke_at: None,
         };
         Self(Mutex::new(Loads {
             each: [idle; CONNECTIONS],
@@ -107,17 +119,28 @@ impl Choice {
             .expect("there are connections");
         loads.next = (chosen + 1) % CONNECTIONS;
         loads.each[chosen].in_flight += 1;
-        Place(chosen)
+        Place {
+            at: chosen,
+            taken: now,
+        }
     }
 
-    fn give_back(&self, place: &Place, health: Health, now: Instant) {
-        let load = &mut self.loads().each[place.0];
+    fn give_back(&self, place: &Place, health: Health, now: Instant) -> bool {
+        let load = &mut self.loads().each[place.at];
         load.in_flight -= 1;
         match health {
             Health::Good => load.failed_at = None,
             Health::Failed => load.failed_at = Some(now),
+            Health::Broken => {
+                load.failed_at = Some(now);
+                if load.broke_at.is_some_and(|at| place.taken <= at) {
+                    return false;
+                }
+                load.broke_at = Some(now);
+            }
             Health::Unknown => {}
         }
+        true
     }
 
     fn loads(&self) -> MutexGuard<'_, Loads> {
@@ -132,12 +155,12 @@ mod tests {
     #[test]
     fn calls_go_where_the_fewest_are_in_flight() {
         let (choice, now) = (Choice::new(), Instant::now());
-        let taken: Vec<usize> = (0..4).map(|_| choice.take(now).0).collect();
+        let taken: Vec<usize> = (0..4).map(|_| choice.take(now).at).collect();
         assert_eq!(taken, [0, 1, 0, 1]);
         for _ in 0..2 {
-            choice.give_back(&Place(1), Health::Good, now);
+            choice.give_back(&Place { at: 1, taken: now }, Health::Good, now);
         }
-        assert_eq!([choice.take(now).0, choice.take(now).0], [1, 1]);
+        assert_eq!([choice.take(now).at, choice.take(now).at], [1, 1]);
     }
 
     #[test]
@@ -147,7 +170,7 @@ mod tests {
             .map(|_| {
                 let place = choice.take(now);
                 choice.give_back(&place, Health::Good, now);
-                place.0
+                place.at
             })
             .collect();
         assert_eq!(taken, [0, 1, 0, 1]);
@@ -158,9 +181,9 @@ mod tests {
         let (choice, now) = (Choice::new(), Instant::now());
         let place = choice.take(now);
         choice.give_back(&place, Health::Failed, now);
-        let taken: Vec<usize> = (0..5).map(|_| choice.take(now).0).collect();
+        let taken: Vec<usize> = (0..5).map(|_| choice.take(now).at).collect();
         assert_eq!(taken, [1; 5]);
-        assert_eq!(choice.take(now + PASSED_OVER).0, place.0, "has a chance");
+        assert_eq!(choice.take(now + PASSED_OVER).at, place.at, "has a chance");
     }
 
     #[test]
@@ -171,9 +194,32 @@ mod tests {
             choice.give_back(place, Health::Failed, now);
         }
         let taken = [choice.take(now), choice.take(now)];
-        assert_ne!(taken[0].0, taken[1].0);
+        assert_ne!(taken[0].at, taken[1].at);
         choice.give_back(&taken[1], Health::Good, now);
         choice.give_back(&taken[0], Health::Unknown, now);
-        assert_eq!(choice.take(now).0, taken[1].0);
+        assert_eq!(choice.take(now).at, taken[1].at);
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_told_once_however_many_calls_it_takes_along() {
+        let (choice, began) = (Choice::new(), Instant::now());
+        let places: Vec<_> = (0..10).map(|_| choice.take(began)).collect();
+        let broke = began + PASSED_OVER;
+        let news = |at| {
+            let of_it = places.iter().filter(move |place| place.at == at);
+            of_it.map(|place| choice.give_back(place, Health::Broken, broke))
+        };
+        assert_eq!(
+            news(0).collect::<Vec<_>>(),
+            [true, false, false, false, false]
+        );
+        assert_eq!(
+            news(1).filter(|is_news| *is_news).count(),
+            1,
+            "the other, too"
+        );
+        let later = broke + PASSED_OVER;
+        let again = choice.take(later);
+        assert!(choice.give_back(&again, Health::Broken, later), "a new one");
     }
 }

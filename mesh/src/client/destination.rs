@@ -1,11 +1,16 @@
 //! One peer as its channel knows it, and one try of a call to it.
 //!
 //! Always holds: every try has one end, told to breaker and connection alike: an answer (any status
-//! that the peer sent), none, or nothing that could be said, since the caller went away early. That
-//! a peer doesn't answer any more, and that it does again, is logged once.
+//! that the peer sent), none, or nothing that could be said, since the caller went away early. A
+//! connection that breaks counts as one failure, with however many calls. That a peer doesn't answer
+//! any more, and that it does again, is logged as long as there are few such lines.
 //! Leaves to others: further tries.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use http::{Request, Response};
 use tokio::time::{Instant, timeout_at};
@@ -20,7 +25,7 @@ use super::{
     contract::Contract,
     kept::Kept,
 };
-use crate::{deadline::Deadline, failure, metrics};
+use crate::{deadline::Deadline, failure, metrics, sparse::Sparse};
 
 /// A peer that had less time than this isn't blamed for giving no answer: what came before has used
 /// it up.
@@ -40,6 +45,8 @@ pub(super) struct Destination {
     pub(super) connections: Connections,
     pub(super) breaker: Breaker,
     pub(super) budget: Budget,
+    /// Lines about its coming and going.
+    pub(super) said: Mutex<Sparse>,
 }
 
 /// How a try without an answer ended.
@@ -73,22 +80,29 @@ impl Destination {
             is_over: false,
         };
         let answer = async move { channel.oneshot(request).await };
-        let (error, loss) = match timeout_at(deadline.at(), answer).await {
+        let late = || (self.late(), Loss::Final, Health::Failed);
+        let (error, loss, health) = match timeout_at(deadline.at(), answer).await {
             Ok(Ok(response)) => {
                 attempt.answered();
                 return Ok(response);
             }
-            Ok(Err(error)) if has_cause::<TimeoutExpired>(&error) => (self.late(), Loss::Final),
+            Ok(Err(error)) if has_cause::<TimeoutExpired>(&error) => late(),
             Ok(Err(error)) => {
+                // Who couldn't connect has tried it for itself.
+                let health = if has_cause::<ConnectError>(&error) {
+                    Health::Failed
+                } else {
+                    Health::Broken
+                };
                 let loss = loss(&error);
-                (self.no_answer(error), loss)
+                (self.no_answer(error), loss, health)
             }
-            Err(_) => (self.late(), Loss::Final),
+            Err(_) => late(),
         };
         if body.is_broken() {
             return Err((error, Loss::Final));
         }
-        attempt.failed(&error);
+        attempt.failed(&error, health);
         Err((error, loss))
     }
 
@@ -103,6 +117,12 @@ impl Destination {
             address: Arc::clone(&self.address),
             source: source.into(),
         }
+    }
+
+    /// Whether a line about it may be said, and how many were left out.
+    fn may_say(&self) -> Option<u64> {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.may_say()
     }
 
     fn count_change(&self, to: &'static str) {
@@ -131,38 +151,45 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn answered(&mut self) {
         self.end(Health::Good);
-        if let Some(open_for) = self.to.breaker.answered(Instant::now()) {
-            tracing::info!(
-                peer.name = %self.to.peer,
-                peer.address = %self.to.address,
-                open_ms = open_for.as_millis(),
-                "a peer answers again"
-            );
+        if let Some(open_for) = self.to.breaker.answered(self.permit, Instant::now()) {
             self.to.count_change("closed");
+            if let Some(left_out) = self.to.may_say() {
+                tracing::info!(
+                    peer.name = %self.to.peer,
+                    peer.address = %self.to.address,
+                    open_ms = open_for.as_millis(),
+                    left_out,
+                    "a peer answers again"
+                );
+            }
         }
     }
 
-    fn failed(&mut self, error: &NoAnswer) {
-        self.end(Health::Failed);
+    fn failed(&mut self, error: &NoAnswer, health: Health) {
+        let is_news = self.end(health);
         let now = Instant::now();
         let had_time = self.deadline.at() - self.began >= PATIENCE_MIN;
-        if !had_time && now >= self.deadline.at() {
+        if !is_news || (!had_time && now >= self.deadline.at()) {
             self.to.breaker.given_up(self.permit, now);
         } else if self.to.breaker.failed(self.permit, now) {
-            tracing::warn!(
-                peer.name = %self.to.peer,
-                peer.address = %self.to.address,
-                error = failure::chain(error),
-                "a peer doesn't answer; it is tried again from time to time, and other calls are refused"
-            );
             self.to.count_change("open");
+            if let Some(left_out) = self.to.may_say() {
+                tracing::warn!(
+                    peer.name = %self.to.peer,
+                    peer.address = %self.to.address,
+                    error = failure::chain(error),
+                    left_out,
+                    "a peer doesn't answer; it is tried again from time to time, and other calls are refused"
+                );
+            }
         }
     }
 
-    fn end(&mut self, health: Health) {
+    /// Whether this is news of the connection.
+    fn end(&mut self, health: Health) -> bool {
         self.is_over = true;
         let connections = &self.to.connections;
-        connections.give_back(&self.place, health, Instant::now());
+        connections.give_back(&self.place, health, Instant::now())
     }
 }
 
@@ -172,7 +199,7 @@ impl Drop for Attempt<'_> {
             return;
         }
         if self.deadline.remaining() <= DEADLINE_SLACK && self.began.elapsed() >= PATIENCE_MIN {
-            self.failed(&self.to.late());
+            self.failed(&self.to.late(), Health::Failed);
         } else {
             self.end(Health::Unknown);
             self.to.breaker.given_up(self.permit, Instant::now());

@@ -26,8 +26,8 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::Connected;
 
-use super::{http, sparse::Sparse};
-use crate::{metrics, tls};
+use super::listener::Listener;
+use crate::{metrics, sparse::Sparse, tls};
 
 /// What bounds handshakes.
 #[derive(Debug, Clone, Copy)]
@@ -141,7 +141,7 @@ pub(super) fn connections(
 ) -> impl Stream<Item = io::Result<Connection>> + Send {
     let acceptor = Acceptor {
         server,
-        listener,
+        listener: Listener::new(listener),
         identity,
         limits,
         handshakes: JoinSet::new(),
@@ -156,7 +156,7 @@ pub(super) fn connections(
 
 struct Acceptor {
     server: &'static str,
-    listener: TcpListener,
+    listener: Listener,
     identity: Option<tls::Identity>,
     limits: Limits,
     handshakes: JoinSet<Result<Connection, Refused>>,
@@ -169,7 +169,7 @@ impl Acceptor {
     async fn next(&mut self) -> Connection {
         loop {
             tokio::select! {
-                stream = http::accept(&self.listener) => {
+                stream = self.listener.accept() => {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "a connection kept Nagle's algorithm");
                     }

@@ -1,8 +1,8 @@
 //! Who may call what: a method is answered only to the callers that a table names for it.
 //!
 //! Always holds: what isn't in the table is refused, to everyone; health and reflection are for
-//! whoever has a certificate. In the clear nobody has a name, and nothing is refused: only loopback
-//! is served so. Leaves to others: the table, and what a call's own token allows.
+//! whoever has a certificate. In the clear nobody has a name, and nothing is refused: that is
+//! served on loopback, and beyond it only where the part's own `insecure` says so. Leaves to others: the table, and what a call's own token allows.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,8 +17,8 @@ use http::{Request, Response};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-use super::{accept::Peer, sparse::Sparse};
-use crate::{Failure, metrics};
+use super::accept::Peer;
+use crate::{Failure, metrics, sparse::Sparse};
 
 /// Services that tell nothing of the business.
 const FOR_ALL: [&str; 2] = [
@@ -26,8 +26,7 @@ const FOR_ALL: [&str; 2] = [
     "grpc.reflection.v1.ServerReflection",
 ];
 
-/// Label and log field of a method that the table doesn't know, so that callers can't make up label
-/// values.
+/// Label of a method that the table doesn't know.
 const METHOD_UNKNOWN: &str = "unknown";
 
 /// The table: by caller's name the services (`holdfast.search.v1.SearchService`) and methods
@@ -57,9 +56,18 @@ impl Callers {
         FOR_ALL.contains(&service) || self.by_name.get(name).is_some_and(named)
     }
 
-    /// Whether anybody may call `service/method`.
-    fn knows(&self, method: &str) -> bool {
-        self.by_name.keys().any(|name| self.allow(name, method))
+    /// What metrics call `service/method`: by its name where the table has just this method, by that of
+    /// its service where it has that. A caller makes up no label, whatever it asks for.
+    fn label<'a>(&self, method: &'a str) -> &'a str {
+        let service = method.split('/').next().unwrap_or_default();
+        let names = |path| self.by_name.values().any(|paths| paths.contains(path));
+        if names(method) {
+            method
+        } else if names(service) || FOR_ALL.contains(&service) {
+            service
+        } else {
+            METHOD_UNKNOWN
+        }
     }
 }
 
@@ -90,14 +98,9 @@ impl CallersLayer {
             return Ok(());
         }
         let caller = name.unwrap_or("nobody");
-        let label = if table.knows(method) {
-            method
-        } else {
-            METHOD_UNKNOWN
-        };
         ::metrics::counter!(
             metrics::GRPC_FORBIDDEN,
-            "method" => label.to_owned(),
+            "method" => table.label(method).to_owned(),
             "caller" => caller.to_owned()
         )
         .increment(1);
@@ -176,5 +179,22 @@ mod tests {
         }
         assert!(table.allow("stranger", "grpc.health.v1.Health/Check"));
         assert!(!Callers::default().allow("gateway", "a.v1.A/Read"));
+    }
+
+    #[test]
+    fn a_caller_makes_up_no_label() {
+        let table = Callers::new([("gateway", "a.v1.A"), ("search", "b.v1.B/Read")]);
+        for (method, label) in [
+            ("b.v1.B/Read", "b.v1.B/Read"),
+            ("b.v1.B/MadeUp", METHOD_UNKNOWN),
+            ("a.v1.A/Read", "a.v1.A"),
+            ("a.v1.A/MadeUp", "a.v1.A"),
+            ("a.v1.A/Read/MadeUp", "a.v1.A"),
+            ("grpc.health.v1.Health/MadeUp", "grpc.health.v1.Health"),
+            ("c.v1.C/Read", METHOD_UNKNOWN),
+            ("", METHOD_UNKNOWN),
+        ] {
+            assert_eq!(table.label(method), label, "{method}");
+        }
     }
 }

@@ -9,7 +9,6 @@
 //! Leaves to others: how long an answer may be worked on, and reading a request's body.
 
 use std::{
-    io,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex,
@@ -36,10 +35,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{PING_AFTER, PING_ANSWER_MAX};
-
-/// Pause after a connection couldn't be accepted, e.g. for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+use super::{PING_AFTER, PING_ANSWER_MAX, listener::Listener};
 
 /// How often a connection's limits are looked at, as a part of the shorter one.
 const LOOKS_PER_LIMIT: u32 = 4;
@@ -79,6 +75,7 @@ pub(super) async fn serve(
     limits: Limits,
     shutdown: &CancellationToken,
 ) {
+    let mut listener = Listener::new(listener);
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     let mut connections = JoinSet::new();
     let mut builder = Builder::new(TokioExecutor::new());
@@ -95,7 +92,7 @@ pub(super) async fn serve(
         let accept = async {
             let slot = Arc::clone(&slots).acquire_owned().await;
             let slot = slot.expect("the semaphore is never closed");
-            (accept(&listener).await, slot)
+            (listener.accept().await, slot)
         };
         let (stream, slot) = tokio::select! {
             accepted = accept => accepted,
@@ -114,27 +111,6 @@ pub(super) async fn serve(
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
-}
-
-/// The next connection, however often accepting fails before.
-pub(super) async fn accept(listener: &TcpListener) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            // The client left before it was accepted.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::ConnectionAborted
-                        | io::ErrorKind::ConnectionReset
-                        | io::ErrorKind::ConnectionRefused
-                ) => {}
-            Err(error) => {
-                tracing::error!(%error, "a connection can't be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }
 
 async fn connection(

@@ -19,8 +19,13 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        Self::good_for(24 * HOUR)
+    }
+
+    pub(crate) fn good_for(life: Duration) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.not_after = (SystemTime::now() + life).into();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).expect("signed").pem();
         let issuer = Issuer::new(params, key);

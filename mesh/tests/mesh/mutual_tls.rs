@@ -5,7 +5,10 @@ use std::{
     fs,
     io::{self, Write},
     path::Path,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use crate::{
     LIMIT,
     certificates::Authority,
+    relay::{Relay, Way},
     text_service::{Server, call, start_as},
 };
 
@@ -123,11 +127,15 @@ impl World {
     }
 
     fn channel(&self, name: &'static str, peer: &str) -> Channel {
+        self.channel_to(&self.uri(), name, peer)
+    }
+
+    fn channel_to(&self, uri: &str, name: &'static str, peer: &str) -> Channel {
         let context = mesh::Context {
             identity: Some(identity(self.dir.path(), name)),
             ..mesh::Context::new()
         };
-        context.channel(&self.uri(), peer).expect("a channel")
+        context.channel(uri, peer).expect("a channel")
     }
 
     /// Calls with certificates that no process of ours would start with.
@@ -298,6 +306,43 @@ async fn unfinished_handshakes_hold_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_peer_that_takes_connections_and_never_speaks_is_given_up_and_used_when_it_does() {
+    let world = World::start().await;
+    let speaks = Arc::new(AtomicBool::new(false));
+    let way = Way::MuteUntil(Arc::clone(&speaks), world.server.address);
+    let relay = Relay::start(way).await;
+    let channel = world.channel_to(&format!("https://{}", relay.address), "a", "b");
+    let mut patient = ask();
+    patient.set_timeout(2 * LIMIT);
+    let refused = timeout(LIMIT, call(&channel, patient)).await;
+    let refused = refused.expect("the handshake has a limit of its own");
+    assert_eq!(refused.expect_err("no answer").code(), Code::Unavailable);
+
+    // Not one connection that was open is cut: the channel itself must make others.
+    speaks.store(true, Ordering::Relaxed);
+    let answered = timeout(LIMIT, async {
+        loop {
+            if let Ok(answer) = call(&channel, ask()).await {
+                return answer.into_inner();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert_eq!(answered.await.expect("in time"), "a");
+}
+
+#[tokio::test]
+async fn grpc_in_the_clear_beyond_loopback_is_warned_of() {
+    let log = Log::install();
+    let anywhere = ([0, 0, 0, 0], 0).into();
+    mesh::server::bind_grpc("in-the-clear", anywhere, true, &mesh::Context::new())
+        .await
+        .expect("is bound");
+    let words = ["WARN", "whoever reaches it", "server=\"in-the-clear\""];
+    log.wait(&words).await;
+}
+
+#[tokio::test]
 async fn a_server_over_tls_without_a_table_answers_nobody() {
     let dir = tempfile::tempdir().expect("a folder");
     Authority::new().fill(dir.path(), &["a"]);
@@ -309,6 +354,16 @@ async fn a_server_over_tls_without_a_table_answers_nobody() {
     let uri = format!("https://{}", server.address);
     let refused = call(&context.channel(&uri, "a").expect("a channel"), ask()).await;
     assert_eq!(refused.expect_err("refused").code(), Code::PermissionDenied);
+}
+
+#[test]
+fn an_identity_ends_with_its_authority_where_that_is_earlier() {
+    let dir = tempfile::tempdir().expect("a folder");
+    Authority::good_for(LIMIT * 10).fill(dir.path(), &["a"]);
+    let early = identity(dir.path(), "a");
+    assert_eq!(early.first_to_end(), tls::CA_FILE);
+    let expiry = tls::expiry(&dir.path().join(tls::CA_FILE)).expect("can be told");
+    assert_eq!(early.expires(), expiry);
 }
 
 #[test]
@@ -327,7 +382,10 @@ fn identities_that_peers_would_refuse_are_not_loaded_and_the_file_is_named() {
     }
     fs::write(path.join("text.pem"), "nothing").expect("written");
 
-    tls::Identity::load(path, "good").expect("is good");
+    let good = tls::Identity::load(path, "good").expect("is good");
+    assert_eq!(good.first_to_end(), "good.pem");
+    let expiry = tls::expiry(&path.join("good.pem")).expect("can be told");
+    assert_eq!(good.expires(), expiry);
     let cases: BTreeMap<&'static str, (&str, &str)> = [
         ("missing", ("missing.pem", "can't read")),
         ("no_key", ("no_key.key", "can't read")),

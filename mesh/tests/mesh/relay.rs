@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -23,6 +23,8 @@ pub(crate) enum Way {
     To(SocketAddr),
     /// They are taken, and nothing is ever said.
     Mute,
+    /// As [`Way::Mute`] until it is set; those that come after go on to a server, and the old ones stay.
+    MuteUntil(Arc<AtomicBool>, SocketAddr),
     /// They end as soon as a request with these words came, which is counted.
     BreakOff(&'static [u8], Arc<AtomicUsize>),
 }
@@ -90,12 +92,11 @@ async fn serve(listener: TcpListener, way: Way, cut: Arc<Notify>) {
 
 async fn relay(mut stream: TcpStream, way: Way) {
     match way {
-        Way::To(server) => {
-            if let Ok(mut onward) = TcpStream::connect(server).await {
-                let _ = tokio::io::copy_bidirectional(&mut stream, &mut onward).await;
-            }
+        Way::To(server) => forward(&mut stream, server).await,
+        Way::MuteUntil(speaks, server) if speaks.load(Ordering::Relaxed) => {
+            forward(&mut stream, server).await;
         }
-        Way::Mute => std::future::pending().await,
+        Way::Mute | Way::MuteUntil(..) => std::future::pending().await,
         Way::BreakOff(words, count) => {
             let mut seen = Vec::new();
             while !seen.windows(words.len()).any(|part| part == words) {
@@ -106,5 +107,11 @@ async fn relay(mut stream: TcpStream, way: Way) {
             }
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+async fn forward(stream: &mut TcpStream, server: SocketAddr) {
+    if let Ok(mut onward) = TcpStream::connect(server).await {
+        let _ = tokio::io::copy_bidirectional(stream, &mut onward).await;
     }
 }

@@ -46,7 +46,7 @@ const FORGET_PERIOD: Duration = Duration::from_secs(3_600);
 pub struct Config {
     /// Where HTTP is served.
     pub listen: SocketAddr,
-    /// Accepts a listen address that isn't loopback.
+    /// Allows an address other than loopback, in the clear, as `--insecure` does.
     pub insecure: bool,
     /// The base URL customers reach the hosted page at; empty means where it listens.
     pub public_url: String,

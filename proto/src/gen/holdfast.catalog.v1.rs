@@ -590,9 +590,9 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Changes title, description and category of an event; its shows say so at once, those on sale
-        /// too. Idempotent; of two at the same time one is last. Called by the CLI. Reasons: UNAUTHORIZED,
-        /// FORBIDDEN (another organiser's event with a public show, too), INVALID_REQUEST,
-        /// EVENT_NOT_FOUND.
+        /// too. Idempotent; of two at the same time one is last. Called by nobody yet but tests, as the
+        /// operator. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's event with a public show, too),
+        /// INVALID_REQUEST, EVENT_NOT_FOUND.
         pub async fn update_event(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdateEventRequest>,
@@ -678,7 +678,7 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Moves a show to PAUSED, CLOSED or CANCELLED; a draft to CANCELLED only. Idempotent. Called by
-        /// the CLI. Reasons as PublishShow, and INVALID_REQUEST.
+        /// nobody yet but tests, as the operator. Reasons as PublishShow, and INVALID_REQUEST.
         pub async fn change_show_state(
             &mut self,
             request: impl tonic::IntoRequest<super::ChangeShowStateRequest>,
@@ -762,8 +762,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One public show (a draft that isn't announced only for its organiser). Called by gateway and booking-svc.
-        /// Reasons: SHOW_NOT_FOUND.
+        /// One public show (a draft that isn't announced only for its organiser). Called by the gateway and
+        /// the CLI. Reasons: SHOW_NOT_FOUND.
         pub async fn get_show(
             &mut self,
             request: impl tonic::IntoRequest<super::GetShowRequest>,
@@ -916,9 +916,9 @@ pub mod catalog_service_server {
             tonic::Status,
         >;
         /// Changes title, description and category of an event; its shows say so at once, those on sale
-        /// too. Idempotent; of two at the same time one is last. Called by the CLI. Reasons: UNAUTHORIZED,
-        /// FORBIDDEN (another organiser's event with a public show, too), INVALID_REQUEST,
-        /// EVENT_NOT_FOUND.
+        /// too. Idempotent; of two at the same time one is last. Called by nobody yet but tests, as the
+        /// operator. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's event with a public show, too),
+        /// INVALID_REQUEST, EVENT_NOT_FOUND.
         async fn update_event(
             &self,
             request: tonic::Request<super::UpdateEventRequest>,
@@ -947,7 +947,7 @@ pub mod catalog_service_server {
             tonic::Status,
         >;
         /// Moves a show to PAUSED, CLOSED or CANCELLED; a draft to CANCELLED only. Idempotent. Called by
-        /// the CLI. Reasons as PublishShow, and INVALID_REQUEST.
+        /// nobody yet but tests, as the operator. Reasons as PublishShow, and INVALID_REQUEST.
         async fn change_show_state(
             &self,
             request: tonic::Request<super::ChangeShowStateRequest>,
@@ -971,8 +971,8 @@ pub mod catalog_service_server {
             tonic::Response<super::ListEventsResponse>,
             tonic::Status,
         >;
-        /// One public show (a draft that isn't announced only for its organiser). Called by gateway and booking-svc.
-        /// Reasons: SHOW_NOT_FOUND.
+        /// One public show (a draft that isn't announced only for its organiser). Called by the gateway and
+        /// the CLI. Reasons: SHOW_NOT_FOUND.
         async fn get_show(
             &self,
             request: tonic::Request<super::GetShowRequest>,

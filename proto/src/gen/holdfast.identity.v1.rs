@@ -321,7 +321,8 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The account behind the caller's access token. Called by the gateway. Reasons: UNAUTHORIZED.
+        /// The account behind the caller's access token. Called by the gateway and the CLI. Reasons:
+        /// UNAUTHORIZED.
         pub async fn get_me(
             &mut self,
             request: impl tonic::IntoRequest<super::GetMeRequest>,
@@ -503,7 +504,8 @@ pub mod identity_service_server {
             &self,
             request: tonic::Request<super::LogoutRequest>,
         ) -> std::result::Result<tonic::Response<super::LogoutResponse>, tonic::Status>;
-        /// The account behind the caller's access token. Called by the gateway. Reasons: UNAUTHORIZED.
+        /// The account behind the caller's access token. Called by the gateway and the CLI. Reasons:
+        /// UNAUTHORIZED.
         async fn get_me(
             &self,
             request: tonic::Request<super::GetMeRequest>,

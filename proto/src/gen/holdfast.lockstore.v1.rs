@@ -1517,7 +1517,7 @@ pub mod lock_store_service_client {
             self.inner.streaming(req, path, codec).await
         }
         /// A show's state, rules and every seat's state at one revision; linearizable. Called by
-        /// booking-svc.
+        /// booking-svc, and by tests as the operator.
         pub async fn get_show(
             &mut self,
             request: impl tonic::IntoRequest<super::GetShowRequest>,
@@ -1747,7 +1747,7 @@ pub mod lock_store_service_server {
             request: tonic::Request<tonic::Streaming<super::HoldStreamRequest>>,
         ) -> std::result::Result<tonic::Response<Self::HoldStreamStream>, tonic::Status>;
         /// A show's state, rules and every seat's state at one revision; linearizable. Called by
-        /// booking-svc.
+        /// booking-svc, and by tests as the operator.
         async fn get_show(
             &self,
             request: tonic::Request<super::GetShowRequest>,

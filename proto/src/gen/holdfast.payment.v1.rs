@@ -179,8 +179,8 @@ pub mod payment_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// The attempts to collect money for a booking, with what went back; an unknown booking has
-        /// none. Called by the CLI and by tests, with an access token of role admin or staff.
-        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, UNAVAILABLE.
+        /// none. Called by nobody yet but tests, as the operator, with an access token of role
+        /// admin or staff. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, UNAVAILABLE.
         pub async fn list_payments(
             &mut self,
             request: impl tonic::IntoRequest<super::ListPaymentsRequest>,
@@ -233,8 +233,8 @@ pub mod payment_service_server {
             tonic::Status,
         >;
         /// The attempts to collect money for a booking, with what went back; an unknown booking has
-        /// none. Called by the CLI and by tests, with an access token of role admin or staff.
-        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, UNAVAILABLE.
+        /// none. Called by nobody yet but tests, as the operator, with an access token of role
+        /// admin or staff. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, UNAVAILABLE.
         async fn list_payments(
             &self,
             request: tonic::Request<super::ListPaymentsRequest>,

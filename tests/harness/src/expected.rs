@@ -131,7 +131,7 @@ pub const EVERYWHERE: &[Expected] = &[
         reason: "slow: whoever asked has given up, and a test that needed the answer fails",
     },
     Expected {
-        process: "",
+        process: "all",
         words: &[
             "a peer doesn't answer; it is tried again",
             "no answer by the deadline",

@@ -1,4 +1,4 @@
-//! Loud log lines that anybody outside can cause: a few of them are said, and the rest counted.
+//! Loud log lines that others can cause: a few of them are said, and the rest counted.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// One kind of line.
 #[derive(Debug)]
-pub(super) struct Sparse {
+pub(crate) struct Sparse {
     since: Instant,
     said: u32,
     left_out: u64,
 }
 
 impl Sparse {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             since: Instant::now(),
             said: 0,
@@ -24,7 +24,7 @@ impl Sparse {
     }
 
     /// Whether the next line may be said: then how many were left out since the last one.
-    pub(super) fn may_say(&mut self) -> Option<u64> {
+    pub(crate) fn may_say(&mut self) -> Option<u64> {
         self.may_say_at(Instant::now())
     }
 
