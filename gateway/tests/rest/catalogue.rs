@@ -434,20 +434,21 @@ async fn the_last_page_stands_in_while_the_catalogue_is_away_and_only_then() {
     for path in &paths {
         before.push(send(gateway.get(path)).await.bytes);
     }
-    let failing = |code: ErrorCode| {
-        let failure = move || Failure::new(code, "not now").into();
+    let failing = |event: ErrorCode, show: ErrorCode| {
+        let failure = |code| Failure::new(code, "not now").into();
         gateway
             .backend
             .on("get_event", move |_: pb::GetEventRequest| {
-                Err::<pb::GetEventResponse, _>(failure())
+                Err::<pb::GetEventResponse, _>(failure(event))
             });
         gateway
             .backend
             .on("get_show", move |_: pb::GetShowRequest| {
-                Err::<pb::GetShowResponse, _>(failure())
+                Err::<pb::GetShowResponse, _>(failure(show))
             });
+        [event, show, show]
     };
-    failing(ErrorCode::Unavailable);
+    failing(ErrorCode::Unavailable, ErrorCode::Unavailable);
     tokio::time::sleep(KEPT).await;
     for (path, before) in paths.iter().zip(&before) {
         let answer = send(gateway.get(path)).await;
@@ -456,9 +457,11 @@ async fn the_last_page_stands_in_while_the_catalogue_is_away_and_only_then() {
         assert!(age >= KEPT.as_secs(), "{age}");
     }
     // What the catalogue says isn't there doesn't come back when it is away again.
-    for code in [ErrorCode::NotFound, ErrorCode::Unavailable] {
-        failing(code);
-        for path in &paths {
+    for (event, show) in [
+        (ErrorCode::EventNotFound, ErrorCode::ShowNotFound),
+        (ErrorCode::Unavailable, ErrorCode::Unavailable),
+    ] {
+        for (path, code) in paths.iter().zip(failing(event, show)) {
             let answer = send(gateway.get(path)).await;
             answer.error(code.http(), code.as_str());
         }
