@@ -16,7 +16,7 @@ use crate::{
     show::Show,
 };
 
-/// Works unless the show is opening or called off.
+/// Works unless the show is opening or called off, or its layout never came whole.
 pub(super) fn block(
     show: &mut Show,
     command: &BlockSeats,
@@ -31,7 +31,8 @@ pub(super) fn block(
     if remembered {
         return Ok(none());
     }
-    if matches!(show.phase(), Phase::Opening | Phase::Cancelled) {
+    let is_whole = show.seats_known() == show.seat_count();
+    if !is_whole || matches!(show.phase(), Phase::Opening | Phase::Cancelled) {
         return Err(RefusalReason::ShowNotOnSale.into());
     }
     room_to_remember(show, REQUESTS_PER_SHOW_HARD_MAX)?;

@@ -39,6 +39,23 @@ fn blocked_seat_is_not_sold_until_it_is_put_back() {
 }
 
 #[test]
+fn nothing_is_blocked_in_a_show_that_was_closed_while_its_layout_arrived() {
+    let mut store = Store::new();
+    let request = store.request();
+    let Command::OpenShow(mut command) = open(request, 30, true) else {
+        panic!("open makes this command")
+    };
+    command.seats = layout(0, 12);
+    store.apply(Command::OpenShow(command));
+    store.change(ShowState::Closed);
+    assert_eq!(store.show_state(), ShowState::Closed);
+    for seat in [1, 20] {
+        let outcome = store.block(&[seat]);
+        assert_eq!(reason(&outcome), RefusalReason::ShowNotOnSale, "{seat}");
+    }
+}
+
+#[test]
 fn seat_is_never_blocked_under_its_holder_or_its_owner() {
     let mut store = Store::with_show();
     store.held(1, &[1]);

@@ -703,7 +703,8 @@ impl Show {
             }
             Command::BlockSeats(c) => {
                 let named = self.named(&c.seat_nos, 1_024)?;
-                if matches!(self.state, ShowState::Opening | ShowState::Cancelled) {
+                let is_whole = self.layout.len() == self.seats.len();
+                if !is_whole || matches!(self.state, ShowState::Opening | ShowState::Cancelled) {
                     return no(No::ShowNotOnSale);
                 }
                 self.conflict(&named, &[SeatState::Available, SeatState::Blocked])?;

@@ -267,7 +267,7 @@ impl Places {
         Ok(zone_no)
     }
 
-    /// Makes seats free, or not; `seat_nos` are in ascending order.
+    /// Makes seats of the layout free, or not; `seat_nos` are in ascending order.
     pub(crate) fn set_free(&mut self, seat_nos: &[SeatNo], free: bool) {
         let together = seat_nos.chunk_by(|a, b| a.0 + 1 == b.0);
         for seats in together {
@@ -277,6 +277,10 @@ impl Places {
             let mut at = first.0;
             while at <= last.0 {
                 let segment = self.segment_of(at);
+                assert!(
+                    segment.range().contains(&at),
+                    "only seats of the layout change"
+                );
                 let end = (last.0 + 1).min(segment.range().end);
                 self.set_range(segment, at..end, free);
                 at = end;
