@@ -15,7 +15,8 @@ use holdfast_types::{
     limits::{HOLD_TOTAL_DEFAULT, HOLD_TTL_DEFAULT, LAYOUT_CHUNK_SEATS_MAX, SEATS_PER_SHOW_MAX},
 };
 use lockstore_client::{
-    Client, HoldOutcome, HoldSeats, LayoutSeat, OpenOutcome, OpenShow, Options, Selection, ShowRules,
+    Client, HoldOutcome, HoldSeats, LayoutSeat, OpenOutcome, OpenShow, Options, Selection,
+    ShowRules,
 };
 use uuid::Uuid;
 
