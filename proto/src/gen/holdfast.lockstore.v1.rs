@@ -1420,8 +1420,8 @@ pub mod lock_store_service_client {
         }
         /// Takes seats out of sale. All or nothing: if one is held or sold, CONFLICT names it and none is
         /// blocked, so a seat is never blocked under its holder; those that are blocked already stay so.
-        /// Works unless the show is opening or cancelled (SHOW_NOT_ON_SALE). Idempotent by `request.id`: a
-        /// copy changes nothing, whatever came after. Called on behalf of staff.
+        /// Works unless the show is opening or cancelled, or was closed while it opened (SHOW_NOT_ON_SALE).
+        /// Idempotent by `request.id`: a copy changes nothing, whatever came after. Called on behalf of staff.
         pub async fn block_seats(
             &mut self,
             request: impl tonic::IntoRequest<super::BlockSeatsRequest>,
@@ -1713,8 +1713,8 @@ pub mod lock_store_service_server {
         >;
         /// Takes seats out of sale. All or nothing: if one is held or sold, CONFLICT names it and none is
         /// blocked, so a seat is never blocked under its holder; those that are blocked already stay so.
-        /// Works unless the show is opening or cancelled (SHOW_NOT_ON_SALE). Idempotent by `request.id`: a
-        /// copy changes nothing, whatever came after. Called on behalf of staff.
+        /// Works unless the show is opening or cancelled, or was closed while it opened (SHOW_NOT_ON_SALE).
+        /// Idempotent by `request.id`: a copy changes nothing, whatever came after. Called on behalf of staff.
         async fn block_seats(
             &self,
             request: tonic::Request<super::BlockSeatsRequest>,
