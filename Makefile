@@ -50,10 +50,9 @@ fix: ## Format, apply lint suggestions, regenerate bindings, snapshots and gener
 	cargo fmt --all
 	cargo fmt --manifest-path bench/Cargo.toml
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
-	UPDATE_BINDINGS=1 cargo test -p holdfast-proto-codegen
-	INSTA_UPDATE=always scripts/with-postgres cargo test -p gateway
-	INSTA_UPDATE=always cargo test -p holdfast-cluster --lib
-	UPDATE_DOCS=1 cargo test -p holdfast-cluster --test contract
+	UPDATE_BINDINGS=1 cargo test --workspace --test bindings
+	INSTA_UPDATE=always scripts/with-postgres cargo test --workspace --test rest --lib
+	UPDATE_DOCS=1 cargo test --workspace --test contract
 
 .PHONY: queries
 queries: setup ## Check every SQL query against migrated schemas and write .sqlx
