@@ -34,8 +34,8 @@ use crate::{
     load::{self, Ended, Load, Measured},
 };
 
-/// Connections to each server: the least with which none of them is held up by it. Postgres, which
-/// serves one statement at a time on each, has more.
+/// Connections to each server, each shared by many clients. Postgres, which serves one statement at a
+/// time on each, has more.
 const CONNECTIONS: usize = 4;
 /// How long a hold is for, milliseconds.
 const HOLD_TTL_MS: u64 = 600_000;
@@ -43,7 +43,8 @@ const HOLD_TTL_MS: u64 = 600_000;
 const SEATS_PER_SHOW: u32 = 100_000;
 /// Holds that are made before the measurement: connections and caches are warm, code is loaded.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// More holds a second than any of them makes here: shows are opened for as many.
+/// More holds a second than the lock store makes: shows are opened for as many. What others sell needs
+/// no opening.
 const HOLDS_PER_S_MAX: u32 = 60_000;
 
 /// Which ratios are asked for: at so many clients and seats.

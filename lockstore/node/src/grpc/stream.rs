@@ -46,8 +46,7 @@ pub(super) type Answers =
 type Messages = mpsc::Sender<Result<pb::HoldStreamResponse, Status>>;
 
 /// Serves a stream until its client ends it or `shutdown`; what arrived by then, and a moment longer,
-/// is answered.
-/// `place` is its own for that long.
+/// is answered. `place` is its own for that long.
 pub(super) fn serve(
     decider: Arc<Decider>,
     requests: Streaming<pb::HoldStreamRequest>,
