@@ -220,7 +220,12 @@ fn record(method: Option<&str>, response: &Response<Body>, started: Instant) -> 
 fn is_failure(code: Code, response: &Response<Body>) -> bool {
     match code {
         Code::Unavailable => !response.headers().contains_key(ELSEWHERE),
-        Code::Internal | Code::Unknown | Code::DataLoss | Code::DeadlineExceeded => true,
+        // Every failure of ours has details; the library says these words without any of a request
+        // that broke off, because whoever asked left or was killed, or that can't be read.
+        Code::Internal | Code::Unknown => {
+            response.headers().contains_key(Status::GRPC_STATUS_DETAILS)
+        }
+        Code::DataLoss | Code::DeadlineExceeded => true,
         _ => false,
     }
 }
@@ -259,8 +264,18 @@ mod tests {
         let headers = answer.headers_mut();
         headers.insert(ELSEWHERE, http::HeaderValue::from_static("1"));
         assert!(!is_failure(Code::Unavailable, &answer));
-        assert!(is_failure(Code::Internal, &answer));
         assert!(!is_failure(Code::NotFound, &answer));
+    }
+
+    #[test]
+    fn a_request_that_broke_off_is_no_failure() {
+        let broken = Status::internal("Missing request message.").into_http();
+        assert!(!is_failure(Code::Internal, &broken));
+        assert!(!is_failure(
+            Code::Unknown,
+            &Status::unknown("h2").into_http()
+        ));
+        assert!(is_failure(Code::Internal, &panicked(&"words")));
     }
 
     #[tokio::test]

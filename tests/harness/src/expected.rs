@@ -53,12 +53,6 @@ pub const EVERYWHERE: &[Expected] = &[
         reason: "an election: nobody decides, and the client asks again",
     },
     Expected {
-        process: "",
-        words: &[CALL_FAILED, "rpc.code=Unknown"],
-        reason: "the library's word for a request that broke off: whoever asked was killed, or stopped, \
-                 before it was whole; no handler says it",
-    },
-    Expected {
         process: "lockstore",
         words: &["lockstore_node::server: nobody took over the leadership in time"],
         reason: "all nodes stop together, and whoever was asked stops as well",
