@@ -45,7 +45,8 @@ pub const CLIENT_BREAKER_CHANGES: &str = "grpc_client_breaker_changes_total";
 /// Bounds of every histogram whose name ends in `_seconds`: from a lock-store command to the
 /// longest deadline, about three a decade.
 const SECONDS_BUCKETS: &[f64] = &[
-    0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
+    0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+    10.0, 30.0,
 ];
 
 /// How often histograms are drained of raw samples; without it an unscraped process grows.

@@ -229,10 +229,7 @@ impl Client {
         deadline: Duration,
     ) -> Result<Answer<GetHoldOutcome>, Error> {
         let message = convert::get_hold(show_id, hold_id, holder);
-        self.read(deadline, message, |peer, ask| async move {
-            answered(peer.stub().get_hold(ask.call()).await)
-        })
-        .await
+        self.read(deadline, message, Peer::streamed).await
     }
 
     /// Follows a show, or all: what is there and then what changes, from any node. Nothing is sent

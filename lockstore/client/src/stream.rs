@@ -92,6 +92,7 @@ streamed! {
     ExtendHold extend_hold: ExtendHoldRequest -> ExtendHoldResponse;
     ReleaseHold release_hold: ReleaseHoldRequest -> ReleaseHoldResponse;
     CommitHold commit_hold: CommitHoldRequest -> CommitHoldResponse;
+    GetHold get_hold: GetHoldRequest -> GetHoldResponse;
 }
 
 /// A command and who waits for it.

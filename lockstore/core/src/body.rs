@@ -6,6 +6,8 @@
 //! [`StableHasher`] takes them, after one byte for the command's kind. What the first release's
 //! commands could say has the encoding it had then; what they couldn't has a kind of its own.
 
+use std::borrow::Cow;
+
 use holdfast_types::SeatNo;
 
 use crate::{
@@ -130,11 +132,20 @@ fn best_available(hash: StableHasher, best: &BestAvailable) -> StableHasher {
 }
 
 fn seats(hash: StableHasher, seat_nos: &[SeatNo]) -> StableHasher {
-    let mut sorted = seat_nos.to_vec();
-    sorted.sort_unstable();
+    let sorted = ascending(seat_nos);
     sorted
         .iter()
         .fold(hash.u64(sorted.len() as u64), |hash, seat| hash.u32(seat.0))
+}
+
+/// As most callers name them already.
+pub(crate) fn ascending(seat_nos: &[SeatNo]) -> Cow<'_, [SeatNo]> {
+    if seat_nos.is_sorted() {
+        return Cow::Borrowed(seat_nos);
+    }
+    let mut sorted = seat_nos.to_vec();
+    sorted.sort_unstable();
+    Cow::Owned(sorted)
 }
 
 /// The number a state has in the encoding; as in the wire contract.

@@ -1,11 +1,15 @@
 //! The state as this node has applied it, shared between the log, reads and the leader's tasks.
 //!
 //! Always holds: only committed entries change it, each once and in order; a view is taken in
-//! O(1) and stays as it was; whoever reads never waits for an entry being applied; what changed is
-//! told to watchers in order, after the view that has it is current. Leaves to `lockstore-core`
-//! what a command does.
+//! O(1) between two entries and stays as it was, and while nobody has one, applying copies nothing;
+//! what changed is told to watchers in order, after whoever looks can see it. Whoever looks waits for
+//! the entry being applied at most, some milliseconds of work. Leaves to `lockstore-core` what a
+//! command does.
 
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering},
+};
 
 use holdfast_proto::lockstore::v1 as pb;
 use holdfast_types::{ClusterTime, Lineage, Revision};
@@ -77,15 +81,18 @@ impl View {
     }
 }
 
-/// The view that is current, and the one that the next entry changes.
+/// The state that entries are applied to.
 pub(crate) struct Machine {
-    /// What was applied last; locked only to copy it or to put the next in its place.
-    view: RwLock<View>,
-    /// Locked while an entry is applied; readers don't touch it.
-    next: Mutex<View>,
+    /// Locked while an entry is applied.
+    view: Mutex<View>,
+    /// When a tick is due, as of the last entry; [`NEVER`] if none is.
+    due: AtomicU64,
     changed: watch::Sender<()>,
     watchers: Hub,
 }
+
+/// No time of the cluster comes that late.
+const NEVER: u64 = u64::MAX;
 
 /// What a change of the view is to those who follow it.
 enum News {
@@ -96,10 +103,9 @@ enum News {
 
 impl Machine {
     pub(crate) fn new(lineage: Lineage) -> Self {
-        let view = View::new(lineage);
         Self {
-            view: RwLock::new(view.clone()),
-            next: Mutex::new(view),
+            view: Mutex::new(View::new(lineage)),
+            due: AtomicU64::new(NEVER),
             changed: watch::Sender::new(()),
             watchers: Hub::new(lineage),
         }
@@ -115,9 +121,24 @@ impl Machine {
         self.read(View::clone)
     }
 
-    /// Looks at the state; `look` must be short, since the next view waits for it.
+    /// Looks at the state; `look` must be short, since the next entry waits for it.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&View) -> T) -> T {
-        look(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.locked())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, View> {
+        // A panic while it was held may have left half an entry in it: nothing goes on then.
+        self.view
+            .lock()
+            .expect("the state machine stopped when it panicked")
+    }
+
+    /// [`lockstore_core::State::next_due`] as of the last entry, without waiting for the next.
+    pub(crate) fn next_due(&self) -> Option<ClusterTime> {
+        match self.due.load(Ordering::Relaxed) {
+            NEVER => None,
+            at => Some(ClusterTime(at)),
+        }
     }
 
     /// Told after each change.
@@ -188,42 +209,35 @@ impl Machine {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut View) -> (T, News)) -> T {
-        // A panic while it was held may have left half an entry in it: nothing goes on then.
-        let mut next = self
-            .next
-            .lock()
-            .expect("the state machine stopped when it panicked");
-        let (result, news) = change(&mut next);
-        let revision = next.revision();
-        let mut view = next.clone();
-        std::mem::swap(
-            &mut view,
-            &mut self.view.write().unwrap_or_else(PoisonError::into_inner),
-        );
-        // What the old view alone still had is freed without a lock that readers want.
+        let mut view = self.locked();
+        let (result, news) = change(&mut view);
+        let revision = view.revision();
+        let due = view.state.next_due().map_or(NEVER, |at| at.0);
+        self.due.store(due, Ordering::Relaxed);
         drop(view);
         match news {
             News::Anew => self.watchers.begin(revision),
             News::Changes(changes) => self.watchers.publish(changes, revision),
         }
-        drop(next);
         self.changed.send_replace(());
         result
     }
 }
 
 fn count(replies: &[Reply]) {
+    let (mut granted, mut conflicted) = (0, 0);
     for reply in replies {
         match &reply.outcome {
             Outcome::Held {
                 replayed: false, ..
-            } => metrics::hold_granted(),
+            } => granted += 1,
             Outcome::Refused(refusal) if refusal.reason == RefusalReason::Conflict => {
-                metrics::hold_conflicted();
+                conflicted += 1;
             }
             _ => {}
         }
     }
+    metrics::holds_judged(granted, conflicted);
 }
 
 #[cfg(test)]
@@ -233,19 +247,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reader_does_not_wait_for_an_entry_being_applied() {
+    fn whoever_looks_sees_an_entry_whole_and_a_view_stays_as_it_was() {
         let machine = Machine::new(Lineage(1));
         let position = pb::LogPosition { term: 1, index: 1 };
+        let before = machine.view();
         let (looked, look) = mpsc::channel();
         std::thread::scope(|scope| {
             machine.change(|view| {
                 view.applied = Some(position);
-                scope.spawn(|| looked.send(machine.read(|view| view.applied)));
-                let seen = look.recv_timeout(Duration::from_secs(30));
-                assert_eq!(seen, Ok(None), "it sees what was applied before, at once");
+                scope.spawn(|| looked.send(machine.read(|view| (view.applied, view.wall_ms))));
+                // Half an entry isn't seen, however long the other half takes.
+                let seen = look.recv_timeout(Duration::from_millis(20));
+                assert_eq!(seen, Err(mpsc::RecvTimeoutError::Timeout));
+                view.wall_ms = 7;
                 ((), News::Changes(Vec::new()))
             });
+            let seen = look.recv_timeout(Duration::from_secs(30));
+            assert_eq!(seen, Ok((Some(position), 7)));
         });
-        assert_eq!(machine.view().applied, Some(position));
+        assert_eq!(before.applied, None);
     }
 }

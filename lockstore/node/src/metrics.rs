@@ -1,9 +1,9 @@
 //! Every metric of a node, named once. On a follower the counters of outcomes count what it
 //! applied, so each node's agree over time.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
-use metrics::{counter, gauge, histogram};
+use metrics::{Counter, Histogram, counter, gauge, histogram};
 use tonic::Code;
 
 /// Times that this node saw another leader than before; the first counts.
@@ -12,6 +12,11 @@ const LEADER_CHANGES: &str = "lockstore_leader_changes_total";
 const LOG_SYNC_SECONDS: &str = "lockstore_log_sync_seconds";
 /// Entries in one synced batch.
 const LOG_SYNC_ENTRIES: &str = "lockstore_log_sync_entries";
+/// Seconds that an entry took for a stage; label `stage`. Of a leader `proposed` from the arrival of its
+/// first command, `committed` from there, `applied` from the commit, and `answered` from there until a
+/// stream's answers were on their way; of every node `persisted` from the append to its log until that
+/// was synced.
+const STAGE_SECONDS: &str = "lockstore_stage_seconds";
 /// Commands in one proposed entry.
 const ENTRY_COMMANDS: &str = "lockstore_entry_commands";
 /// The last log index applied.
@@ -45,6 +50,27 @@ pub(crate) fn log_synced(took: Duration, entries: usize) {
     histogram!(LOG_SYNC_ENTRIES).record(entries as f64);
 }
 
+/// What an entry goes through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stage {
+    Proposed,
+    Persisted,
+    Committed,
+    Applied,
+    Answered,
+}
+
+pub(crate) fn stage(stage: Stage, took: Duration) {
+    let stage = match stage {
+        Stage::Proposed => "proposed",
+        Stage::Persisted => "persisted",
+        Stage::Committed => "committed",
+        Stage::Applied => "applied",
+        Stage::Answered => "answered",
+    };
+    histogram!(STAGE_SECONDS, "stage" => stage).record(took.as_secs_f64());
+}
+
 pub(crate) fn entry_proposed(commands: usize) {
     histogram!(ENTRY_COMMANDS).record(commands as f64);
 }
@@ -53,12 +79,14 @@ pub(crate) fn applied(index: u64) {
     gauge!(APPLIED_INDEX).set(index as f64);
 }
 
-pub(crate) fn hold_granted() {
-    counter!(HOLDS).increment(1);
-}
-
-pub(crate) fn hold_conflicted() {
-    counter!(CONFLICTS).increment(1);
+/// Of one entry.
+pub(crate) fn holds_judged(granted: u64, conflicted: u64) {
+    if granted > 0 {
+        counter!(HOLDS).increment(granted);
+    }
+    if conflicted > 0 {
+        counter!(CONFLICTS).increment(conflicted);
+    }
 }
 
 pub(crate) fn time_jumped() {
@@ -77,14 +105,32 @@ pub(crate) fn slow_watcher_dropped() {
     counter!(WATCHERS_SLOW).increment(1);
 }
 
-pub(crate) fn streamed(command: &'static str, code: Code, took: Duration) {
-    // No text is made for those that go well.
-    let code = match code {
-        Code::Ok => Cow::Borrowed("Ok"),
-        code => Cow::Owned(format!("{code:?}")),
-    };
-    counter!(STREAMED, "command" => command, "code" => code).increment(1);
-    histogram!(STREAMED_SECONDS, "command" => command).record(took.as_secs_f64());
+/// What counts the streamed commands of one kind; kept, because looking it up costs more than counting.
+pub(crate) struct Streamed {
+    command: &'static str,
+    answered: Counter,
+    seconds: Histogram,
+}
+
+impl Streamed {
+    pub(crate) fn of(command: &'static str) -> Self {
+        Self {
+            command,
+            answered: counter!(STREAMED, "command" => command, "code" => "Ok"),
+            seconds: histogram!(STREAMED_SECONDS, "command" => command),
+        }
+    }
+
+    pub(crate) fn count(&self, code: Code, took: Duration) {
+        match code {
+            Code::Ok => self.answered.increment(1),
+            code => {
+                let code = format!("{code:?}");
+                counter!(STREAMED, "command" => self.command, "code" => code).increment(1);
+            }
+        }
+        self.seconds.record(took.as_secs_f64());
+    }
 }
 
 pub(crate) fn overloaded() {

@@ -26,7 +26,7 @@ use crate::{
     clock::Clock,
     codec, limits,
     machine::{Machine, Reply},
-    metrics,
+    metrics::{self, Stage},
     raft::{Node, ProposeError},
 };
 
@@ -73,6 +73,8 @@ impl Claim {
 pub(crate) struct Answer {
     pub(crate) ticket: Ticket,
     pub(crate) result: Result<Reply, Error>,
+    /// When that was known.
+    pub(crate) at: Instant,
 }
 
 /// Who asked for a command on a stream.
@@ -131,7 +133,7 @@ enum Waiting {
 }
 
 impl Waiting {
-    fn answer(self, result: Result<Reply, Error>) {
+    fn answer(self, result: Result<Reply, Error>, at: Instant) {
         // Whoever went away meanwhile needs no answer.
         match self {
             Self::Call { reply, .. } => drop(reply.send(result)),
@@ -147,7 +149,7 @@ impl Waiting {
                 if matches!(result, Err(Error::Overloaded)) {
                     metrics::overloaded();
                 }
-                drop(answers.send(Answer { ticket, result }));
+                drop(answers.send(Answer { ticket, result, at }));
             }
         }
     }
@@ -156,6 +158,8 @@ impl Waiting {
 struct Pending {
     command: pb::LogCommand,
     waiting: Waiting,
+    /// When it came.
+    since: Instant,
 }
 
 impl Pending {
@@ -210,7 +214,11 @@ impl Proposer {
             reply,
             span: trace::is_sampled(&span).then(|| span.clone()),
         };
-        let pending = Pending { command, waiting };
+        let pending = Pending {
+            command,
+            waiting,
+            since: Instant::now(),
+        };
         if self.queue.try_send(pending).is_err() {
             metrics::overloaded();
             return Err(Error::Overloaded);
@@ -240,15 +248,21 @@ impl Proposer {
         let command = pb::LogCommand {
             command: Some(body),
         };
+        let since = ticket.since;
         let waiting = Waiting::Stream {
             ticket,
             deadline,
             answers: answers.clone(),
             span: trace::is_sampled(context).then(|| begin(context)),
         };
-        if let Err(refused) = self.queue.try_send(Pending { command, waiting }) {
+        let pending = Pending {
+            command,
+            waiting,
+            since,
+        };
+        if let Err(refused) = self.queue.try_send(pending) {
             let refused = refused.into_inner();
-            refused.waiting.answer(Err(Error::Overloaded));
+            answer_all([refused.waiting], Error::Overloaded);
         }
     }
 }
@@ -296,7 +310,7 @@ async fn run(
                 if next.take() {
                     batch.push(next);
                 } else {
-                    next.waiting.answer(Err(Error::Overloaded));
+                    answer_all([next.waiting], Error::Overloaded);
                 }
             }
             answer_all(
@@ -314,11 +328,14 @@ async fn run(
             answer_all(batch.into_iter().map(|pending| pending.waiting), error);
             continue;
         };
+        if let Some(first) = batch.first() {
+            metrics::stage(Stage::Proposed, first.since.elapsed());
+        }
         let (commands, replies): (Vec<_>, Vec<_>) = batch
             .into_iter()
             .map(|pending| (pending.command, pending.waiting))
             .unzip();
-        let due = machine.read(|view| view.state.next_due());
+        let due = machine.next_due();
         let commands = with_tick(commands, due.is_some_and(|due| due.0 <= stamp_ms));
         metrics::entry_proposed(commands.len());
         let batch = pb::CommandBatch {
@@ -387,11 +404,12 @@ async fn propose(
         Ok(replies) if replies.len() == commands => {
             // Nobody waits for the tick that was put in front.
             let put_in_front = commands - waiting.len();
+            let now = Instant::now();
             for (waiting, reply) in waiting
                 .into_iter()
                 .zip(replies.into_iter().skip(put_in_front))
             {
-                waiting.answer(Ok(reply));
+                waiting.answer(Ok(reply), now);
             }
         }
         Ok(replies) => {
@@ -406,8 +424,9 @@ async fn propose(
 }
 
 fn answer_all(waiting: impl IntoIterator<Item = Waiting>, error: Error) {
+    let now = Instant::now();
     for waiting in waiting {
-        waiting.answer(Err(error));
+        waiting.answer(Err(error), now);
     }
 }
 
@@ -439,7 +458,13 @@ mod tests {
             reply,
             span: None,
         };
-        (Pending { command, waiting }, answer)
+        let since = Instant::now();
+        let pending = Pending {
+            command,
+            waiting,
+            since,
+        };
+        (pending, answer)
     }
 
     fn is_tick(command: &pb::LogCommand) -> bool {

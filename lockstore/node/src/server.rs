@@ -237,11 +237,15 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         node: node.clone(),
         proposer,
     });
-    let client = grpc::Client {
-        decider,
+    let reader = Arc::new(grpc::Reader {
+        decider: Arc::clone(&decider),
         machine,
         clock,
         reads: Semaphore::new(limits::READS_IN_FLIGHT_MAX),
+    });
+    let client = grpc::Client {
+        decider,
+        reader,
         watchers: Arc::new(Semaphore::new(limits::WATCHERS_MAX)),
         streams: Arc::new(Semaphore::new(limits::HOLD_STREAMS_MAX)),
         shutdown: context.shutdown.clone(),

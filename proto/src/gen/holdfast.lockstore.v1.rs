@@ -780,7 +780,7 @@ pub struct StreamedCommand {
     /// W3C trace context of the caller; empty for none.
     #[prost(string, tag = "7")]
     pub traceparent: ::prost::alloc::string::String,
-    #[prost(oneof = "streamed_command::Command", tags = "3, 4, 5, 6")]
+    #[prost(oneof = "streamed_command::Command", tags = "3, 4, 5, 6, 8")]
     pub command: ::core::option::Option<streamed_command::Command>,
 }
 /// Nested message and enum types in `StreamedCommand`.
@@ -795,6 +795,8 @@ pub mod streamed_command {
         ReleaseHold(super::ReleaseHoldRequest),
         #[prost(message, tag = "6")]
         CommitHold(super::CommitHoldRequest),
+        #[prost(message, tag = "8")]
+        GetHold(super::GetHoldRequest),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -807,7 +809,7 @@ pub struct StreamedAnswer {
     /// The command's.
     #[prost(uint64, tag = "1")]
     pub tag: u64,
-    #[prost(oneof = "streamed_answer::Answer", tags = "2, 3, 4, 5, 6")]
+    #[prost(oneof = "streamed_answer::Answer", tags = "2, 3, 4, 5, 6, 7")]
     pub answer: ::core::option::Option<streamed_answer::Answer>,
 }
 /// Nested message and enum types in `StreamedAnswer`.
@@ -825,6 +827,8 @@ pub mod streamed_answer {
         /// No answer of the state machine.
         #[prost(message, tag = "6")]
         Failure(super::StreamedFailure),
+        #[prost(message, tag = "7")]
+        GetHold(super::GetHoldResponse),
     }
 }
 /// A gRPC status.
@@ -1482,9 +1486,9 @@ pub mod lock_store_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// HoldSeats, ExtendHold, ReleaseHold and CommitHold of a client with many in flight, on one stream:
-        /// each command is decided as by its own rpc and answered under its tag, in any order; a failed
-        /// one is answered with what its rpc's status would be. A message carries what waits, one command or
+        /// HoldSeats, ExtendHold, ReleaseHold, CommitHold and GetHold of a client with many in flight, on one
+        /// stream: each is decided as by its own rpc and answered under its tag, in any order; a failed one is
+        /// answered with what its rpc's status would be. Reads that come together share one look at the quorum. A message carries what waits, one command or
         /// hundreds, in both directions. A stream that ends leaves what wasn't answered unknown. Called by
         /// booking-svc.
         pub async fn hold_stream(
@@ -1737,9 +1741,9 @@ pub mod lock_store_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// HoldSeats, ExtendHold, ReleaseHold and CommitHold of a client with many in flight, on one stream:
-        /// each command is decided as by its own rpc and answered under its tag, in any order; a failed
-        /// one is answered with what its rpc's status would be. A message carries what waits, one command or
+        /// HoldSeats, ExtendHold, ReleaseHold, CommitHold and GetHold of a client with many in flight, on one
+        /// stream: each is decided as by its own rpc and answered under its tag, in any order; a failed one is
+        /// answered with what its rpc's status would be. Reads that come together share one look at the quorum. A message carries what waits, one command or
         /// hundreds, in both directions. A stream that ends leaves what wasn't answered unknown. Called by
         /// booking-svc.
         async fn hold_stream(

@@ -313,6 +313,10 @@ async fn answer_streamed(
             .commit_hold(Request::new(c))
             .await
             .map(|a| Answer::CommitHold(a.into_inner())),
+        Command::GetHold(c) => service
+            .get_hold(of_trace(c, &asked.traceparent))
+            .await
+            .map(|a| Answer::GetHold(a.into_inner())),
     };
     if let Err(status) = &answer
         && status.code() == Code::Aborted

@@ -22,6 +22,7 @@ use holdfast_types::{
 
 use crate::{
     BodyHash, Command, Effect, Event, Outcome, Refusal, RefusalReason, Request, SeatRefusal,
+    body::ascending,
     limits::{REFUSAL_SEATS_MAX, REQUESTS_PER_SHOW_HARD_MAX},
     request::{self, Remembered},
     show::Show,
@@ -142,8 +143,7 @@ fn named_seats(
             seats_max as u64,
         ));
     }
-    let mut sorted = seat_nos.to_vec();
-    sorted.sort_unstable();
+    let sorted = ascending(seat_nos);
     if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(RefusalReason::Invalid.into());
     }
@@ -164,7 +164,7 @@ fn named_seats(
             limit,
         });
     }
-    Ok(sorted.into())
+    Ok(Arc::from(&*sorted))
 }
 
 /// The refusal that names the seats whose state is in the way; `None` if none is.

@@ -4,31 +4,28 @@
 //! request whose deadline has passed isn't proposed; reads in flight are bounded, and a seat map is
 //! encoded where it keeps nobody waiting. Leaves to the state machine every rule.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures::Stream;
 use holdfast_mesh::deadline::Deadline;
 use holdfast_proto::lockstore::v1::{self as pb, lock_store_service_server::LockStoreService};
-use holdfast_types::{HoldId, ShowId, UserId};
+use holdfast_types::ShowId;
 use lockstore_core::Outcome;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{answer, failure, stream, watch};
+use super::{
+    answer, failure,
+    read::{Reader, WantedHold},
+    stream, watch,
+};
 use crate::{
-    clock::Clock,
     codec::{self, Body},
     config::Config,
-    limits,
-    machine::{Machine, Reply, View},
+    machine::{Reply, View},
     proposer::{self, Proposer},
-    raft::{Node, ReadError},
+    raft::Node,
 };
 
 /// How long before the caller's deadline its answer leaves, so that it learns the reason.
@@ -44,10 +41,7 @@ pub(crate) struct Decider {
 /// What the client plane needs.
 pub(crate) struct Client {
     pub(crate) decider: Arc<Decider>,
-    pub(crate) machine: Arc<Machine>,
-    pub(crate) clock: Arc<Clock>,
-    /// Places for reads: [`limits::READS_IN_FLIGHT_MAX`].
-    pub(crate) reads: Semaphore,
+    pub(crate) reader: Arc<Reader>,
     /// Places for watchers: [`limits::WATCHERS_MAX`].
     pub(crate) watchers: Arc<Semaphore>,
     /// Places for streams of commands: [`limits::HOLD_STREAMS_MAX`].
@@ -56,14 +50,8 @@ pub(crate) struct Client {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// A state to answer from, and the place that the read has until it is answered.
-struct Read<'a> {
-    view: View,
-    _place: SemaphorePermit<'a>,
-}
-
 impl Decider {
-    fn not_leader(&self) -> Status {
+    pub(super) fn not_leader(&self) -> Status {
         let leader = self.node.standing().borrow().leader;
         match leader {
             Some(leader) if leader != self.config.node_id => failure::not_leader(
@@ -112,38 +100,6 @@ impl Client {
             .propose(body, Deadline::after(wait))
             .await
             .map_err(|error| self.decider.refused(error))
-    }
-
-    /// The state with every write that was acknowledged before.
-    async fn read(&self, deadline: Deadline) -> Result<Read<'_>, Status> {
-        self.decider.check_leads()?;
-        let place = failure::place(&self.reads)?;
-        let wait = deadline
-            .remaining()
-            .saturating_sub(ANSWER_AHEAD)
-            .min(limits::READ_WAIT_MAX);
-        match tokio::time::timeout(wait, self.decider.node.read_index(wait)).await {
-            Ok(Ok(())) => Ok(Read {
-                view: self.machine.view(),
-                _place: place,
-            }),
-            Ok(Err(ReadError::NotLeader)) => Err(self.decider.not_leader()),
-            Ok(Err(ReadError::NoQuorum)) | Err(_) => Err(failure::no_quorum()),
-        }
-    }
-
-    /// What an answer to a read carries; its time is the leader's present one.
-    fn read_info(&self, view: &View) -> pb::AnswerInfo {
-        let now = view.state.now().0;
-        let time = self
-            .clock
-            .leading(Instant::now())
-            .map_or(now, |(_, time)| time.max(now));
-        pb::AnswerInfo {
-            lineage: view.state.lineage().0.into(),
-            revision: view.revision().as_u64(),
-            cluster_time_ms: time,
-        }
     }
 }
 
@@ -266,8 +222,8 @@ impl LockStoreService for Client {
         request: Request<Streaming<pb::HoldStreamRequest>>,
     ) -> Result<Response<Self::HoldStreamStream>, Status> {
         let place = failure::own_place(&self.streams)?;
-        let decider = Arc::clone(&self.decider);
-        let answers = stream::serve(decider, request.into_inner(), place, self.shutdown.clone());
+        let reader = Arc::clone(&self.reader);
+        let answers = stream::serve(reader, request.into_inner(), place, self.shutdown.clone());
         Ok(Response::new(answers))
     }
 
@@ -320,9 +276,8 @@ impl LockStoreService for Client {
         let deadline = Deadline::of(&request);
         let show_id = codec::id("show_id", &request.get_ref().show_id, ShowId::from_slice)
             .map_err(failure::invalid)?;
-        let read = self.read(deadline).await?;
-        let info = Some(self.read_info(&read.view));
-        let view = read.view.clone();
+        let read = self.reader.read(deadline.remaining()).await?;
+        let (info, view) = (Some(read.info()), read.view.clone());
         // A hundred thousand seats would keep consensus from its worker.
         tokio::task::spawn_blocking(move || show_to_pb(&view, show_id, info))
             .await
@@ -334,26 +289,10 @@ impl LockStoreService for Client {
         &self,
         request: Request<pb::GetHoldRequest>,
     ) -> Result<Response<pb::GetHoldResponse>, Status> {
-        use pb::get_hold_response::Outcome as Answer;
         let deadline = Deadline::of(&request);
-        let request = request.into_inner();
-        let id = |name, bytes: &Bytes| codec::id(name, bytes, HoldId::from_slice);
-        let show_id =
-            codec::id("show_id", &request.show_id, ShowId::from_slice).map_err(failure::invalid)?;
-        let hold_id = id("hold_id", &request.hold_id).map_err(failure::invalid)?;
-        let holder =
-            codec::id("holder", &request.holder, UserId::from_slice).map_err(failure::invalid)?;
-        let read = self.read(deadline).await?;
-        let view = &read.view;
-        let info = Some(self.read_info(view));
-        let outcome = match view.state.hold(show_id, hold_id, holder) {
-            Ok(hold) => Answer::Hold(codec::hold_to_pb(hold)),
-            Err(refusal) => Answer::Refusal(codec::refusal_to_pb(&refusal)),
-        };
-        Ok(Response::new(pb::GetHoldResponse {
-            info,
-            outcome: Some(outcome),
-        }))
+        let wanted = WantedHold::of(request.get_ref())?;
+        let read = self.reader.read(deadline.remaining()).await?;
+        Ok(Response::new(read.hold(&wanted)))
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<pb::WatchResponse, Status>> + Send>>;
@@ -367,7 +306,7 @@ impl LockStoreService for Client {
             .saturating_sub(ANSWER_AHEAD);
         let asked = watch::Asked::of(request.get_ref()).map_err(failure::invalid)?;
         let place = failure::own_place(&self.watchers)?;
-        let (machine, shutdown) = (Arc::clone(&self.machine), self.shutdown.clone());
+        let (machine, shutdown) = (Arc::clone(&self.reader.machine), self.shutdown.clone());
         let stream = watch::begin(asked, machine, place, shutdown, wait).await?;
         Ok(Response::new(Box::pin(stream)))
     }
@@ -376,13 +315,12 @@ impl LockStoreService for Client {
         &self,
         request: Request<pb::GetTimeRequest>,
     ) -> Result<Response<pb::GetTimeResponse>, Status> {
-        let read = self.read(Deadline::of(&request)).await?;
+        let read = self.reader.read(Deadline::of(&request).remaining()).await?;
         // Without a leader's clock the applied time may be hours old.
-        if self.clock.leading(Instant::now()).is_none() {
+        if !read.has_leaders_time() {
             return Err(failure::no_quorum());
         }
-        Ok(Response::new(pb::GetTimeResponse {
-            info: Some(self.read_info(&read.view)),
-        }))
+        let info = Some(read.info());
+        Ok(Response::new(pb::GetTimeResponse { info }))
     }
 }

@@ -1,4 +1,4 @@
-//! `HoldStream`: many commands of one client on one stream.
+//! `HoldStream`: many commands and reads of one client on one stream.
 //!
 //! Always holds: each command is answered once, under its tag, as its own rpc would answer it; commands
 //! that aren't answered yet are bounded; what is ready leaves together, undelayed. A client that
@@ -18,7 +18,7 @@ use holdfast_mesh::{
     trace::{self, Context, KeyValue, SpanKind},
 };
 use holdfast_proto::lockstore::v1::{
-    self as pb, lock_store_service_server::SERVICE_NAME, streamed_answer, streamed_command,
+    self as pb, lock_store_service_server::SERVICE_NAME, streamed_answer, streamed_command::Command,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -28,15 +28,19 @@ use tonic::{Code, Status, Streaming};
 use super::{
     answer,
     client::{ANSWER_AHEAD, Decider, check},
+    read::{Reader, WantedHold},
 };
 use crate::{
     codec::Body,
-    limits, metrics,
+    limits,
+    metrics::{self, Stage, Streamed},
     proposer::{self, Answer, Kind, Ticket},
 };
 
 /// The part in traces.
 const PART: &str = "lockstore";
+/// The rpc of reads.
+const GET_HOLD: &str = "GetHold";
 
 /// Messages of answers.
 pub(super) type Answers =
@@ -48,110 +52,195 @@ type Messages = mpsc::Sender<Result<pb::HoldStreamResponse, Status>>;
 /// Serves a stream until its client ends it or `shutdown`; what arrived by then, and a moment longer,
 /// is answered. `place` is its own for that long.
 pub(super) fn serve(
-    decider: Arc<Decider>,
+    reader: Arc<Reader>,
     requests: Streaming<pb::HoldStreamRequest>,
     place: OwnedSemaphorePermit,
     shutdown: CancellationToken,
 ) -> Answers {
     let (answers, answered) = mpsc::unbounded_channel();
     let (messages, waiting) = mpsc::channel(limits::STREAM_MESSAGES_WAITING);
-    let (reading, failures) = (Arc::clone(&decider), messages.clone());
+    let counted = Arc::new(Counted::new());
+    let commands = Commands {
+        reader: Arc::clone(&reader),
+        counted: Arc::clone(&counted),
+        answers,
+        messages: messages.clone(),
+    };
     tokio::spawn(async move {
         let drained = async {
             shutdown.cancelled().await;
             tokio::time::sleep(limits::STREAM_DRAIN_MAX).await;
         };
         let ended = tokio::select! {
-            ended = read(&reading, requests, answers, &failures) => ended,
+            ended = commands.take(requests) => ended,
             () = drained => Ok(()),
         };
         if let Err(status) = ended {
             // Whoever doesn't listen any more needs no reason.
-            drop(failures.send(Err(status)).await);
+            drop(commands.messages.send(Err(status)).await);
         }
         drop(place);
     });
-    tokio::spawn(write(decider, answered, messages));
+    tokio::spawn(write(reader, counted, answered, messages));
     Box::pin(ReceiverStream::new(waiting))
 }
 
-/// Has commands decided as they come.
-///
-/// # Errors
-/// A message that breaks the contract; nothing of it was done.
-async fn read(
-    decider: &Decider,
-    mut requests: Streaming<pb::HoldStreamRequest>,
+/// What comes in on a stream, and where it goes.
+struct Commands {
+    reader: Arc<Reader>,
+    counted: Arc<Counted>,
     answers: mpsc::UnboundedSender<Answer>,
-    messages: &Messages,
-) -> Result<(), Status> {
-    let places = Arc::new(Semaphore::new(limits::STREAM_IN_FLIGHT_MAX));
-    while let Some(message) = requests.message().await? {
-        let count = message.commands.len();
-        if count > limits::STREAM_COMMANDS_MAX {
-            let most = limits::STREAM_COMMANDS_MAX;
-            let why = format!("commands: {count} are too many, at most {most}");
-            return Err(Status::invalid_argument(why));
-        }
-        let mut failed = Vec::new();
-        for command in message.commands {
-            // One is free when the answer to another was sent: who reads none is heard no more.
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+    messages: Messages,
+}
+
+impl Commands {
+    /// Has commands decided as they come.
+    ///
+    /// # Errors
+    /// A message that breaks the contract; nothing of it was done.
+    async fn take(&self, mut requests: Streaming<pb::HoldStreamRequest>) -> Result<(), Status> {
+        let places = Arc::new(Semaphore::new(limits::STREAM_IN_FLIGHT_MAX));
+        while let Some(message) = requests.message().await? {
+            let count = message.commands.len();
+            if count > limits::STREAM_COMMANDS_MAX {
+                let most = limits::STREAM_COMMANDS_MAX;
+                let why = format!("commands: {count} are too many, at most {most}");
+                return Err(Status::invalid_argument(why));
+            }
+            let (mut failed, mut reads) = (Vec::new(), Vec::new());
+            for command in message.commands {
+                // One is free when the answer to another was sent: who reads none is heard no more.
+                let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                    return Ok(());
+                };
+                let tag = command.tag;
+                let asked = match command.command {
+                    Some(Command::GetHold(wanted)) => {
+                        reads.push(AskedRead::of(tag, &wanted, &command.traceparent, place));
+                        continue;
+                    }
+                    Some(Command::HoldSeats(c)) => Some((Kind::Hold, Body::HoldSeats(c))),
+                    Some(Command::ExtendHold(c)) => Some((Kind::Extend, Body::ExtendHold(c))),
+                    Some(Command::ReleaseHold(c)) => Some((Kind::Release, Body::ReleaseHold(c))),
+                    Some(Command::CommitHold(c)) => Some((Kind::Commit, Body::CommitHold(c))),
+                    None => None,
+                };
+                let wait = Duration::from_millis(command.wait_ms.into());
+                let asked = asked
+                    .ok_or_else(|| Status::invalid_argument("command: missing"))
+                    .and_then(|asked| self.ask(tag, asked, wait, &command.traceparent, place));
+                if let Err(status) = asked {
+                    failed.push(failure_of(tag, &status));
+                }
+            }
+            if !reads.is_empty() {
+                let (reader, counted) = (Arc::clone(&self.reader), Arc::clone(&self.counted));
+                tokio::spawn(answer_reads(reader, counted, reads, self.messages.clone()));
+            }
+            let failed = pb::HoldStreamResponse { answers: failed };
+            if !failed.answers.is_empty() && self.messages.send(Ok(failed)).await.is_err() {
                 return Ok(());
-            };
-            let tag = command.tag;
-            if let Err(status) = ask(decider, command, place, &answers) {
-                failed.push(failure_of(tag, &status));
             }
         }
-        let failed = pb::HoldStreamResponse { answers: failed };
-        if !failed.answers.is_empty() && messages.send(Ok(failed)).await.is_err() {
-            return Ok(());
+        Ok(())
+    }
+
+    /// Hands one command in.
+    ///
+    /// # Errors
+    /// It can't be decided, here or at all; nothing was done.
+    fn ask(
+        &self,
+        tag: u64,
+        (kind, body): (Kind, Body),
+        wait: Duration,
+        caller: &str,
+        place: OwnedSemaphorePermit,
+    ) -> Result<(), Status> {
+        check(&body)?;
+        let decider = &self.reader.decider;
+        decider.check_leads()?;
+        let context = begin(kind.rpc(), caller);
+        let ticket = Ticket {
+            tag,
+            kind,
+            since: Instant::now(),
+            place,
+            context: context.clone(),
+        };
+        let deadline = Deadline::after(wait.saturating_sub(ANSWER_AHEAD));
+        decider
+            .proposer
+            .propose_streamed(body, ticket, deadline, &context, &self.answers);
+        Ok(())
+    }
+}
+
+/// A read that came on a stream.
+struct AskedRead {
+    tag: u64,
+    wanted: Result<WantedHold, Status>,
+    since: Instant,
+    context: Context,
+    place: OwnedSemaphorePermit,
+}
+
+impl AskedRead {
+    fn of(
+        tag: u64,
+        wanted: &pb::GetHoldRequest,
+        caller: &str,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            tag,
+            wanted: WantedHold::of(wanted),
+            since: Instant::now(),
+            context: begin(GET_HOLD, caller),
+            place,
         }
     }
-    Ok(())
 }
 
-/// Hands one command in.
-///
-/// # Errors
-/// It can't be decided, here or at all; nothing was done.
-fn ask(
-    decider: &Decider,
-    command: pb::StreamedCommand,
-    place: OwnedSemaphorePermit,
-    answers: &mpsc::UnboundedSender<Answer>,
-) -> Result<(), Status> {
-    let (kind, body) = match command.command {
-        Some(streamed_command::Command::HoldSeats(c)) => (Kind::Hold, Body::HoldSeats(c)),
-        Some(streamed_command::Command::ExtendHold(c)) => (Kind::Extend, Body::ExtendHold(c)),
-        Some(streamed_command::Command::ReleaseHold(c)) => (Kind::Release, Body::ReleaseHold(c)),
-        Some(streamed_command::Command::CommitHold(c)) => (Kind::Commit, Body::CommitHold(c)),
-        None => return Err(Status::invalid_argument("command: missing")),
-    };
-    check(&body)?;
-    decider.check_leads()?;
-    let caller = Some(command.traceparent).filter(|text| !text.is_empty());
-    let context = caller.map_or_else(Context::new, |text| begin(kind, &text));
-    let ticket = Ticket {
-        tag: command.tag,
-        kind,
-        since: Instant::now(),
-        place,
-        context: context.clone(),
-    };
-    let wait = Duration::from_millis(command.wait_ms.into());
-    let deadline = Deadline::after(wait.saturating_sub(ANSWER_AHEAD));
-    decider
-        .proposer
-        .propose_streamed(body, ticket, deadline, &context, answers);
-    Ok(())
+/// Answers reads that came together from one state.
+async fn answer_reads(
+    reader: Arc<Reader>,
+    counted: Arc<Counted>,
+    reads: Vec<AskedRead>,
+    messages: Messages,
+) {
+    let read = reader.read(limits::READ_WAIT_MAX).await;
+    let now = Instant::now();
+    let (answers, places): (_, Vec<_>) = reads
+        .into_iter()
+        .map(|asked| {
+            let answer = match (&read, &asked.wanted) {
+                (Ok(read), Ok(wanted)) => Ok(read.hold(wanted)),
+                (Err(status), _) | (_, Err(status)) => Err(status),
+            };
+            let status = answer.as_ref().err().copied();
+            finish(&counted.get_hold, asked.since, &asked.context, status, now);
+            let answer = match answer {
+                Ok(answer) => pb::StreamedAnswer {
+                    tag: asked.tag,
+                    answer: Some(streamed_answer::Answer::GetHold(answer)),
+                },
+                Err(status) => failure_of(asked.tag, status),
+            };
+            (answer, asked.place)
+        })
+        .unzip();
+    // Whoever doesn't listen any more needs no answer.
+    drop(messages.send(Ok(pb::HoldStreamResponse { answers })).await);
+    drop(places);
 }
 
-/// A span as of the command's own rpc, in the trace of its caller.
-fn begin(kind: Kind, caller: &str) -> Context {
+/// A span as of the command's own rpc, in the trace of its caller; none where there is none.
+fn begin(method: &'static str, caller: &str) -> Context {
+    if caller.is_empty() {
+        return Context::new();
+    }
     trace::within(&trace::of_text(Some(caller)), || {
-        let method = kind.rpc();
         let attributes = [
             KeyValue::new("rpc.system", "grpc"),
             KeyValue::new("rpc.service", SERVICE_NAME),
@@ -162,19 +251,57 @@ fn begin(kind: Kind, caller: &str) -> Context {
     })
 }
 
+/// What counts the answers of one stream.
+struct Counted {
+    hold: Streamed,
+    extend: Streamed,
+    release: Streamed,
+    commit: Streamed,
+    get_hold: Streamed,
+}
+
+impl Counted {
+    fn new() -> Self {
+        let of = |kind: Kind| Streamed::of(kind.rpc());
+        Self {
+            hold: of(Kind::Hold),
+            extend: of(Kind::Extend),
+            release: of(Kind::Release),
+            commit: of(Kind::Commit),
+            get_hold: Streamed::of(GET_HOLD),
+        }
+    }
+
+    fn of(&self, kind: Kind) -> &Streamed {
+        match kind {
+            Kind::Hold => &self.hold,
+            Kind::Extend => &self.extend,
+            Kind::Release => &self.release,
+            Kind::Commit => &self.commit,
+        }
+    }
+}
+
 /// Ends the span, and counts; a refusal of the state machine is no error.
-fn finish(ticket: &Ticket, status: Option<&Status>) {
+fn finish(
+    counted: &Streamed,
+    since: Instant,
+    context: &Context,
+    status: Option<&Status>,
+    now: Instant,
+) {
     let code = status.map_or(Code::Ok, Status::code);
-    metrics::streamed(ticket.kind.rpc(), code, ticket.since.elapsed());
+    counted.count(code, now - since);
     let failure = status.map(|status| status.message().to_owned());
-    trace::finish(&ticket.context, failure, || {
+    trace::finish(context, failure, || {
         vec![KeyValue::new("rpc.grpc.status_code", code as i64)]
     });
 }
 
 /// Sends answers as they come, those that are ready together in one message.
 async fn write(
-    decider: Arc<Decider>,
+    reader: Arc<Reader>,
+    counted: Arc<Counted>,
     mut answered: mpsc::UnboundedReceiver<Answer>,
     messages: Messages,
 ) {
@@ -191,13 +318,22 @@ async fn write(
             said = Some(Instant::now());
             tracing::warn!(failed, "commands of a stream weren't decided");
         }
+        let (now, first) = (Instant::now(), ready.first().map(|answer| answer.at));
         let (answers, places): (_, Vec<_>) = ready
             .drain(..)
-            .map(|answer| (answer_of(&decider, &answer), answer.ticket.place))
+            .map(|answer| {
+                (
+                    answer_of(&reader.decider, &counted, &answer, now),
+                    answer.ticket.place,
+                )
+            })
             .unzip();
         let message = pb::HoldStreamResponse { answers };
         if messages.send(Ok(message)).await.is_err() {
             return;
+        }
+        if let Some(first) = first {
+            metrics::stage(Stage::Answered, first.elapsed());
         }
         drop(places);
     }
@@ -211,19 +347,25 @@ fn is_failure(answer: &Answer) -> bool {
     )
 }
 
-fn answer_of(decider: &Decider, answered: &Answer) -> pb::StreamedAnswer {
+fn answer_of(
+    decider: &Decider,
+    counted: &Counted,
+    answered: &Answer,
+    now: Instant,
+) -> pb::StreamedAnswer {
     use streamed_answer::Answer as Of;
-    let tag = answered.ticket.tag;
+    let (ticket, tag) = (&answered.ticket, answered.ticket.tag);
+    let counted = counted.of(ticket.kind);
     let reply = match &answered.result {
         Ok(reply) => reply,
         Err(error) => {
             let status = decider.refused(*error);
-            finish(&answered.ticket, Some(&status));
+            finish(counted, ticket.since, &ticket.context, Some(&status), now);
             return failure_of(tag, &status);
         }
     };
-    finish(&answered.ticket, None);
-    let answer = match answered.ticket.kind {
+    finish(counted, ticket.since, &ticket.context, None, now);
+    let answer = match ticket.kind {
         Kind::Hold => answer::hold_seats(reply).map(Of::HoldSeats),
         Kind::Extend => answer::extend_hold(reply).map(Of::ExtendHold),
         Kind::Release => answer::release_hold(reply).map(Of::ReleaseHold),

@@ -14,6 +14,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use holdfast_proto::lockstore::v1 as pb;
@@ -345,6 +346,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         self.write(Write::Append {
             entries: writes,
+            since: Instant::now(),
             done: callback,
         })
         .await

@@ -23,7 +23,10 @@ use tokio::sync::{
 };
 
 use super::types::TypeConfig;
-use crate::{limits, metrics};
+use crate::{
+    limits,
+    metrics::{self, Stage},
+};
 
 /// Column family of entries: 8-byte big-endian index to framed entry.
 pub(super) const CF_LOG: &str = "log";
@@ -38,6 +41,8 @@ pub(super) enum Write {
     /// Entries by index, framed.
     Append {
         entries: Vec<(u64, Vec<u8>)>,
+        /// When it was asked for.
+        since: Instant,
         done: IOFlushed<TypeConfig>,
     },
     /// A value of the meta family that must be durable.
@@ -73,7 +78,7 @@ impl Write {
 }
 
 enum Done {
-    Flushed(IOFlushed<TypeConfig>),
+    Flushed(IOFlushed<TypeConfig>, Instant),
     Told(oneshot::Sender<()>),
 }
 
@@ -161,7 +166,10 @@ fn run(db: &DB, flushed_next: &AtomicU64, mut waiting: mpsc::Receiver<Write>) {
         flushed_next.store(next, Ordering::Release);
         for done in done {
             match done {
-                Done::Flushed(flushed) => flushed.io_completed(Ok(())),
+                Done::Flushed(flushed, since) => {
+                    flushed.io_completed(Ok(()));
+                    metrics::stage(Stage::Persisted, since.elapsed());
+                }
                 // Nobody waits any more: the write stands all the same.
                 Done::Told(told) => drop(told.send(())),
             }
@@ -191,13 +199,17 @@ fn merge(db: &DB, flushed_next: u64, writes: Vec<Write>) -> Merged {
     for write in writes {
         merged.must_sync |= !matches!(write, Write::Hint { .. } | Write::Purge { .. });
         match write {
-            Write::Append { entries, done } => {
+            Write::Append {
+                entries,
+                since,
+                done,
+            } => {
                 merged.entries += entries.len();
                 for (index, value) in entries {
                     merged.batch.put_cf(log, index.to_be_bytes(), value);
                     merged.flushed_next = index + 1;
                 }
-                merged.done.push(Done::Flushed(done));
+                merged.done.push(Done::Flushed(done, since));
             }
             Write::Meta { key, value, done } => {
                 merged.batch.put_cf(meta, key, value);
@@ -231,7 +243,7 @@ fn merge(db: &DB, flushed_next: u64, writes: Vec<Write>) -> Merged {
 fn fail_stop(done: Vec<Done>, error: &rocksdb::Error) -> ! {
     tracing::error!(%error, "the log could not be written; stopping, since its state on disk is unknown");
     for done in done {
-        if let Done::Flushed(flushed) = done {
+        if let Done::Flushed(flushed, _) = done {
             flushed.io_completed(Err(io::Error::other(error.to_string())));
         }
     }
@@ -264,6 +276,7 @@ mod tests {
             let before = syncs();
             let (done, written) = TypeConfig::oneshot();
             let append = Write::Append {
+                since: Instant::now(),
                 entries: vec![(round, vec![7])],
                 done: IOFlushed::signal(done),
             };

@@ -14,7 +14,11 @@ pub(crate) mod snapshot;
 mod state_machine;
 mod types;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use holdfast_proto::lockstore::v1 as pb;
@@ -37,6 +41,7 @@ use crate::{
     config::Config,
     limits,
     machine::{Machine, Reply},
+    metrics::{self, Stage},
     peers::Peers,
 };
 
@@ -198,7 +203,8 @@ impl Node {
         }
     }
 
-    /// Proposes an encoded `CommandBatch` in `term` and waits until it is applied here.
+    /// Proposes an encoded `CommandBatch` in `term` and waits until it is applied here. Measures both
+    /// ways there.
     ///
     /// # Errors
     /// [`ProposeError`] says whether it can still take effect.
@@ -207,14 +213,21 @@ impl Node {
         term: u64,
         batch: Bytes,
     ) -> Result<Vec<Reply>, ProposeError> {
-        let (responder, applied) = openraft::impls::ProgressResponder::complete_only();
+        let proposed = Instant::now();
+        let (responder, committed, applied) = openraft::impls::ProgressResponder::new();
         self.raft
             .write(Batch(batch))
             .with_leader(CommittedLeaderId::new(term))
             .responder(responder)
             .await
             .map_err(|_| ProposeError::Unknown)?;
-        match applied.await {
+        let committed = committed.await.is_ok().then(Instant::now);
+        let applied = applied.await;
+        if let Some(at) = committed {
+            metrics::stage(Stage::Committed, at - proposed);
+            metrics::stage(Stage::Applied, at.elapsed());
+        }
+        match applied {
             Ok(Ok(response)) => Ok(response.data),
             Ok(Err(ClientWriteError::ForwardToLeader(forward))) => Err(match forward.leader_id {
                 Some(_) => ProposeError::NotLeader,
