@@ -26,6 +26,8 @@ use crate::load::{self, Ended, Load, Measured};
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// Seats of a row; of no matter to named seats.
 const ROW_SEATS: u32 = 100;
+/// Seats of a row of a hall whose seats are chosen for the customer.
+const HALL_ROW_SEATS: u32 = 20;
 
 /// Shows that the holds spread over.
 const SHOWS: u32 = 8;
@@ -82,6 +84,29 @@ pub async fn run(system: &System, seats: u32, load: Load) -> Result<Measured> {
 /// # Errors
 /// The store is away, or refuses.
 pub async fn open_show(client: &Client, seats: u32) -> Result<ShowId> {
+    open(client, seats, ROW_SEATS, |_| 0).await
+}
+
+/// As [`open_show`], a hall of rows that fit parties of four, the best seats in the middle of the
+/// front.
+///
+/// # Errors
+/// As [`open_show`].
+pub async fn open_hall(client: &Client, seats: u32) -> Result<ShowId> {
+    let rank = |seat: u32| {
+        let (row, place) = (seat / HALL_ROW_SEATS, seat % HALL_ROW_SEATS);
+        let rank = 2 * row + place.abs_diff(HALL_ROW_SEATS / 2);
+        u16::try_from(rank).unwrap_or(u16::MAX)
+    };
+    open(client, seats, HALL_ROW_SEATS, rank).await
+}
+
+async fn open(
+    client: &Client,
+    seats: u32,
+    row_seats: u32,
+    rank: impl Fn(u32) -> u16,
+) -> Result<ShowId> {
     let show_id = ShowId::from_uuid(Uuid::new_v4());
     let chunk = u32::try_from(LAYOUT_CHUNK_SEATS_MAX)?;
     let mut first = 0;
@@ -99,7 +124,8 @@ pub async fn open_show(client: &Client, seats: u32) -> Result<ShowId> {
             first_seat_no: SeatNo(first),
             seats: (first..first + count)
                 .map(|seat| LayoutSeat {
-                    row_no: seat / ROW_SEATS,
+                    row_no: seat / row_seats,
+                    rank: rank(seat),
                     ..LayoutSeat::default()
                 })
                 .collect(),

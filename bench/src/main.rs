@@ -9,9 +9,12 @@ mod fsync_probe;
 mod holds;
 mod load;
 mod memory;
+mod nodes;
 mod purchases;
 mod reads;
 mod report;
+mod scale;
+mod servers;
 
 use std::{
     fs,
@@ -76,6 +79,13 @@ enum Command {
     },
     /// Holds on three replicas and nothing else, beside etcd, Redis and PostgreSQL doing the same.
     Compare {
+        /// Who is compared.
+        #[arg(
+            long,
+            value_delimiter = ',',
+            default_value = "holdfast,etcd,redis_aof_always,redis_none,postgres"
+        )]
+        systems: Vec<compare::Kind>,
         /// How often all of it is measured; a figure is the median.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
         rounds: u32,
@@ -91,6 +101,12 @@ enum Command {
         /// Folder of PostgreSQL's programs.
         #[arg(long)]
         postgres_bin: PathBuf,
+    },
+    /// A million live holds: memory, reads, many that end at once, a start with them.
+    Million {
+        /// Live holds, in thousands.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=10_000))]
+        thousands: u32,
     },
     /// Purchases over REST, from hold to confirmation.
     Purchase {
@@ -135,6 +151,7 @@ impl Args {
     /// What is compared, if that is what is asked for.
     fn comparison(&self) -> Option<compare::Plan> {
         let Command::Compare {
+            systems,
             rounds,
             seconds,
             clients,
@@ -148,6 +165,7 @@ impl Args {
             holdfast: self.holdfast.clone(),
             postgres_bin: postgres_bin.clone(),
             data_root: self.data_root.clone(),
+            systems: systems.clone(),
             rounds: *rounds,
             clients: clients.iter().map(|clients| *clients as usize).collect(),
             seats: seats.clone(),
@@ -162,6 +180,7 @@ impl Command {
             Self::All { .. } => "all",
             Self::Holds { .. } => "holds-load",
             Self::Compare { .. } => "holds",
+            Self::Million { .. } => "million",
             Self::Purchase { .. } => "purchase-load",
             Self::Read { .. } => "read-load",
         }
@@ -179,6 +198,15 @@ async fn main() -> Result<()> {
         let comparison = compare::run(&plan, environment).await?;
         comparison.print(&plan);
         fs::write(&path, serde_json::to_vec_pretty(&comparison)?)?;
+    } else if let Command::Million { thousands } = args.command {
+        let plan = scale::Plan {
+            holdfast: args.holdfast,
+            data_root: args.data_root,
+            thousands,
+        };
+        let scale = scale::run(&plan, environment).await?;
+        scale.print();
+        fs::write(&path, serde_json::to_vec_pretty(&scale)?)?;
     } else {
         measure_one(args, environment, &path).await?;
     }
@@ -218,7 +246,9 @@ impl Bench<'_> {
             Command::Holds { seats, load } => self.holds(*seats, load.load()).await,
             Command::Purchase { load } => self.purchases(load.load()).await.map(drop),
             Command::Read { what, load } => self.reads(*what, load.load()).await,
-            Command::Compare { .. } => bail!("a comparison has systems of its own"),
+            Command::Compare { .. } | Command::Million { .. } => {
+                bail!("this has processes of its own")
+            }
         }
     }
 

@@ -6,11 +6,11 @@ use std::{path::Path, process::Command, sync::Arc};
 use anyhow::{Context, Result, ensure};
 use tokio_postgres::{Client, NoTls};
 
-use super::{
-    HOLD_TTL_MS, Operation, Running, Work,
+use super::{Distinct, HOLD_TTL_MS, Operation, RUSH_PARTY, RUSH_SEATS, Running, Work};
+use crate::{
+    load::Ended,
     servers::{Server, free_ports, until_up, version},
 };
-use crate::load::Ended;
 
 /// Connections, each with its backend: commits of as many are synced together.
 const CONNECTIONS_MAX: usize = 64;
@@ -36,6 +36,17 @@ BEGIN
         RAISE EXCEPTION 'taken' USING ERRCODE = 'HF001';
     END IF;
 END $$;";
+
+/// Blocks of a rush, best first: each a row, so that nobody waits for another's.
+const BLOCKS: &str = "
+CREATE TABLE blocks (block integer PRIMARY KEY, holder integer, fence bigint, expires timestamptz);
+CREATE INDEX free_blocks ON blocks (block) WHERE holder IS NULL;
+";
+const BEST: &str = "
+UPDATE blocks SET holder = $1, fence = nextval('fences'), expires = now() + $2 * interval '1 millisecond'
+WHERE block = (
+    SELECT block FROM blocks WHERE holder IS NULL ORDER BY block LIMIT 1 FOR UPDATE SKIP LOCKED
+)";
 
 /// What `hold` raises for a seat that isn't free.
 const TAKEN: &str = "HF001";
@@ -112,12 +123,16 @@ pub async fn start(dir: &Path, bin: &Path, work: Work) -> Result<Running> {
     }
     Ok(Running {
         version: version(&bin.join("postgres"), "--version")?,
-        operation: holding(&clients, work).await?,
-        _servers: servers.into(),
+        operation: match work {
+            Work::Distinct(work) => holding(&clients, work).await?,
+            Work::Rush => rushing(&clients).await?,
+        },
+        nodes: None,
+        servers: servers.into(),
     })
 }
 
-async fn holding(clients: &[Arc<Client>], work: Work) -> Result<Operation> {
+async fn holding(clients: &[Arc<Client>], work: Distinct) -> Result<Operation> {
     let mut prepared = Vec::new();
     for client in clients {
         let statement = client
@@ -143,6 +158,29 @@ async fn holding(clients: &[Arc<Client>], work: Work) -> Result<Operation> {
                 }
                 Err(error) => Err(error.into()),
             }
+        })
+    }))
+}
+
+async fn rushing(clients: &[Arc<Client>]) -> Result<Operation> {
+    clients[0].batch_execute(BLOCKS).await?;
+    let last = (RUSH_SEATS / RUSH_PARTY).cast_signed() - 1;
+    let fill = "INSERT INTO blocks (block) SELECT generate_series(0, $1)";
+    clients[0].execute(fill, &[&last]).await?;
+    let mut prepared = Vec::new();
+    for client in clients {
+        prepared.push((Arc::clone(client), client.prepare(BEST).await?));
+    }
+    Ok(Arc::new(move |nth| {
+        let (client, statement) = prepared[nth % prepared.len()].clone();
+        Box::pin(async move {
+            let (holder, ttl_ms) = (i32::try_from(nth)?, HOLD_TTL_MS as f64);
+            let taken = client.execute(&statement, &[&holder, &ttl_ms]).await?;
+            Ok(if taken == 1 {
+                Ended::Done
+            } else {
+                Ended::Exhausted
+            })
         })
     }))
 }

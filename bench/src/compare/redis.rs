@@ -3,13 +3,13 @@
 use std::{path::Path, process::Command, sync::Arc};
 
 use anyhow::{Context, Result};
-use redis::{Script, aio::MultiplexedConnection};
+use redis::{AsyncCommands, Script, aio::MultiplexedConnection};
 
-use super::{
-    CONNECTIONS, HOLD_TTL_MS, Operation, Running, Work,
+use super::{CONNECTIONS, Distinct, HOLD_TTL_MS, Operation, RUSH_PARTY, RUSH_SEATS, Running, Work};
+use crate::{
+    load::Ended,
     servers::{Server, free_ports, until_up, version},
 };
-use crate::load::Ended;
 
 const PROGRAM: &str = "redis-server";
 
@@ -23,6 +23,18 @@ for i = 1, #KEYS do
   redis.call('SET', KEYS[i], ARGV[1] .. ':' .. fence, 'PX', ARGV[2])
 end
 return fence";
+
+/// The best block left, and its seats as a hold's.
+const BEST: &str = "
+local block = redis.call('ZPOPMIN', KEYS[1])[1]
+if not block then return 0 end
+local fence = redis.call('INCR', 'fence')
+for seat = block * ARGV[3], block * ARGV[3] + ARGV[3] - 1 do
+  redis.call('SET', 'rush:' .. seat, ARGV[1] .. ':' .. fence, 'PX', ARGV[2])
+end
+return fence";
+/// The blocks of a rush, best first.
+const BLOCKS: &str = "blocks";
 
 /// What of it is kept when the power fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,12 +74,16 @@ pub async fn start(dir: &Path, keeping: Keeping, work: Work) -> Result<Running> 
     }
     Ok(Running {
         version: version(Path::new(PROGRAM), "--version")?,
-        operation: holding(connections, work),
-        _servers: servers.into(),
+        operation: match work {
+            Work::Distinct(work) => holding(connections, work),
+            Work::Rush => rushing(connections).await?,
+        },
+        nodes: None,
+        servers: servers.into(),
     })
 }
 
-fn holding(connections: Vec<MultiplexedConnection>, work: Work) -> Operation {
+fn holding(connections: Vec<MultiplexedConnection>, work: Distinct) -> Operation {
     let script = Arc::new(Script::new(HOLD));
     Arc::new(move |client| {
         let mut connection = connections[client % connections.len()].clone();
@@ -87,4 +103,24 @@ fn holding(connections: Vec<MultiplexedConnection>, work: Work) -> Operation {
             })
         })
     })
+}
+
+async fn rushing(mut connections: Vec<MultiplexedConnection>) -> Result<Operation> {
+    let blocks: Vec<(u32, u32)> = (0..RUSH_SEATS / RUSH_PARTY).map(|nth| (nth, nth)).collect();
+    let (): () = connections[0].zadd_multiple(BLOCKS, &blocks).await?;
+    let script = Arc::new(Script::new(BEST));
+    Ok(Arc::new(move |client| {
+        let mut connection = connections[client % connections.len()].clone();
+        let script = Arc::clone(&script);
+        Box::pin(async move {
+            let mut call = script.key(BLOCKS);
+            call.arg(client).arg(HOLD_TTL_MS).arg(RUSH_PARTY);
+            let fence: i64 = call.invoke_async(&mut connection).await?;
+            Ok(if fence > 0 {
+                Ended::Done
+            } else {
+                Ended::Exhausted
+            })
+        })
+    }))
 }

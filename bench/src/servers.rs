@@ -42,6 +42,20 @@ impl Server {
         Ok(Self { child, log })
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it at once.
+    ///
+    /// # Errors
+    /// It can't be.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// # Errors
     /// It has ended; with the end of its log.
     pub fn check(&mut self) -> Result<()> {
@@ -57,6 +71,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Its number may be another's by now.
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // SIGINT: what all of them take for a stop, Postgres for a quick one.
         let pid = self.child.id().to_string();
         let _ = Command::new("kill").args(["-INT", &pid]).status();
