@@ -115,7 +115,7 @@ async fn run(
         snapshots: Arc::clone(&snapshots),
         status: Arc::clone(&status),
         node: Arc::clone(&node),
-        receiving: Semaphore::new(limits::SNAPSHOTS_RECEIVED_MAX),
+        receiving: Arc::new(Semaphore::new(limits::SNAPSHOTS_RECEIVED_MAX)),
     };
     let stop_peers = CancellationToken::new();
     let mut serving_peers = tokio::spawn(serve_peers(

@@ -2707,6 +2707,10 @@ pub struct AppendEntriesRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppendEntriesResponse {
+    /// The newest behaviour (see CommandBatch) that the node knows. Release 0.1.0 doesn't say, and
+    /// knows 0.
+    #[prost(uint32, tag = "5")]
+    pub behaviour: u32,
     #[prost(oneof = "append_entries_response::Outcome", tags = "1, 2, 3, 4")]
     pub outcome: ::core::option::Option<append_entries_response::Outcome>,
 }
@@ -2779,9 +2783,35 @@ pub struct PreVoteResponse {
     #[prost(message, optional, tag = "3")]
     pub last: ::core::option::Option<LogPosition>,
 }
+/// A snapshot file: that of one state, and of one release.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotFile {
+    /// What it covers.
+    #[prost(message, optional, tag = "1")]
+    pub last: ::core::option::Option<LogPosition>,
+    /// Length in bytes.
+    #[prost(uint64, tag = "2")]
+    pub length: u64,
+    /// CRC32C of all of it.
+    #[prost(fixed32, tag = "3")]
+    pub crc32c: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetSnapshotProgressRequest {
+    #[prost(message, optional, tag = "1")]
+    pub address: ::core::option::Option<PeerAddress>,
+    #[prost(message, optional, tag = "2")]
+    pub file: ::core::option::Option<SnapshotFile>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetSnapshotProgressResponse {
+    /// How many bytes from its start are here.
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InstallSnapshotRequest {
-    #[prost(oneof = "install_snapshot_request::Part", tags = "1, 2")]
+    #[prost(oneof = "install_snapshot_request::Part", tags = "1, 2, 3")]
     pub part: ::core::option::Option<install_snapshot_request::Part>,
 }
 /// Nested message and enum types in `InstallSnapshotRequest`.
@@ -2791,10 +2821,25 @@ pub mod install_snapshot_request {
         /// First, and once.
         #[prost(message, tag = "1")]
         Start(super::InstallSnapshotStart),
-        /// The next bytes of the file; at most 1 MiB.
+        /// The next bytes of the file, at most 1 MiB, unchecked; after a start without `crc32c`.
         #[prost(bytes, tag = "2")]
         Bytes(::prost::bytes::Bytes),
+        /// The next bytes of the file; after a start with `crc32c`.
+        #[prost(message, tag = "3")]
+        Chunk(super::SnapshotChunk),
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotChunk {
+    /// Where in the file the bytes are.
+    #[prost(uint64, tag = "1")]
+    pub offset: u64,
+    /// CRC32C of the bytes.
+    #[prost(fixed32, tag = "2")]
+    pub crc32c: u32,
+    /// At most 1 MiB, and not none.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub bytes: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InstallSnapshotStart {
@@ -2816,6 +2861,13 @@ pub struct InstallSnapshotStart {
     /// As in AppendEntriesRequest.
     #[prost(uint64, optional, tag = "7")]
     pub quorum_age_ms: ::core::option::Option<u64>,
+    /// CRC32C of the whole file. Absent from release 0.1.0, which sends bytes without checksums; its
+    /// transfers aren't gone on with.
+    #[prost(fixed32, optional, tag = "8")]
+    pub crc32c: ::core::option::Option<u32>,
+    /// Where the first chunk is: 0, or what GetSnapshotProgress said.
+    #[prost(uint64, tag = "9")]
+    pub offset: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InstallSnapshotResponse {
@@ -3119,8 +3171,42 @@ pub mod peer_service_client {
                 .insert(GrpcMethod::new("holdfast.lockstore.v1.PeerService", "PreVote"));
             self.inner.unary(req, path, codec).await
         }
-        /// Sends a whole snapshot: a header, then the file's bytes in order. Installed atomically or
-        /// not at all. Called by the leader.
+        /// Where the transfer of a snapshot goes on that broke off; changes nothing. ABORTED while one is
+        /// being received. Called by the leader before InstallSnapshot; release 0.1.0 doesn't have it, and
+        /// is sent the whole file.
+        pub async fn get_snapshot_progress(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetSnapshotProgressRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetSnapshotProgressResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.lockstore.v1.PeerService/GetSnapshotProgress",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.lockstore.v1.PeerService",
+                        "GetSnapshotProgress",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sends a snapshot: a start, then the file's bytes in order. Installed atomically or not at all.
+        /// What came of it before it broke off is kept until another snapshot comes, and is gone on with.
+        /// ABORTED while another is being received, or if it goes on elsewhere than this node is; DATA_LOSS
+        /// if something arrived damaged. Called by the leader.
         pub async fn install_snapshot(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -3244,8 +3330,20 @@ pub mod peer_service_server {
             &self,
             request: tonic::Request<super::PreVoteRequest>,
         ) -> std::result::Result<tonic::Response<super::PreVoteResponse>, tonic::Status>;
-        /// Sends a whole snapshot: a header, then the file's bytes in order. Installed atomically or
-        /// not at all. Called by the leader.
+        /// Where the transfer of a snapshot goes on that broke off; changes nothing. ABORTED while one is
+        /// being received. Called by the leader before InstallSnapshot; release 0.1.0 doesn't have it, and
+        /// is sent the whole file.
+        async fn get_snapshot_progress(
+            &self,
+            request: tonic::Request<super::GetSnapshotProgressRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetSnapshotProgressResponse>,
+            tonic::Status,
+        >;
+        /// Sends a snapshot: a start, then the file's bytes in order. Installed atomically or not at all.
+        /// What came of it before it broke off is kept until another snapshot comes, and is gone on with.
+        /// ABORTED while another is being received, or if it goes on elsewhere than this node is; DATA_LOSS
+        /// if something arrived damaged. Called by the leader.
         async fn install_snapshot(
             &self,
             request: tonic::Request<tonic::Streaming<super::InstallSnapshotRequest>>,
@@ -3465,6 +3563,52 @@ pub mod peer_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PreVoteSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.lockstore.v1.PeerService/GetSnapshotProgress" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSnapshotProgressSvc<T: PeerService>(pub Arc<T>);
+                    impl<
+                        T: PeerService,
+                    > tonic::server::UnaryService<super::GetSnapshotProgressRequest>
+                    for GetSnapshotProgressSvc<T> {
+                        type Response = super::GetSnapshotProgressResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetSnapshotProgressRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PeerService>::get_snapshot_progress(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSnapshotProgressSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -12,6 +12,7 @@ pub(crate) mod peer_service;
 mod quorum;
 pub(crate) mod snapshot;
 mod state_machine;
+mod transfer;
 mod types;
 
 use std::{

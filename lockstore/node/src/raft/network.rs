@@ -112,6 +112,110 @@ impl Link {
             age_ms: 0,
         })
     }
+
+    /// Sends what the peer doesn't have of the file, or all of it to one of release 0.1.0.
+    async fn send_snapshot(
+        &self,
+        vote: Vote,
+        snapshot: Snapshot,
+    ) -> Rpc<SnapshotResponse<TypeConfig>> {
+        let mut client = Self::known(self.target, self.lane.as_ref())?;
+        let (meta, file) = (snapshot.meta, snapshot.snapshot);
+        let last = meta.last_log_id.as_ref().map(convert::log_id_to_pb);
+        let summed = file.clone();
+        let crc32c = tokio::task::spawn_blocking(move || summed.crc32c())
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(|error| unreadable(&error))?;
+        let described = pb::SnapshotFile {
+            last,
+            length: file.length(),
+            crc32c,
+        };
+        let progress = self.progress(&mut client, described).await?;
+        let start = pb::InstallSnapshotStart {
+            address: Some(self.address.clone()),
+            vote: Some(convert::vote_to_pb(&vote)),
+            last,
+            membership: Some(convert::stored_membership_to_pb(&meta.last_membership)),
+            length: file.length(),
+            leader_time: self.leader_time(&vote),
+            quorum_age_ms: Some(self.quorum.age_ms()),
+            crc32c: progress.map(|_| crc32c),
+            offset: progress.unwrap_or_default(),
+        };
+        let (parts, waiting) = tokio::sync::mpsc::channel(SNAPSHOT_CHUNKS_WAITING);
+        // It ends with the call, which has the other end.
+        tokio::task::spawn_blocking(move || read_parts(start, &file, &parts));
+        let response = client
+            .install_snapshot(ReceiverStream::new(waiting))
+            .await
+            .map_err(|status| failed(&status))?
+            .into_inner();
+        let vote = convert::vote_from_pb(response.vote.as_ref()).map_err(malformed)?;
+        Ok(SnapshotResponse::new(vote))
+    }
+
+    /// How much of the file the peer has; `None` for one of release 0.1.0, which can't say.
+    async fn progress(
+        &self,
+        client: &mut PeerServiceClient<Channel>,
+        file: pb::SnapshotFile,
+    ) -> Rpc<Option<u64>> {
+        let request = pb::GetSnapshotProgressRequest {
+            address: Some(self.address.clone()),
+            file: Some(file),
+        };
+        let asking = client.get_snapshot_progress(request);
+        let answer = tokio::time::timeout(limits::APPEND_STALL_MAX, asking)
+            .await
+            .map_err(|_| stalled())?;
+        match answer {
+            Ok(answer) => Ok(Some(answer.into_inner().offset)),
+            Err(status) if status.code() == Code::Unimplemented => Ok(None),
+            Err(status) => Err(failed(&status)),
+        }
+    }
+}
+
+/// Hands `start` and then the file from there on to a call, until that has ended.
+fn read_parts(
+    start: pb::InstallSnapshotStart,
+    file: &SnapshotFile,
+    parts: &tokio::sync::mpsc::Sender<pb::InstallSnapshotRequest>,
+) {
+    use pb::install_snapshot_request::Part;
+    let (mut offset, is_checked) = (start.offset, start.crc32c.is_some());
+    let mut part = Part::Start(start);
+    loop {
+        let message = pb::InstallSnapshotRequest { part: Some(part) };
+        // The receiver left: the call has failed and says why.
+        if parts.blocking_send(message).is_err() {
+            return;
+        }
+        let bytes: bytes::Bytes = match file.chunk(offset) {
+            Ok(chunk) if chunk.is_empty() => return,
+            Ok(chunk) => chunk.into(),
+            // The receiver will miss the rest.
+            Err(error) => return drop(unreadable(&error)),
+        };
+        let length = bytes.len() as u64;
+        part = if is_checked {
+            Part::Chunk(pb::SnapshotChunk {
+                offset,
+                crc32c: crc32c::crc32c(&bytes),
+                bytes,
+            })
+        } else {
+            Part::Bytes(bytes)
+        };
+        offset += length;
+    }
+}
+
+fn unreadable(error: &io::Error) -> RPCError<TypeConfig> {
+    tracing::error!(%error, "a snapshot of this node can't be read");
+    RPCError::Network(NetworkError::new(error))
 }
 
 fn failed(status: &Status) -> RPCError<TypeConfig> {
@@ -242,56 +346,13 @@ impl RaftNetworkV2<TypeConfig> for Link {
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        use pb::install_snapshot_request::Part;
-        let mut client = Self::known(self.target, self.lane.as_ref())?;
-        let file = snapshot.snapshot;
-        let start = pb::InstallSnapshotStart {
-            address: Some(self.address.clone()),
-            vote: Some(convert::vote_to_pb(&vote)),
-            last: snapshot
-                .meta
-                .last_log_id
-                .as_ref()
-                .map(convert::log_id_to_pb),
-            membership: Some(convert::stored_membership_to_pb(
-                &snapshot.meta.last_membership,
-            )),
-            length: file.length(),
-            leader_time: self.leader_time(&vote),
-            quorum_age_ms: Some(self.quorum.age_ms()),
-        };
-        let (parts, waiting) = tokio::sync::mpsc::channel(SNAPSHOT_CHUNKS_WAITING);
-        let reading = tokio::task::spawn_blocking(move || -> io::Result<()> {
-            let mut part = Part::Start(start);
-            let mut offset = 0;
-            loop {
-                let message = pb::InstallSnapshotRequest { part: Some(part) };
-                // The receiver left: the call has failed and says why.
-                if parts.blocking_send(message).is_err() {
-                    return Ok(());
-                }
-                let chunk = file.chunk(offset)?;
-                if chunk.is_empty() {
-                    return Ok(());
-                }
-                offset += chunk.len() as u64;
-                part = Part::Bytes(chunk.into());
+        let sending = self.send_snapshot(vote, snapshot);
+        tokio::select! {
+            closed = cancel => Err(closed.into()),
+            sent = tokio::time::timeout(option.hard_ttl(), sending) => {
+                Ok(sent.map_err(|_| stalled())??)
             }
-        });
-        let sending = client.install_snapshot(ReceiverStream::new(waiting));
-        let response = tokio::select! {
-            closed = cancel => return Err(closed.into()),
-            answer = tokio::time::timeout(option.hard_ttl(), sending) => {
-                answer.map_err(|_| stalled())?.map_err(|status| failed(&status))?
-            }
-        };
-        match reading.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(NetworkError::new(&error).into()),
-            Err(error) => return Err(NetworkError::new(&error).into()),
         }
-        let vote = convert::vote_from_pb(response.into_inner().vote.as_ref()).map_err(malformed)?;
-        Ok(SnapshotResponse::new(vote))
     }
 
     async fn transfer_leader(
@@ -330,3 +391,6 @@ impl RaftNetworkV2<TypeConfig> for Link {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,6 @@
 //! since one that can't be installed would end the node.
 
 use std::{
-    fs,
-    path::Path,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -20,15 +18,16 @@ use openraft::{
         VoteRequest, VoteResponse,
     },
 };
-use tokio::{io::AsyncWriteExt, sync::Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Node, convert,
-    snapshot::{self, SnapshotFile, Snapshots},
+    snapshot::Snapshots,
+    transfer::{self, Receiving},
     types::{SnapshotMeta, TypeConfig},
 };
-use crate::{clock::Clock, limits, peers::Peers, status::StatusSource};
+use crate::{clock::Clock, limits, machine, peers::Peers, status::StatusSource};
 
 /// What the peer plane needs.
 pub(crate) struct PeerServer {
@@ -39,7 +38,7 @@ pub(crate) struct PeerServer {
     /// Set when the node is founded.
     pub(crate) node: Arc<OnceLock<Node>>,
     /// Places for snapshots being received: [`limits::SNAPSHOTS_RECEIVED_MAX`].
-    pub(crate) receiving: Semaphore,
+    pub(crate) receiving: Arc<Semaphore>,
 }
 
 impl PeerServer {
@@ -53,6 +52,13 @@ impl PeerServer {
             "a peer's request for another node, cluster or lineage was refused"
         );
         Err(Status::failed_precondition("not meant for this node"))
+    }
+
+    /// The place for a snapshot that comes.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.receiving)
+            .try_acquire_owned()
+            .map_err(|_| Status::aborted("another snapshot is being received"))
     }
 
     fn node(&self, address: Option<&pb::PeerAddress>) -> Result<&Node, Status> {
@@ -143,6 +149,7 @@ impl PeerService for PeerServer {
         };
         Ok(Response::new(pb::AppendEntriesResponse {
             outcome: Some(outcome),
+            behaviour: machine::BEHAVIOUR,
         }))
     }
 
@@ -198,6 +205,21 @@ impl PeerService for PeerServer {
         }))
     }
 
+    async fn get_snapshot_progress(
+        &self,
+        request: Request<pb::GetSnapshotProgressRequest>,
+    ) -> Result<Response<pb::GetSnapshotProgressResponse>, Status> {
+        let request = request.into_inner();
+        self.node(request.address.as_ref())?;
+        let file = request
+            .file
+            .ok_or_else(|| Status::invalid_argument("no file"))?;
+        // While something comes it isn't known how far it will have come.
+        let _place = self.place()?;
+        let offset = transfer::progress(&self.snapshots, &file);
+        Ok(Response::new(pb::GetSnapshotProgressResponse { offset }))
+    }
+
     async fn install_snapshot(
         &self,
         request: Request<Streaming<pb::InstallSnapshotRequest>>,
@@ -215,10 +237,12 @@ impl PeerService for PeerServer {
             last_membership: convert::stored_membership_from_pb(start.membership.as_ref())
                 .map_err(malformed)?,
         };
-        let Ok(_place) = self.receiving.try_acquire() else {
-            return Err(Status::aborted("another snapshot is being received"));
-        };
-        let snapshot = self.receive(&mut parts, start.length, &meta).await?;
+        let place = self.place()?;
+        let mut receiving = Receiving::begin(Arc::clone(&self.snapshots), &start, place)?;
+        while let Some(part) = next_part(&mut parts).await? {
+            receiving.take(part).await?;
+        }
+        let snapshot = receiving.finish(meta.clone()).await?;
         let response = node
             .raft()
             .install_full_snapshot(vote, Snapshot { meta, snapshot })
@@ -284,38 +308,6 @@ impl PeerService for PeerServer {
     }
 }
 
-impl PeerServer {
-    /// Writes a snapshot's bytes to a file of its own, synced, and verifies it; nothing is left if
-    /// that fails or is given up.
-    async fn receive(
-        &self,
-        parts: &mut Streaming<pb::InstallSnapshotRequest>,
-        length: u64,
-        meta: &SnapshotMeta,
-    ) -> Result<SnapshotFile, Status> {
-        if length > limits::SNAPSHOT_BYTES_MAX {
-            return Err(Status::invalid_argument("the snapshot is too long"));
-        }
-        let unfinished = self.snapshots.unfinished();
-        write_parts(unfinished.path(), parts, length).await?;
-        let (snapshots, meta) = (Arc::clone(&self.snapshots), meta.clone());
-        let verify = move || {
-            let file = SnapshotFile::open_unfinished(unfinished)?;
-            snapshots.load_as(&meta, &file)?;
-            Ok::<_, snapshot::Error>(file)
-        };
-        match tokio::task::spawn_blocking(verify).await {
-            Ok(Ok(file)) => Ok(file),
-            Ok(Err(error @ snapshot::Error::Damaged { .. })) => {
-                tracing::error!(%error, "a damaged snapshot was received and is not used");
-                Err(Status::data_loss("the snapshot arrived damaged"))
-            }
-            Ok(Err(error)) => Err(not_received(&error)),
-            Err(error) => Err(not_received(&error)),
-        }
-    }
-}
-
 /// The next part; a sender that went silent is given up, so that another can have the place.
 async fn next_part(
     parts: &mut Streaming<pb::InstallSnapshotRequest>,
@@ -324,39 +316,4 @@ async fn next_part(
         .await
         .map_err(|_| Status::deadline_exceeded("no part of the snapshot came"))??;
     Ok(message.and_then(|message| message.part))
-}
-
-async fn write_parts(
-    path: &Path,
-    parts: &mut Streaming<pb::InstallSnapshotRequest>,
-    length: u64,
-) -> Result<(), Status> {
-    let failed = |error: std::io::Error| not_received(&error);
-    // Made here and now, so that giving up can't leave it to be made afterwards.
-    let file = fs::File::create_new(path).map_err(failed)?;
-    let mut file = tokio::fs::File::from_std(file);
-    let mut written = 0;
-    while let Some(part) = next_part(parts).await? {
-        let pb::install_snapshot_request::Part::Bytes(bytes) = part else {
-            return Err(Status::invalid_argument("a part that is no bytes"));
-        };
-        written += bytes.len() as u64;
-        if written > length {
-            break;
-        }
-        file.write_all(&bytes).await.map_err(failed)?;
-    }
-    if written != length {
-        return Err(Status::invalid_argument(
-            "the snapshot isn't as long as was said",
-        ));
-    }
-    // Only this tells of a write that failed in the background.
-    file.flush().await.map_err(failed)?;
-    file.sync_all().await.map_err(failed)
-}
-
-fn not_received(error: &dyn std::error::Error) -> Status {
-    tracing::error!(%error, "a snapshot could not be received");
-    Status::internal("the snapshot could not be written")
 }

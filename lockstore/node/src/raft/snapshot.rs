@@ -3,15 +3,16 @@
 //! Always holds: a file under its final name is complete and was synced before it got the name;
 //! every record is checked by its checksum and the whole by the state's hash before anything of
 //! it is used; at most one snapshot is current; a file that never got its final name goes with the
-//! last that uses it. The layout is in `snapshot.proto`.
+//! last that uses it. The layout is in `snapshot.proto`. Leaves to `transfer` how one comes from a peer.
 
 use std::{
+    fmt,
     fs::{self, File},
     io::{self, BufReader, BufWriter, Read, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -23,7 +24,7 @@ use lockstore_core::StateBuilder;
 use pb::snapshot_record::Record;
 use prost::Message;
 
-use super::{convert, types::SnapshotMeta};
+use super::{convert, transfer::Partial, types::SnapshotMeta};
 use crate::{
     codec, limits,
     machine::{self, View},
@@ -59,8 +60,21 @@ pub(crate) struct SnapshotFile {
     file: Arc<File>,
     path: PathBuf,
     length: u64,
+    /// Of the whole, once somebody asked.
+    crc32c: Arc<OnceLock<u32>>,
     /// While it has no final name.
     _unfinished: Option<Arc<Unfinished>>,
+    /// What it was verified to hold, until it is installed.
+    verified: Option<Arc<Verified>>,
+}
+
+/// What a file holds.
+struct Verified(SnapshotMeta, View);
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
 }
 
 /// The path of a file without a final name; dropping it removes the file, if it is still there.
@@ -100,7 +114,9 @@ impl SnapshotFile {
             file: Arc::new(file),
             path,
             length,
+            crc32c: Arc::default(),
             _unfinished: None,
+            verified: None,
         })
     }
 
@@ -115,6 +131,23 @@ impl SnapshotFile {
 
     pub(crate) fn length(&self) -> u64 {
         self.length
+    }
+
+    /// CRC32C of the whole, which tells files of one position apart. Blocks, the first time.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub(crate) fn crc32c(&self) -> io::Result<u32> {
+        if let Some(known) = self.crc32c.get() {
+            return Ok(*known);
+        }
+        let (mut crc, mut offset) = (0, 0);
+        while offset < self.length {
+            let chunk = self.chunk(offset)?;
+            crc = crc32c::crc32c_append(crc, &chunk);
+            offset += chunk.len() as u64;
+        }
+        Ok(*self.crc32c.get_or_init(|| crc))
     }
 
     /// The bytes from `offset` on, at most a chunk; empty at the end.
@@ -146,6 +179,8 @@ pub(crate) struct Snapshots {
     cluster_id: String,
     lineage: Lineage,
     current: Mutex<Option<(SnapshotMeta, SnapshotFile)>>,
+    /// The one that is coming from a peer, while nothing of it comes. Not kept over a restart.
+    partial: Mutex<Option<Partial>>,
     unfinished: AtomicU64,
 }
 
@@ -180,6 +215,7 @@ impl Snapshots {
             cluster_id,
             lineage,
             current: Mutex::new(None),
+            partial: Mutex::new(None),
             unfinished: AtomicU64::new(0),
             folder: folder.clone(),
         };
@@ -198,6 +234,18 @@ impl Snapshots {
 
     fn current(&self) -> MutexGuard<'_, Option<(SnapshotMeta, SnapshotFile)>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what has come of a snapshot, unless it is of no use.
+    pub(super) fn keep(&self, partial: Option<Partial>) {
+        let current = self.current();
+        let has = current.as_ref().and_then(|(meta, _)| meta.last_log_id);
+        *self.partial() = partial.filter(|partial| partial.covers() > has);
+    }
+
+    /// What has come of a snapshot whose transfer broke off.
+    pub(super) fn partial(&self) -> MutexGuard<'_, Option<Partial>> {
+        self.partial.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The snapshot that is current.
@@ -257,9 +305,13 @@ impl Snapshots {
         let file = SnapshotFile {
             path,
             _unfinished: None,
+            verified: None,
             ..file.clone()
         };
         let old = current.replace((meta.clone(), file.clone()));
+        // What is still to come of an older one is of no use any more.
+        self.partial()
+            .take_if(|partial| partial.covers() <= meta.last_log_id);
         if let Some((_, old)) = old
             && old.path != file.path
         {
@@ -292,12 +344,31 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Reads the whole file, verified, as one of `wanted`: the state. Blocks.
+    /// Verifies the whole file as one of `wanted`, and keeps with it what it holds, so that it
+    /// isn't read again when it is installed. Blocks.
+    pub(crate) fn verify(
+        &self,
+        wanted: &SnapshotMeta,
+        file: SnapshotFile,
+    ) -> Result<SnapshotFile, Error> {
+        let view = self.load_as(wanted, &file)?;
+        Ok(SnapshotFile {
+            verified: Some(Arc::new(Verified(wanted.clone(), view))),
+            ..file
+        })
+    }
+
+    /// The state in a file of `wanted`, which is verified unless it was. Blocks.
     pub(crate) fn load_as(
         &self,
         wanted: &SnapshotMeta,
         file: &SnapshotFile,
     ) -> Result<View, Error> {
+        if let Some(verified) = &file.verified
+            && verified.0 == *wanted
+        {
+            return Ok(verified.1.clone());
+        }
         let (found, view) = self.load(file)?;
         if found != *wanted {
             return Err(Error::Damaged {
