@@ -33,7 +33,7 @@ impl Failed {
                 let leader = info.and_then(|info| info.metadata.get("leader_addr"));
                 Self::NotLeader(leader.filter(|uri| !uri.is_empty()).cloned())
             }
-            (Code::Unavailable, "NO_QUORUM") => Self::NotNow,
+            (Code::Unavailable, "NO_QUORUM" | "UPGRADING") => Self::NotNow,
             (Code::Unavailable, _) if never_connected(status) => Self::NotNow,
             (Code::ResourceExhausted, "OVERLOADED") => {
                 let hint = details.retry_info().and_then(|info| info.retry_delay);
@@ -100,6 +100,8 @@ mod tests {
         assert_eq!(Failed::of(&none), Failed::NotLeader(None));
         let quorum = with_reason(Code::Unavailable, "NO_QUORUM", &[]);
         assert_eq!(Failed::of(&quorum), Failed::NotNow);
+        let upgrading = with_reason(Code::Unavailable, "UPGRADING", &[]);
+        assert_eq!(Failed::of(&upgrading), Failed::NotNow);
         let unknown = with_reason(Code::Unavailable, "OUTCOME_UNKNOWN", &[]);
         assert_eq!(Failed::of(&unknown), Failed::Unknown);
         for code in [

@@ -10,7 +10,7 @@ mod outcome;
 mod record;
 
 pub(crate) use command::{
-    Body, Field, batch_behaviour, batch_commands, check_lengths, command, fence, id,
+    Body, Field, batch_behaviour, batch_commands, behaviour, check_lengths, command, fence, id,
 };
 pub(crate) use event::changes_to_pb;
 pub(crate) use outcome::{

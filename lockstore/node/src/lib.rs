@@ -11,8 +11,10 @@
 //! (`lockstore-client`), processes and their configuration (`cluster`).
 //!
 //! Reading order: `server` puts a node together; a write goes `grpc::client` → `proposer` →
-//! `raft` → `machine`, and from there to those who follow it by `watch`; time is in `clock` and `leader`; a cluster begins in `founding`.
+//! `raft` → `machine`, and from there to those who follow it by `watch`; time is in `clock` and `leader`; a cluster begins in `founding`; which commands all its
+//! members know is in `behaviour`.
 
+mod behaviour;
 mod clock;
 mod codec;
 mod config;
@@ -34,4 +36,4 @@ mod watch;
 
 pub use config::{Config, Member};
 pub use error::Error;
-pub use server::serve;
+pub use server::{serve, serve_knowing};

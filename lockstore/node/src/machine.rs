@@ -17,12 +17,9 @@ use lockstore_core::{Outcome, RefusalReason, State};
 use tokio::sync::watch;
 
 use crate::{
-    codec, metrics,
+    behaviour, codec, metrics,
     watch::{Changes, Hub},
 };
-
-/// The newest behaviour that this program knows; a batch of a newer one stops the node.
-pub(crate) const BEHAVIOUR: u32 = 1;
 
 /// The answer to one command of an entry.
 #[derive(Debug, Clone)]
@@ -41,9 +38,9 @@ pub(crate) enum Error {
     #[error("the entry can't be read: {0}")]
     Decode(#[from] prost::DecodeError),
     #[error(
-        "the entry needs behaviour {0}, this program knows up to {BEHAVIOUR}: run a newer release"
+        "the entry needs behaviour {needs}, this program knows up to {knows}: run a newer release"
     )]
-    Behaviour(u32),
+    Behaviour { needs: u32, knows: u32 },
     #[error("the entry has {0} commands, more than revisions can number")]
     TooMany(usize),
 }
@@ -89,6 +86,8 @@ pub(crate) struct Machine {
     due: AtomicU64,
     changed: watch::Sender<()>,
     watchers: Hub,
+    /// The newest behaviour it can follow; a batch of a newer one stops the node.
+    knows: u32,
 }
 
 /// No time of the cluster comes that late.
@@ -108,7 +107,13 @@ impl Machine {
             due: AtomicU64::new(NEVER),
             changed: watch::Sender::new(()),
             watchers: Hub::new(lineage),
+            knows: behaviour::NEWEST,
         }
+    }
+
+    /// One that knows no newer behaviour than `knows`.
+    pub(crate) fn knowing(self, knows: u32) -> Self {
+        Self { knows, ..self }
     }
 
     /// Those who follow it.
@@ -172,8 +177,11 @@ impl Machine {
         batch: bytes::Bytes,
     ) -> Result<Vec<Reply>, Error> {
         let batch: pb::CommandBatch = prost::Message::decode(batch)?;
-        if batch.behaviour > BEHAVIOUR {
-            return Err(Error::Behaviour(batch.behaviour));
+        if batch.behaviour > self.knows {
+            return Err(Error::Behaviour {
+                needs: batch.behaviour,
+                knows: self.knows,
+            });
         }
         let commands = codec::batch_commands(&batch)?;
         if commands.len() > usize::from(Revision::POSITION_MAX) {

@@ -21,6 +21,7 @@ use tonic::{service::Routes, transport::Server};
 
 use crate::{
     Error,
+    behaviour::{self, Behaviours},
     clock::Clock,
     config::Config,
     founding::Founding,
@@ -48,6 +49,19 @@ const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Error`] if it can't start, must not (its state is another's, or lost), or stopped by itself.
 pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
+    serve_knowing(behaviour::NEWEST, config, context).await
+}
+
+/// [`serve`] as a release that knows no newer behaviour than `knows`: for tests of two versions.
+///
+/// # Errors
+/// As [`serve`].
+#[doc(hidden)]
+pub async fn serve_knowing(
+    knows: u32,
+    config: Config,
+    context: mesh::Context,
+) -> Result<(), Error> {
     config.validate(context.identity.is_some())?;
     context.readiness.declare(NAME);
     let found = Identity::read(&config)?;
@@ -61,7 +75,7 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
         path,
         source: Box::new(error),
     })?;
-    let result = run(config, &context, found, log).await;
+    let result = run(knows, config, &context, found, log).await;
     // It resolves, with nothing, when the last of the node has let go of the database.
     if tokio::time::timeout(limits::SHUTDOWN_TIMEOUT, closed)
         .await
@@ -74,6 +88,7 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
 
 /// What every part of a running node shares.
 struct Shared {
+    behaviours: Arc<Behaviours>,
     config: Arc<Config>,
     log: LogStore,
     snapshots: Arc<Snapshots>,
@@ -85,6 +100,7 @@ struct Shared {
 }
 
 async fn run(
+    knows: u32,
     config: Config,
     context: &mesh::Context,
     found: Option<Identity>,
@@ -93,8 +109,9 @@ async fn run(
     let identity = Identity::settle(found, &config, &log).await?;
     let lineage = Lineage(config.lineage);
     let folder = snapshot_folder(&config.data_dir);
-    let snapshots = Arc::new(Snapshots::open(folder, config.cluster_id.clone(), lineage)?);
-    let machine = Arc::new(Machine::new(lineage));
+    let snapshots = Snapshots::open(folder, config.cluster_id.clone(), lineage)?;
+    let snapshots = Arc::new(snapshots.knowing(knows));
+    let machine = Arc::new(Machine::new(lineage).knowing(knows));
     let clock = Arc::new(Clock::default());
     let peers = Arc::new(Peers::new(&config, context.identity.as_ref())?);
     let node = Arc::new(OnceLock::new());
@@ -115,6 +132,7 @@ async fn run(
         snapshots: Arc::clone(&snapshots),
         status: Arc::clone(&status),
         node: Arc::clone(&node),
+        behaviour: knows,
         receiving: Arc::new(Semaphore::new(limits::SNAPSHOTS_RECEIVED_MAX)),
     };
     let stop_peers = CancellationToken::new();
@@ -125,8 +143,12 @@ async fn run(
         stop_peers.clone(),
     ));
 
+    let others = config.members.iter().map(|member| member.node_id);
+    let others = others.filter(|node_id| *node_id != config.node_id);
+    let behaviours = Arc::new(Behaviours::new(knows, others));
     let config = Arc::new(config);
     let shared = Shared {
+        behaviours,
         config,
         log,
         snapshots,
@@ -186,6 +208,7 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         return Ok(());
     }
     let Shared {
+        behaviours,
         config,
         log,
         snapshots,
@@ -201,6 +224,7 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         machine: Arc::clone(&machine),
         peers: Arc::clone(&peers),
         clock: Arc::clone(&clock),
+        behaviours: Arc::clone(&behaviours),
     };
     let node = Node::start(&config, parts).await?;
     let node = cell.get_or_init(|| node).clone();
@@ -235,11 +259,12 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
     let decider = Arc::new(grpc::Decider {
         config: Arc::clone(&config),
         node: node.clone(),
+        machine,
+        behaviours,
         proposer,
     });
     let reader = Arc::new(grpc::Reader {
         decider: Arc::clone(&decider),
-        machine,
         clock,
         reads: Semaphore::new(limits::READS_IN_FLIGHT_MAX),
     });

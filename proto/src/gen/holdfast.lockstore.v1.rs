@@ -2617,7 +2617,8 @@ pub struct CommandBatch {
     pub wall_ms: u64,
     /// The behaviour that applying must follow, the lowest that knows all of `commands`; a node that
     /// doesn't know it stops. 0 is the first. 1 chooses seats, blocks them, keeps the lone-seat rule
-    /// and tells seats apart; the commands of 0 mean there what they always did.
+    /// and tells seats apart; the commands of 0 mean there what they always did. A leader writes one
+    /// only when every member has said that it knows it, or the log has it already.
     #[prost(uint32, tag = "3")]
     pub behaviour: u32,
     #[prost(message, repeated, tag = "4")]

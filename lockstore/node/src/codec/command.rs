@@ -197,7 +197,8 @@ pub(crate) fn batch_behaviour(commands: &[pb::LogCommand]) -> u32 {
     commands.iter().map(needs).max().unwrap_or(0)
 }
 
-fn behaviour(body: &Body) -> u32 {
+/// The lowest behaviour that knows a command.
+pub(crate) fn behaviour(body: &Body) -> u32 {
     let keeps_rule = |rules: &Option<pb::ShowRules>| rules.is_some_and(|rules| rules.no_lone_seat);
     let is_bare = |seat: &pb::LayoutSeat| {
         let bare = pb::LayoutSeat {

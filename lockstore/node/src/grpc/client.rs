@@ -21,9 +21,10 @@ use super::{
     stream, watch,
 };
 use crate::{
+    behaviour::Behaviours,
     codec::{self, Body},
     config::Config,
-    machine::{Reply, View},
+    machine::{Machine, Reply, View},
     proposer::{self, Proposer},
     raft::Node,
 };
@@ -35,6 +36,8 @@ pub(super) const ANSWER_AHEAD: Duration = Duration::from_millis(10);
 pub(crate) struct Decider {
     pub(crate) config: Arc<Config>,
     pub(crate) node: Node,
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) behaviours: Arc<Behaviours>,
     pub(crate) proposer: Proposer,
 }
 
@@ -70,6 +73,19 @@ impl Decider {
         Err(self.not_leader())
     }
 
+    /// Whether a command can be decided here, and by all members alike.
+    ///
+    /// # Errors
+    /// Another node leads, or a member is too old for the command; nothing was done.
+    pub(super) fn admit(&self, body: &Body) -> Result<(), Status> {
+        self.check_leads()?;
+        let in_log = || self.machine.read(|view| view.behaviour);
+        if self.behaviours.allow(codec::behaviour(body), in_log) {
+            return Ok(());
+        }
+        Err(failure::upgrading())
+    }
+
     /// Why a command got no reply.
     pub(super) fn refused(&self, error: proposer::Error) -> Status {
         match error {
@@ -93,7 +109,7 @@ impl Client {
         let deadline = Deadline::of(&request);
         let body = body(request.into_inner());
         check(&body)?;
-        self.decider.check_leads()?;
+        self.decider.admit(&body)?;
         let wait = deadline.remaining().saturating_sub(ANSWER_AHEAD);
         self.decider
             .proposer
@@ -306,7 +322,7 @@ impl LockStoreService for Client {
             .saturating_sub(ANSWER_AHEAD);
         let asked = watch::Asked::of(request.get_ref()).map_err(failure::invalid)?;
         let place = failure::own_place(&self.watchers)?;
-        let (machine, shutdown) = (Arc::clone(&self.reader.machine), self.shutdown.clone());
+        let (machine, shutdown) = (Arc::clone(&self.decider.machine), self.shutdown.clone());
         let stream = watch::begin(asked, machine, place, shutdown, wait).await?;
         Ok(Response::new(Box::pin(stream)))
     }

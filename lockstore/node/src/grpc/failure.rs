@@ -40,6 +40,14 @@ pub(super) fn no_quorum() -> Status {
     Status::with_error_details(Code::Unavailable, "no leader with a quorum", details)
 }
 
+/// A member doesn't know the command yet; nothing was done.
+pub(super) fn upgrading() -> Status {
+    let details = ErrorDetails::with_error_info("UPGRADING", DOMAIN, HashMap::new());
+    let message =
+        "the command needs a newer release on every node, and not all have said that they are";
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
 /// It may or may not take effect.
 pub(super) fn outcome_unknown() -> Status {
     let details = ErrorDetails::with_error_info("OUTCOME_UNKNOWN", DOMAIN, HashMap::new());

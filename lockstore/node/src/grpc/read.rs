@@ -20,14 +20,13 @@ use super::{
 use crate::{
     clock::Clock,
     codec, limits,
-    machine::{Machine, View},
+    machine::View,
     raft::ReadError,
 };
 
 /// What reads need.
 pub(crate) struct Reader {
     pub(crate) decider: Arc<Decider>,
-    pub(crate) machine: Arc<Machine>,
     pub(crate) clock: Arc<Clock>,
     /// Places for reads: [`limits::READS_IN_FLIGHT_MAX`].
     pub(crate) reads: Semaphore,
@@ -74,7 +73,7 @@ impl Reader {
         let wait = wait.saturating_sub(ANSWER_AHEAD).min(limits::READ_WAIT_MAX);
         match tokio::time::timeout(wait, self.decider.node.read_index(wait)).await {
             Ok(Ok(())) => Ok(Read {
-                view: self.machine.view(),
+                view: self.decider.machine.view(),
                 time: self.clock.leading(Instant::now()).map(|(_, time)| time),
                 _place: place,
             }),

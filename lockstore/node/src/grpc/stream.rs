@@ -159,7 +159,7 @@ impl Commands {
     ) -> Result<(), Status> {
         check(&body)?;
         let decider = &self.reader.decider;
-        decider.check_leads()?;
+        decider.admit(&body)?;
         let context = begin(kind.rpc(), caller);
         let ticket = Ticket {
             tag,

@@ -38,6 +38,7 @@ use self::{
 };
 use crate::{
     Error,
+    behaviour::Behaviours,
     clock::Clock,
     config::Config,
     limits,
@@ -105,6 +106,7 @@ pub(crate) struct Parts {
     pub(crate) machine: Arc<Machine>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) clock: Arc<Clock>,
+    pub(crate) behaviours: Arc<Behaviours>,
 }
 
 fn raft_config(config: &Config) -> openraft::Config {
@@ -144,6 +146,7 @@ impl Node {
         let network = Network {
             peers: parts.peers,
             clock: parts.clock,
+            behaviours: parts.behaviours,
             quorum: Arc::clone(&quorum),
         };
         let state_machine = StateMachine::new(parts.machine, parts.snapshots);

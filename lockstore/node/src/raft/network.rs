@@ -26,6 +26,7 @@ use super::{
     types::{Snapshot, TypeConfig, Vote},
 };
 use crate::{
+    behaviour::Behaviours,
     clock::{Clock, Word},
     limits,
     peers::Peers,
@@ -40,6 +41,8 @@ const SNAPSHOT_CHUNKS_WAITING: usize = 2;
 pub(crate) struct Network {
     pub(crate) peers: Arc<Peers>,
     pub(crate) clock: Arc<Clock>,
+    /// What the peers say that they know.
+    pub(crate) behaviours: Arc<Behaviours>,
     pub(super) quorum: Arc<Quorum>,
 }
 
@@ -51,6 +54,7 @@ impl Network {
             lane: self.peers.get(target).map(|peer| client(lane(peer))),
             votes: self.peers.get(target).map(|peer| client(&peer.heartbeat)),
             clock: Arc::clone(&self.clock),
+            behaviours: Arc::clone(&self.behaviours),
             quorum: Arc::clone(&self.quorum),
         }
     }
@@ -86,6 +90,7 @@ pub(crate) struct Link {
     lane: Option<PeerServiceClient<Channel>>,
     votes: Option<PeerServiceClient<Channel>>,
     clock: Arc<Clock>,
+    behaviours: Arc<Behaviours>,
     quorum: Arc<Quorum>,
 }
 
@@ -265,8 +270,10 @@ impl RaftNetworkV2<TypeConfig> for Link {
         let response = answer
             .await
             .map_err(|_| stalled())?
-            .map_err(|status| failed(&status))?;
-        Ok(match response.into_inner().outcome {
+            .map_err(|status| failed(&status))?
+            .into_inner();
+        self.behaviours.hear(self.target, response.behaviour);
+        Ok(match response.outcome {
             Some(Outcome::All(_)) => AppendEntriesResponse::Success,
             Some(Outcome::Some(some)) => AppendEntriesResponse::PartialSuccess(
                 some.last.as_ref().map(convert::log_id_from_pb),

@@ -27,7 +27,7 @@ use super::{
     transfer::{self, Receiving},
     types::{SnapshotMeta, TypeConfig},
 };
-use crate::{clock::Clock, limits, machine, peers::Peers, status::StatusSource};
+use crate::{clock::Clock, limits, peers::Peers, status::StatusSource};
 
 /// What the peer plane needs.
 pub(crate) struct PeerServer {
@@ -37,6 +37,8 @@ pub(crate) struct PeerServer {
     pub(crate) status: Arc<StatusSource>,
     /// Set when the node is founded.
     pub(crate) node: Arc<OnceLock<Node>>,
+    /// The newest behaviour that this node knows.
+    pub(crate) behaviour: u32,
     /// Places for snapshots being received: [`limits::SNAPSHOTS_RECEIVED_MAX`].
     pub(crate) receiving: Arc<Semaphore>,
 }
@@ -149,7 +151,7 @@ impl PeerService for PeerServer {
         };
         Ok(Response::new(pb::AppendEntriesResponse {
             outcome: Some(outcome),
-            behaviour: machine::BEHAVIOUR,
+            behaviour: self.behaviour,
         }))
     }
 

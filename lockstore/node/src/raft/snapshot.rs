@@ -25,10 +25,7 @@ use pb::snapshot_record::Record;
 use prost::Message;
 
 use super::{convert, transfer::Partial, types::SnapshotMeta};
-use crate::{
-    codec, limits,
-    machine::{self, View},
-};
+use crate::{behaviour, codec, limits, machine::View};
 
 const MAGIC: &[u8; 6] = b"HFSNAP";
 const VERSION: u16 = 1;
@@ -45,6 +42,14 @@ pub(crate) enum Error {
         path: PathBuf,
         record: usize,
         problem: String,
+    },
+    #[error(
+        "snapshot {path} needs behaviour {needs}, this program knows up to {knows}: run a newer release"
+    )]
+    Behaviour {
+        path: PathBuf,
+        needs: u32,
+        knows: u32,
     },
 }
 
@@ -178,10 +183,16 @@ pub(crate) struct Snapshots {
     folder: PathBuf,
     cluster_id: String,
     lineage: Lineage,
+    /// Locked only to look at it or to put the next in its place: consensus asks for it between
+    /// entries.
     current: Mutex<Option<(SnapshotMeta, SnapshotFile)>>,
+    /// Held by who gives a file its name.
+    naming: Mutex<()>,
     /// The one that is coming from a peer, while nothing of it comes. Not kept over a restart.
     partial: Mutex<Option<Partial>>,
     unfinished: AtomicU64,
+    /// The newest behaviour that may be in one.
+    knows: u32,
 }
 
 impl Snapshots {
@@ -215,8 +226,10 @@ impl Snapshots {
             cluster_id,
             lineage,
             current: Mutex::new(None),
+            naming: Mutex::new(()),
             partial: Mutex::new(None),
             unfinished: AtomicU64::new(0),
+            knows: behaviour::NEWEST,
             folder: folder.clone(),
         };
         // Names sort as the positions they stand for.
@@ -236,11 +249,17 @@ impl Snapshots {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Those of a node that knows no newer behaviour than `knows`.
+    pub(crate) fn knowing(self, knows: u32) -> Self {
+        Self { knows, ..self }
+    }
+
     /// Keeps what has come of a snapshot, unless it is of no use.
     pub(super) fn keep(&self, partial: Option<Partial>) {
-        let current = self.current();
-        let has = current.as_ref().and_then(|(meta, _)| meta.last_log_id);
-        *self.partial() = partial.filter(|partial| partial.covers() > has);
+        *self.partial() = partial;
+        // Looked at afterwards, so that one which is adopted meanwhile isn't missed.
+        let has = self.get().and_then(|(meta, _)| meta.last_log_id);
+        self.partial().take_if(|partial| partial.covers() <= has);
     }
 
     /// What has come of a snapshot whose transfer broke off.
@@ -287,8 +306,8 @@ impl Snapshots {
             path: file.path.clone(),
             source,
         };
-        let mut current = self.current();
-        if let Some((newer, _)) = current.as_ref()
+        let _naming = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((newer, _)) = self.get()
             && newer.last_log_id > meta.last_log_id
         {
             return Ok(file);
@@ -308,7 +327,7 @@ impl Snapshots {
             verified: None,
             ..file.clone()
         };
-        let old = current.replace((meta.clone(), file.clone()));
+        let old = self.current().replace((meta.clone(), file.clone()));
         // What is still to come of an older one is of no use any more.
         self.partial()
             .take_if(|partial| partial.covers() <= meta.last_log_id);
@@ -452,10 +471,12 @@ impl Snapshots {
             );
             return Err(damaged(whose));
         }
-        if header.behaviour > machine::BEHAVIOUR {
-            return Err(damaged(
-                machine::Error::Behaviour(header.behaviour).to_string(),
-            ));
+        if header.behaviour > self.knows {
+            return Err(Error::Behaviour {
+                path: file.path.clone(),
+                needs: header.behaviour,
+                knows: self.knows,
+            });
         }
         let membership = convert::stored_membership_from_pb(header.membership.as_ref())
             .map_err(|error| damaged(error.to_string()))?;

@@ -182,7 +182,7 @@ impl Receiving {
     ///
     /// # Errors
     /// INVALID_ARGUMENT if there is more to come, which is kept; DATA_LOSS if it isn't what it should
-    /// be, and nothing of it is kept.
+    /// be, and FAILED_PRECONDITION if it needs a newer behaviour, and nothing of it is kept.
     pub(crate) async fn finish(mut self, meta: SnapshotMeta) -> Result<SnapshotFile, Status> {
         let partial = self.partial()?;
         if partial.length != partial.of.length {
@@ -215,6 +215,10 @@ impl Receiving {
             Ok(Err(error @ snapshot::Error::Damaged { .. })) => {
                 tracing::error!(%error, "a damaged snapshot was received and is not used");
                 Err(Status::data_loss("the snapshot arrived damaged"))
+            }
+            Ok(Err(error @ snapshot::Error::Behaviour { .. })) => {
+                tracing::error!(%error, "a snapshot was received that this node is too old for");
+                Err(Status::failed_precondition("this node is too old for it"))
             }
             Ok(Err(error)) => Err(failed(&error)),
             Err(error) => Err(failed(&error)),

@@ -5,6 +5,7 @@ mod client;
 mod snapshot;
 mod stream;
 mod support;
+mod versions;
 mod watch;
 
 use std::{

@@ -97,6 +97,8 @@ pub(crate) struct Cluster {
     /// Their ports.
     reserved: Vec<TcpSocket>,
     running: Vec<Option<Running>>,
+    /// Nodes of an older release, and the newest behaviour each knows.
+    pub(crate) older: BTreeMap<u64, u32>,
     /// The last failure that each node answered with, for reports.
     failures: Mutex<BTreeMap<u64, Status>>,
     /// Last, so that it outlives the nodes.
@@ -171,6 +173,7 @@ impl Cluster {
             members,
             reserved,
             running: (0..count).map(|_| None).collect(),
+            older: BTreeMap::new(),
             failures: Mutex::default(),
             folder: tempfile::tempdir().expect("a folder"),
         }
@@ -208,8 +211,12 @@ impl Cluster {
         let serving = runtime.spawn({
             let (config, context, ended) =
                 (self.config(node_id), context.clone(), Arc::clone(&ended));
+            let older = self.older.get(&node_id).copied();
             async move {
-                let result = lockstore_node::serve(config, context).await;
+                let result = match older {
+                    Some(knows) => lockstore_node::serve_knowing(knows, config, context).await,
+                    None => lockstore_node::serve(config, context).await,
+                };
                 ended.get_or_init(|| result.map_err(Arc::new)).clone()
             }
         });

@@ -119,6 +119,7 @@ async fn sent(file: SnapshotFile, has: Option<u64>) -> (pb::InstallSnapshotStart
     let mut network = Network {
         peers: Arc::new(Peers::new(&config, None).expect("addresses")),
         clock: Arc::default(),
+        behaviours: Arc::new(Behaviours::new(0, [2])),
         quorum: Arc::new(Quorum::new(false)),
     };
     let mut link = network
