@@ -544,3 +544,6 @@ fn read_record(reader: &mut impl Read) -> Result<Option<Record>, String> {
         .map(Some)
         .ok_or_else(|| "of an unknown kind".to_owned())
 }
+
+#[cfg(test)]
+mod tests;
