@@ -226,7 +226,11 @@ fn entries_are_applied_and_snapshots_told_while_one_is_written() {
         // It would be never.
         let told = applying.recv_timeout(Duration::from_secs(30));
         open.send(()).expect("it waits");
-        assert_eq!(told, Ok(true), "nothing waits for it, and there is none yet");
+        assert_eq!(
+            told,
+            Ok(true),
+            "nothing waits for it, and there is none yet"
+        );
         writing.join().expect("no panic").expect("written")
     });
     assert_eq!(machine.view().applied.expect("some").index, 19);
