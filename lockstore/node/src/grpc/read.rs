@@ -17,12 +17,7 @@ use super::{
     client::{ANSWER_AHEAD, Decider},
     failure,
 };
-use crate::{
-    clock::Clock,
-    codec, limits,
-    machine::View,
-    raft::ReadError,
-};
+use crate::{clock::Clock, codec, limits, machine::View, raft::ReadError};
 
 /// What reads need.
 pub(crate) struct Reader {
