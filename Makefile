@@ -66,13 +66,14 @@ bench: setup ## Measure holds, reads and purchases per second on this machine (r
 	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) all
 
 .PHONY: bench-holds
-bench-holds: ## Holds per second beside etcd, Redis and PostgreSQL, in one run (release build)
+bench-holds: ## Holds per second beside etcd, Redis and PostgreSQL in one run; then a million of them (release build)
 	@scripts/setup peers
 	cargo build --locked --workspace --bins --release
 	cargo build --locked --manifest-path bench/Cargo.toml --release
 	mkdir -p $(BENCH_DIR)
 	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) \
 		compare --postgres-bin $$(scripts/postgres-bin)
+	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) million
 
 .PHONY: dist
 dist: setup ## One tarball for this machine's kind: release binary, units, completions, licences
