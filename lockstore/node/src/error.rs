@@ -56,6 +56,33 @@ pub enum Error {
         /// What is gone.
         lost: &'static str,
     },
+    /// The log is older than what this node had, by its own record.
+    #[error(
+        "{path} was put back from an older copy, or has lost its end: it has {found}, and had \
+         {expected}. This node must not start with it, since acknowledged writes and votes may be \
+         gone. If the newer directory is still there, put it back whole; if not, leave this node \
+         off: this version can't replace a member yet, so keep the others running"
+    )]
+    RolledBack {
+        /// The data directory.
+        path: PathBuf,
+        /// What its log has.
+        found: String,
+        /// What it had.
+        expected: String,
+    },
+    /// The file that says what the log must have can't be read.
+    #[error(
+        "{path} can't be used: {problem}. It says what the log must have, so that nobody can tell \
+         whether acknowledged writes are gone. Don't remove it or put an older copy in its place; \
+         leave this node off: this version can't replace a member yet, so keep the others running"
+    )]
+    Watermark {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The cluster was founded with this node, which has nothing any more.
     #[error(
         "node {node_id} has no state, but node {peer_id} knows that the cluster was founded with \
@@ -70,7 +97,11 @@ pub enum Error {
         peer_id: u64,
     },
     /// The log can't be used.
-    #[error("the log in {path}: {source}")]
+    #[error(
+        "the log in {path} can't be used: {source}. If it is damaged, this node must not start \
+         with it, nor with an older copy, which could lose acknowledged writes: this version can't \
+         replace a member yet, so keep the others running"
+    )]
     Log {
         /// Its folder.
         path: PathBuf,
@@ -78,7 +109,11 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The snapshots can't be used.
-    #[error(transparent)]
+    #[error(
+        "{0}. If it is damaged, this node must not start with it, nor with an older copy, which \
+         could lose acknowledged writes: this version can't replace a member yet, so keep the \
+         others running"
+    )]
     Snapshot(Box<dyn std::error::Error + Send + Sync>),
     /// Consensus doesn't start, or stopped by itself.
     #[error("consensus stopped: {0}")]

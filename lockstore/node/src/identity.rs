@@ -27,6 +27,8 @@ const FORMAT_VERSION: u32 = 1;
 const LOG: &str = "its log";
 /// In the log: the incarnation that the log belongs to.
 pub(crate) const NOTE_INCARNATION: &str = "incarnation";
+/// In the log: that there is a watermark.
+pub(crate) const NOTE_WATERMARK: &str = "watermark";
 /// In the log: who founded the cluster.
 pub(crate) const NOTE_FOUNDING: &str = "founding";
 /// The folder of the log in a data directory.
@@ -144,27 +146,37 @@ impl Identity {
     }
 
     fn write(&self, folder: &Path) -> Result<(), Error> {
-        let (path, unfinished) = (folder.join(FILE), folder.join(format!("{FILE}.unfinished")));
-        let write = || {
-            let mut file = File::create(&unfinished)?;
-            serde_json::to_writer_pretty(&mut file, self)?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &path)?;
-            sync_folder(folder)
-        };
-        write().map_err(at(&path))
+        let mut text = serde_json::to_string_pretty(self)
+            .map_err(|error| at(&folder.join(FILE))(error.into()))?;
+        text.push('\n');
+        replace_file(folder, FILE, text.as_bytes())
     }
 }
 
-fn missing(config: &Config, lost: &'static str) -> Error {
+/// Puts `bytes` in the place of the file `name`, as a whole and durably, or not at all. Blocks.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn replace_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    let (path, unfinished) = (folder.join(name), folder.join(format!("{name}.unfinished")));
+    let write = || {
+        let mut file = File::create(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        sync_folder(folder)
+    };
+    write().map_err(at(&path))
+}
+
+pub(crate) fn missing(config: &Config, lost: &'static str) -> Error {
     Error::MissingState {
         path: config.data_dir.clone(),
         lost,
     }
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> Error {
+pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::Io {
         path: path.clone(),

@@ -2,9 +2,9 @@
 //! RocksDB and snapshot files, asked over gRPC.
 //!
 //! Always holds: an acknowledged write is on the disks of a majority (HS-6); every answer comes
-//! from the leader and is linearizable, except that any node tells watchers what it applies; a node never takes part with what it can see to be less than it had (a lost or
-//! foreign data directory is refused, a failed write ends the process; an older copy of its own
-//! can't be told). What is written, to disk
+//! from the leader and is linearizable, except that any node tells watchers what it applies; a node never takes part with what it can see to be less than it had: a lost,
+//! damaged or foreign data directory is refused, and so is an older copy of its log (one of the
+//! whole directory can't be told); a failed write ends the process. What is written, to disk
 //! or to peers, is versioned and our own encoding.
 //!
 //! Leaves to others: what a command means (`lockstore-core`), retries and finding the leader

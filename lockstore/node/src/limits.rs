@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// How often what the log surely has is noted beside it: a log that was put back from an older copy is
+/// found out if it lacks what was older than that.
+pub(crate) const WATERMARK_PERIOD: Duration = Duration::from_secs(1);
+
 /// The one Raft group of today.
 pub(crate) const GROUP_ID: u32 = 0;
 

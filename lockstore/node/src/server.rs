@@ -15,7 +15,11 @@ use holdfast_proto::lockstore::v1::{
     peer_service_server::PeerServiceServer,
 };
 use holdfast_types::Lineage;
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
 
@@ -31,7 +35,10 @@ use crate::{
     machine::Machine,
     peers::Peers,
     proposer::Proposer,
-    raft::{Node, Parts, log_store::LogStore, peer_service::PeerServer, snapshot::Snapshots},
+    raft::{
+        Node, Parts, log_store::LogStore, peer_service::PeerServer, snapshot::Snapshots,
+        watermark::Watermark,
+    },
     status::StatusSource,
     watch,
 };
@@ -91,6 +98,7 @@ struct Shared {
     behaviours: Arc<Behaviours>,
     config: Arc<Config>,
     log: LogStore,
+    watermark: Watermark,
     snapshots: Arc<Snapshots>,
     machine: Arc<Machine>,
     clock: Arc<Clock>,
@@ -111,6 +119,7 @@ async fn run(
     let folder = snapshot_folder(&config.data_dir);
     let snapshots = Snapshots::open(folder, config.cluster_id.clone(), lineage)?;
     let snapshots = Arc::new(snapshots.knowing(knows));
+    let watermark = Watermark::settle(&config, identity.incarnation(), &log, &snapshots).await?;
     let machine = Arc::new(Machine::new(lineage).knowing(knows));
     let clock = Arc::new(Clock::default());
     let peers = Arc::new(Peers::new(&config, context.identity.as_ref())?);
@@ -151,6 +160,7 @@ async fn run(
         behaviours,
         config,
         log,
+        watermark,
         snapshots,
         machine,
         clock,
@@ -211,6 +221,7 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         behaviours,
         config,
         log,
+        watermark,
         snapshots,
         machine,
         clock,
@@ -233,6 +244,9 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         node.initialize(ids()).await?;
     }
 
+    // Beyond the other tasks, and consensus.
+    let (mut keeping, stop_keeping) = (JoinSet::new(), CancellationToken::new());
+    keeping.spawn(watermark.keep(stop_keeping.clone()));
     let mut tasks = JoinSet::new();
     let stop_tasks = CancellationToken::new();
     let proposer = Proposer::start(node.clone(), Arc::clone(&machine), Arc::clone(&clock));
@@ -284,7 +298,10 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
     let served = CancellationToken::new();
     let serving = async {
         let _served = served.clone().drop_guard();
-        serve_clients(&config, client, admin, &node, speaking, context).await
+        tokio::select! {
+            result = serve_clients(&config, client, admin, &node, speaking, context) => result,
+            Some(ended) = keeping.join_next() => joined(ended),
+        }
     };
     // As soon as it is to stop: while calls drain, another can lead already.
     let handing_over = async {
@@ -294,13 +311,21 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
             () = served.cancelled() => {}
         }
     };
-    let (result, ()) = tokio::join!(serving, handing_over);
+    let (mut result, ()) = tokio::join!(serving, handing_over);
     // It may have been made the leader meanwhile, or end for another reason.
     hand_over(&node, config.node_id).await;
     stop_tasks.cancel();
     while tasks.join_next().await.is_some() {}
     node.shutdown().await;
+    stop_keeping.cancel();
+    while let Some(ended) = keeping.join_next().await {
+        result = result.and(joined(ended));
+    }
     result
+}
+
+fn joined(ended: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
+    ended.map_err(|error| Error::Raft(error.to_string()))?
 }
 
 /// If this node leads, makes another lead, and waits until it does.

@@ -2554,6 +2554,21 @@ pub struct RaftVote {
     #[prost(bool, tag = "3")]
     pub committed: bool,
 }
+/// What a node's disk surely held when this was written. Kept outside the log, in the file `watermark`
+/// of the data directory, framed as a log entry is, so that a log which was put back from an older copy
+/// is told from the one that was there.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Watermark {
+    /// Whose: the random name of the data directory, as in its identity.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub incarnation: ::prost::bytes::Bytes,
+    /// Absent before the first vote.
+    #[prost(message, optional, tag = "2")]
+    pub vote: ::core::option::Option<RaftVote>,
+    /// A committed entry; absent before the first.
+    #[prost(message, optional, tag = "3")]
+    pub committed: ::core::option::Option<LogPosition>,
+}
 /// Who is in the cluster. Addresses are configuration, not history.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RaftMembership {

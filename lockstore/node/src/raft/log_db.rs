@@ -42,6 +42,8 @@ pub(crate) enum OpenError {
     Entry { index: u64, source: convert::Error },
     #[error("the log has a hole: entry {found} follows entry {last}")]
     Hole { last: u64, found: u64 },
+    #[error("the log has lost its beginning: its first entry is {found}, and must be {first}")]
+    Headless { first: u64, found: u64 },
     #[error("log entry {index} says it is entry {says}")]
     Misplaced { index: u64, says: u64 },
     #[error("log entry {index} is of term {term}, after term {last}")]

@@ -1,8 +1,8 @@
 //! The replicated log on RocksDB, with its newest part in memory.
 //!
 //! Always holds: an entry can be read as soon as `append` returns, and is on disk before its
-//! callback; every entry read from disk passed its checksum; a log with a hole, a wrong index or
-//! a falling term is refused at start. Leaves the writing to `log_writer`.
+//! callback; every entry read from disk passed its checksum; a log with a hole, without its
+//! beginning, with a wrong index or a falling term is refused at start. Leaves the writing to `log_writer`.
 
 use std::{
     collections::BTreeMap,
@@ -109,16 +109,9 @@ impl LogStore {
             meta(&db, KEY_COMMITTED)?.map(|position| convert::log_id_from_pb(&position));
         tail.last = tail.purged;
         let first = tail.purged.map_or(0, |purged| purged.index + 1);
-        let mut expected = tail.purged.map(|purged| purged.index + 1);
-        let mut hole = None;
+        let mut begins = None;
         scan(&db, first, u64::MAX, |entry, bytes| {
-            if let Some(wanted) = expected.take()
-                && wanted != entry.log_id.index
-            {
-                hole = Some(OpenError::Hole {
-                    last: wanted - 1,
-                    found: entry.log_id.index,
-                });
+            if *begins.get_or_insert(entry.log_id.index) != first {
                 return false;
             }
             let next = entry.log_id.index + 1;
@@ -126,8 +119,8 @@ impl LogStore {
             tail.shrink(next, tail_bytes_max);
             true
         })?;
-        if let Some(hole) = hole {
-            return Err(hole);
+        if let Some(found) = begins.filter(|found| *found != first) {
+            return Err(OpenError::Headless { first, found });
         }
         let db = Arc::new(db);
         let flushed_next = Arc::new(AtomicU64::new(tail.last.map_or(0, |last| last.index + 1)));
@@ -147,6 +140,39 @@ impl LogStore {
     pub(crate) fn is_pristine(&self) -> bool {
         let tail = self.tail();
         tail.vote.is_none() && tail.last.is_none()
+    }
+
+    /// What it ends with: the last entry, or what was purged last.
+    pub(super) fn last(&self) -> Option<LogId> {
+        self.tail().last
+    }
+
+    /// What was purged last.
+    pub(super) fn purged(&self) -> Option<LogId> {
+        self.tail().purged
+    }
+
+    /// Vote and an entry that are on disk and never go back: a vote only grows, and a committed
+    /// entry is never truncated. The entry may not be the last such.
+    pub(super) fn settled(&self) -> (Option<Vote>, Option<LogId>) {
+        let tail = self.tail();
+        let flushed_next = self.shared.flushed_next.load(Ordering::Acquire);
+        // A leader may commit by the disks of others before its own has the entry.
+        let committed = tail.committed.filter(|at| at.index < flushed_next);
+        let flushed = || {
+            let (entry, _) = tail.entries.get(&flushed_next.checked_sub(1)?)?;
+            (Some(entry.log_id) <= tail.committed).then_some(entry.log_id)
+        };
+        (tail.vote, committed.or_else(flushed))
+    }
+
+    /// The position of the entry at `index`, if the log has it.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub(super) fn position(&self, index: u64) -> io::Result<Option<LogId>> {
+        let entries = self.read(index, index + 1, usize::MAX)?;
+        Ok(entries.first().map(|entry| entry.log_id))
     }
 
     /// A value that this node keeps about itself, if it is there.

@@ -14,6 +14,7 @@ pub(crate) mod snapshot;
 mod state_machine;
 mod transfer;
 mod types;
+pub(crate) mod watermark;
 
 use std::{
     collections::BTreeMap,

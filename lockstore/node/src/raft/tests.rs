@@ -28,14 +28,14 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Stores {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
         let folder = tempfile::tempdir().expect("a folder");
         let (log, _closed) = LogStore::open(&folder.path().join("raft"), TAIL).expect("opens");
-        let machine = state_machine(folder.path());
+        let machine = state_machine(folder.path(), "test");
         Ok((folder, log, machine))
     }
 }
 
-fn state_machine(folder: &Path) -> StateMachine {
+pub(super) fn state_machine(folder: &Path, cluster: &str) -> StateMachine {
     let lineage = Lineage(1);
-    let snapshots = Snapshots::open(folder.join("snapshots"), "test".to_owned(), lineage);
+    let snapshots = Snapshots::open(folder.join("snapshots"), cluster.to_owned(), lineage);
     StateMachine::new(
         Arc::new(Machine::new(lineage)),
         Arc::new(snapshots.expect("opens")),
@@ -47,11 +47,11 @@ fn stores_pass_the_suite_of_openraft() {
     TypeConfig::run(async { Suite::test_all(Stores).await }).expect("every case passes");
 }
 
-fn log_id(term: u64, index: u64) -> LogId {
+pub(super) fn log_id(term: u64, index: u64) -> LogId {
     convert::log_id_from_pb(&pb::LogPosition { term, index })
 }
 
-fn entry(index: u64) -> Entry {
+pub(super) fn entry(index: u64) -> Entry {
     let payload = EntryPayload::Normal(Batch(
         vec![u8::try_from(index % 251).expect("small"); 100].into(),
     ));
@@ -61,7 +61,7 @@ fn entry(index: u64) -> Entry {
     }
 }
 
-async fn append(log: &mut LogStore, entries: impl IntoIterator<Item = Entry> + Send) {
+pub(super) async fn append(log: &mut LogStore, entries: impl IntoIterator<Item = Entry> + Send) {
     let (done, written) = TypeConfig::oneshot();
     let entries: Vec<Entry> = entries.into_iter().collect();
     log.append(entries, IOFlushed::signal(done))
@@ -135,7 +135,7 @@ async fn append_to_a_peer_is_limited_but_never_empty() {
 }
 
 /// Puts a value straight into the log's column family.
-fn tamper(path: &Path, index: u64, change: impl Fn(&mut Vec<u8>)) {
+pub(super) fn tamper(path: &Path, index: u64, change: impl Fn(&mut Vec<u8>)) {
     let families = rocksdb::DB::list_cf(&rocksdb::Options::default(), path).expect("listed");
     let db = rocksdb::DB::open_cf(&rocksdb::Options::default(), path, families).expect("opens");
     let log = db.cf_handle(log_writer::CF_LOG).expect("there");
@@ -180,9 +180,24 @@ async fn damaged_or_missing_entry_refuses_to_open() {
 }
 
 #[tokio::test]
+async fn log_without_its_beginning_refuses_to_open() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut log, closed) = LogStore::open(folder.path(), TAIL).expect("opens");
+    append(&mut log, (0..10).map(entry)).await;
+    drop(log);
+    closed.await.expect_err("the thread ends without a word");
+    tamper(folder.path(), 0, Vec::clear);
+    let error = LogStore::open(folder.path(), TAIL)
+        .map(|_| ())
+        .expect_err("refused");
+    let begins = log_db::OpenError::Headless { first: 0, found: 1 };
+    assert_eq!(error.to_string(), begins.to_string());
+}
+
+#[tokio::test]
 async fn snapshot_survives_reopening_and_a_damaged_one_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut machine = state_machine(folder.path());
+    let mut machine = state_machine(folder.path(), "test");
     let blank = Entry {
         log_id: log_id(1, 0),
         payload: EntryPayload::Blank,
@@ -198,7 +213,7 @@ async fn snapshot_survives_reopening_and_a_damaged_one_is_refused() {
     let built = builder.build_snapshot().await.expect("built");
     drop(machine);
 
-    let mut machine = state_machine(folder.path());
+    let mut machine = state_machine(folder.path(), "test");
     let current = machine
         .get_current_snapshot()
         .await
@@ -249,7 +264,7 @@ async fn snapshot_survives_reopening_and_a_damaged_one_is_refused() {
 #[tokio::test]
 async fn snapshot_version_1_starts_as_it_always_did() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut machine = state_machine(folder.path());
+    let mut machine = state_machine(folder.path(), "test");
     let voters = vec![BTreeSet::from([1, 2, 3])];
     let nodes: BTreeMap<u64, EmptyNode> = [1, 2, 3].map(|id| (id, EmptyNode::new())).into();
     let membership = openraft::Membership::new(voters, nodes).expect("voters are nodes");

@@ -504,18 +504,22 @@ fn copy(from: &Path, to: &Path) {
     panic!("{} didn't keep still {COPIES_MAX} times", from.display());
 }
 
+/// Files first: the watermark must not be newer than the log.
 fn try_copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
+    let mut folders = Vec::new();
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
-            try_copy(&entry.path(), &target)?;
+            folders.push((entry.path(), target));
         } else {
             fs::copy(entry.path(), target)?;
         }
     }
-    Ok(())
+    folders
+        .iter()
+        .try_for_each(|(folder, target)| try_copy(folder, target))
 }
 
 #[tokio::test(flavor = "multi_thread")]
