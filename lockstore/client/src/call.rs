@@ -74,6 +74,8 @@ struct Tries {
     hints_in_a_row: u32,
     maybe_done: bool,
     overloaded: Option<Duration>,
+    /// The last leader that was found had too little disk space.
+    out_of_space: bool,
     /// Which node said so, and how often in a row.
     overloads: Option<(Arc<Peer>, u32)>,
 }
@@ -84,6 +86,7 @@ impl Tries {
         match self.overloaded {
             _ if self.maybe_done && is_write => Error::OutcomeUnknown,
             Some(retry_after) => Error::Overloaded { retry_after },
+            None if self.out_of_space => Error::OutOfSpace,
             None => Error::Unavailable,
         }
     }
@@ -189,8 +192,14 @@ impl Caller {
                 }
                 return Ok(Some(retry_after.max(tries.pause())));
             }
-            Failed::Unknown => tries.maybe_done = true,
-            Failed::NotLeader(_) | Failed::NotNow => {}
+            // Another leads soon, if one has space.
+            Failed::OutOfSpace => tries.out_of_space = true,
+            Failed::NotLeader(_) => {}
+            Failed::NotNow => tries.out_of_space = false,
+            Failed::Unknown => {
+                tries.maybe_done = true;
+                tries.out_of_space = false;
+            }
         }
         tries.overloaded = None;
         tries.overloads = None;

@@ -19,6 +19,10 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The store has too little free disk space, on every node that could lead, and takes no writes;
+    /// reads are answered. The request had no effect. It helps to make space.
+    #[error("the lock store has too little free disk space and takes no writes")]
+    OutOfSpace,
     /// A field is malformed; no retry helps.
     #[error("the lock store didn't understand the request: {0}")]
     Invalid(String),

@@ -20,6 +20,8 @@ pub(crate) enum Failed {
     Unknown,
     /// Too busy. Nothing was done.
     Overloaded { retry_after: Duration },
+    /// The leader has too little disk space and takes no writes. Nothing was done.
+    OutOfSpace,
     /// No try will do better.
     Invalid(String),
 }
@@ -40,6 +42,7 @@ impl Failed {
                 let retry_after = hint.unwrap_or(RETRY_AFTER_DEFAULT).min(RETRY_AFTER_MAX);
                 Self::Overloaded { retry_after }
             }
+            (Code::ResourceExhausted, "OUT_OF_SPACE") => Self::OutOfSpace,
             (Code::InvalidArgument | Code::Unimplemented | Code::PermissionDenied, _) => {
                 Self::Invalid(status.message().to_owned())
             }
@@ -102,6 +105,8 @@ mod tests {
         assert_eq!(Failed::of(&quorum), Failed::NotNow);
         let upgrading = with_reason(Code::Unavailable, "UPGRADING", &[]);
         assert_eq!(Failed::of(&upgrading), Failed::NotNow);
+        let full = with_reason(Code::ResourceExhausted, "OUT_OF_SPACE", &[]);
+        assert_eq!(Failed::of(&full), Failed::OutOfSpace);
         let unknown = with_reason(Code::Unavailable, "OUTCOME_UNKNOWN", &[]);
         assert_eq!(Failed::of(&unknown), Failed::Unknown);
         for code in [

@@ -15,6 +15,8 @@ use crate::{Error, limits};
 const SNAPSHOT_LOGS_MIN: u64 = 10;
 /// Fewest milliseconds of an election timeout; must be well over the heartbeat's 100.
 const ELECTION_TIMEOUT_MS_MIN: u64 = 250;
+/// Highest floor of free disk space in MiB: a TiB, beyond which it was given in another unit.
+const FREE_SPACE_MB_MAX: u64 = 1 << 20;
 
 /// One member of the cluster. Addresses may differ from run to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,10 @@ pub struct Config {
     /// lease has run out and one to two units more have passed, so three to four units after the
     /// leader's last word.
     pub election_timeout_ms_min: u64,
+    /// Least disk space that must be free for the data directory, in MiB; 0 for no such floor. A node
+    /// with less takes no writes and hands the leadership over, until a quarter more is free. Its own
+    /// files may take up to about 1 GiB at times.
+    pub free_space_min_mb: u64,
     /// Accepts addresses beyond loopback in the clear, where whoever reaches them may do everything.
     /// `--insecure` doesn't set it, and with `tls.dir` it isn't needed.
     pub insecure: bool,
@@ -77,6 +83,7 @@ impl Default for Config {
             snapshot_logs_since_last: 50_000,
             snapshot_logs_kept: 20_000,
             election_timeout_ms_min: 500,
+            free_space_min_mb: 512,
             insecure: false,
         }
     }
@@ -123,6 +130,9 @@ impl Config {
                 "election_timeout_ms_min",
                 format!("at least {ELECTION_TIMEOUT_MS_MIN}"),
             );
+        }
+        if self.free_space_min_mb > FREE_SPACE_MB_MAX {
+            return bad("free_space_min_mb", format!("at most {FREE_SPACE_MB_MAX}"));
         }
         for member in &self.members {
             for uri in [&member.peer_addr, &member.client_addr] {
@@ -200,6 +210,13 @@ mod tests {
                 "election_timeout_ms_min",
                 Config {
                     election_timeout_ms_min: 10,
+                    ..Config::default()
+                },
+            ),
+            (
+                "free_space_min_mb",
+                Config {
+                    free_space_min_mb: 512 << 20,
                     ..Config::default()
                 },
             ),

@@ -2,22 +2,25 @@
 //! RocksDB and snapshot files, asked over gRPC.
 //!
 //! Always holds: an acknowledged write is on the disks of a majority (HS-6); every answer comes
-//! from the leader and is linearizable, except that any node tells watchers what it applies; a node never takes part with what it can see to be less than it had: a lost,
-//! damaged or foreign data directory is refused, and so is an older copy of its log (one of the
-//! whole directory can't be told); a failed write ends the process. What is written, to disk
-//! or to peers, is versioned and our own encoding.
+//! from the leader and is linearizable, except that any node tells watchers what it applies; a node
+//! never takes part with what it can see to be less than it had: a lost, damaged or foreign data
+//! directory is refused, and so is an older copy of its log (one of the whole directory only if the
+//! leader of then still leads); a failed write ends the process. What is written, to disk or to
+//! peers, is versioned and our own encoding.
 //!
 //! Leaves to others: what a command means (`lockstore-core`), retries and finding the leader
 //! (`lockstore-client`), processes and their configuration (`cluster`).
 //!
 //! Reading order: `server` puts a node together; a write goes `grpc::client` → `proposer` →
-//! `raft` → `machine`, and from there to those who follow it by `watch`; time is in `clock` and `leader`; a cluster begins in `founding`; which commands all its
-//! members know is in `behaviour`.
+//! `raft` → `machine`, and from there to those who follow it by `watch`; time is in `clock` and
+//! `leader`; a cluster begins in `founding`; which commands all its members know is in `behaviour`;
+//! what a full disk means is in `disk`.
 
 mod behaviour;
 mod clock;
 mod codec;
 mod config;
+mod disk;
 mod error;
 mod founding;
 mod frame;
@@ -35,5 +38,6 @@ mod status;
 mod watch;
 
 pub use config::{Config, Member};
+pub use disk::FreeSpace;
 pub use error::Error;
-pub use server::{serve, serve_knowing};
+pub use server::{Surroundings, serve, serve_with};

@@ -65,6 +65,15 @@ pub(crate) const BOOKMARK_PERIOD: Duration = Duration::from_millis(200);
 /// For how long no leader may have been heard that has its majority, while they are.
 pub(crate) const BOOKMARK_SILENCE_MAX: Duration = Duration::from_secs(1);
 
+/// How often a node looks how much disk space is free: at the highest load it writes some tens of
+/// megabytes meanwhile, a tenth of the default floor.
+pub(crate) const FREE_SPACE_LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// How much must be free again, in percent of the floor: more than a purge and a compaction move.
+pub(crate) const FREE_SPACE_RECOVERED_PERCENT: u64 = 125;
+/// After how many leases without a leader a node stands though it is short of disk space: others
+/// stand after two, and again after one or two more.
+pub(crate) const SHORT_OF_SPACE_STANDS_AFTER_LEASES: u32 = 4;
+
 /// Writes waiting for the log's I/O thread.
 pub(crate) const LOG_QUEUE_MAX: usize = 4_096;
 /// Writes merged into one synced batch.

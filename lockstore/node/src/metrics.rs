@@ -41,6 +41,16 @@ const WATCHERS_SLOW: &str = "lockstore_watchers_slow_total";
 /// Times that a new leader didn't believe the wall clock after the whole cluster was down.
 const TIME_JUMPS: &str = "lockstore_time_jumps_total";
 
+/// Bytes free in the file system of the data directory.
+const DISK_FREE_BYTES: &str = "lockstore_disk_free_bytes";
+/// 1 while less is free than the floor, so that the node takes no writes; else 0.
+const DISK_SHORT: &str = "lockstore_disk_short";
+
+pub(crate) fn disk(free_bytes: u64, short: bool) {
+    gauge!(DISK_FREE_BYTES).set(free_bytes as f64);
+    gauge!(DISK_SHORT).set(if short { 1.0 } else { 0.0 });
+}
+
 pub(crate) fn leader_changed() {
     counter!(LEADER_CHANGES).increment(1);
 }

@@ -28,6 +28,7 @@ use crate::{
     behaviour::{self, Behaviours},
     clock::Clock,
     config::Config,
+    disk::{self, Disk, FreeSpace},
     founding::Founding,
     grpc,
     identity::{Identity, log_folder, snapshot_folder},
@@ -36,8 +37,11 @@ use crate::{
     peers::Peers,
     proposer::Proposer,
     raft::{
-        Node, Parts, log_store::LogStore, peer_service::PeerServer, snapshot::Snapshots,
-        watermark::Watermark,
+        Node, Parts,
+        log_store::LogStore,
+        peer_service::PeerServer,
+        snapshot::Snapshots,
+        watermark::{self, Watermark},
     },
     status::StatusSource,
     watch,
@@ -56,18 +60,36 @@ const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Error`] if it can't start, must not (its state is another's, or lost), or stopped by itself.
 pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> {
-    serve_knowing(behaviour::NEWEST, config, context).await
+    serve_with(config, context, Surroundings::default()).await
 }
 
-/// [`serve`] as a release that knows no newer behaviour than `knows`: for tests of two versions.
+/// What a node finds around it, so that a test can put other things there.
+#[doc(hidden)]
+pub struct Surroundings {
+    /// How much disk space is free.
+    pub free_space: FreeSpace,
+    /// The newest behaviour that it knows: that of an older release in tests of two together.
+    pub knows: u32,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            free_space: disk::free_space(),
+            knows: behaviour::NEWEST,
+        }
+    }
+}
+
+/// [`serve`] in other surroundings.
 ///
 /// # Errors
 /// As [`serve`].
 #[doc(hidden)]
-pub async fn serve_knowing(
-    knows: u32,
+pub async fn serve_with(
     config: Config,
     context: mesh::Context,
+    surroundings: Surroundings,
 ) -> Result<(), Error> {
     config.validate(context.identity.is_some())?;
     context.readiness.declare(NAME);
@@ -82,7 +104,8 @@ pub async fn serve_knowing(
         path,
         source: Box::new(error),
     })?;
-    let result = run(knows, config, &context, found, log).await;
+    let disk = Arc::new(Disk::new(&config, surroundings.free_space));
+    let result = run(surroundings.knows, config, &context, found, log, disk).await;
     // It resolves, with nothing, when the last of the node has let go of the database.
     if tokio::time::timeout(limits::SHUTDOWN_TIMEOUT, closed)
         .await
@@ -104,6 +127,7 @@ struct Shared {
     clock: Arc<Clock>,
     peers: Arc<Peers>,
     status: Arc<StatusSource>,
+    disk: Arc<Disk>,
     node: Arc<OnceLock<Node>>,
 }
 
@@ -113,6 +137,7 @@ async fn run(
     context: &mesh::Context,
     found: Option<Identity>,
     log: LogStore,
+    disk: Arc<Disk>,
 ) -> Result<(), Error> {
     let identity = Identity::settle(found, &config, &log).await?;
     let lineage = Lineage(config.lineage);
@@ -120,6 +145,7 @@ async fn run(
     let snapshots = Snapshots::open(folder, config.cluster_id.clone(), lineage)?;
     let snapshots = Arc::new(snapshots.knowing(knows));
     let watermark = Watermark::settle(&config, identity.incarnation(), &log, &snapshots).await?;
+    disk.look().await;
     let machine = Arc::new(Machine::new(lineage).knowing(knows));
     let clock = Arc::new(Clock::default());
     let peers = Arc::new(Peers::new(&config, context.identity.as_ref())?);
@@ -131,6 +157,7 @@ async fn run(
         node: Arc::clone(&node),
         machine: Arc::clone(&machine),
         clock: Arc::clone(&clock),
+        disk: Arc::clone(&disk),
     });
     let (listen, insecure) = (config.listen_peer, config.insecure);
     let listener = mesh::server::bind_grpc(PEER_NAME, listen, insecure, context).await?;
@@ -166,6 +193,7 @@ async fn run(
         clock,
         peers,
         status,
+        disk,
         node,
     };
     let result = tokio::select! {
@@ -227,8 +255,10 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         clock,
         peers,
         status,
+        disk,
         node: cell,
     } = shared;
+    watermark::ask_leader(&config.data_dir, &log, &snapshots, &peers).await?;
     let parts = Parts {
         log,
         snapshots,
@@ -269,12 +299,21 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         Arc::clone(&clock),
         stop_tasks.clone(),
     ));
+    tasks.spawn(disk::watch(
+        Arc::clone(&disk),
+        node.clone(),
+        config.node_id,
+        Arc::clone(&peers),
+        Arc::clone(&clock),
+        stop_tasks.clone(),
+    ));
     let speaking = Arc::clone(&clock);
     let decider = Arc::new(grpc::Decider {
         config: Arc::clone(&config),
         node: node.clone(),
         machine,
         behaviours,
+        disk: Arc::clone(&disk),
         proposer,
     });
     let reader = Arc::new(grpc::Reader {
@@ -299,7 +338,7 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
     let serving = async {
         let _served = served.clone().drop_guard();
         tokio::select! {
-            result = serve_clients(&config, client, admin, &node, speaking, context) => result,
+            result = serve_clients(&config, client, admin, &node, (speaking, disk), context) => result,
             Some(ended) = keeping.join_next() => joined(ended),
         }
     };
@@ -330,7 +369,7 @@ fn joined(ended: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
 
 /// If this node leads, makes another lead, and waits until it does.
 async fn hand_over(node: &Node, node_id: u64) {
-    if node.standing().borrow().leader != Some(node_id) || !node.hand_over().await {
+    if node.standing().borrow().leader != Some(node_id) || !node.hand_over(|_| true).await {
         return;
     }
     let mut standing = node.standing();
@@ -346,7 +385,7 @@ async fn serve_clients(
     client: grpc::Client,
     admin: grpc::Admin,
     node: &Node,
-    clock: Arc<Clock>,
+    (clock, disk): (Arc<Clock>, Arc<Disk>),
     context: &mesh::Context,
 ) -> Result<(), Error> {
     let clients = LockStoreServiceServer::new(client)
@@ -362,7 +401,7 @@ async fn serve_clients(
     tokio::pin!(serving);
     tokio::select! {
         result = &mut serving => result.map_err(Error::from),
-        stopped = leader::watch(NAME, node.clone(), clock, config.node_id, context) => match stopped {
+        stopped = leader::watch(NAME, node.clone(), clock, disk, config.node_id, context) => match stopped {
             Some(why) => Err(Error::Raft(why)),
             None => serving.await.map_err(Error::from),
         },

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use holdfast_proto::lockstore::v1 as pb;
 
-use crate::{clock::Clock, machine::Machine, raft::Node};
+use crate::{clock::Clock, disk::Disk, machine::Machine, raft::Node};
 
 /// Where a status is taken from.
 pub(crate) struct StatusSource {
@@ -21,6 +21,7 @@ pub(crate) struct StatusSource {
     pub(crate) node: Arc<OnceLock<Node>>,
     pub(crate) machine: Arc<Machine>,
     pub(crate) clock: Arc<Clock>,
+    pub(crate) disk: Arc<Disk>,
 }
 
 impl StatusSource {
@@ -39,6 +40,8 @@ impl StatusSource {
             incarnation: self.incarnation.clone(),
             founders,
             role: pb::NodeRole::Pristine.into(),
+            short_of_space: self.disk.is_short(),
+            free_bytes: self.disk.free_bytes(),
             ..Default::default()
         };
         let Some(node) = self.node.get() else {

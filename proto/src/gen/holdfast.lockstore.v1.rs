@@ -2965,6 +2965,17 @@ pub struct GetPeerStatusResponse {
     /// The hash of the state at `applied`: 16 bytes.
     #[prost(bytes = "bytes", tag = "12")]
     pub state_hash: ::prost::bytes::Bytes,
+    /// Less disk space is free than the node's floor: it takes no writes. Said before the founding,
+    /// too, as the next.
+    #[prost(bool, tag = "13")]
+    pub short_of_space: bool,
+    /// Bytes free for its data directory.
+    #[prost(uint64, tag = "14")]
+    pub free_bytes: u64,
+    /// What the asker has acknowledged to this node while it leads `term`; absent from one that
+    /// doesn't lead. An asker that has less, and knows of no higher term, has lost what it had.
+    #[prost(message, optional, tag = "15")]
+    pub acknowledged: ::core::option::Option<LogPosition>,
 }
 /// Who founded the cluster; each node keeps it on disk from before its first vote.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -3877,6 +3888,12 @@ pub struct MemberStatus {
     pub lag_entries: u64,
     #[prost(bytes = "bytes", tag = "9")]
     pub state_hash: ::prost::bytes::Bytes,
+    /// Less disk space is free than the node's floor: it takes no writes.
+    #[prost(bool, tag = "10")]
+    pub short_of_space: bool,
+    /// Bytes free for its data directory.
+    #[prost(uint64, tag = "11")]
+    pub free_bytes: u64,
 }
 /// Generated client implementations.
 pub mod admin_service_client {

@@ -44,6 +44,7 @@ pub(crate) enum Say {
     NoQuorum,
     OutcomeUnknown,
     Overloaded(Duration),
+    OutOfSpace,
     Invalid,
     /// Nothing, ever.
     /// Ends the stream that the command came on, with an error.
@@ -278,6 +279,11 @@ impl Service {
                     details,
                 ))
             }
+            Say::OutOfSpace => Err(with_reason(
+                Code::ResourceExhausted,
+                "OUT_OF_SPACE",
+                HashMap::new(),
+            )),
             Say::Invalid => Err(Status::invalid_argument("show_id: not 16 bytes")),
             Say::Silence => std::future::pending().await,
             Say::Breaks => Err(Status::aborted("the stream ends")),

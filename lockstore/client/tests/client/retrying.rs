@@ -172,6 +172,20 @@ async fn overload_is_retried_when_it_says_and_told_in_the_end() {
 }
 
 #[tokio::test]
+async fn leader_without_disk_space_is_passed_over_and_told_in_the_end() {
+    let with_space = Node::start(&[], Say::Yes).await;
+    let full = Node::start(&[], Say::OutOfSpace).await;
+    let client = Client::connect(vec![full.uri.clone(), with_space.uri.clone()]);
+    client.hold(a_hold(), WAIT).await.expect("another leads");
+
+    let follower = Node::start(&[], Say::NotLeader(Some(full.uri.clone()))).await;
+    let client = Client::connect(vec![full.uri.clone(), follower.uri.clone()]);
+    let (show, hold) = (ShowId::from_bytes([7; 16]), a_hold());
+    drop(client.show(show, SHORT).await);
+    assert_eq!(client.hold(hold, SHORT).await, Err(Error::OutOfSpace));
+}
+
+#[tokio::test]
 async fn malformed_requests_and_answers_are_not_retried() {
     let node = Node::start(&[], Say::Invalid).await;
     let answer = node.client().hold(a_hold(), WAIT).await;

@@ -55,6 +55,8 @@ impl AdminService for Admin {
                         .map_or(0, |applied| applied.index)
                         .min(furthest),
                 state_hash: status.state_hash.clone(),
+                short_of_space: status.short_of_space,
+                free_bytes: status.free_bytes,
                 ..known
             }
         });

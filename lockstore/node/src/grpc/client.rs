@@ -24,6 +24,7 @@ use crate::{
     behaviour::Behaviours,
     codec::{self, Body},
     config::Config,
+    disk::Disk,
     machine::{Machine, Reply, View},
     proposer::{self, Proposer},
     raft::Node,
@@ -38,6 +39,7 @@ pub(crate) struct Decider {
     pub(crate) node: Node,
     pub(crate) machine: Arc<Machine>,
     pub(crate) behaviours: Arc<Behaviours>,
+    pub(crate) disk: Arc<Disk>,
     pub(crate) proposer: Proposer,
 }
 
@@ -73,12 +75,16 @@ impl Decider {
         Err(self.not_leader())
     }
 
-    /// Whether a command can be decided here, and by all members alike.
+    /// Whether a command can be decided here and now, and by all members alike.
     ///
     /// # Errors
-    /// Another node leads, or a member is too old for the command; nothing was done.
+    /// Another node leads, this one is short of disk space, or a member is too old for the command;
+    /// nothing was done.
     pub(super) fn admit(&self, body: &Body) -> Result<(), Status> {
         self.check_leads()?;
+        if self.disk.is_short() {
+            return Err(failure::out_of_space());
+        }
         let in_log = || self.machine.read(|view| view.behaviour);
         if self.behaviours.allow(codec::behaviour(body), in_log) {
             return Ok(());

@@ -63,6 +63,14 @@ pub(super) fn overloaded() -> Status {
     Status::with_error_details(Code::ResourceExhausted, "too many requests wait", details)
 }
 
+/// This node leads and has too little disk space to write more; nothing was done.
+pub(super) fn out_of_space() -> Status {
+    let mut details = ErrorDetails::with_error_info("OUT_OF_SPACE", DOMAIN, HashMap::new());
+    details.set_retry_info(Some(limits::FREE_SPACE_LOOK_PERIOD));
+    let message = "the leader has too little free disk space, and takes no writes";
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
 /// A place for work that is bounded, or the refusal if none is free.
 pub(super) fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, Status> {
     places.try_acquire().map_err(|_| {

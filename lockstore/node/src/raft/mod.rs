@@ -279,9 +279,23 @@ impl Node {
         self.lease
     }
 
-    /// Asks the follower that answered within the lease and is furthest to take over; `false` if
-    /// there is none.
-    pub(crate) async fn hand_over(&self) -> bool {
+    /// Whether this node stands when it misses a leader. One that a leader hands over to does in any
+    /// case.
+    pub(crate) fn let_stand(&self, may: bool) {
+        self.raft.runtime_config().elect(may);
+    }
+
+    /// What `node_id` has acknowledged to this leader in its term; nothing if it doesn't lead.
+    pub(crate) fn acknowledged_by(&self, node_id: u64) -> Option<pb::LogPosition> {
+        let metrics = self.raft.data_metrics();
+        let metrics = metrics.borrow_watched();
+        let matched = metrics.replication.as_ref()?.get(&node_id)?;
+        matched.as_ref().map(convert::log_id_to_pb)
+    }
+
+    /// Asks the follower that answered within the lease and is furthest to take over, of those that
+    /// `may`; `false` if there is none.
+    pub(crate) async fn hand_over(&self, may: impl Fn(u64) -> bool) -> bool {
         let furthest = {
             let metrics = self.raft.data_metrics();
             let metrics = metrics.borrow_watched();
@@ -293,7 +307,7 @@ impl Node {
                 followers
                     .iter()
                     .filter(|(id, matched)| *id != self.raft.node_id() && matched.is_some())
-                    .filter(|(id, _)| answered(id).is_some())
+                    .filter(|(id, _)| answered(id).is_some() && may(**id))
                     .max_by_key(|(_, matched)| **matched)
                     .map(|(id, _)| *id)
             })

@@ -305,8 +305,16 @@ impl PeerService for PeerServer {
         &self,
         request: Request<pb::GetPeerStatusRequest>,
     ) -> Result<Response<pb::GetPeerStatusResponse>, Status> {
-        self.check(request.into_inner().address.as_ref())?;
-        Ok(Response::new(self.status.own()))
+        let address = request.into_inner().address;
+        self.check(address.as_ref())?;
+        let asker = address.map(|address| address.from_node_id);
+        let node = self.node.get();
+        Ok(Response::new(pb::GetPeerStatusResponse {
+            acknowledged: node
+                .zip(asker)
+                .and_then(|(node, id)| node.acknowledged_by(id)),
+            ..self.status.own()
+        }))
     }
 }
 

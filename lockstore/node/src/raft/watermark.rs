@@ -2,10 +2,11 @@
 //!
 //! Always holds: what the file says was on disk before it was written, and never goes back: a vote
 //! only grows, and a committed entry stays, in the log or in a snapshot. So a log that has less is
-//! an older copy, or has lost its end, and the node that has it is refused. What a directory had
-//! that was put back as a whole, this file included, it can't say.
+//! an older copy, or has lost its end, and the node that has it is refused. Where the directory was
+//! put back as a whole, this file included, only a leader that stayed can tell, and is asked.
 
 use std::{
+    cmp::Ordering,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -28,6 +29,7 @@ use crate::{
     frame,
     identity::{self, NOTE_WATERMARK, at, log_folder, missing},
     limits,
+    peers::Peers,
 };
 
 const FILE: &str = "watermark";
@@ -145,6 +147,38 @@ impl Watermark {
     }
 }
 
+/// Asks the leader, if there is one, what this node has acknowledged to it: a data directory that was
+/// put back as a whole, watermark included, has less.
+///
+/// # Errors
+/// [`Error::RolledBack`].
+pub(crate) async fn ask_leader(
+    folder: &Path,
+    log: &LogStore,
+    snapshots: &Snapshots,
+    peers: &Peers,
+) -> Result<(), Error> {
+    let snapshot = snapshots.get().and_then(|(meta, _)| meta.last_log_id);
+    let (vote, last) = (log.settled().0, log.last().max(snapshot));
+    let term = vote.map_or(0, |vote| convert::vote_to_pb(&vote).term);
+    for (peer_id, answer) in peers.statuses().await {
+        let Ok(peer) = answer else { continue };
+        // A leader that was replaced may know of entries that its successor has truncated here.
+        let counts = peer.role() == pb::NodeRole::Leader && peer.term >= term;
+        if let Some(had) = peer.acknowledged.filter(|_| counts)
+            && last.map(|last| last.index) < Some(had.index)
+        {
+            let had = says_last(Some(convert::log_id_from_pb(&had)));
+            return Err(Error::RolledBack {
+                path: folder.to_owned(),
+                found: says_last(last),
+                expected: format!("{had}, which it has acknowledged to node {peer_id}"),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Reads the file; `None` if there is none.
 fn read(folder: &Path, incarnation: &Bytes) -> Result<Option<Mark>, Error> {
     let path = folder.join(FILE);
@@ -186,7 +220,7 @@ fn check(folder: &Path, mark: Mark, log: &LogStore, snapshot: Option<LogId>) -> 
     };
     let (vote, _) = log.settled();
     // Two votes of one term for different nodes are neither more nor less than each other.
-    if !(vote >= mark.vote) {
+    if vote.partial_cmp(&mark.vote).is_none_or(Ordering::is_lt) {
         return rolled_back(says_vote(vote), says_vote(mark.vote));
     }
     let Some(committed) = mark.committed else {

@@ -2,6 +2,7 @@
 
 mod choosing;
 mod client;
+mod disk;
 mod snapshot;
 mod stream;
 mod support;
@@ -487,6 +488,35 @@ async fn data_as_a_crash_leaves_it_has_everything_acknowledged() {
     }
     assert_eq!(crashed.seats(&show).await, "SHSHSHSHSHSHSHSHSHSHAAAAAAAAAA");
     crashed.agrees().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_whose_whole_directory_was_put_back_is_refused_while_the_leader_stays() {
+    let mut cluster = Cluster::start(|_| {}).await;
+    let show = cluster.open_show(20, TTL_MS).await;
+    let follower = cluster.follower().await;
+    cluster.agrees().await;
+    cluster.stop_node(follower).await;
+    let old = cluster.data_dir(follower + 10);
+    copy(&cluster.data_dir(follower), &old);
+    cluster.start_node(follower);
+    cluster.hold(&show, &[1]).await;
+    let before = cluster.agrees().await;
+    cluster.stop_node(follower).await;
+    let newest = cluster.data_dir(follower + 20);
+    fs::rename(cluster.data_dir(follower), &newest).expect("kept");
+    copy(&old, &cluster.data_dir(follower));
+    let now = cluster.status_of(before.node_id).await;
+    if (now.role(), now.term) != (pb::NodeRole::Leader, before.term) {
+        // Another leads meanwhile: nobody can know.
+        return;
+    }
+    let error = cluster.refusal(follower).await;
+    assert!(matches!(*error, Error::RolledBack { .. }), "{error}");
+    fs::remove_dir_all(cluster.data_dir(follower)).expect("removed");
+    fs::rename(newest, cluster.data_dir(follower)).expect("put back");
+    cluster.start_node(follower);
+    cluster.agrees().await;
 }
 
 /// Copies a running node's folder; anew if a file is gone between being listed and being copied,

@@ -24,7 +24,7 @@ use holdfast_proto::lockstore::v1::{
     self as pb, admin_service_client::AdminServiceClient,
     lock_store_service_client::LockStoreServiceClient,
 };
-use lockstore_node::{Config, Error, Member};
+use lockstore_node::{Config, Error, Member, Surroundings};
 use tempfile::TempDir;
 use tokio::{net::TcpSocket, runtime::Runtime, task::JoinHandle};
 use tonic::{Code, Status};
@@ -99,6 +99,8 @@ pub(crate) struct Cluster {
     running: Vec<Option<Running>>,
     /// Nodes of an older release, and the newest behaviour each knows.
     pub(crate) older: BTreeMap<u64, u32>,
+    /// Bytes that each node finds free on its disk.
+    free: Vec<Arc<AtomicU64>>,
     /// The last failure that each node answered with, for reports.
     failures: Mutex<BTreeMap<u64, Status>>,
     /// Last, so that it outlives the nodes.
@@ -174,6 +176,9 @@ impl Cluster {
             reserved,
             running: (0..count).map(|_| None).collect(),
             older: BTreeMap::new(),
+            free: (0..count)
+                .map(|_| Arc::new(AtomicU64::new(u64::MAX)))
+                .collect(),
             failures: Mutex::default(),
             folder: tempfile::tempdir().expect("a folder"),
         }
@@ -211,12 +216,16 @@ impl Cluster {
         let serving = runtime.spawn({
             let (config, context, ended) =
                 (self.config(node_id), context.clone(), Arc::clone(&ended));
-            let older = self.older.get(&node_id).copied();
+            let free = Arc::clone(&self.free[slot(node_id)]);
+            let mut surroundings = Surroundings {
+                free_space: Arc::new(move |_| Ok(free.load(Ordering::Relaxed))),
+                ..Surroundings::default()
+            };
+            if let Some(knows) = self.older.get(&node_id) {
+                surroundings.knows = *knows;
+            }
             async move {
-                let result = match older {
-                    Some(knows) => lockstore_node::serve_knowing(knows, config, context).await,
-                    None => lockstore_node::serve(config, context).await,
-                };
+                let result = lockstore_node::serve_with(config, context, surroundings).await;
                 ended.get_or_init(|| result.map_err(Arc::new)).clone()
             }
         });
@@ -249,6 +258,24 @@ impl Cluster {
     pub(crate) fn is_ready(&self, node_id: u64) -> bool {
         let running = self.running[slot(node_id)].as_ref().expect("runs");
         running.context.readiness.is_ready()
+    }
+
+    /// Why a node ended that nobody told to.
+    pub(crate) async fn ended(&mut self, node_id: u64) -> Arc<Error> {
+        let mut running = self.running[slot(node_id)].take().expect("runs");
+        running.ended().await.expect_err("ends by itself")
+    }
+
+    /// Why a running node isn't ready, if it isn't.
+    pub(crate) fn unready(&self, node_id: u64) -> Option<String> {
+        let running = self.running[slot(node_id)].as_ref().expect("runs");
+        let mut parts = running.context.readiness.parts().into_values();
+        parts.find_map(|part| part.why)
+    }
+
+    /// Says how many bytes are free on a node's disk from now on.
+    pub(crate) fn set_free(&self, node_id: u64, bytes: u64) {
+        self.free[slot(node_id)].store(bytes, Ordering::Relaxed);
     }
 
     /// What a node that must not start says.
