@@ -3,6 +3,7 @@
 mod choosing;
 mod client;
 mod disk;
+mod fail_stop;
 mod snapshot;
 mod stream;
 mod support;
