@@ -57,8 +57,7 @@ pub struct Config {
     /// leader's last word.
     pub election_timeout_ms_min: u64,
     /// Least disk space that must be free for the data directory, in MiB; 0 for no such floor. A node
-    /// with less takes no writes and hands the leadership over, until a quarter more is free. Its own
-    /// files may take up to about 1 GiB at times.
+    /// with less takes no writes and hands the leadership over, until a quarter more is free.
     pub free_space_min_mb: u64,
     /// Accepts addresses beyond loopback in the clear, where whoever reaches them may do everything.
     /// `--insecure` doesn't set it, and with `tls.dir` it isn't needed.

@@ -3,9 +3,10 @@
 //! Always holds: below its floor a node decides no command, hands the leadership to one that has
 //! space, and leaves the standing to others while there may be one; it has space again only well
 //! above the floor, so that it doesn't come and go. It still appends, votes and answers reads: a
-//! follower that refused entries would cost the cluster the redundancy that is needed just then,
-//! and what it appends ends soon, since whoever leads refuses too when it is short. A write that
-//! fails all the same ends the process (`raft::log_writer`).
+//! follower that refused entries would cost the cluster the redundancy that is needed just then.
+//! Where every node is short, so that one of them leads, only ticks are written, until the holds
+//! that there are have ended. A follower that fills up while others have space is ended by the
+//! first write that fails (`raft::log_writer`), and the others go on.
 
 use std::{
     collections::BTreeSet,
@@ -18,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use holdfast_proto::lockstore::v1 as pb;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -154,21 +156,25 @@ fn may_stand(short: bool, leaderless: Duration, lease: Duration) -> bool {
     !short || leaderless > lease * limits::SHORT_OF_SPACE_STANDS_AFTER_LEASES
 }
 
-/// Hands over to a peer that has space. One of a release that doesn't say is taken to have some.
+/// Hands over to a peer that can go on at once; without one this node leads on.
 async fn hand_over(node: &Node, peers: &Peers) {
-    let with_space: BTreeSet<u64> = peers
-        .statuses()
-        .await
+    let statuses = peers.statuses().await;
+    let last = node.positions().last_log.map_or(0, |last| last.index);
+    let able: BTreeSet<u64> = statuses
         .into_iter()
-        .filter(|(_, answer)| answer.as_ref().is_ok_and(|peer| !peer.short_of_space))
+        .filter(|(_, answer)| answer.as_ref().is_ok_and(|peer| can_go_on(peer, last)))
         .map(|(peer_id, _)| peer_id)
         .collect();
-    if !node
-        .hand_over(|peer_id| with_space.contains(&peer_id))
-        .await
-    {
+    if !node.hand_over(|peer_id| able.contains(&peer_id)).await {
         tracing::debug!("nobody who has disk space can take the leadership over");
     }
+}
+
+/// Whether a peer has space, as one of a release that doesn't say is taken to have, and nearly all of
+/// a log that ends with `last`: while a leader waits for one that lags, nobody leads.
+fn can_go_on(peer: &pb::GetPeerStatusResponse, last: u64) -> bool {
+    let has = peer.last_log.map_or(0, |last| last.index);
+    !peer.short_of_space && has + limits::HAND_OVER_LAG_ENTRIES_MAX >= last
 }
 
 #[cfg(test)]
@@ -228,6 +234,19 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         assert!(free_space()(folder.path()).expect("read") > 0);
         assert!(free_space()(&folder.path().join("nowhere")).is_err());
+    }
+
+    #[test]
+    fn leadership_goes_to_a_peer_with_space_that_lags_little() {
+        let lag = limits::HAND_OVER_LAG_ENTRIES_MAX;
+        let peer = |index, short_of_space| pb::GetPeerStatusResponse {
+            last_log: Some(pb::LogPosition { term: 1, index }),
+            short_of_space,
+            ..Default::default()
+        };
+        assert!(can_go_on(&peer(1_000, false), 1_000 + lag));
+        assert!(!can_go_on(&peer(1_000, false), 1_001 + lag));
+        assert!(!can_go_on(&peer(1_000, true), 1_000));
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub(crate) const BOOKMARK_SILENCE_MAX: Duration = Duration::from_secs(1);
 pub(crate) const FREE_SPACE_LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// How much must be free again, in percent of the floor: more than a purge and a compaction move.
 pub(crate) const FREE_SPACE_RECOVERED_PERCENT: u64 = 125;
+/// Entries that a node may lack which takes the leadership over for want of space elsewhere: what is
+/// under way, since the leader takes no more.
+pub(crate) const HAND_OVER_LAG_ENTRIES_MAX: u64 = 64;
 /// After how many leases without a leader a node stands though it is short of disk space: others
 /// stand after two, and again after one or two more.
 pub(crate) const SHORT_OF_SPACE_STANDS_AFTER_LEASES: u32 = 4;

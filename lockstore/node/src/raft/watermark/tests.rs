@@ -353,8 +353,9 @@ fn kind(path: &Path) -> &'static str {
     }
 }
 
-#[tokio::test]
-async fn flipped_bit_in_any_file_is_refused_or_changes_nothing() {
+/// Damages each file in each of some ways, `None` being to remove it, and starts a node with it: it
+/// must be refused or have exactly what it had. Of each kind of file some damage must be refused.
+async fn damage_each(ways: impl Fn(&[u8]) -> Vec<Option<Vec<u8>>>) {
     let whole = tempfile::tempdir().expect("a folder");
     let expected = well_used(whole.path()).await;
     let mut refused = BTreeMap::new();
@@ -362,15 +363,14 @@ async fn flipped_bit_in_any_file_is_refused_or_changes_nothing() {
         let bytes = fs::read(&file).expect("read");
         let name = file.strip_prefix(whole.path()).expect("inside");
         let refusals: &mut u32 = refused.entry(kind(&file)).or_default();
-        let flips = FLIPS_PER_FILE.min(bytes.len());
-        for flip in 0..flips {
+        for (way, damage) in ways(&bytes).into_iter().enumerate() {
             let damaged = tempfile::tempdir().expect("a folder");
             copy(whole.path(), damaged.path());
-            let mut bytes = bytes.clone();
-            // The first and the last byte are among them.
-            let place = flip * (bytes.len() - 1) / (flips - 1).max(1);
-            bytes[place] ^= 1 << (flip % 8);
-            fs::write(damaged.path().join(name), bytes).expect("written");
+            let path = damaged.path().join(name);
+            match damage {
+                Some(bytes) => fs::write(path, bytes).expect("written"),
+                None => fs::remove_file(path).expect("removed"),
+            }
             let started = match open(damaged.path()).await {
                 Ok(mut node) => {
                     let state = state(&mut node).await;
@@ -383,12 +383,12 @@ async fn flipped_bit_in_any_file_is_refused_or_changes_nothing() {
                 Err(error) => Err(error),
             };
             match started {
-                Ok(found) => assert_eq!(found, expected, "{} byte {place}", name.display()),
+                Ok(found) => assert_eq!(found, expected, "{}, way {way}", name.display()),
                 Err(_) => *refusals += 1,
             }
         }
     }
-    for kind in [
+    let kinds = [
         "WAL",
         "SST",
         "CURRENT",
@@ -396,10 +396,38 @@ async fn flipped_bit_in_any_file_is_refused_or_changes_nothing() {
         "snapshot",
         "identity",
         "watermark",
-    ] {
+    ];
+    for kind in kinds {
         assert!(
             refused.get(kind).is_some_and(|count| *count > 0),
             "{kind}: {refused:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn flipped_bit_in_any_file_is_refused_or_changes_nothing() {
+    damage_each(|bytes| {
+        let flips = FLIPS_PER_FILE.min(bytes.len());
+        let flip = |number: usize| {
+            let mut bytes = bytes.to_vec();
+            // The first and the last byte are among them.
+            let place = number * (bytes.len() - 1) / (flips - 1).max(1);
+            bytes[place] ^= 1 << (number % 8);
+            Some(bytes)
+        };
+        (0..flips).map(flip).collect()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn file_that_lost_its_end_or_is_gone_is_refused_or_changes_nothing() {
+    damage_each(|bytes| {
+        let length = bytes.len();
+        let lengths = [length.saturating_sub(1), length * 9 / 10, length / 2, 0];
+        let cut = |length: usize| Some(bytes[..length].to_vec());
+        lengths.into_iter().map(cut).chain([None]).collect()
+    })
+    .await;
 }
