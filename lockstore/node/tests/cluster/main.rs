@@ -491,6 +491,33 @@ async fn data_as_a_crash_leaves_it_has_everything_acknowledged() {
     crashed.agrees().await;
 }
 
+/// What `leader` says that `node_id` has acknowledged to it.
+async fn acknowledged(
+    cluster: &Cluster,
+    node_id: u64,
+    leader: u64,
+) -> Option<Option<pb::LogPosition>> {
+    let config = cluster.config(leader);
+    let member = config
+        .members
+        .iter()
+        .find(|member| member.node_id == leader);
+    let channel = holdfast_mesh::client::channel(&member?.peer_addr).expect("an address");
+    let mut peer = pb::peer_service_client::PeerServiceClient::new(channel);
+    let address = Some(pb::PeerAddress {
+        cluster_id: config.cluster_id,
+        lineage: config.lineage.into(),
+        group_id: 0,
+        from_node_id: node_id,
+        to_node_id: leader,
+    });
+    let answer = peer.get_peer_status(pb::GetPeerStatusRequest { address });
+    answer
+        .await
+        .ok()
+        .map(|status| status.into_inner().acknowledged)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn node_whose_whole_directory_was_put_back_is_refused_while_the_leader_stays() {
     let mut cluster = Cluster::start(|_| {}).await;
@@ -502,7 +529,14 @@ async fn node_whose_whole_directory_was_put_back_is_refused_while_the_leader_sta
     copy(&cluster.data_dir(follower), &old);
     cluster.start_node(follower);
     cluster.hold(&show, &[1]).await;
-    let before = cluster.agrees().await;
+    // A follower may apply what others have before the leader has its own word for it.
+    let before = cluster
+        .until("the leader has the follower's word for the end", || async {
+            let before = cluster.agrees().await;
+            let asked = acknowledged(&cluster, follower, before.node_id).await?;
+            (asked == before.last_log).then_some(before)
+        })
+        .await;
     cluster.stop_node(follower).await;
     let newest = cluster.data_dir(follower + 20);
     fs::rename(cluster.data_dir(follower), &newest).expect("kept");
