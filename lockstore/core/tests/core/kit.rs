@@ -1,34 +1,23 @@
 //! A state with its log, and short ways to write commands.
 
 use holdfast_types::{
-    BookingId, ClusterTime, DurationMs, Fence, HoldId, Lineage, Revision, SeatNo, SeatState,
-    ShowId, UserId,
+    BookingId, ClusterTime, DurationMs, Fence, Lineage, Revision, SeatNo, SeatState, ShowId, UserId,
 };
 use lockstore_core::{
-    BestAvailable, BlockSeats, ChangeShow, Command, CommitHold, Event, ExtendHold, Hold, HoldSeats,
-    LayoutSeat, OpenShow, Outcome, Refusal, RefusalReason, ReleaseHold, Request, RequestId,
-    ReturnSeats, SeatKind, Selection, ShowRules, ShowState, State, UnblockSeats, invariants,
+    BlockSeats, ChangeShow, Command, CommitHold, Event, ExtendHold, Hold, HoldSeats, OpenShow,
+    Outcome, Refusal, RefusalReason, ReleaseHold, Request, RequestId, ReturnSeats, Selection,
+    ShowRules, ShowState, State, UnblockSeats, invariants,
 };
 use std::sync::Arc;
 
+pub(crate) use crate::behaviour::halls::*;
+
 pub(crate) const LINEAGE: Lineage = Lineage(1);
 pub(crate) const START: ClusterTime = ClusterTime(1_000_000);
-pub(crate) const TTL_MS: u64 = 100_000;
 /// The TTL and its padding of 1 %.
 pub(crate) const OVERDUE_MS: u64 = 101_000;
-pub(crate) const TOTAL_MS: u64 = 300_000;
-pub(crate) const CAP: u32 = 6;
 /// Longer than any request is remembered.
 pub(crate) const FORGOTTEN_MS: u64 = 601_000;
-
-pub(crate) fn rules() -> ShowRules {
-    ShowRules {
-        hold_ttl: DurationMs(TTL_MS),
-        hold_total_max: DurationMs(TOTAL_MS),
-        seats_per_customer_max: CAP,
-        no_lone_seat: false,
-    }
-}
 
 pub(crate) fn show_id(n: u8) -> ShowId {
     ShowId::from_bytes([n; 16])
@@ -131,7 +120,7 @@ impl Store {
             };
             store.apply(Command::OpenShow(OpenShow {
                 first_seat_no: SeatNo(first),
-                seats: layout(first, 4_000),
+                seats: rows(first, 4_000),
                 ..command
             }));
         }
@@ -270,13 +259,6 @@ impl Store {
         self.apply(change(request, Some(state), None))
     }
 
-    pub(crate) fn show_state(&self) -> ShowState {
-        self.state
-            .show(show_id(1))
-            .expect("show 1 is there")
-            .state()
-    }
-
     pub(crate) fn seat(&self, seat_no: usize) -> SeatState {
         let show = self.state.show(show_id(1)).expect("show 1 is there");
         show.seat_states().nth(seat_no).expect("the seat is there")
@@ -290,76 +272,9 @@ pub(crate) fn open(request: Request, seat_count: u32, on_sale: bool) -> Command 
         seat_count,
         rules: rules(),
         first_seat_no: SeatNo(0),
-        seats: layout(0, seat_count),
+        seats: rows(0, seat_count),
         on_sale,
     })
-}
-
-/// Rows of ten.
-pub(crate) fn layout(first: u32, count: u32) -> Vec<LayoutSeat> {
-    (first..first + count)
-        .map(|n| LayoutSeat {
-            row_no: n / 10,
-            gap_after: n % 10 == 4,
-            ..LayoutSeat::default()
-        })
-        .collect()
-}
-
-pub(crate) const HALL_SEATS: u32 = 64;
-/// Of the hall: its sections, its price categories.
-pub(crate) const FRONT: u16 = 1;
-pub(crate) const BACK: u16 = 2;
-pub(crate) const DEAR: u16 = 1;
-pub(crate) const CHEAP: u16 = 2;
-pub(crate) const ARENA: u16 = 9;
-
-/// Four rows of ten, two in front and two dearer by half; the fifth row has an accessible place at
-/// either end and two seats for companions between; then an area of twenty.
-pub(crate) fn hall() -> Vec<LayoutSeat> {
-    let seat = |n: u32| {
-        let (row_no, place) = (n / 10, n % 10);
-        let from_the_middle = (2 * place).abs_diff(9);
-        match n {
-            0..40 => LayoutSeat {
-                row_no,
-                rank: (4 * row_no + from_the_middle) as u16,
-                section_no: if row_no < 2 { FRONT } else { BACK },
-                category_no: if row_no < 3 { DEAR } else { CHEAP },
-                ..LayoutSeat::default()
-            },
-            40..44 => LayoutSeat {
-                row_no: 4,
-                rank: 20,
-                section_no: BACK,
-                category_no: CHEAP,
-                kind: if n == 40 || n == 43 {
-                    SeatKind::Accessible
-                } else {
-                    SeatKind::Companion
-                },
-                ..LayoutSeat::default()
-            },
-            _ => LayoutSeat {
-                row_no: 5,
-                section_no: ARENA,
-                category_no: CHEAP,
-                kind: SeatKind::Standing,
-                ..LayoutSeat::default()
-            },
-        }
-    };
-    (0..HALL_SEATS).map(seat).collect()
-}
-
-pub(crate) fn best(count: u32) -> BestAvailable {
-    BestAvailable {
-        count,
-        sections: Vec::new(),
-        categories: Vec::new(),
-        adjacent: true,
-        accessible: false,
-    }
 }
 
 pub(crate) fn extend(request: Request, hold: &Hold, until: ClusterTime) -> Command {
@@ -413,8 +328,4 @@ pub(crate) fn reason(outcome: &Outcome) -> RefusalReason {
         Outcome::Refused(refusal) => refusal.reason,
         other => panic!("expected a refusal, got {other:?}"),
     }
-}
-
-pub(crate) fn hold_id(n: u8) -> HoldId {
-    HoldId::from_bytes([n; 16])
 }

@@ -1,5 +1,8 @@
 //! The state machine from outside: scenarios, a naive model beside it, and the record round trip.
 
+mod behaves;
+#[path = "../behaviour/mod.rs"]
+mod behaviour;
 mod blocking;
 mod cancelling;
 mod choosing;
@@ -8,6 +11,5 @@ mod measure;
 mod model;
 mod model_test;
 mod naive;
-mod precedence;
 mod records;
 mod scenarios;

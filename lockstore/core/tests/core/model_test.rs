@@ -17,7 +17,7 @@ const SEATS: u32 = 24;
 /// one with seats kept back at its end, and an area.
 fn layout_of(show: u8, first: u32, count: u32) -> Vec<LayoutSeat> {
     if show == 1 {
-        return layout(first, count);
+        return rows(first, count);
     }
     let seat = |n: u32| {
         let (row_no, section_no, kind) = match n {

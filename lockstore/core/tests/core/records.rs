@@ -89,7 +89,7 @@ fn large_show_is_split_into_bounded_records() {
             seat_count,
             rules: rules(),
             first_seat_no: SeatNo(first),
-            seats: layout(first, count),
+            seats: rows(first, count),
             on_sale: true,
         });
         let revision =
