@@ -1,5 +1,8 @@
 //! Three real nodes over real ports: what clients and operators may count on.
 
+mod behaves;
+#[path = "../../../core/tests/behaviour/mod.rs"]
+mod behaviour;
 mod choosing;
 mod client;
 mod disk;

@@ -30,8 +30,8 @@ use tokio::{net::TcpSocket, runtime::Runtime, task::JoinHandle};
 use tonic::{Code, Status};
 
 /// Longer than anything here takes on a busy machine.
-const LIMIT: Duration = Duration::from_secs(50);
-const POLL: Duration = Duration::from_millis(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(50);
+pub(crate) const POLL: Duration = Duration::from_millis(20);
 /// How far ahead the tests' deadlines lie, in cluster time: longer than a request is retried, and
 /// within the 60 s that the store allows though a new leader's time may lag a little.
 const AHEAD_MS: u64 = 55_000;
