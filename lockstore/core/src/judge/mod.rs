@@ -222,12 +222,16 @@ mod tests {
 
     use super::*;
     use crate::{
-        CommitHold, ExtendHold, HoldSeats, LayoutSeat, Phase, RequestId, Selection, ShowRules,
-        State, limits::REQUESTS_PER_SHOW_MAX,
+        BlockSeats, ChangeShow, CommitHold, ExtendHold, Hold, HoldSeats, LayoutSeat, Phase,
+        ReleaseHold, RequestId, ReturnSeats, Selection, ShowRules, ShowState, State, UnblockSeats,
+        limits::REQUESTS_PER_SHOW_MAX,
     };
 
     const NOW: ClusterTime = ClusterTime(1_000);
     const LINEAGE: Lineage = Lineage(1);
+    const SHOW: ShowId = ShowId::from_bytes([1; 16]);
+    const BOOKING: BookingId = BookingId::from_bytes([3; 16]);
+    const HOLDER: UserId = UserId::from_bytes([2; 16]);
 
     fn request(id: u128) -> Request {
         Request {
@@ -236,29 +240,72 @@ mod tests {
         }
     }
 
-    #[test]
-    fn show_full_of_requests_refuses_new_holds_and_still_sells() {
-        let show_id = ShowId::from_bytes([1; 16]);
-        let holder = UserId::from_bytes([2; 16]);
+    /// Of two seats, on sale.
+    fn small_show() -> Show {
         let rules = ShowRules {
             hold_ttl: DurationMs(10_000),
             hold_total_max: DurationMs(20_000),
             seats_per_customer_max: 4,
             no_lone_seat: false,
         };
-        let mut show = Show::new(show_id, Phase::OnSale, 2, rules, rules);
+        let mut show = Show::new(SHOW, Phase::OnSale, 2, rules, rules);
         let seats = [LayoutSeat::default(); 2];
         let places = show.places().with(&seats).expect("one row");
         show.append_layout(&seats, places);
+        show
+    }
+
+    /// Makes it remember requests that nobody here sent, until there are `count`.
+    fn fill(show: &mut Show, count: usize) {
         let known = Remembered {
             body: BodyHash(0),
             not_after: NOW,
             keep_until: Some(ClusterTime(5_000)),
             effect: Effect::Done,
         };
-        for id in 1..REQUESTS_PER_SHOW_MAX as u128 {
+        for id in 1..=(count - show.requests().len()) as u128 {
             show.remember(RequestId((id << 64).to_be_bytes()), known.clone());
         }
+    }
+
+    fn hold(id: u128, seat_no: u32) -> Command {
+        Command::HoldSeats(HoldSeats {
+            request: request(id),
+            show_id: SHOW,
+            holder: HOLDER,
+            selection: Selection::Seats(vec![SeatNo(seat_no)]),
+            ttl: DurationMs(0),
+            price_version: 0,
+            late_money: false,
+        })
+    }
+
+    fn extend(id: u128, hold: &Hold, until: u64) -> Command {
+        Command::ExtendHold(ExtendHold {
+            request: request(id),
+            show_id: SHOW,
+            holder: HOLDER,
+            hold_id: hold.id,
+            fence: hold.fence,
+            until: ClusterTime(until),
+        })
+    }
+
+    fn commit(id: u128, hold: &Hold) -> Command {
+        Command::CommitHold(CommitHold {
+            request: request(id),
+            show_id: SHOW,
+            hold_id: hold.id,
+            fence: hold.fence,
+            seat_nos: hold.seat_nos.to_vec(),
+            booking_id: BOOKING,
+        })
+    }
+
+    #[test]
+    fn show_full_of_requests_refuses_new_holds_and_still_sells() {
+        let mut show = small_show();
+        fill(&mut show, REQUESTS_PER_SHOW_MAX - 1);
         let mut state = State::new(LINEAGE);
         state.insert_show(show);
         let mut revisions = (1..).map(|index| Revision::new(LINEAGE, index, 0));
@@ -267,18 +314,6 @@ mod tests {
                 .apply(&command, now, revisions.next().expect("endless"))
                 .0
         };
-        let hold = |id: u128, seat_no| {
-            Command::HoldSeats(HoldSeats {
-                request: request(id),
-                show_id,
-                holder,
-                selection: Selection::Seats(vec![SeatNo(seat_no)]),
-                ttl: DurationMs(0),
-                price_version: 0,
-                late_money: false,
-            })
-        };
-
         let Outcome::Held { hold: held, .. } = apply(hold(1, 0), NOW) else {
             panic!("there is room for one")
         };
@@ -286,24 +321,9 @@ mod tests {
             panic!("it is full")
         };
         assert_eq!(refusal.reason, RefusalReason::TooManyRequests);
-        let extend = Command::ExtendHold(ExtendHold {
-            request: request(3),
-            show_id,
-            holder,
-            hold_id: held.id,
-            fence: held.fence,
-            until: ClusterTime(15_000),
-        });
-        assert!(matches!(apply(extend, NOW), Outcome::Extended { .. }));
-        let commit = Command::CommitHold(CommitHold {
-            request: request(4),
-            show_id,
-            hold_id: held.id,
-            fence: held.fence,
-            seat_nos: vec![SeatNo(0)],
-            booking_id: BookingId::from_bytes([3; 16]),
-        });
-        assert!(matches!(apply(commit, NOW), Outcome::Sold { .. }));
+        let extended = apply(extend(3, &held, 15_000), NOW);
+        assert!(matches!(extended, Outcome::Extended { .. }));
+        assert!(matches!(apply(commit(4, &held), NOW), Outcome::Sold { .. }));
         // Forgetting, in bounded steps and not early, makes room again.
         let again = |now: u64| {
             let Command::HoldSeats(mut command) = hold(5, 1) else {
@@ -320,5 +340,83 @@ mod tests {
             apply(again(5_001), ClusterTime(5_001)),
             Outcome::Held { .. }
         ));
+    }
+
+    #[test]
+    fn show_fuller_still_refuses_all_but_what_ends_holds_and_sales() {
+        let mut show = small_show();
+        let mut index = 0;
+        let mut ask = |show: &mut Show, asked: Command| {
+            index += 1;
+            let mut case = Case {
+                now: NOW,
+                revision: Revision::new(LINEAGE, index, 0),
+                request: *asked.request().expect("it is one"),
+                body: crate::body_hash(&asked).expect("it has one"),
+                events: &mut Vec::new(),
+            };
+            command(show, &asked, &mut case)
+        };
+        let mut held = |id, seat_no| match ask(&mut show, hold(id, seat_no)) {
+            Outcome::Held { hold, .. } => hold,
+            other => panic!("there is room: {other:?}"),
+        };
+        let (bought, given_up) = (held(1, 0), held(2, 1));
+        fill(&mut show, REQUESTS_PER_SHOW_HARD_MAX - 1);
+        let change = |id| {
+            Command::ChangeShow(ChangeShow {
+                request: request(id),
+                show_id: SHOW,
+                state: Some(ShowState::Paused),
+                rules: None,
+            })
+        };
+        let last = ask(&mut show, extend(3, &bought, 15_000));
+        assert!(matches!(last, Outcome::Extended { .. }), "{last:?}");
+
+        let full = Refusal::with_limit(
+            RefusalReason::TooManyRequests,
+            REQUESTS_PER_SHOW_HARD_MAX as u64,
+        );
+        let (seat_nos, actor) = (vec![SeatNo(1)], HOLDER);
+        let unblock = Command::UnblockSeats(UnblockSeats {
+            request: request(6),
+            show_id: SHOW,
+            seat_nos: seat_nos.clone(),
+            actor,
+        });
+        let block = Command::BlockSeats(BlockSeats {
+            request: request(7),
+            show_id: SHOW,
+            seat_nos: seat_nos.clone(),
+            actor,
+        });
+        for asked in [extend(4, &bought, 16_000), change(5)] {
+            assert_eq!(ask(&mut show, asked), Outcome::Refused(full.clone()));
+        }
+        let sold = ask(&mut show, commit(8, &bought));
+        assert!(matches!(sold, Outcome::Sold { .. }), "{sold:?}");
+        let release = Command::ReleaseHold(ReleaseHold {
+            request: request(9),
+            show_id: SHOW,
+            holder: HOLDER,
+            hold_id: given_up.id,
+            fence: given_up.fence,
+        });
+        let released = ask(&mut show, release);
+        assert!(matches!(released, Outcome::Released { .. }), "{released:?}");
+        let give_back = Command::ReturnSeats(ReturnSeats {
+            request: request(10),
+            show_id: SHOW,
+            fence: bought.fence,
+            seat_nos: bought.seat_nos.to_vec(),
+            booking_id: BOOKING,
+        });
+        let returned = ask(&mut show, give_back);
+        assert!(matches!(returned, Outcome::Returned { .. }), "{returned:?}");
+        assert_eq!(ask(&mut show, block), Outcome::Refused(full));
+        // Nothing is blocked, so there is nothing to remember.
+        let nothing = ask(&mut show, unblock);
+        assert!(matches!(nothing, Outcome::Unblocked { already: true, .. }));
     }
 }

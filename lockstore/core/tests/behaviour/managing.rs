@@ -195,6 +195,29 @@ fn blocks() -> Vec<Scenario> {
                 unblock(&many[..1_024]).says(&format!("unblocked{all}")),
             ]
         }),
+        Scenario::of(
+            "refusal names at most 64 seats",
+            ShowRules {
+                seats_per_customer_max: 40,
+                ..rules()
+            },
+            rows(0, 80),
+            {
+                let named = |from: u32, letter: char| -> String {
+                    (from..from + 64).map(|n| format!(" {n}{letter}")).collect()
+                };
+                let held = |from: usize| -> String {
+                    let numbers = many[from..from + 40].iter();
+                    numbers.map(|n| format!(" {n}")).collect()
+                };
+                [
+                    hold('a', 1, &many[..40]).says(&format!("held{}", held(0))),
+                    hold('b', 2, &many[40..80]).says(&format!("held{}", held(40))),
+                    block(&many[..80]).says(&format!("Conflict{}", named(0, 'H'))),
+                    block(&many[80..200]).says(&format!("SeatUnknown{} limit 80", named(80, '-'))),
+                ]
+            },
+        ),
         Scenario::plain(
             "copy of a block does not undo what came after",
             [

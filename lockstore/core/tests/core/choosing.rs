@@ -1,10 +1,6 @@
 //! Seats that the store chooses, and the rule of the lone seat.
 
-use holdfast_types::SeatNo;
-use lockstore_core::{
-    BestAvailable, Command, Hold, LayoutSeat, OpenShow, Refusal, RefusalReason, SeatKind,
-    Selection, ShowState, State, limits,
-};
+use lockstore_core::{BestAvailable, Hold, Refusal, RefusalReason, Selection, ShowState, State};
 
 use crate::kit::*;
 
@@ -43,39 +39,6 @@ fn same_seats_are_chosen_after_a_restart() {
     }
     assert_eq!(take_places(&mut restored, 4), take_places(&mut store, 4));
     assert_eq!(store.state.hash(), restored.state.hash());
-}
-
-#[test]
-fn layout_with_an_area_in_pieces_or_too_many_sections_is_refused() {
-    let mut store = Store::new();
-    let place = |row_no: u32, section_no: u16, kind| LayoutSeat {
-        row_no,
-        section_no,
-        kind,
-        ..LayoutSeat::default()
-    };
-    let standing = SeatKind::Standing;
-    let pieces = vec![
-        place(0, 1, standing),
-        place(1, 2, SeatKind::Plain),
-        place(2, 1, standing),
-    ];
-    let sections = u16::try_from(limits::ZONES_PER_SHOW_MAX).expect("small") + 1;
-    let many = (0..sections).map(|n| place(u32::from(n), n, SeatKind::Plain));
-    for seats in [pieces, many.collect()] {
-        let request = store.request();
-        let outcome = store.apply(Command::OpenShow(OpenShow {
-            request,
-            show_id: show_id(1),
-            seat_count: u32::try_from(seats.len()).expect("few"),
-            rules: rules(),
-            first_seat_no: SeatNo(0),
-            seats,
-            on_sale: true,
-        }));
-        assert_eq!(reason(&outcome), RefusalReason::Invalid);
-        assert_eq!(store.state.show_count(), 0);
-    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod blocking;
 mod cancelling;
 mod choosing;
 mod kit;
+mod limits;
 mod measure;
 mod model;
 mod model_test;
