@@ -69,7 +69,7 @@ struct Write {
 impl Client {
     /// A client of the nodes at `endpoints`, each the URI of a client plane
     /// (`http://host:port`). Nothing is sent yet; call it within a Tokio runtime. An address that
-    /// can't be used is logged and left out.
+    /// can't be used is logged and left out, and so are those beyond 32.
     pub fn connect(endpoints: Vec<String>) -> Self {
         Self::connect_with(endpoints, Options::default())
     }

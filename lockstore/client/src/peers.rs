@@ -122,6 +122,10 @@ struct Known {
 impl Peers {
     /// Addresses that can't be used are left out, and said so.
     pub(crate) fn new(uris: &[String], options: Options) -> Self {
+        if uris.len() > PEERS_MAX {
+            let most = PEERS_MAX;
+            tracing::error!(most, "too many endpoints are given; the last are left out");
+        }
         let peers = uris
             .iter()
             .take(PEERS_MAX)
@@ -241,5 +245,19 @@ mod tests {
         let peers = Peers::new(&known, Options::default());
         let preferred = peers.preferred().map(|peer| peer.uri.clone());
         assert_eq!(preferred.as_deref(), Some("http://127.0.0.1:1"));
+    }
+
+    #[tokio::test]
+    async fn so_many_nodes_are_known_and_no_more() {
+        let uri = |port: usize| format!("http://127.0.0.1:{}", port + 1);
+        let given: Vec<String> = (0..PEERS_MAX + 1).map(uri).collect();
+        let peers = Peers::new(&given, Options::default());
+        assert_eq!(peers.known().peers.len(), PEERS_MAX);
+        assert!(peers.prefer_uri(&uri(PEERS_MAX - 1)), "it is known");
+        assert!(!peers.prefer_uri(&uri(PEERS_MAX)), "it is one too many");
+
+        let peers = Peers::new(&given[1..PEERS_MAX], Options::default());
+        assert!(peers.prefer_uri(&uri(PEERS_MAX)), "there is a place");
+        assert!(!peers.prefer_uri(&uri(PEERS_MAX + 1)));
     }
 }

@@ -302,3 +302,85 @@ fn failed(failure: pb::StreamedFailure) -> Failed {
         failure.details,
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use futures::poll;
+
+    use super::*;
+
+    fn asked() -> (Asked, oneshot::Receiver<Result<Answer, Failed>>) {
+        let (reply, answer) = oneshot::channel();
+        let asked = Asked {
+            command: Command::HoldSeats(pb::HoldSeatsRequest::default()),
+            traceparent: String::new(),
+            deadline: Instant::now() + Duration::from_secs(60),
+            reply,
+        };
+        (asked, answer)
+    }
+
+    fn is_full(answer: Result<Result<Answer, Failed>, oneshot::error::TryRecvError>) -> bool {
+        matches!(answer, Ok(Err(Failed::Overloaded { retry_after })) if retry_after == FULL_RETRY_AFTER)
+    }
+
+    #[tokio::test]
+    async fn message_has_so_many_commands_and_so_many_go_unanswered() {
+        let (queue, mut waiting) = mpsc::channel(QUEUE_MAX);
+        let (messages, mut outgoing) = mpsc::channel(MESSAGES_WAITING);
+        let unanswered = Unanswered::default();
+        let mut sending = std::pin::pin!(send(&mut waiting, &messages, &unanswered));
+        let mut answers = Vec::new();
+        while answers.len() < UNANSWERED_MAX {
+            for _ in 0..QUEUE_MAX {
+                let (asked, answer) = asked();
+                assert!(queue.try_send(asked).is_ok(), "there is a place");
+                answers.push(answer);
+            }
+            for _ in 0..QUEUE_MAX / COMMANDS_PER_MESSAGE_MAX {
+                assert!(poll!(&mut sending).is_pending());
+                let message = outgoing.try_recv().expect("one is sent");
+                assert_eq!(message.commands.len(), COMMANDS_PER_MESSAGE_MAX);
+            }
+        }
+        let (beyond, mut answer) = asked();
+        assert!(queue.try_send(beyond).is_ok());
+        assert!(poll!(&mut sending).is_pending());
+        assert!(is_full(answer.try_recv()), "nothing of it was sent");
+        assert!(outgoing.try_recv().is_err());
+        // One is answered: the next can go.
+        drop(locked(&unanswered).remove(&1));
+        let (next, mut answer) = asked();
+        assert!(queue.try_send(next).is_ok());
+        assert!(poll!(&mut sending).is_pending());
+        assert_eq!(outgoing.try_recv().expect("it is sent").commands.len(), 1);
+        assert!(answer.try_recv().is_err(), "it waits");
+    }
+
+    #[tokio::test]
+    async fn command_beyond_those_that_may_wait_to_be_sent_is_told_at_once() {
+        let nowhere = Channel::from_static("http://127.0.0.1:9").connect_lazy();
+        let stream = HoldStream::new(nowhere);
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        *locked(&stream.queue) = Some(queue);
+        let ask = || Try {
+            message: pb::HoldSeatsRequest::default(),
+            metadata: tonic::metadata::MetadataMap::new(),
+            wait: Duration::from_secs(60),
+        };
+        let mut asking: Vec<_> = (0..=QUEUE_MAX)
+            .map(|_| Box::pin(stream.ask(ask())))
+            .collect();
+        for asking in &mut asking[..QUEUE_MAX] {
+            assert!(poll!(asking).is_pending(), "there is a place");
+        }
+        let beyond = poll!(&mut asking[QUEUE_MAX]);
+        assert!(matches!(
+            beyond,
+            Poll::Ready(Err(Failed::Overloaded { .. }))
+        ));
+        drop(waiting);
+    }
+}

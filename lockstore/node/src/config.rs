@@ -226,6 +226,21 @@ mod tests {
                 "{wanted}"
             );
         }
+        let many = |count: u64| Config {
+            members: (1..=count)
+                .map(|node_id| Member {
+                    node_id,
+                    ..Config::default().members.remove(0)
+                })
+                .collect(),
+            ..Config::default()
+        };
+        assert!(many(limits::MEMBERS_MAX as u64).validate(false).is_ok());
+        let too_many = many(limits::MEMBERS_MAX as u64 + 1).validate(false);
+        assert!(matches!(
+            too_many,
+            Err(Error::Config { key: "members", .. })
+        ));
         let open = Config {
             listen_peer: ([0, 0, 0, 0], 7201).into(),
             ..Config::default()

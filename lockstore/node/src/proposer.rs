@@ -512,4 +512,54 @@ mod tests {
         let (wanted, _answer) = pending(hold(3));
         assert_eq!(gather(wanted, &mut waiting).len(), 1);
     }
+
+    #[test]
+    fn entry_has_so_many_bytes_unless_one_command_has_more() {
+        let of_bytes = |bytes: usize| pb::LogCommand {
+            command: Some(codec::Body::HoldSeats(pb::HoldSeatsRequest {
+                show_id: vec![0; bytes].into(),
+                ..Default::default()
+            })),
+        };
+        let entries = |commands: usize, bytes: usize| {
+            let (queue, mut waiting) = mpsc::channel(limits::PROPOSALS_QUEUED_MAX);
+            let mut answers = Vec::new();
+            for _ in 0..commands {
+                let (pending, answer) = pending(of_bytes(bytes));
+                assert!(queue.try_send(pending).is_ok());
+                answers.push(answer);
+            }
+            let mut lengths = Vec::new();
+            while let Ok(first) = waiting.try_recv() {
+                lengths.push(gather(first, &mut waiting).len());
+            }
+            lengths
+        };
+        let half = limits::ENTRY_BYTES_MAX / 2;
+        assert_eq!(entries(5, half), [2, 2, 1]);
+        assert_eq!(entries(2, limits::ENTRY_BYTES_MAX + 1), [1, 1]);
+    }
+
+    #[tokio::test]
+    async fn command_beyond_those_that_may_wait_is_refused_at_once() {
+        let (queue, mut waiting) = mpsc::channel(limits::PROPOSALS_QUEUED_MAX);
+        let proposer = Proposer { queue };
+        let mut answers = Vec::new();
+        for _ in 0..limits::PROPOSALS_QUEUED_MAX {
+            let (pending, answer) = pending(hold(1));
+            assert!(proposer.queue.try_send(pending).is_ok(), "there is a place");
+            answers.push(answer);
+        }
+        let hour = std::time::Duration::from_secs(3_600);
+        let body = || hold(2).command.expect("one");
+        let mut late = std::pin::pin!(proposer.propose(body(), Deadline::after(hour)));
+        let refused = futures::poll!(&mut late);
+        assert!(matches!(
+            refused,
+            std::task::Poll::Ready(Err(Error::Overloaded))
+        ));
+        assert!(waiting.try_recv().is_ok());
+        let mut next = std::pin::pin!(proposer.propose(body(), Deadline::after(hour)));
+        assert!(futures::poll!(&mut next).is_pending(), "it has a place");
+    }
 }

@@ -46,9 +46,9 @@ pub(crate) enum Say {
     Overloaded(Duration),
     OutOfSpace,
     Invalid,
-    /// Nothing, ever.
     /// Ends the stream that the command came on, with an error.
     Breaks,
+    /// Nothing, ever.
     Silence,
     /// An answer without the outcome.
     Nonsense,

@@ -142,13 +142,7 @@ fn run(db: &DB, flushed_next: &AtomicU64, mut waiting: mpsc::Receiver<Write>) {
     synced.set_sync(true);
     let unsynced = WriteOptions::default();
     while let Some(first) = waiting.blocking_recv() {
-        let mut bytes = first.bytes();
-        let mut writes = vec![first];
-        while writes.len() < limits::LOG_BATCH_WRITES_MAX && bytes < limits::LOG_BATCH_BYTES_MAX {
-            let Ok(next) = waiting.try_recv() else { break };
-            bytes += next.bytes();
-            writes.push(next);
-        }
+        let writes = gather(first, &mut waiting);
         let Merged {
             batch,
             done,
@@ -175,6 +169,18 @@ fn run(db: &DB, flushed_next: &AtomicU64, mut waiting: mpsc::Receiver<Write>) {
             }
         }
     }
+}
+
+/// `first` and those that wait behind it, as many as fit one batch.
+fn gather(first: Write, waiting: &mut mpsc::Receiver<Write>) -> Vec<Write> {
+    let mut bytes = first.bytes();
+    let mut writes = vec![first];
+    while writes.len() < limits::LOG_BATCH_WRITES_MAX && bytes < limits::LOG_BATCH_BYTES_MAX {
+        let Ok(next) = waiting.try_recv() else { break };
+        bytes += next.bytes();
+        writes.push(next);
+    }
+    writes
 }
 
 struct Merged {
@@ -306,5 +312,50 @@ mod tests {
             assert!(syncs() > before, "a truncation");
             assert_eq!(read(CF_LOG, &round.to_be_bytes()), None);
         }
+    }
+
+    #[test]
+    fn batch_has_so_many_writes_and_bytes_and_the_queue_so_many_places() {
+        let hint = |bytes| Write::Hint {
+            key: "committed",
+            value: vec![0; bytes],
+        };
+        let batches = |queued: usize, bytes: usize| {
+            let (queue, mut waiting) = mpsc::channel(limits::LOG_QUEUE_MAX);
+            for _ in 0..queued {
+                assert!(queue.try_send(hint(bytes)).is_ok(), "there is a place");
+            }
+            let mut lengths = Vec::new();
+            while let Ok(first) = waiting.try_recv() {
+                lengths.push(gather(first, &mut waiting).len());
+            }
+            lengths
+        };
+        let most = limits::LOG_BATCH_WRITES_MAX;
+        assert_eq!(batches(2 * most + 1, 1), [most, most, 1]);
+        let half = limits::LOG_BATCH_BYTES_MAX / 2;
+        assert_eq!(batches(5, half), [2, 2, 1]);
+        assert_eq!(batches(2, limits::LOG_BATCH_BYTES_MAX + 1), [1, 1]);
+    }
+
+    /// A disk that hangs: whoever writes waits, and nothing is refused or lost.
+    #[tokio::test]
+    async fn writer_whose_queue_is_full_waits() {
+        let (queue, mut waiting) = mpsc::channel(limits::LOG_QUEUE_MAX);
+        let writer = Writer {
+            queue: Some(queue),
+            thread: None,
+        };
+        let hint = || Write::Hint {
+            key: "committed",
+            value: vec![0],
+        };
+        for _ in 0..limits::LOG_QUEUE_MAX {
+            assert!(writer.send(hint()).await.is_ok());
+        }
+        let mut late = std::pin::pin!(writer.send(hint()));
+        assert!(futures::poll!(&mut late).is_pending(), "it is full");
+        assert!(waiting.try_recv().is_ok());
+        assert!(late.await.is_ok());
     }
 }

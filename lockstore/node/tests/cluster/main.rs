@@ -7,6 +7,7 @@ mod choosing;
 mod client;
 mod disk;
 mod fail_stop;
+mod limits;
 mod snapshot;
 mod stream;
 mod support;
