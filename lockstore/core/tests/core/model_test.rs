@@ -485,8 +485,14 @@ fn run(steps: Vec<Step>, restore_every: usize) -> Result<State, TestCaseError> {
     Ok(state)
 }
 
+/// Enough for every change; `PROPTEST_CASES` asks for more.
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    asked.map_or(96, |cases| cases.parse().expect("a number"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn state_machine_answers_as_the_model_does(steps in prop::collection::vec(step(), 1..400)) {

@@ -1,5 +1,7 @@
 //! The storage, by openraft's own suite and by ours.
 
+mod options;
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use holdfast_types::Lineage;

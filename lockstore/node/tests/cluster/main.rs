@@ -12,6 +12,7 @@ mod snapshot;
 mod stream;
 mod support;
 mod versions;
+mod traps;
 mod watch;
 
 use std::{
