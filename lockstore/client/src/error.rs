@@ -24,6 +24,7 @@ pub enum Error {
     #[error("the lock store has too little free disk space and takes no writes")]
     OutOfSpace,
     /// A field is malformed; no retry helps.
+    /// A field is malformed, or the message is too large; no retry helps.
     #[error("the lock store didn't understand the request: {0}")]
     Invalid(String),
     /// The answer is not one this client knows; the store may be of another version.

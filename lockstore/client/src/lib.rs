@@ -10,8 +10,9 @@
 //! ```no_run
 //! use std::time::Duration;
 //!
-//! use holdfast_types::{DurationMs, HoldId, SeatNo, ShowId, UserId};
-//! use lockstore_client::{Client, HoldOutcome, HoldSeats, Selection};
+//! use lockstore_client::{
+//!     Client, DurationMs, HoldId, HoldOutcome, HoldSeats, SeatNo, Selection, ShowId, UserId,
+//! };
 //!
 //! # async fn example() -> Result<(), lockstore_client::Error> {
 //! let nodes = ["http://127.0.0.1:7101", "http://127.0.0.1:7102", "http://127.0.0.1:7103"];
@@ -36,6 +37,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! `examples/hold.rs` goes on to the purchase. The README says what each [`Error`] lets a caller do,
+//! and what it must do with fences and lineages.
 
 mod answer;
 mod budget;
@@ -52,6 +56,12 @@ mod status;
 mod stream;
 mod watch;
 
+pub use holdfast_types::{
+    BookingId, ClusterTime, DurationMs, Fence, HoldId, Lineage, Revision, SeatNo, SeatState,
+    ShowId, UserId,
+};
+pub use tonic::transport::ClientTlsConfig;
+
 pub use answer::{
     Answer, BlockOutcome, ChangeOutcome, CommitOutcome, ExtendOutcome, GetHoldOutcome, Hold,
     HoldOutcome, OpenOutcome, Refusal, RefusalReason, ReleaseOutcome, ReturnOutcome, SeatRefusal,
@@ -66,3 +76,7 @@ pub use request::{
     ReleaseHold, ReturnSeats, SeatKind, Selection, UnblockSeats, Until,
 };
 pub use watch::{Start, Watch, Watched};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

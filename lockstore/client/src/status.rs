@@ -46,6 +46,14 @@ impl Failed {
             (Code::InvalidArgument | Code::Unimplemented | Code::PermissionDenied, _) => {
                 Self::Invalid(status.message().to_owned())
             }
+            // Out of range is a message that is too large to be read.
+            (
+                Code::InvalidArgument
+                | Code::Unimplemented
+                | Code::PermissionDenied
+                | Code::OutOfRange,
+                _,
+            ) => Self::Invalid(status.message().to_owned()),
             _ => Self::Unknown,
         }
     }
@@ -126,6 +134,8 @@ mod tests {
             Failed::of(&invalid),
             Failed::Invalid("show_id: 16 bytes".to_owned())
         );
+        let too_large = Status::out_of_range("2097152 bytes");
+        assert!(matches!(Failed::of(&too_large), Failed::Invalid(_)));
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl Scenario {
             requests: 0,
             holds: BTreeMap::new(),
             fence: Fence::ZERO,
+            at: String::new(),
         };
         if let Ok(seat_count) = u32::try_from(self.seats.len())
             && seat_count > 0
@@ -111,12 +112,13 @@ impl Scenario {
             assert_eq!(said, expected, "{}: its show is opened", self.name);
         }
         for (n, step) in self.steps.iter().enumerate() {
+            run.at = format!("{}, step {}", self.name, n + 1);
             let mut said = run.step(store, step).await;
             if step.is_reason_enough {
                 said.truncate(said.find(' ').unwrap_or(said.len()));
             }
             let ask: String = format!("{:?}", step.ask).chars().take(400).collect();
-            assert_eq!(said, step.expected, "{}, step {}: {ask}", self.name, n + 1);
+            assert_eq!(said, step.expected, "{}: {ask}", run.at);
         }
     }
 }
@@ -142,6 +144,8 @@ struct Run {
     holds: BTreeMap<char, Arc<Hold>>,
     /// The newest.
     fence: Fence,
+    /// Which scenario and step.
+    at: String,
 }
 
 impl Run {
@@ -233,7 +237,12 @@ impl Run {
                 let name = step.request.expect("a hold has a name");
                 if *replayed {
                     let first = &self.holds[&name];
-                    assert_eq!(facts(hold), facts(first), "a copy has another answer");
+                    assert_eq!(
+                        facts(hold),
+                        facts(first),
+                        "{}: a copy has another answer",
+                        self.at
+                    );
                 } else {
                     self.check_promise(asked, hold);
                     self.fence = hold.fence;
@@ -249,7 +258,7 @@ impl Run {
             (_, Outcome::Refused(refusal)) if refusal.reason == RefusalReason::Expired => {
                 let hold = step.hold.and_then(|name| self.holds.get(&name));
                 let end = hold.expect("it was held").expires_at;
-                assert!(store.now().await >= end, "it ended before its time");
+                assert!(store.now().await >= end, "{}: it ended early", self.at);
             }
             _ => {}
         }
@@ -261,12 +270,15 @@ impl Run {
         } else {
             asked.ttl
         };
-        assert!(hold.fence > self.fence, "a fence is larger than all before");
-        assert_eq!(hold.id, HoldId::from(asked.request.id));
-        assert_eq!(hold.expires_at, hold.granted_at.plus(ttl));
-        let latest = hold.granted_at.plus(self.rules.hold_total_max);
-        assert_eq!(hold.extendable_until, latest);
-        assert_eq!(hold.price_version, asked.price_version);
+        let promised = Hold {
+            id: HoldId::from(asked.request.id),
+            expires_at: hold.granted_at.plus(ttl),
+            extendable_until: hold.granted_at.plus(self.rules.hold_total_max),
+            price_version: asked.price_version,
+            ..hold.clone()
+        };
+        assert_eq!(*hold, promised, "{}", self.at);
+        assert!(hold.fence > self.fence, "{}: fences grow", self.at);
     }
 
     /// The answer, in words. Times are from the grant of the hold it is about.

@@ -1,5 +1,9 @@
 //! Through `lockstore-client`, as services use the store: callers don't see a change of leader.
 
+#[expect(dead_code, reason = "its main isn't called here")]
+#[path = "../../../client/examples/hold.rs"]
+mod example;
+
 use std::{sync::Arc, time::Duration};
 
 use holdfast_types::{BookingId, DurationMs, HoldId, SeatNo, SeatState, ShowId, UserId};
@@ -115,4 +119,26 @@ async fn purchases_go_on_while_every_node_is_restarted_in_turn() {
         .expect("there");
     assert!(show.seat_states.iter().all(|seat| *seat == SeatState::Sold));
     cluster.agrees().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn example_of_the_client_buys_two_seats_a_run_until_none_are_left() {
+    let cluster = Cluster::start(|_| {}).await;
+    let addresses = || {
+        let ids = cluster.ids().into_iter();
+        ids.map(|id| cluster.client_addr(id).to_owned()).collect()
+    };
+    let (mut seats, mut fence) = (Vec::new(), None);
+    for _ in 0..10 {
+        let bought = example::buy_two(addresses()).await.expect("two are left");
+        assert!(fence < Some(bought.fence));
+        fence = Some(bought.fence);
+        seats.extend(bought.seat_nos);
+    }
+    assert_eq!(seats[..2], [SeatNo(4), SeatNo(5)], "the best there are");
+    seats.sort_unstable();
+    assert_eq!(seats, (0..20).map(SeatNo).collect::<Vec<_>>());
+    let none = example::buy_two(addresses()).await.map(drop);
+    let none = none.expect_err("it is sold out").to_string();
+    assert_eq!(none, "not held: NoBlock");
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use holdfast_proto::lockstore::v1 as pb;
+use lockstore_client::{
+    Client, DurationMs, Error, LayoutSeat, OpenShow, SeatNo, ShowId, ShowRules,
+};
 use pb::peer_service_client::PeerServiceClient;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -159,6 +162,36 @@ async fn message_that_is_too_large_is_refused_and_the_next_is_not() {
         Code::InvalidArgument
     );
     assert_eq!(ask(CLIENT_MESSAGE_BYTES_MAX).await, Code::OutOfRange);
+
+    // A whole layout in one chunk: the client says what is wrong, and doesn't try it again.
+    let seats = 50_000;
+    let client = Client::connect(vec![cluster.client_addr(1).to_owned()]);
+    let opened = client.open_show(
+        OpenShow {
+            show_id: ShowId::from_bytes([9; 16]),
+            seat_count: seats,
+            rules: ShowRules {
+                hold_ttl: DurationMs::from_secs(600),
+                hold_total_max: DurationMs::from_secs(600),
+                seats_per_customer_max: 1,
+                no_lone_seat: false,
+            },
+            first_seat_no: SeatNo(0),
+            seats: (0..seats)
+                .map(|row_no| LayoutSeat {
+                    row_no,
+                    rank: u16::MAX,
+                    section_no: u16::MAX,
+                    category_no: u16::MAX,
+                    ..LayoutSeat::default()
+                })
+                .collect(),
+            on_sale: true,
+        },
+        Duration::from_secs(30),
+    );
+    let refused = opened.await.expect_err("over a megabyte");
+    assert!(matches!(refused, Error::Invalid(_)), "{refused}");
 
     let peer_addr = &cluster.config(1).members[0].peer_addr;
     let channel = holdfast_mesh::client::channel(peer_addr).expect("an address");
