@@ -1,11 +1,13 @@
 //! Random histories, judged by the state machine and by the naive model side by side; with time
 //! jumps, copies, late copies, reused ids, and snapshots in between.
 
-use holdfast_types::{ClusterTime, DurationMs, Fence, Revision, SeatNo};
+use std::collections::BTreeMap;
+
+use holdfast_types::{ClusterTime, DurationMs, Fence, Revision, SeatNo, SeatState, ShowId};
 use lockstore_core::{
-    BestAvailable, BlockSeats, ChangeShow, Command, CommitHold, ExtendHold, Hold, HoldSeats,
-    LayoutSeat, OpenShow, Outcome, ReleaseHold, Request, RequestId, ReturnSeats, SeatKind,
-    Selection, ShowRules, ShowState, State, UnblockSeats, invariants,
+    BestAvailable, BlockSeats, ChangeShow, Command, CommitHold, Event, ExtendHold, Hold, HoldEnd,
+    HoldSeats, LayoutSeat, OpenShow, Outcome, ReleaseHold, Request, RequestId, ReturnSeats,
+    SeatKind, Selection, ShowRules, ShowState, State, UnblockSeats, invariants,
 };
 use proptest::prelude::*;
 
@@ -253,7 +255,9 @@ impl History {
                         Command::CommitHold(c) => c.request.not_after = not_after,
                         Command::BlockSeats(c) => c.request.not_after = not_after,
                         Command::UnblockSeats(c) => c.request.not_after = not_after,
-                        _ => {}
+                        Command::OpenShow(c) => c.request.not_after = not_after,
+                        Command::ReleaseHold(c) => c.request.not_after = not_after,
+                        Command::Tick => {}
                     }
                 }
                 command
@@ -417,6 +421,94 @@ fn is_modelled(state: &State, command: &Command) -> bool {
     }
 }
 
+/// What somebody knows of the shows who is told the events and nothing else.
+#[derive(Default)]
+struct Told(BTreeMap<ShowId, (ShowState, Vec<SeatState>)>);
+
+impl Told {
+    /// Fails at an event that changes nothing, or that can't follow what was told before.
+    fn hear(&mut self, event: &Event) -> Result<(), TestCaseError> {
+        if let Event::ShowOpened {
+            show_id,
+            state,
+            seat_count,
+        } = event
+        {
+            let seats = vec![SeatState::Available; *seat_count as usize];
+            self.0.insert(*show_id, (*state, seats));
+            return Ok(());
+        }
+        // A show that is closed while its layout arrives was never opened, and nothing is held in it.
+        let (state, seats) = match event {
+            Event::ShowStateChanged { show_id, .. } => self
+                .0
+                .entry(*show_id)
+                .or_insert((ShowState::Opening, Vec::new())),
+            _ => {
+                let known = self.0.get_mut(&event.show_id());
+                known.ok_or_else(|| TestCaseError::fail(format!("{event:?} of no show")))?
+            }
+        };
+        let (seat_nos, from, to) = match event {
+            Event::ShowOpened { .. } | Event::HoldExtended { .. } => return Ok(()),
+            Event::ShowStateChanged { state: new, .. } => {
+                prop_assert_ne!(*state, *new);
+                *state = *new;
+                if *new == ShowState::Cancelled {
+                    let held = seats.iter_mut().filter(|seat| **seat == SeatState::Held);
+                    held.for_each(|seat| *seat = SeatState::Available);
+                }
+                return Ok(());
+            }
+            // Of a cancelled show there is no held seat any more.
+            Event::HoldEnded {
+                end: HoldEnd::Cancelled,
+                ..
+            } => return Ok(()),
+            Event::HoldEnded { seat_nos, .. } if *state == ShowState::Cancelled => {
+                (seat_nos, SeatState::Available, SeatState::Available)
+            }
+            Event::HoldEnded { seat_nos, .. } => (seat_nos, SeatState::Held, SeatState::Available),
+            Event::SeatsHeld { seat_nos, .. } => (seat_nos, SeatState::Available, SeatState::Held),
+            Event::SeatsSold { seat_nos, .. } => (seat_nos, SeatState::Held, SeatState::Sold),
+            Event::SeatsReturned { seat_nos, .. } => {
+                (seat_nos, SeatState::Sold, SeatState::Available)
+            }
+            Event::SeatsBlocked { seat_nos, .. } => {
+                (seat_nos, SeatState::Available, SeatState::Blocked)
+            }
+            Event::SeatsUnblocked { seat_nos, .. } => {
+                (seat_nos, SeatState::Blocked, SeatState::Available)
+            }
+        };
+        prop_assert!(!seat_nos.is_empty(), "{:?}", event);
+        for seat_no in &**seat_nos {
+            let seat = &mut seats[seat_no.0 as usize];
+            prop_assert_eq!(*seat, from, "{} by {:?}", seat_no, event);
+            *seat = to;
+        }
+        Ok(())
+    }
+
+    /// That it is the state, of every show that it can have been told of.
+    fn is(&self, state: &State) -> Result<(), TestCaseError> {
+        for show_id in (1..4).map(show_id) {
+            let Some(show) = state.show(show_id) else {
+                prop_assert!(!self.0.contains_key(&show_id));
+                continue;
+            };
+            let opening = (ShowState::Opening, Vec::new());
+            let (told_state, told_seats) = self.0.get(&show_id).unwrap_or(&opening);
+            prop_assert_eq!(show.state(), *told_state);
+            for (n, seat) in show.seat_states().enumerate() {
+                let told = told_seats.get(n).unwrap_or(&SeatState::Available);
+                prop_assert_eq!(seat, *told, "seat {} of {:?}", n, show_id);
+            }
+        }
+        Ok(())
+    }
+}
+
 fn run(steps: Vec<Step>, restore_every: usize) -> Result<State, TestCaseError> {
     let mut state = State::new(LINEAGE);
     let mut model = Model::default();
@@ -425,7 +517,7 @@ fn run(steps: Vec<Step>, restore_every: usize) -> Result<State, TestCaseError> {
         granted: Vec::new(),
         sent: Vec::new(),
     };
-    let mut index = 0;
+    let (mut index, mut told) = (0, Told::default());
     for step in opening().into_iter().chain(steps) {
         if let Step::Wait(ms) = step {
             history.now = history.now.plus(DurationMs(ms));
@@ -440,7 +532,11 @@ fn run(steps: Vec<Step>, restore_every: usize) -> Result<State, TestCaseError> {
         index += 1;
         let revision = Revision::new(LINEAGE, index, 0);
         let before = state.clone();
-        let (outcome, _) = state.apply(&command, history.now, revision);
+        let (outcome, events) = state.apply(&command, history.now, revision);
+        for event in &events {
+            told.hear(event)?;
+        }
+        told.is(&state)?;
         let expected = model.apply(&command, history.now, revision);
         prop_assert_eq!(&outcome, &expected, "{:?}", command);
         invariants::check(&state)
