@@ -171,6 +171,46 @@ async fn stream_to_a_follower_is_told_who_leads_and_too_large_a_message_ends_a_s
     assert_eq!(cluster.seats(&show_id).await, "AAAA");
 }
 
+/// Of a node that can decide nothing: it takes so many commands of a stream, and then reads no further,
+/// so that one client can't take the places of all others.
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_with_too_many_unanswered_commands_is_not_read_and_overloads_nobody() {
+    // More than a node takes from all clients together.
+    const MESSAGES: u32 = 100;
+    let mut cluster = Cluster::start(|_| {}).await;
+    let show_id = cluster.open_show(COMMANDS_MAX, TTL_MS).await;
+    let leader = cluster.leader().await;
+    let mut stream = Stream::open(&cluster, leader).await;
+    let command = hold(&cluster, &show_id, 0, 0).await;
+    for node_id in cluster.ids() {
+        if node_id != leader {
+            cluster.kill_node(node_id);
+        }
+    }
+    let messages = stream.messages.clone();
+    let sending = tokio::spawn(async move {
+        for n in 0..MESSAGES {
+            let mut commands = of_each_seat(&command);
+            for command in &mut commands {
+                command.tag += u64::from(n * COMMANDS_MAX);
+            }
+            let message = pb::HoldStreamRequest { commands };
+            if messages.send(message).await.is_err() {
+                return;
+            }
+        }
+    });
+    // Until the leader knows that nobody follows, nothing is answered.
+    let first = stream.answers(1).await;
+    for answer in first.values() {
+        let status = status(answer);
+        let details = status.get_error_details();
+        let reason = &details.error_info().expect("a reason").reason;
+        assert_ne!(reason, "OVERLOADED", "{status}");
+    }
+    sending.abort();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_before_a_node_stops_is_answered_before_its_stream_ends() {
     let mut cluster = Cluster::start(|_| {}).await;
