@@ -26,6 +26,7 @@ const READS_IN_FLIGHT_MAX: usize = 512;
 const STATUSES_IN_FLIGHT_MAX: usize = 8;
 const CLIENT_MESSAGE_BYTES_MAX: usize = 1 << 20;
 const PEER_MESSAGE_BYTES_MAX: usize = 16 << 20;
+const SNAPSHOT_BYTES_MAX: u64 = 64 << 30;
 /// Fewer than a connection may carry at once.
 const CALLS_PER_CONNECTION: usize = 64;
 
@@ -210,4 +211,47 @@ async fn message_that_is_too_large_is_refused_and_the_next_is_not() {
     );
     assert_eq!(append(PEER_MESSAGE_BYTES_MAX).await, Code::OutOfRange);
     cluster.hold(&show_id, &[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshot_that_is_too_long_is_refused_before_any_of_it_is_written() {
+    let mut cluster = Cluster::prepare(1, |_| {});
+    cluster.start_node(1);
+    let show_id = cluster.open_show(1, TTL_MS).await;
+    let peer_addr = &cluster.config(1).members[0].peer_addr;
+    let channel = holdfast_mesh::client::channel(peer_addr).expect("an address");
+    let begin = async |length: u64| {
+        let start = pb::InstallSnapshotStart {
+            address: Some(pb::PeerAddress {
+                cluster_id: cluster.config(1).cluster_id,
+                lineage: 1,
+                group_id: 0,
+                from_node_id: 2,
+                to_node_id: 1,
+            }),
+            vote: Some(pb::RaftVote {
+                term: 1,
+                node_id: 2,
+                committed: true,
+            }),
+            membership: Some(pb::StoredMembership {
+                position: None,
+                membership: Some(pb::RaftMembership {
+                    voters: vec![pb::VoterSet { node_ids: vec![1] }],
+                    node_ids: vec![1],
+                }),
+            }),
+            length,
+            ..Default::default()
+        };
+        let part = pb::install_snapshot_request::Part::Start(start);
+        let request = pb::InstallSnapshotRequest { part: Some(part) };
+        let mut peer = PeerServiceClient::new(channel.clone());
+        let sent = peer.install_snapshot(stream::iter([request])).await;
+        sent.expect_err("nothing follows").message().to_owned()
+    };
+    let too_long = "the snapshot is too long";
+    assert_ne!(begin(SNAPSHOT_BYTES_MAX).await, too_long);
+    assert_eq!(begin(SNAPSHOT_BYTES_MAX + 1).await, too_long);
+    cluster.hold(&show_id, &[0]).await;
 }
