@@ -128,8 +128,8 @@ pub struct Refusal {
     pub seats: Vec<SeatRefusal>,
     /// The limit that was met, where there is one: cluster time in milliseconds for
     /// `DeadlinePassed` (now), `DeadlineTooFar` and `UntilTooLate` (the latest allowed); a number
-    /// for `LimitExceeded`, `TooManyRequests`, `NoBlock` in an area (its free places) and, where one
-    /// is meant, `Invalid`; else zero.
+    /// for `LimitExceeded`, `TooManyRequests`, `SeatUnknown` (the show's seats, if one was named),
+    /// `NoBlock` in an area (its free places) and, where one is meant, `Invalid`; else zero.
     pub limit: u64,
 }
 
