@@ -23,7 +23,6 @@ pub enum Error {
     /// reads are answered. The request had no effect. It helps to make space.
     #[error("the lock store has too little free disk space and takes no writes")]
     OutOfSpace,
-    /// A field is malformed; no retry helps.
     /// A field is malformed, or the message is too large; no retry helps.
     #[error("the lock store didn't understand the request: {0}")]
     Invalid(String),

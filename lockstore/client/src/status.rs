@@ -43,9 +43,6 @@ impl Failed {
                 Self::Overloaded { retry_after }
             }
             (Code::ResourceExhausted, "OUT_OF_SPACE") => Self::OutOfSpace,
-            (Code::InvalidArgument | Code::Unimplemented | Code::PermissionDenied, _) => {
-                Self::Invalid(status.message().to_owned())
-            }
             // Out of range is a message that is too large to be read.
             (
                 Code::InvalidArgument

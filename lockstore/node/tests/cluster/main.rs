@@ -11,8 +11,8 @@ mod limits;
 mod snapshot;
 mod stream;
 mod support;
-mod versions;
 mod traps;
+mod versions;
 mod watch;
 
 use std::{
