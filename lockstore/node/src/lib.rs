@@ -14,7 +14,8 @@
 //! Reading order: `server` puts a node together; a write goes `grpc::client` → `proposer` →
 //! `raft` → `machine`, and from there to those who follow it by `watch`; time is in `clock` and
 //! `leader`; a cluster begins in `founding`; which commands all its members know is in `behaviour`;
-//! what a full disk means is in `disk`.
+//! what a full disk means is in `disk`,
+//! what runs apart from clients in `threads`.
 
 mod behaviour;
 mod clock;
@@ -35,6 +36,7 @@ mod proposer;
 mod raft;
 mod server;
 mod status;
+mod threads;
 mod watch;
 
 pub use config::{Config, Member};

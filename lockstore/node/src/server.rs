@@ -2,7 +2,8 @@
 //!
 //! Always holds: nothing listens before the configuration and the data directory are accepted;
 //! when [`serve`] returns, the data directory can be opened again, unless it said that something
-//! still used it.
+//! still used it; consensus and the peer plane run on a thread of their own, which clients don't keep
+//! from its work.
 
 use std::{
     sync::{Arc, OnceLock, RwLock},
@@ -17,6 +18,7 @@ use holdfast_proto::lockstore::v1::{
 use holdfast_types::Lineage;
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     sync::Semaphore,
     task::{JoinError, JoinSet},
 };
@@ -44,6 +46,7 @@ use crate::{
         watermark::{self, Watermark},
     },
     status::StatusSource,
+    threads::Threads,
     watch,
 };
 
@@ -118,6 +121,8 @@ pub async fn serve_with(
 
 /// What every part of a running node shares.
 struct Shared {
+    /// Where consensus runs.
+    threads: Handle,
     behaviours: Arc<Behaviours>,
     config: Arc<Config>,
     log: LogStore,
@@ -148,7 +153,12 @@ async fn run(
     disk.look().await;
     let machine = Arc::new(Machine::new(lineage).knowing(knows));
     let clock = Arc::new(Clock::default());
-    let peers = Arc::new(Peers::new(&config, context.identity.as_ref())?);
+    let threads = Threads::start().map_err(|error| Error::Raft(error.to_string()))?;
+    let peers = {
+        // Its connections are driven where it is made.
+        let _there = threads.handle().enter();
+        Arc::new(Peers::new(&config, context.identity.as_ref())?)
+    };
     let node = Arc::new(OnceLock::new());
     let status = Arc::new(StatusSource {
         node_id: config.node_id,
@@ -160,7 +170,9 @@ async fn run(
         disk: Arc::clone(&disk),
     });
     let (listen, insecure) = (config.listen_peer, config.insecure);
-    let listener = mesh::server::bind_grpc(PEER_NAME, listen, insecure, context).await?;
+    let own = context.clone();
+    let binding = async move { mesh::server::bind_grpc(PEER_NAME, listen, insecure, &own).await };
+    let listener = threads.handle().spawn(binding).await.map_err(broke)??;
     tracing::info!(node = config.node_id, listen = %config.listen_peer, "serving peers");
     let peer_server = PeerServer {
         peers: Arc::clone(&peers),
@@ -172,7 +184,7 @@ async fn run(
         receiving: Arc::new(Semaphore::new(limits::SNAPSHOTS_RECEIVED_MAX)),
     };
     let stop_peers = CancellationToken::new();
-    let mut serving_peers = tokio::spawn(serve_peers(
+    let mut serving_peers = threads.handle().spawn(serve_peers(
         listener,
         peer_server,
         context.clone(),
@@ -184,6 +196,7 @@ async fn run(
     let behaviours = Arc::new(Behaviours::new(knows, others));
     let config = Arc::new(config);
     let shared = Shared {
+        threads: threads.handle().clone(),
         behaviours,
         config,
         log,
@@ -201,7 +214,7 @@ async fn run(
         // Without its peers it is of no use.
         ended = &mut serving_peers => match ended {
             Ok(result) => result.map_err(Error::from),
-            Err(error) => Err(Error::Raft(error.to_string())),
+            Err(error) => Err(broke(error)),
         },
     };
     stop_peers.cancel();
@@ -212,7 +225,13 @@ async fn run(
     {
         serving_peers.abort();
     }
+    threads.stop().await;
     result
+}
+
+/// A task of the node panicked, or its threads are gone.
+fn broke(error: JoinError) -> Error {
+    Error::Raft(error.to_string())
 }
 
 async fn serve_peers(
@@ -246,6 +265,7 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         return Ok(());
     }
     let Shared {
+        threads,
         behaviours,
         config,
         log,
@@ -267,7 +287,12 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         clock: Arc::clone(&clock),
         behaviours: Arc::clone(&behaviours),
     };
-    let node = Node::start(&config, parts).await?;
+    let starting = {
+        let config = Arc::clone(&config);
+        async move { Node::start(&config, parts).await }
+    };
+    // All tasks of consensus are where this one is.
+    let node = threads.spawn(starting).await.map_err(broke)??;
     let node = cell.get_or_init(|| node).clone();
     let ids = || config.members.iter().map(|member| member.node_id);
     if ids().min() == Some(config.node_id) {

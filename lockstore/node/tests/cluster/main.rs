@@ -8,6 +8,7 @@ mod client;
 mod disk;
 mod fail_stop;
 mod limits;
+mod overload;
 mod snapshot;
 mod stream;
 mod support;

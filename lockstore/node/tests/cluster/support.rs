@@ -13,6 +13,7 @@ use std::{
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
     time::{Duration, Instant},
 };
@@ -236,6 +237,18 @@ impl Cluster {
             runtime: Some(runtime),
         };
         self.running[slot(node_id)] = Some(running);
+    }
+
+    /// Keeps the thread of a running node's client plane from all work until what is returned is
+    /// dropped, or for as long as anything is waited for.
+    pub(crate) fn stall(&self, node_id: u64) -> mpsc::Sender<()> {
+        let (stalled, until) = mpsc::channel();
+        let running = self.running[slot(node_id)].as_ref().expect("runs");
+        let runtime = running.runtime.as_ref().expect("until it is dropped");
+        runtime.spawn(async move {
+            let _ = until.recv_timeout(LIMIT);
+        });
+        stalled
     }
 
     /// Tells a node to stop, and waits until it has.
