@@ -25,9 +25,10 @@ CREATE FUNCTION hold(show_no integer, seat_nos integer[], holder_no integer, ttl
 LANGUAGE plpgsql AS $$
 DECLARE
     got integer;
+    hold_fence bigint := nextval('fences');
 BEGIN
     INSERT INTO seats AS s (show, seat, holder, fence, expires)
-    SELECT show_no, seat_no, holder_no, nextval('fences'), now() + ttl FROM unnest(seat_nos) AS seat_no ORDER BY seat_no
+    SELECT show_no, seat_no, holder_no, hold_fence, now() + ttl FROM unnest(seat_nos) AS seat_no ORDER BY seat_no
     ON CONFLICT (show, seat) DO UPDATE
         SET holder = excluded.holder, fence = excluded.fence, expires = excluded.expires
         WHERE s.expires < now();
@@ -118,7 +119,7 @@ pub async fn start(dir: &Path, bin: &Path, work: Work) -> Result<Running> {
     let first = until_up(&mut servers, connect).await.context("postgres")?;
     first.batch_execute(SCHEMA).await?;
     let mut clients = vec![Arc::new(first)];
-    while clients.len() < CONNECTIONS_MAX {
+    while clients.len() < std::env::var("HF_PG").ok().and_then(|v| v.parse().ok()).unwrap_or(CONNECTIONS_MAX) {
         clients.push(Arc::new(connect().await?));
     }
     Ok(Running {

@@ -72,14 +72,19 @@ pub(crate) fn blocked(show_id: ShowId, seat_no: SeatNo, actor: UserId) -> u128 {
         .finish()
 }
 
-pub(crate) fn seat(show_id: ShowId, seat_no: SeatNo, seat: &Seat) -> u128 {
+/// What the hashes of all seats of a show begin with.
+pub(crate) fn of_seats(show_id: ShowId) -> StableHasher {
+    of_show(35, show_id)
+}
+
+pub(crate) fn seat(of_seats: StableHasher, seat_no: SeatNo, seat: &Seat) -> u128 {
     let state = match seat.state {
         SeatState::Available => 1,
         SeatState::Held => 2,
         SeatState::Sold => 3,
         SeatState::Blocked => 4,
     };
-    of_show(35, show_id)
+    of_seats
         .u32(seat_no.0)
         .u8(state)
         .u64(seat.fence.as_u64())

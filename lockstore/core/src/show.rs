@@ -249,8 +249,9 @@ impl Show {
         for (seat_no, seat) in (0_u32..).zip(self.layout().iter()) {
             hash.add(record_hash::layout(self.id, SeatNo(seat_no), seat));
         }
+        let of_seats = record_hash::of_seats(self.id);
         for (seat_no, seat) in self.seats.iter() {
-            hash.add(record_hash::seat(self.id, *seat_no, seat));
+            hash.add(record_hash::seat(of_seats, *seat_no, seat));
         }
         for hold in self.holds.values() {
             hash.add(record_hash::hold(self.id, hold));
@@ -333,11 +334,12 @@ impl Show {
 
     /// Makes seats of the layout, in ascending order, the same thing.
     pub(crate) fn set_seats(&mut self, seat_nos: &[SeatNo], seat: Seat) {
+        let of_seats = record_hash::of_seats(self.id);
         for seat_no in seat_nos {
-            self.hash.add(record_hash::seat(self.id, *seat_no, &seat));
+            self.hash.add(record_hash::seat(of_seats, *seat_no, &seat));
             if let Some(old) = self.seats.insert(*seat_no, seat) {
                 self.hash
-                    .subtract(record_hash::seat(self.id, *seat_no, &old));
+                    .subtract(record_hash::seat(of_seats, *seat_no, &old));
             }
         }
         self.places
@@ -347,8 +349,9 @@ impl Show {
     /// Makes a seat what it was before anything happened to it.
     fn forget_seat(&mut self, seat_no: SeatNo) {
         if let Some(old) = self.seats.remove(&seat_no) {
+            let of_seats = record_hash::of_seats(self.id);
             self.hash
-                .subtract(record_hash::seat(self.id, seat_no, &old));
+                .subtract(record_hash::seat(of_seats, seat_no, &old));
         }
         self.places.set_free(&[seat_no], true);
     }
@@ -403,14 +406,14 @@ impl Show {
 
     /// Puts a request into memory, in place of what was there under its id.
     pub(crate) fn remember(&mut self, id: RequestId, known: Remembered) {
-        if self.requests.contains_key(&id) {
-            self.forget(id);
-        }
         self.hash.add(record_hash::request(self.id, id, &known));
-        if let Some(keep_until) = known.keep_until {
+        let keep_until = known.keep_until;
+        if let Some(old) = self.requests.insert(id, known) {
+            self.forgotten(id, &old);
+        }
+        if let Some(keep_until) = keep_until {
             self.finished.insert((keep_until, id));
         }
-        self.requests.insert(id, known);
     }
 
     fn forget(&mut self, id: RequestId) {
@@ -418,8 +421,12 @@ impl Show {
             .requests
             .remove(&id)
             .expect("only a remembered request is forgotten");
-        self.hash
-            .subtract(record_hash::request(self.id, id, &known));
+        self.forgotten(id, &known);
+    }
+
+    /// Takes what follows from a request along that is no longer there.
+    fn forgotten(&mut self, id: RequestId, known: &Remembered) {
+        self.hash.subtract(record_hash::request(self.id, id, known));
         if let Some(keep_until) = known.keep_until {
             self.finished.remove(&(keep_until, id));
         }

@@ -138,6 +138,10 @@ fn checked<'a>(show: &Show, asked: &'a Selection) -> Result<Checked<'a>, Refusal
 }
 
 fn no_conflict(show: &Show, seat_nos: &[SeatNo]) -> Result<(), Refusal> {
+    // A bit a seat says as much, and is found sooner.
+    if show.places().are_free(seat_nos) {
+        return Ok(());
+    }
     match conflict(show, seat_nos, |state| state != SeatState::Available) {
         Some(refusal) => Err(refusal),
         None => Ok(()),

@@ -137,6 +137,11 @@ impl Places {
             .expect("only seats of the layout are asked for")
     }
 
+    /// Whether all of these seats of the layout are available.
+    pub(crate) fn are_free(&self, seat_nos: &[SeatNo]) -> bool {
+        seat_nos.iter().all(|seat_no| self.free.get(seat_no.0))
+    }
+
     /// Whether the same is free in both, and is found the same way.
     pub(crate) fn agrees_with(&self, other: &Self) -> bool {
         self.free == other.free
