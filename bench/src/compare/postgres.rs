@@ -119,7 +119,7 @@ pub async fn start(dir: &Path, bin: &Path, work: Work) -> Result<Running> {
     let first = until_up(&mut servers, connect).await.context("postgres")?;
     first.batch_execute(SCHEMA).await?;
     let mut clients = vec![Arc::new(first)];
-    while clients.len() < std::env::var("HF_PG").ok().and_then(|v| v.parse().ok()).unwrap_or(CONNECTIONS_MAX) {
+    while clients.len() < CONNECTIONS_MAX {
         clients.push(Arc::new(connect().await?));
     }
     Ok(Running {
