@@ -97,7 +97,7 @@ impl Nodes {
         .context("lock store")
     }
 
-    /// Kills all of them at once, as a loss of power would.
+    /// Kills all of them, one after another without a pause.
     ///
     /// # Errors
     /// They can't be.

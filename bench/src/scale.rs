@@ -2,6 +2,7 @@
 //! once do to the others, and how long a start with them takes.
 
 use std::{
+    ops::Range,
     path::PathBuf,
     sync::{
         Arc,
@@ -39,6 +40,8 @@ const WINDOW: Duration = Duration::from_secs(8);
 const LOAD_PART: f64 = 0.3;
 /// How long making all holds may take.
 const MAKING_LIMIT: Duration = Duration::from_secs(300);
+/// Holds that are looked at to see whether all are there, or none.
+const SAMPLE: usize = 1_000;
 /// How long reads are measured.
 const READING: Duration = Duration::from_secs(5);
 
@@ -70,8 +73,8 @@ pub struct Scale {
     p99_around_over_before: f64,
     /// From the start of the processes, after all were killed, until a linearizable read was answered.
     started_s: f64,
-    /// A hold made before is there.
-    kept: bool,
+    /// Of a thousand holds made before, spread over all, those that are there then.
+    kept: usize,
 }
 
 /// Holds of one seat each, handed out to all clients.
@@ -123,7 +126,7 @@ impl Hold {
         })
     }
 
-    async fn is_live(self, client: &Client) -> Result<bool> {
+    async fn is_live(&self, client: &Client) -> Result<bool> {
         let answer = client.get_hold(self.show_id, self.hold_id, self.holder, CALL_LIMIT);
         Ok(matches!(answer.await?.outcome, GetHoldOutcome::Live(_)))
     }
@@ -163,18 +166,21 @@ pub async fn run(plan: &Plan, environment: Environment) -> Result<Scale> {
     );
     let full_mib = nodes.resident_mib()?;
     let reads = read(&client, &seats, holds).await?;
+    ensure!(reads.failed == 0, "{:?}", reads.first_failure);
 
     seats.next.store(holds, Ordering::Relaxed);
     eprintln!("making {ENDING} holds that end at once");
     let (before, around) = end_at_once(&client, &seats, holds, made.per_second).await?;
+    let ended = sample(holds..holds + ENDING);
+    ensure!(live(&client, &seats, ended).await? == 0, "holds didn't end");
 
     eprintln!("killing all nodes, and starting them");
     nodes.kill()?;
     let began = Instant::now();
     nodes.run().await.context("after a kill")?;
     let started_s = began.elapsed().as_secs_f64();
-    let kept = seats.nth(holds - 1).is_live(&nodes.client(1)).await?;
-    ensure!(kept, "a hold was lost");
+    let kept = live(&nodes.client(1), &seats, sample(0..holds)).await?;
+    ensure!(kept == SAMPLE, "{kept} of {SAMPLE} holds were there");
     Ok(Scale {
         environment,
         holds,
@@ -191,6 +197,21 @@ pub async fn run(plan: &Plan, environment: Environment) -> Result<Scale> {
         started_s,
         kept,
     })
+}
+
+/// So many numbers of `range`, spread over it.
+fn sample(range: Range<u32>) -> impl Iterator<Item = u32> {
+    let step = range.len() / SAMPLE;
+    range.step_by(step).take(SAMPLE)
+}
+
+/// How many of them live.
+async fn live(client: &Client, seats: &Seats, of: impl Iterator<Item = u32>) -> Result<usize> {
+    let mut live = 0;
+    for nth in of {
+        live += usize::from(seats.nth(nth).is_live(client).await?);
+    }
+    Ok(live)
 }
 
 /// Makes holds up to number `end`.

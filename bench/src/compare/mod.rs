@@ -299,7 +299,15 @@ impl Comparison {
             ..running.row(plan, closed(plan.length)).await?
         };
         row.print();
-        let most = row.measured.per_second;
+        // What fails has no rate to compare; the file says how much of it did.
+        let m = &row.measured;
+        if m.failed + m.refused > m.done / 100 {
+            eprintln!(
+                "  not to be compared: {} failed, {} refused",
+                m.failed, m.refused
+            );
+        }
+        let most = m.per_second;
         self.rows.push(row);
         if clients == RATIO_CLIENTS && seats == RATIO_SEATS {
             let half = Load {
@@ -336,7 +344,14 @@ impl Comparison {
         };
         row.print();
         let (done, parties) = (row.measured.done, u64::from(RUSH_SEATS / RUSH_PARTY));
-        ensure!(done == parties, "{done} of {parties} parties got seats");
+        // One that got no answer may have its seats all the same; more than there are nobody has.
+        ensure!(done <= parties, "{done} of {parties} parties got seats");
+        if done < parties {
+            eprintln!(
+                "  {} of {parties} parties heard of no seats",
+                parties - done
+            );
+        }
         self.rows.push(row);
         Ok(())
     }

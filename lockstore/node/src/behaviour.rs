@@ -2,9 +2,9 @@
 //!
 //! A command that needs a behaviour (see `CommandBatch` in `log.proto`) which a member doesn't know
 //! would stop that member. Always holds: none is proposed before every member has said that it knows
-//! its behaviour, or the log has that behaviour already; what a member said counts until it says
-//! something else, also while it is away. A leader that has not heard of a member since it started
-//! takes it for one of release 0.1.0.
+//! its behaviour, or the log has that behaviour already, as it does from the first entry on that is
+//! written when all have said so; what a member said counts until it says something else, also while it
+//! is away. A leader that has not heard of a member since it started takes it for one of release 0.1.0.
 
 use std::{
     collections::BTreeMap,
@@ -63,10 +63,15 @@ impl Behaviours {
         }
     }
 
+    /// What the log may say that it needs from now on: it stands for what the members said when one of
+    /// them is away, or the leader is another.
+    pub(crate) fn common(&self) -> u32 {
+        self.common.load(Ordering::Relaxed)
+    }
+
     /// Whether a command may be proposed that needs `behaviour`, where the log has `in_log`.
     pub(crate) fn allow(&self, behaviour: u32, in_log: impl FnOnce() -> u32) -> bool {
-        behaviour <= self.common.load(Ordering::Relaxed)
-            || (behaviour <= self.own && behaviour <= in_log())
+        behaviour <= self.common() || (behaviour <= self.own && behaviour <= in_log())
     }
 }
 

@@ -67,6 +67,12 @@ impl Disk {
         self.short.load(Ordering::Acquire)
     }
 
+    /// Whether a file of so many bytes may be written that can wait: it must leave the floor, since a
+    /// write that fails ends the node.
+    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
+        self.floor == 0 || self.free_bytes() >= bytes.saturating_add(self.floor)
+    }
+
     /// What was free.
     pub(crate) fn free_bytes(&self) -> u64 {
         self.free.load(Ordering::Acquire)

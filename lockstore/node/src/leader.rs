@@ -14,9 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, Logged},
-    codec,
-    disk::Disk,
-    limits,
+    codec, limits,
     machine::Machine,
     metrics,
     proposer::{Proposer, wall_ms},
@@ -113,13 +111,11 @@ fn is_old(noted_ms: u64, wall_ms: u64) -> bool {
     wall_ms.abs_diff(noted_ms) >= limits::WALL_NOTED_EVERY_MS
 }
 
-/// Makes readiness follow whether a leader with a quorum is known and the disk has space, and ends
-/// when consensus has stopped by itself, saying why, or at `shutdown`.
+/// Makes readiness follow whether a leader with a quorum is known, and ends when consensus has stopped by itself, saying why, or at `shutdown`.
 pub(crate) async fn watch(
     name: &'static str,
     node: Node,
     clock: Arc<Clock>,
-    disk: Arc<Disk>,
     node_id: u64,
     context: &mesh::Context,
 ) -> Option<String> {
@@ -157,10 +153,6 @@ pub(crate) async fn watch(
         };
         match now.leader {
             None => context.readiness.set_not_ready(name, "no leader is known"),
-            Some(_) if disk.is_short() => context.readiness.set_not_ready(
-                name,
-                "too little disk space is free, so that it takes no writes",
-            ),
             // One that was just elected may not have been answered, or have spoken, yet.
             Some(_) if heard || elected_at.elapsed() < node.lease() => {
                 context.readiness.set_ready(name);

@@ -18,6 +18,9 @@ pub(crate) const PROPOSALS_QUEUED_MAX: usize = 16_384;
 /// Commands in one entry: far under the 32,768 that a revision can number, and some milliseconds
 /// of applying.
 pub(crate) const COMMANDS_PER_ENTRY_MAX: usize = 2_048;
+/// Commands in one entry that have seats chosen: one may look into hundreds of stretches of seats, a few
+/// milliseconds of work in a hall made for it, and everything else waits for an entry that is applied.
+pub(crate) const CHOICES_PER_ENTRY_MAX: usize = 64;
 /// Bytes of commands in one entry, unless a single command is larger.
 pub(crate) const ENTRY_BYTES_MAX: usize = 1 << 20;
 /// Entries proposed and not yet applied. Few, so that under load entries fill up; several, so

@@ -23,6 +23,7 @@ use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
+    behaviour::Behaviours,
     clock::Clock,
     codec, limits,
     machine::{Machine, Reply},
@@ -163,6 +164,11 @@ struct Pending {
 }
 
 impl Pending {
+    /// Whether seats are chosen for it.
+    fn is_choice(&self) -> bool {
+        matches!(&self.command.command, Some(codec::Body::HoldSeats(c)) if c.choice.is_some())
+    }
+
     /// Takes it for the log, unless nobody waits for it any more.
     fn take(&self) -> bool {
         let taken = match &self.waiting {
@@ -187,9 +193,14 @@ pub(crate) struct Proposer {
 
 impl Proposer {
     /// Starts proposing; ends when every handle is gone.
-    pub(crate) fn start(node: Node, machine: Arc<Machine>, clock: Arc<Clock>) -> Self {
+    pub(crate) fn start(
+        node: Node,
+        machine: Arc<Machine>,
+        clock: Arc<Clock>,
+        behaviours: Arc<Behaviours>,
+    ) -> Self {
         let (queue, waiting) = mpsc::channel(limits::PROPOSALS_QUEUED_MAX);
-        tokio::spawn(run(node, machine, clock, waiting));
+        tokio::spawn(run(node, machine, clock, behaviours, waiting));
         Self { queue }
     }
 
@@ -290,6 +301,7 @@ async fn run(
     node: Node,
     machine: Arc<Machine>,
     clock: Arc<Clock>,
+    behaviours: Arc<Behaviours>,
     mut waiting: mpsc::Receiver<Pending>,
 ) {
     let in_flight = Arc::new(Semaphore::new(limits::ENTRIES_IN_FLIGHT_MAX));
@@ -341,7 +353,7 @@ async fn run(
         let batch = pb::CommandBatch {
             stamp_ms,
             wall_ms: wall_ms(),
-            behaviour: codec::batch_behaviour(&commands),
+            behaviour: codec::batch_behaviour(&commands).max(behaviours.common()),
             commands,
         };
         tokio::spawn(propose(node.clone(), term, batch, replies, permit));
@@ -364,10 +376,15 @@ async fn place(node: &Node, in_flight: &Arc<Semaphore>) -> Option<OwnedSemaphore
 /// `first` and those that wait behind it, as many as fit one entry.
 fn gather(first: Pending, waiting: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
     let mut bytes = first.command.encoded_len();
+    let mut choices = usize::from(first.is_choice());
     let mut batch = vec![first];
-    while batch.len() < limits::COMMANDS_PER_ENTRY_MAX && bytes < limits::ENTRY_BYTES_MAX {
+    while batch.len() < limits::COMMANDS_PER_ENTRY_MAX
+        && choices < limits::CHOICES_PER_ENTRY_MAX
+        && bytes < limits::ENTRY_BYTES_MAX
+    {
         let Ok(next) = waiting.try_recv() else { break };
         bytes += next.command.encoded_len();
+        choices += usize::from(next.is_choice());
         batch.push(next);
     }
     let (taken, given_up): (Vec<_>, Vec<_>) = batch.into_iter().partition(Pending::take);
@@ -488,6 +505,31 @@ mod tests {
         let ticked = with_tick(commands.clone(), true);
         assert!(is_tick(&ticked[0]));
         assert_eq!(ticked[1..], commands);
+    }
+
+    #[test]
+    fn entry_has_a_bounded_number_of_choices() {
+        let (queue, mut waiting) = mpsc::channel(limits::PROPOSALS_QUEUED_MAX);
+        let mut answers = Vec::new();
+        for nth in 0..2 * limits::CHOICES_PER_ENTRY_MAX {
+            let mut command = hold(1);
+            if let Some(codec::Body::HoldSeats(c)) = &mut command.command
+                && nth > 0
+            {
+                c.choice = Some(pb::hold_seats_request::Choice::BestAvailable(
+                    pb::BestAvailable::default(),
+                ));
+            }
+            let (pending, answer) = pending(command);
+            assert!(queue.try_send(pending).is_ok());
+            answers.push(answer);
+        }
+        let first = waiting.try_recv().expect("one waits");
+        let batch = gather(first, &mut waiting);
+        assert_eq!(batch.len(), 1 + limits::CHOICES_PER_ENTRY_MAX);
+        let next = waiting.try_recv().expect("more wait");
+        let batch = gather(next, &mut waiting);
+        assert_eq!(batch.len(), limits::CHOICES_PER_ENTRY_MAX - 1);
     }
 
     #[test]

@@ -285,6 +285,7 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         machine: Arc::clone(&machine),
         peers: Arc::clone(&peers),
         clock: Arc::clone(&clock),
+        disk: Arc::clone(&disk),
         behaviours: Arc::clone(&behaviours),
     };
     let starting = {
@@ -304,7 +305,12 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
     keeping.spawn(watermark.keep(stop_keeping.clone()));
     let mut tasks = JoinSet::new();
     let stop_tasks = CancellationToken::new();
-    let proposer = Proposer::start(node.clone(), Arc::clone(&machine), Arc::clone(&clock));
+    let proposer = Proposer::start(
+        node.clone(),
+        Arc::clone(&machine),
+        Arc::clone(&clock),
+        Arc::clone(&behaviours),
+    );
     tasks.spawn(leader::keep_time(
         node.clone(),
         Arc::clone(&machine),
@@ -363,7 +369,7 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
     let serving = async {
         let _served = served.clone().drop_guard();
         tokio::select! {
-            result = serve_clients(&config, client, admin, &node, (speaking, disk), context) => result,
+            result = serve_clients(&config, client, admin, &node, speaking, context) => result,
             Some(ended) = keeping.join_next() => joined(ended),
         }
     };
@@ -410,7 +416,7 @@ async fn serve_clients(
     client: grpc::Client,
     admin: grpc::Admin,
     node: &Node,
-    (clock, disk): (Arc<Clock>, Arc<Disk>),
+    clock: Arc<Clock>,
     context: &mesh::Context,
 ) -> Result<(), Error> {
     let clients = LockStoreServiceServer::new(client)
@@ -426,7 +432,7 @@ async fn serve_clients(
     tokio::pin!(serving);
     tokio::select! {
         result = &mut serving => result.map_err(Error::from),
-        stopped = leader::watch(NAME, node.clone(), clock, disk, config.node_id, context) => match stopped {
+        stopped = leader::watch(NAME, node.clone(), clock, config.node_id, context) => match stopped {
             Some(why) => Err(Error::Raft(why)),
             None => serving.await.map_err(Error::from),
         },

@@ -114,9 +114,16 @@ impl Commands {
                     return Ok(());
                 };
                 let tag = command.tag;
+                let wait = Duration::from_millis(command.wait_ms.into());
                 let asked = match command.command {
                     Some(Command::GetHold(wanted)) => {
-                        reads.push(AskedRead::of(tag, &wanted, &command.traceparent, place));
+                        reads.push(AskedRead::of(
+                            tag,
+                            &wanted,
+                            wait,
+                            &command.traceparent,
+                            place,
+                        ));
                         continue;
                     }
                     Some(Command::HoldSeats(c)) => Some((Kind::Hold, Body::HoldSeats(c))),
@@ -125,7 +132,6 @@ impl Commands {
                     Some(Command::CommitHold(c)) => Some((Kind::Commit, Body::CommitHold(c))),
                     None => None,
                 };
-                let wait = Duration::from_millis(command.wait_ms.into());
                 let asked = asked
                     .ok_or_else(|| Status::invalid_argument("command: missing"))
                     .and_then(|asked| self.ask(tag, asked, wait, &command.traceparent, place));
@@ -180,6 +186,7 @@ impl Commands {
 struct AskedRead {
     tag: u64,
     wanted: Result<WantedHold, Status>,
+    wait: Duration,
     since: Instant,
     context: Context,
     place: OwnedSemaphorePermit,
@@ -189,12 +196,14 @@ impl AskedRead {
     fn of(
         tag: u64,
         wanted: &pb::GetHoldRequest,
+        wait: Duration,
         caller: &str,
         place: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             tag,
             wanted: WantedHold::of(wanted),
+            wait,
             since: Instant::now(),
             context: begin(GET_HOLD, caller),
             place,
@@ -209,7 +218,9 @@ async fn answer_reads(
     reads: Vec<AskedRead>,
     messages: Messages,
 ) {
-    let read = reader.read(limits::READ_WAIT_MAX).await;
+    // Those that came together wait together: as long as the most patient.
+    let wait = reads.iter().map(|asked| asked.wait).max();
+    let read = reader.read(wait.unwrap_or_default()).await;
     let now = Instant::now();
     let (answers, places): (_, Vec<_>) = reads
         .into_iter()
@@ -230,6 +241,8 @@ async fn answer_reads(
             (answer, asked.place)
         })
         .unzip();
+    // A client that doesn't read its answers takes nobody else's place, nor keeps the state as it was.
+    drop(read);
     // Whoever doesn't listen any more needs no answer.
     drop(messages.send(Ok(pb::HoldStreamResponse { answers })).await);
     drop(places);

@@ -42,6 +42,7 @@ use crate::{
     behaviour::Behaviours,
     clock::Clock,
     config::Config,
+    disk::Disk,
     limits,
     machine::{Machine, Reply},
     metrics::{self, Stage},
@@ -107,6 +108,7 @@ pub(crate) struct Parts {
     pub(crate) machine: Arc<Machine>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) clock: Arc<Clock>,
+    pub(crate) disk: Arc<Disk>,
     pub(crate) behaviours: Arc<Behaviours>,
 }
 
@@ -150,7 +152,7 @@ impl Node {
             behaviours: parts.behaviours,
             quorum: Arc::clone(&quorum),
         };
-        let state_machine = StateMachine::new(parts.machine, parts.snapshots);
+        let state_machine = StateMachine::new(parts.machine, parts.snapshots, parts.disk);
         let raft = Raft::new(
             config.node_id,
             Arc::new(raft_config),

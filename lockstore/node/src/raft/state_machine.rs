@@ -17,20 +17,28 @@ use super::{
     snapshot::{SnapshotFile, Snapshots},
     types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig},
 };
-use crate::machine::{Machine, View};
+use crate::{
+    disk::Disk,
+    machine::{Machine, View},
+};
 
 pub(crate) struct StateMachine {
     machine: Arc<Machine>,
     snapshots: Arc<Snapshots>,
+    pub(super) disk: Arc<Disk>,
+    /// The last snapshot that was due waits for disk space, and that was said.
+    waits_for_space: bool,
     applied: Option<LogId>,
     membership: StoredMembership,
 }
 
 impl StateMachine {
-    pub(crate) fn new(machine: Arc<Machine>, snapshots: Arc<Snapshots>) -> Self {
+    pub(crate) fn new(machine: Arc<Machine>, snapshots: Arc<Snapshots>, disk: Arc<Disk>) -> Self {
         Self {
             machine,
             snapshots,
+            disk,
+            waits_for_space: false,
             applied: None,
             membership: StoredMembership::default(),
         }
@@ -71,8 +79,29 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             if let Some(responder) = responder {
                 responder.send(replies);
             }
+            // Heartbeats and votes wait for the work of one entry, not of all that are ready.
+            tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
+        // It is written beside the last one, and may have grown meanwhile.
+        let last = self.snapshots.get().map_or(0, |(_, file)| file.length());
+        let room = self.disk.has_room_for(last + last / 4);
+        if !force && !room {
+            if !self.waits_for_space {
+                tracing::warn!(
+                    last_bytes = last,
+                    free_bytes = self.disk.free_bytes(),
+                    "a snapshot waits for disk space; the log grows meanwhile"
+                );
+            }
+            self.waits_for_space = true;
+            return None;
+        }
+        self.waits_for_space = false;
+        Some(self.get_snapshot_builder().await)
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {

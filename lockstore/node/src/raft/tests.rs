@@ -35,13 +35,41 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Stores {
     }
 }
 
+/// One with so much free, that should have `floor_mb` at least.
+fn disk(floor_mb: u64, free: u64) -> Disk {
+    let config = Config {
+        free_space_min_mb: floor_mb,
+        ..Config::default()
+    };
+    Disk::new(&config, Arc::new(move |_| Ok(free)))
+}
+
 pub(super) fn state_machine(folder: &Path, cluster: &str) -> StateMachine {
     let lineage = Lineage(1);
     let snapshots = Snapshots::open(folder.join("snapshots"), cluster.to_owned(), lineage);
     StateMachine::new(
         Arc::new(Machine::new(lineage)),
         Arc::new(snapshots.expect("opens")),
+        Arc::new(disk(0, u64::MAX)),
     )
+}
+
+#[tokio::test]
+async fn snapshot_that_can_wait_waits_for_disk_space() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut machine = state_machine(folder.path(), "test");
+    machine.disk = Arc::new(disk(2, 2 << 20));
+    machine.disk.look().await;
+    assert!(machine.try_create_snapshot_builder(false).await.is_some());
+    let mut builder = machine.get_snapshot_builder().await;
+    builder.build_snapshot().await.expect("written");
+    // With what was just written once more less than the floor would be left.
+    assert!(machine.try_create_snapshot_builder(false).await.is_none());
+    let forced = machine.try_create_snapshot_builder(true).await;
+    assert!(forced.is_some(), "a follower needs it");
+    machine.disk = Arc::new(disk(2, 3 << 20));
+    machine.disk.look().await;
+    assert!(machine.try_create_snapshot_builder(false).await.is_some());
 }
 
 #[test]

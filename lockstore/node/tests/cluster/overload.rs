@@ -10,7 +10,7 @@ use crate::support::{Cluster, new_id};
 
 const TTL_MS: u64 = 600_000;
 /// Followers stand three to four of these after a leader's last word.
-const ELECTION_MS: u64 = 1_000;
+const ELECTION_MS: u64 = 1_500;
 /// Longer than that.
 const STALL: Duration = Duration::from_millis(6 * ELECTION_MS);
 const STREAMS: u64 = 4;

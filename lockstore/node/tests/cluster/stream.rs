@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use holdfast_proto::lockstore::v1 as pb;
-use pb::{streamed_answer::Answer, streamed_command::Command};
+use pb::{
+    lock_store_service_client::LockStoreServiceClient, streamed_answer::Answer,
+    streamed_command::Command,
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
@@ -235,4 +238,53 @@ async fn what_was_sent_before_a_node_stops_is_answered_before_its_stream_ends() 
     // The others were told that it leads no more.
     let seats = cluster.seats(&show_id).await;
     assert_eq!(seats.matches('H').count(), held_there, "{seats}");
+}
+
+/// Reads of one client that it never takes the answers of.
+const UNREAD: u64 = 4_096;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_that_does_not_read_its_answers_takes_no_place_of_other_readers() {
+    let mut cluster = Cluster::prepare(1, |_| {});
+    cluster.start_node(1);
+    let show_id = cluster.open_show(4, TTL_MS).await;
+    let held = cluster.hold(&show_id, &[0]).await;
+    let wanted = pb::GetHoldRequest {
+        show_id: show_id.clone(),
+        hold_id: held.hold.hold_id.clone(),
+        holder: held.holder.clone(),
+    };
+    let channel = tonic::transport::Endpoint::from_shared(cluster.client_addr(1).to_owned())
+        .expect("an address")
+        .initial_stream_window_size(65_535)
+        .initial_connection_window_size(65_535)
+        .connect()
+        .await
+        .expect("connects");
+    let (messages, outgoing) = mpsc::channel(1);
+    let _unread = LockStoreServiceClient::new(channel)
+        .hold_stream(ReceiverStream::new(outgoing))
+        .await
+        .expect("opens");
+    for tag in 0..UNREAD {
+        let command = pb::StreamedCommand {
+            tag,
+            wait_ms: 60_000,
+            command: Some(Command::GetHold(wanted.clone())),
+            ..Default::default()
+        };
+        let commands = vec![command];
+        let sent = messages.send(pb::HoldStreamRequest { commands }).await;
+        sent.expect("the stream is open");
+    }
+    // Once those before have got as far as they do, others are served.
+    cluster
+        .until("others read", || async {
+            for _ in 0..10 {
+                let answer = cluster.client(1).get_hold(wanted.clone()).await;
+                answer.ok()?;
+            }
+            Some(())
+        })
+        .await;
 }

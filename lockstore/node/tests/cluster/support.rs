@@ -279,13 +279,6 @@ impl Cluster {
         running.ended().await.expect_err("ends by itself")
     }
 
-    /// Why a running node isn't ready, if it isn't.
-    pub(crate) fn unready(&self, node_id: u64) -> Option<String> {
-        let running = self.running[slot(node_id)].as_ref().expect("runs");
-        let mut parts = running.context.readiness.parts().into_values();
-        parts.find_map(|part| part.why)
-    }
-
     /// Says how many bytes are free on a node's disk from now on.
     pub(crate) fn set_free(&self, node_id: u64, bytes: u64) {
         self.free[slot(node_id)].store(bytes, Ordering::Relaxed);

@@ -121,3 +121,22 @@ async fn new_behaviour_waits_for_the_last_node_and_then_stays() {
     let held = cluster.seats(&show).await.matches('H').count();
     assert!(held >= 8, "{held}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_every_node_knew_is_used_on_when_one_is_lost_and_the_others_restart() {
+    let mut cluster = Cluster::start(|_| {}).await;
+    let show = cluster.open_show(20, TTL_MS).await;
+    cluster.agrees().await;
+    // A command that needs no newer behaviour, when all have said what they know.
+    cluster.hold(&show, &[0]).await;
+    cluster.agrees().await;
+    cluster.stop_node(3).await;
+    for node_id in [1, 2] {
+        cluster.stop_node(node_id).await;
+    }
+    for node_id in [1, 2] {
+        cluster.start_node(node_id);
+    }
+    let outcome = choose_anywhere(&cluster, &show).await;
+    assert_eq!(outcome, Ok(1));
+}
