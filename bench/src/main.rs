@@ -105,7 +105,7 @@ enum Command {
     /// A million live holds: memory, reads, many that end at once, a start with them.
     Million {
         /// Live holds, in thousands.
-        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=10_000))]
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=2_000))]
         thousands: u32,
     },
     /// Purchases over REST, from hold to confirmation.

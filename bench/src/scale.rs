@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use holdfast_types::{DurationMs, HoldId, SeatNo, ShowId, UserId};
+use holdfast_types::{DurationMs, HoldId, SeatNo, ShowId, UserId, limits::HOLD_TTL_DEFAULT};
 use lockstore_client::{Client, GetHoldOutcome, HoldOutcome, HoldSeats, Selection};
 use serde::Serialize;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ const CONNECTIONS: usize = 4;
 /// Seats of each show, one a hold.
 const SHOW_SEATS: u32 = 100_000;
 /// Long enough that none ends while all of this is measured.
-const TTL: DurationMs = DurationMs::from_secs(60 * 60);
+const TTL: DurationMs = HOLD_TTL_DEFAULT;
 /// How many end at once.
 const ENDING: u32 = 100_000;
 /// How long they live: enough to make them all, and to measure before.
