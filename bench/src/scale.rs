@@ -73,8 +73,6 @@ pub struct Scale {
     p99_around_over_before: f64,
     /// From the start of the processes, after all were killed, until a linearizable read was answered.
     started_s: f64,
-    /// Of a thousand holds made before, spread over all, those that are there then.
-    kept: usize,
 }
 
 /// Holds of one seat each, handed out to all clients.
@@ -195,7 +193,6 @@ pub async fn run(plan: &Plan, environment: Environment) -> Result<Scale> {
         before,
         around,
         started_s,
-        kept,
     })
 }
 

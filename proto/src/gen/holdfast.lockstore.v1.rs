@@ -2630,10 +2630,11 @@ pub struct CommandBatch {
     /// every node was down.
     #[prost(uint64, tag = "2")]
     pub wall_ms: u64,
-    /// The behaviour that applying must follow, the lowest that knows all of `commands`; a node that
-    /// doesn't know it stops. 0 is the first. 1 chooses seats, blocks them, keeps the lone-seat rule
-    /// and tells seats apart; the commands of 0 mean there what they always did. A leader writes one
-    /// only when every member has said that it knows it, or the log has it already.
+    /// The behaviour that applying must follow: the newest that every member has said that it knows, and
+    /// at least the lowest that knows all of `commands`; a node that doesn't know it stops. 0 is the
+    /// first. 1 chooses seats, blocks them, keeps the lone-seat rule and tells seats apart; the commands
+    /// of 0 mean there what they always did. A leader writes one only when every member has said that it
+    /// knows it, or the log has it already.
     #[prost(uint32, tag = "3")]
     pub behaviour: u32,
     #[prost(message, repeated, tag = "4")]
