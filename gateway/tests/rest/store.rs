@@ -179,6 +179,7 @@ impl Store {
                 found: seats.is_some(),
                 state: pb::ShowState::OnSale.into(),
                 seat_states: seats.unwrap_or_default().into(),
+                queue: None,
             }));
         }
         script.watched.push(request);
@@ -232,6 +233,8 @@ unasked! {
     return_seats(ReturnSeatsRequest) -> ReturnSeatsResponse;
     block_seats(BlockSeatsRequest) -> BlockSeatsResponse;
     unblock_seats(UnblockSeatsRequest) -> UnblockSeatsResponse;
+    load_seats(LoadSeatsRequest) -> LoadSeatsResponse;
+    advance_queue(AdvanceQueueRequest) -> AdvanceQueueResponse;
     get_show(GetShowRequest) -> GetShowResponse;
     get_hold(GetHoldRequest) -> GetHoldResponse;
     get_time(GetTimeRequest) -> GetTimeResponse;

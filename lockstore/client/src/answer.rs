@@ -134,6 +134,36 @@ pub enum UnblockOutcome {
     Refused(Refusal),
 }
 
+/// To [`Client::load_seats`](crate::Client::load_seats).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadOutcome {
+    /// All the claims are there.
+    Loaded {
+        /// Those that were put in now.
+        claims: u32,
+        /// All were there before.
+        already: bool,
+    },
+    /// Nothing was changed.
+    Refused(Refusal),
+}
+
+/// To [`Client::advance_queue`](crate::Client::advance_queue).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdvanceOutcome {
+    /// It is so.
+    Advanced {
+        /// The first of the numbers handed out, the others follow it; 0 if none was.
+        first_no: u64,
+        /// How many were.
+        joins: u32,
+        /// The queue as it stands now.
+        queue: Queue,
+    },
+    /// Nothing was changed.
+    Refused(Refusal),
+}
+
 /// To [`Client::get_hold`](crate::Client::get_hold).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GetHoldOutcome {
@@ -171,6 +201,17 @@ pub struct Show {
     pub rules: ShowRules,
     /// What each seat is, by seat number.
     pub seat_states: Vec<SeatState>,
+    /// Its waiting room.
+    pub queue: Queue,
+}
+
+/// A show's waiting room, as far as the store counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Queue {
+    /// Numbers handed out, from 1 on.
+    pub joined: u64,
+    /// The threshold of who is served; what it is compared with is the waiting room's.
+    pub serving: u64,
 }
 
 /// A show's state in the store.

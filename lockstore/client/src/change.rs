@@ -2,7 +2,7 @@
 
 use holdfast_types::{BookingId, ClusterTime, Fence, HoldId, Revision, SeatNo, SeatState, ShowId};
 
-use crate::ShowState;
+use crate::{Queue, ShowState};
 
 /// One item of a [`Watch`](crate::Watch).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub enum Change {
         seat_nos: Vec<SeatNo>,
         why: HoldEnd,
     },
-    /// Held → sold.
+    /// Held → sold; or available → sold, where a sale of an earlier life of the cluster was loaded.
     Sold {
         hold_id: HoldId,
         fence: Fence,
@@ -101,6 +101,8 @@ pub enum Change {
     Blocked { seat_nos: Vec<SeatNo> },
     /// Blocked → available.
     Unblocked { seat_nos: Vec<SeatNo> },
+    /// The waiting room, as it stands now.
+    Queue(Queue),
 }
 
 /// How a hold ended that wasn't sold.

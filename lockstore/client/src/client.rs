@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use tonic::{metadata::MetadataMap, transport::ClientTlsConfig};
 
 use crate::{
-    Answer, BlockOutcome, BlockSeats, ChangeOutcome, ChangeShow, CommitHold, CommitOutcome, Error,
-    ExtendHold, ExtendOutcome, GetHoldOutcome, HoldOutcome, HoldSeats, OpenOutcome, OpenShow,
-    ReleaseHold, ReleaseOutcome, ReturnOutcome, ReturnSeats, Show, Start, UnblockOutcome,
-    UnblockSeats, Until, Watch, Watched,
+    AdvanceOutcome, AdvanceQueue, Answer, BlockOutcome, BlockSeats, ChangeOutcome, ChangeShow,
+    CommitHold, CommitOutcome, Error, ExtendHold, ExtendOutcome, GetHoldOutcome, HoldOutcome,
+    HoldSeats, LoadOutcome, LoadSeats, OpenOutcome, OpenShow, ReleaseHold, ReleaseOutcome,
+    ReturnOutcome, ReturnSeats, Show, Start, UnblockOutcome, UnblockSeats, Until, Watch, Watched,
     budget::Budget,
     call::{Caller, Try, answered},
     clock::ClusterClock,
@@ -202,6 +202,33 @@ impl Client {
         let message = convert::unblock_seats(&request);
         self.write(Write::new(deadline), message, |peer, ask| async move {
             answered(peer.stub().unblock_seats(ask.call()).await)
+        })
+        .await
+    }
+
+    /// Puts claims of an earlier life of the cluster back, all or none. What is there as it is named is
+    /// success again.
+    pub async fn load_seats(
+        &self,
+        request: LoadSeats,
+        deadline: Duration,
+    ) -> Result<Answer<LoadOutcome>, Error> {
+        let message = convert::load_seats(&request);
+        self.write(Write::new(deadline), message, |peer, ask| async move {
+            answered(peer.stub().load_seats(ask.call()).await)
+        })
+        .await
+    }
+
+    /// Hands out numbers of a show's waiting room, and moves the threshold of who is served.
+    pub async fn advance_queue(
+        &self,
+        request: AdvanceQueue,
+        deadline: Duration,
+    ) -> Result<Answer<AdvanceOutcome>, Error> {
+        let message = convert::advance_queue(&request);
+        self.write(Write::new(deadline), message, |peer, ask| async move {
+            answered(peer.stub().advance_queue(ask.call()).await)
         })
         .await
     }

@@ -12,15 +12,15 @@ use holdfast_types::{
 };
 
 use crate::{
-    Answer, BlockOutcome, Change, ChangeOutcome, Changes, CommitOutcome, Error, ExtendOutcome,
-    GetHoldOutcome, Hold, HoldEnd, HoldOutcome, OpenOutcome, Refusal, RefusalReason,
-    ReleaseOutcome, ReturnOutcome, SeatRefusal, Show, ShowChanges, ShowRules, ShowSnapshot,
-    ShowState, UnblockOutcome,
+    AdvanceOutcome, Answer, BlockOutcome, Change, ChangeOutcome, Changes, CommitOutcome, Error,
+    ExtendOutcome, GetHoldOutcome, Hold, HoldEnd, HoldOutcome, LoadOutcome, OpenOutcome, Queue,
+    Refusal, RefusalReason, ReleaseOutcome, ReturnOutcome, SeatRefusal, Show, ShowChanges,
+    ShowRules, ShowSnapshot, ShowState, UnblockOutcome,
 };
 
 pub(crate) use request::{
-    block_seats, change_show, commit_hold, extend_hold, get_hold, get_show, hold_seats, open_show,
-    release_hold, return_seats, unblock_seats,
+    advance_queue, block_seats, change_show, commit_hold, extend_hold, get_hold, get_show,
+    hold_seats, load_seats, open_show, release_hold, return_seats, unblock_seats,
 };
 
 /// A request that carries an id and a deadline.
@@ -63,7 +63,8 @@ macro_rules! named {
 
 named! {
     OpenShowRequest ChangeShowRequest HoldSeatsRequest ExtendHoldRequest ReleaseHoldRequest
-    CommitHoldRequest ReturnSeatsRequest BlockSeatsRequest UnblockSeatsRequest
+    CommitHoldRequest ReturnSeatsRequest BlockSeatsRequest UnblockSeatsRequest LoadSeatsRequest
+    AdvanceQueueRequest
 }
 
 macro_rules! answered {
@@ -122,6 +123,14 @@ answered! {
         BlockOutcome::Blocked { seat_nos: seat_nos(&v.seat_nos), already: v.already };
     UnblockSeatsResponse, unblock_seats_response, UnblockOutcome: Unblocked(v) =>
         UnblockOutcome::Unblocked { seat_nos: seat_nos(&v.seat_nos), already: v.already };
+    LoadSeatsResponse, load_seats_response, LoadOutcome: Loaded(v) =>
+        LoadOutcome::Loaded { claims: v.claims, already: v.already };
+    AdvanceQueueResponse, advance_queue_response, AdvanceOutcome: Advanced(v) =>
+        AdvanceOutcome::Advanced {
+            first_no: v.first_no,
+            joins: v.joins,
+            queue: queue(&v.queue.ok_or(Error::Malformed("an answer without queue"))?),
+        };
     GetHoldResponse, get_hold_response, GetHoldOutcome: Hold(v) => GetHoldOutcome::Live(hold(v)?);
 }
 
@@ -142,6 +151,7 @@ impl Answered for pb::GetShowResponse {
                 no_lone_seat: rules.no_lone_seat,
             },
             seat_states: seat_states(&self.seat_states)?,
+            queue: self.queue.as_ref().map(queue).unwrap_or_default(),
         };
         Ok((self.info, Some(show)))
     }
@@ -181,6 +191,13 @@ fn hold(hold: pb::Hold) -> Result<Hold, Error> {
         extendable_until: ClusterTime(hold.extendable_until_ms),
         price_version: hold.price_version,
     })
+}
+
+fn queue(queue: &pb::ShowQueue) -> Queue {
+    Queue {
+        joined: queue.joined,
+        serving: queue.serving,
+    }
 }
 
 fn show_state(number: i32) -> Result<ShowState, Error> {
@@ -299,6 +316,7 @@ fn change(change: pb::ShowChange) -> Result<Change, Error> {
             Wire::Restored(restored) => Change::Unblocked {
                 seat_nos: seat_nos(&restored.seat_nos),
             },
+            Wire::Queue(now) => Change::Queue(queue(&now)),
         },
     )
 }

@@ -63,17 +63,18 @@ pub use holdfast_types::{
 pub use tonic::transport::ClientTlsConfig;
 
 pub use answer::{
-    Answer, BlockOutcome, ChangeOutcome, CommitOutcome, ExtendOutcome, GetHoldOutcome, Hold,
-    HoldOutcome, OpenOutcome, Refusal, RefusalReason, ReleaseOutcome, ReturnOutcome, SeatRefusal,
-    Show, ShowRules, ShowState, UnblockOutcome,
+    AdvanceOutcome, Answer, BlockOutcome, ChangeOutcome, CommitOutcome, ExtendOutcome,
+    GetHoldOutcome, Hold, HoldOutcome, LoadOutcome, OpenOutcome, Queue, Refusal, RefusalReason,
+    ReleaseOutcome, ReturnOutcome, SeatRefusal, Show, ShowRules, ShowState, UnblockOutcome,
 };
 pub use change::{Change, Changes, HoldEnd, ShowChanges, ShowSnapshot, WatchItem};
 pub use client::{Client, Options};
 pub use error::Error;
 pub use replica::{Difference, Gap, ShowReplica};
 pub use request::{
-    BestAvailable, BlockSeats, ChangeShow, CommitHold, ExtendHold, HoldSeats, LayoutSeat, OpenShow,
-    ReleaseHold, ReturnSeats, SeatKind, Selection, UnblockSeats, Until,
+    AdvanceQueue, BestAvailable, BlockSeats, ChangeShow, CommitHold, ExtendHold, HoldSeats,
+    LayoutSeat, LoadSeats, LoadedClaim, LoadedKind, OpenShow, ReleaseHold, ReturnSeats, SeatKind,
+    Selection, UnblockSeats, Until,
 };
 pub use watch::{Start, Watch, Watched};
 

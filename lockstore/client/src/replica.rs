@@ -89,7 +89,8 @@ impl ShowReplica {
             Change::State { state, seat_count } => {
                 return self.set_state(*state, *seat_count, before);
             }
-            Change::Extended { .. } => (&[], SeatState::Held),
+            // Nothing of seats.
+            Change::Extended { .. } | Change::Queue(_) => (&[], SeatState::Held),
             Change::Held { seat_nos, .. } => (seat_nos, SeatState::Held),
             Change::Ended { seat_nos, .. }
             | Change::Returned { seat_nos, .. }

@@ -208,3 +208,58 @@ pub struct UnblockSeats {
     /// Who of the staff asked.
     pub actor: UserId,
 }
+
+/// Claims of an earlier life of the cluster to put back, all or none, into a paused show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadSeats {
+    /// The show.
+    pub show_id: ShowId,
+    /// 1 to 256 with 1,024 seats in all, by ascending fences, which go on ascending from one load to
+    /// the next.
+    pub claims: Vec<LoadedClaim>,
+}
+
+/// A hold, or a sale, of an earlier life of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedClaim {
+    /// The fence it was granted then.
+    pub fence: Fence,
+    /// The hold, or the hold that was sold.
+    pub hold_id: HoldId,
+    /// Who holds, or bought.
+    pub holder: UserId,
+    /// Its seats; of a sale those that are sold still.
+    pub seat_nos: Vec<SeatNo>,
+    /// What it is.
+    pub kind: LoadedKind,
+}
+
+/// What a loaded claim is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadedKind {
+    /// A hold that lives on.
+    Hold {
+        /// To its promised end, from now; more than zero.
+        left: DurationMs,
+        /// To the latest end that an extension may name, from now; from `left` to 2 h.
+        extendable: DurationMs,
+        /// The price version that was quoted.
+        price_version: u32,
+    },
+    /// A sale.
+    Sale {
+        /// The purchase.
+        booking_id: BookingId,
+    },
+}
+
+/// Numbers of a waiting room to hand out, and the threshold of who is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdvanceQueue {
+    /// The show.
+    pub show_id: ShowId,
+    /// How many join, at most 100,000; 0 to move the threshold alone.
+    pub joins: u32,
+    /// The threshold to have; a lower one than it is leaves it.
+    pub serving: u64,
+}

@@ -11,8 +11,8 @@ use std::borrow::Cow;
 use holdfast_types::SeatNo;
 
 use crate::{
-    BestAvailable, BodyHash, Command, LayoutSeat, SeatKind, Selection, ShowRules, ShowState,
-    StableHasher,
+    BestAvailable, BodyHash, Command, LayoutSeat, LoadedClaim, LoadedKind, SeatKind, Selection,
+    ShowRules, ShowState, StableHasher,
 };
 
 /// The hash of a command's body; `None` for a tick, which is no request.
@@ -101,9 +101,45 @@ pub fn body_hash(command: &Command) -> Option<BodyHash> {
                 .bytes(&c.actor.to_bytes()),
             &c.seat_nos,
         ),
+        Command::LoadSeats(c) => c.claims.iter().fold(
+            StableHasher::new(14)
+                .bytes(&c.show_id.to_bytes())
+                .u64(c.claims.len() as u64),
+            claim,
+        ),
+        Command::AdvanceQueue(c) => StableHasher::new(15)
+            .bytes(&c.show_id.to_bytes())
+            .u32(c.joins)
+            .u64(c.serving),
+        Command::SetConfig(c) => StableHasher::new(16)
+            .u8(u8::from(c.expiry_paused))
+            .text(&c.operator)
+            .text(&c.reason),
+        Command::AdminRecord(c) => StableHasher::new(17).text(&c.operator).text(&c.text),
         Command::Tick => return None,
     };
     Some(BodyHash(hash.finish()))
+}
+
+/// The body of one claim, under which a loaded hold is remembered.
+pub(crate) fn claim_hash(loaded: &LoadedClaim) -> BodyHash {
+    BodyHash(claim(StableHasher::new(18), loaded).finish())
+}
+
+fn claim(hash: StableHasher, loaded: &LoadedClaim) -> StableHasher {
+    let hash = hash
+        .u64(loaded.fence.as_u64())
+        .bytes(&loaded.hold_id.to_bytes())
+        .bytes(&loaded.holder.to_bytes());
+    let hash = match loaded.kind {
+        LoadedKind::Hold {
+            left,
+            extendable,
+            price_version,
+        } => hash.u8(1).u64(left.0).u64(extendable.0).u32(price_version),
+        LoadedKind::Sale { booking_id } => hash.u8(2).bytes(&booking_id.to_bytes()),
+    };
+    seats(hash, &loaded.seat_nos)
 }
 
 fn rules(hash: StableHasher, rules: &ShowRules) -> StableHasher {

@@ -294,6 +294,92 @@ pub struct UnblockSeats {
     pub actor: UserId,
 }
 
+/// A claim of an earlier life of the cluster, which a rebuild puts back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedClaim {
+    /// The fence it was granted then, of an earlier lineage.
+    pub fence: Fence,
+    /// The hold, or the hold that was sold.
+    pub hold_id: HoldId,
+    /// Who holds, or bought.
+    pub holder: UserId,
+    /// 1 to [`SEATS_PER_HOLD_MAX`](holdfast_types::limits::SEATS_PER_HOLD_MAX), none twice; of a
+    /// sale those that are sold still. Their order means nothing.
+    pub seat_nos: Vec<SeatNo>,
+    /// What it is.
+    pub kind: LoadedKind,
+}
+
+/// What a loaded claim is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadedKind {
+    /// A hold that lives on.
+    Hold {
+        /// To its promised end, from now; more than zero.
+        left: DurationMs,
+        /// To the latest end that an extension may name, from now: from `left` to
+        /// [`HOLD_TOTAL_MAX`].
+        extendable: DurationMs,
+        /// The price version that was quoted.
+        price_version: u32,
+    },
+    /// A sale.
+    Sale {
+        /// The purchase.
+        booking_id: BookingId,
+    },
+}
+
+/// Puts claims of an earlier life of the cluster into a paused show, all or nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadSeats {
+    /// Names the request.
+    pub request: Request,
+    /// The show.
+    pub show_id: ShowId,
+    /// 1 to [`CLAIMS_PER_LOAD_MAX`](crate::limits::CLAIMS_PER_LOAD_MAX), with
+    /// [`SEATS_PER_LOAD_MAX`](crate::limits::SEATS_PER_LOAD_MAX) seats in all, by ascending fences,
+    /// which go on ascending from one load to the next.
+    pub claims: Vec<LoadedClaim>,
+}
+
+/// Hands out numbers in a show's waiting room, and moves the threshold of who is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdvanceQueue {
+    /// Names the request.
+    pub request: Request,
+    /// The show.
+    pub show_id: ShowId,
+    /// How many join, at most [`JOINS_PER_COMMAND_MAX`](crate::limits::JOINS_PER_COMMAND_MAX).
+    pub joins: u32,
+    /// The threshold to have; a lower one than it is leaves it.
+    pub serving: u64,
+}
+
+/// Sets what holds for the whole store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetConfig {
+    /// Names the request.
+    pub request: Request,
+    /// Who: 1 to [`OPERATOR_BYTES_MAX`](crate::limits::OPERATOR_BYTES_MAX) bytes.
+    pub operator: String,
+    /// Why: 1 to [`ACT_BYTES_MAX`](crate::limits::ACT_BYTES_MAX) bytes.
+    pub reason: String,
+    /// No hold ends by time.
+    pub expiry_paused: bool,
+}
+
+/// Notes what an operator did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminRecord {
+    /// Names the request.
+    pub request: Request,
+    /// As in [`SetConfig`].
+    pub operator: String,
+    /// What: 1 to [`ACT_BYTES_MAX`](crate::limits::ACT_BYTES_MAX) bytes.
+    pub text: String,
+}
+
 /// One command of a log entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is documented at its type")]
@@ -307,6 +393,10 @@ pub enum Command {
     ReturnSeats(ReturnSeats),
     BlockSeats(BlockSeats),
     UnblockSeats(UnblockSeats),
+    LoadSeats(LoadSeats),
+    AdvanceQueue(AdvanceQueue),
+    SetConfig(SetConfig),
+    AdminRecord(AdminRecord),
     /// Lets time pass: sweeps what is due, over all shows, up to a bound. Written by the leader
     /// when [`State::next_due`](crate::State::next_due) has come and nothing else sweeps.
     Tick,
@@ -325,11 +415,15 @@ impl Command {
             Self::ReturnSeats(c) => Some(&c.request),
             Self::BlockSeats(c) => Some(&c.request),
             Self::UnblockSeats(c) => Some(&c.request),
+            Self::LoadSeats(c) => Some(&c.request),
+            Self::AdvanceQueue(c) => Some(&c.request),
+            Self::SetConfig(c) => Some(&c.request),
+            Self::AdminRecord(c) => Some(&c.request),
             Self::Tick => None,
         }
     }
 
-    /// The show it names; a tick names none.
+    /// The show it names; a tick, and what is for the whole store, names none.
     pub const fn show_id(&self) -> Option<ShowId> {
         match self {
             Self::OpenShow(c) => Some(c.show_id),
@@ -341,7 +435,9 @@ impl Command {
             Self::ReturnSeats(c) => Some(c.show_id),
             Self::BlockSeats(c) => Some(c.show_id),
             Self::UnblockSeats(c) => Some(c.show_id),
-            Self::Tick => None,
+            Self::LoadSeats(c) => Some(c.show_id),
+            Self::AdvanceQueue(c) => Some(c.show_id),
+            Self::SetConfig(_) | Self::AdminRecord(_) | Self::Tick => None,
         }
     }
 }

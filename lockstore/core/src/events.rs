@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use holdfast_types::{BookingId, ClusterTime, Fence, HoldId, SeatNo, ShowId};
 
-use crate::{Hold, HoldEnd, ShowState};
+use crate::{Hold, HoldEnd, Queue, ShowState};
 
 /// One change. Seats are in ascending order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub enum Event {
         seat_nos: Arc<[SeatNo]>,
         end: HoldEnd,
     },
-    /// Held → sold.
+    /// Held → sold; or available → sold, where a sale was loaded.
     SeatsSold {
         show_id: ShowId,
         hold_id: HoldId,
@@ -71,6 +71,8 @@ pub enum Event {
         show_id: ShowId,
         seat_nos: Arc<[SeatNo]>,
     },
+    /// The waiting room is another.
+    QueueAdvanced { show_id: ShowId, queue: Queue },
 }
 
 impl Event {
@@ -85,7 +87,8 @@ impl Event {
             | Self::SeatsSold { show_id, .. }
             | Self::SeatsReturned { show_id, .. }
             | Self::SeatsBlocked { show_id, .. }
-            | Self::SeatsUnblocked { show_id, .. } => *show_id,
+            | Self::SeatsUnblocked { show_id, .. }
+            | Self::QueueAdvanced { show_id, .. } => *show_id,
         }
     }
 

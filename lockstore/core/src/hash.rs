@@ -67,6 +67,12 @@ impl StableHasher {
         self
     }
 
+    /// Takes text, after its length in bytes.
+    #[must_use]
+    pub fn text(self, text: &str) -> Self {
+        self.u64(text.len() as u64).bytes(text.as_bytes())
+    }
+
     /// Takes one byte.
     #[must_use]
     pub fn u8(self, value: u8) -> Self {

@@ -10,6 +10,7 @@ use holdfast_types::{Fence, SeatNo, SeatState, UserId, limits::SEATS_PER_HOLD_MA
 
 use crate::{
     Effect, HoldEnd, LayoutSeat, Phase, RequestId, ShowRules, State,
+    limits::ACTS_KEPT_MAX,
     show::{Count, Places, Show},
 };
 
@@ -102,6 +103,13 @@ pub fn check(state: &State) -> Result<(), Violation> {
         return Err(Violation {
             id: "HS-4",
             detail: "a show isn't due when it should be".into(),
+        });
+    }
+    let kept = state.acts().kept();
+    if kept.len() > ACTS_KEPT_MAX || kept.keys().any(|at| *at > state.revision()) {
+        return Err(Violation {
+            id: "HS-7",
+            detail: "more acts than are kept, or one of the future".into(),
         });
     }
     if state.hash() != state.recompute_hash() {
@@ -294,6 +302,10 @@ fn fences_are_of_the_past(show: &Show, state: &State) -> Result<(), String> {
         .sales()
         .iter()
         .map(|(fence, sale)| (*fence, sale.hold_id));
+    ensure(
+        show.loaded() == Fence::ZERO || show.loaded().lineage() < state.lineage(),
+        || "a loaded fence is of this lineage".into(),
+    )?;
     for (fence, hold_id) in holds.chain(sales) {
         let other = granted.insert(fence, hold_id.into());
         ensure(other.is_none(), || {
@@ -435,8 +447,10 @@ fn no_request_was_forgotten_early(old: &Show, new: &Show, after: &State) -> Resu
 fn no_cap_was_exceeded(old: &Show, new: &Show, _: &State) -> Result<(), String> {
     for (customer, count) in new.customers().iter() {
         let grew = count.total() > old.count(*customer).total();
+        // What an earlier life of the cluster granted is put back whatever the cap is now.
+        let loaded = new.loaded() > old.loaded();
         ensure(
-            !grew || count.total() <= new.rules().seats_per_customer_max,
+            !grew || loaded || count.total() <= new.rules().seats_per_customer_max,
             || format!("customer {customer} has {} seats", count.total()),
         )?;
     }

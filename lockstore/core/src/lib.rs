@@ -12,6 +12,7 @@
 //! Reading order: [`Command`] → [`State`] → `judge` → [`Outcome`]; then [`Record`] for snapshots
 //! and [`invariants`] for what must be true in between.
 
+mod acts;
 mod body;
 mod command;
 mod events;
@@ -28,21 +29,23 @@ mod restore;
 mod show;
 mod state;
 
+pub use acts::{Act, ActKind};
 pub use body::body_hash;
 pub use command::{
-    BestAvailable, BlockSeats, ChangeShow, Command, CommitHold, ExtendHold, HoldSeats, LayoutSeat,
-    OpenShow, ReleaseHold, Request, RequestId, ReturnSeats, SeatKind, Selection, ShowRules,
-    ShowState, UnblockSeats,
+    AdminRecord, AdvanceQueue, BestAvailable, BlockSeats, ChangeShow, Command, CommitHold,
+    ExtendHold, HoldSeats, LayoutSeat, LoadSeats, LoadedClaim, LoadedKind, OpenShow, ReleaseHold,
+    Request, RequestId, ReturnSeats, SeatKind, Selection, SetConfig, ShowRules, ShowState,
+    UnblockSeats,
 };
 pub use events::Event;
 pub use hash::{BodyHash, StableHasher, StateHash};
 pub use hold::{Hold, HoldEnd};
 pub use outcome::{Outcome, Refusal, RefusalReason, SeatRefusal};
 pub use record::{
-    BlockedRecord, HoldRecord, LayoutRecord, MetaRecord, Record, RequestRecord, SaleRecord,
-    SeatRecord, SeatsRecord, ShowRecord,
+    ActRecord, BlockedRecord, HoldRecord, LayoutRecord, MetaRecord, Record, RequestRecord,
+    SaleRecord, SeatRecord, SeatsRecord, ShowRecord,
 };
 pub use request::Effect;
 pub use restore::{RestoreError, StateBuilder};
-pub use show::Phase;
+pub use show::{Phase, Queue};
 pub use state::{ShowView, State};

@@ -24,6 +24,25 @@ pub const FORGET_SLACK_MS: u64 = 60_000;
 /// Seats that one command blocks or unblocks at most: a block of a stadium, and some milliseconds.
 pub const SEATS_PER_BLOCK_MAX: usize = 1_024;
 
+/// Claims of an earlier life of the cluster that one command loads at most.
+pub const CLAIMS_PER_LOAD_MAX: usize = 256;
+
+/// Seats of all claims that one command loads.
+pub const SEATS_PER_LOAD_MAX: usize = 1_024;
+
+/// Numbers of a waiting room that one command hands out at most.
+pub const JOINS_PER_COMMAND_MAX: u32 = 100_000;
+
+/// Acts of operators that are kept: the oldest goes when another comes, unless a copy of its
+/// request could come still.
+pub const ACTS_KEPT_MAX: usize = 1_024;
+
+/// Bytes of an operator's name.
+pub const OPERATOR_BYTES_MAX: usize = 64;
+
+/// Bytes of what an operator did, or why.
+pub const ACT_BYTES_MAX: usize = 1_024;
+
 /// Sections, and price categories, that one choice names at most.
 pub const FILTER_ENTRIES_MAX: usize = 64;
 

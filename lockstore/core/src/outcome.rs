@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use holdfast_types::{ClusterTime, SeatNo, SeatState};
+use holdfast_types::{ClusterTime, Revision, SeatNo, SeatState};
 
-use crate::{Hold, ShowState};
+use crate::{Hold, Queue, ShowState};
 
 /// The answer to a [`Command`](crate::Command). Each command has one way to succeed; any may be
 /// refused except a tick.
@@ -67,6 +67,34 @@ pub enum Outcome {
         seat_nos: Arc<[SeatNo]>,
         /// None of those named was blocked any more.
         already: bool,
+    },
+    /// To `LoadSeats`.
+    Loaded {
+        /// Claims that this command put in.
+        claims: u32,
+        /// All of those named were there before.
+        already: bool,
+    },
+    /// To `AdvanceQueue`.
+    QueueAdvanced {
+        /// The first of the numbers handed out, the others follow it; 0 if none was.
+        first_no: u64,
+        /// How many were.
+        joins: u32,
+        /// The queue as it stands now.
+        queue: Queue,
+    },
+    /// To `SetConfig`.
+    ConfigSet {
+        /// As it stands now.
+        expiry_paused: bool,
+        /// It was so before, or this request was dealt with before.
+        already: bool,
+    },
+    /// To `AdminRecord`.
+    Recorded {
+        /// The revision it is recorded under.
+        revision: Revision,
     },
     /// To `Tick`.
     Ticked {

@@ -1,7 +1,7 @@
 //! The state as a sequence of records, for snapshots: what a node encodes, streams and reads back.
 //!
 //! Always holds: a record is of bounded size, and the sequence of a state is a function of the
-//! state: [`Record::Meta`], then each show in the order of ids ([`Record::Show`], its layout, its
+//! state: [`Record::Meta`], the acts of operators ([`Record::Act`]), then each show in the order of ids ([`Record::Show`], its layout, its
 //! seats, holds, sales, blocked seats and requests, each in the order of their keys), then [`Record::End`].
 //! Leaves to [`StateBuilder`](crate::StateBuilder): what else must be true of them. What follows
 //! from other records (counts per customer, queues, what is chosen from) is not recorded.
@@ -13,7 +13,7 @@ use holdfast_types::{
 };
 
 use crate::{
-    BodyHash, Effect, Hold, LayoutSeat, Phase, RequestId, ShowRules, StateHash,
+    Act, BodyHash, Effect, Hold, LayoutSeat, Phase, Queue, RequestId, ShowRules, StateHash,
     limits::SEATS_PER_RECORD_MAX, show::Show,
 };
 
@@ -22,6 +22,7 @@ use crate::{
 #[expect(missing_docs, reason = "each is documented at its type")]
 pub enum Record {
     Meta(MetaRecord),
+    Act(ActRecord),
     Show(ShowRecord),
     Layout(LayoutRecord),
     Seats(SeatsRecord),
@@ -42,6 +43,17 @@ pub struct MetaRecord {
     pub now: ClusterTime,
     /// The revision of the last command.
     pub revision: Revision,
+    /// No hold ends by time.
+    pub expiry_paused: bool,
+}
+
+/// What an operator set or did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActRecord {
+    /// When it took effect; its key.
+    pub revision: Revision,
+    /// The act.
+    pub act: Arc<Act>,
 }
 
 /// A show; the records that follow, up to the next of these, are of it.
@@ -57,6 +69,10 @@ pub struct ShowRecord {
     pub rules: ShowRules,
     /// The rules that its first chunk came with; a late copy of a chunk is recognised by them.
     pub opening_rules: ShowRules,
+    /// Its waiting room.
+    pub queue: Queue,
+    /// The highest fence of the claims that were loaded; zero for none.
+    pub loaded: Fence,
 }
 
 /// A piece of a layout, at most [`SEATS_PER_RECORD_MAX`].
@@ -151,8 +167,16 @@ impl crate::State {
             lineage: self.lineage(),
             now: self.now(),
             revision: self.revision(),
+            expiry_paused: self.is_expiry_paused(),
         };
+        let acts = self.acts().kept().iter().map(|(revision, act)| {
+            Record::Act(ActRecord {
+                revision: *revision,
+                act: Arc::clone(act),
+            })
+        });
         std::iter::once(Record::Meta(meta))
+            .chain(acts)
             .chain(
                 self.all_shows()
                     .values()
@@ -170,6 +194,8 @@ fn show_records(show: &Show) -> impl Iterator<Item = Record> + '_ {
         seat_count: show.seat_count(),
         rules: *show.rules(),
         opening_rules: *show.opening_rules(),
+        queue: show.queue(),
+        loaded: show.loaded(),
     };
     let layout = (0_u32..)
         .step_by(SEATS_PER_RECORD_MAX)

@@ -7,9 +7,9 @@
 use holdfast_types::{ClusterTime, Fence, Lineage, Revision, SeatNo, SeatState, ShowId, UserId};
 
 use crate::{
-    Effect, Hold, HoldEnd, LayoutSeat, Phase, RequestId, ShowRules, StableHasher,
+    Act, ActKind, Effect, Hold, HoldEnd, LayoutSeat, Phase, Queue, RequestId, StableHasher,
     request::Remembered,
-    show::{Sale, Seat},
+    show::{Sale, Seat, Show},
 };
 
 fn of_show(kind: u8, show_id: ShowId) -> StableHasher {
@@ -24,14 +24,8 @@ pub(crate) fn meta(lineage: Lineage, now: ClusterTime, revision: Revision) -> u1
         .finish()
 }
 
-pub(crate) fn show(
-    id: ShowId,
-    phase: Phase,
-    seat_count: u32,
-    rules: &ShowRules,
-    opening_rules: &ShowRules,
-) -> u128 {
-    let phase = match phase {
+pub(crate) fn show(show: &Show) -> u128 {
+    let phase = match show.phase() {
         Phase::Opening => 1,
         Phase::OnSale => 2,
         Phase::Paused => 3,
@@ -39,21 +33,53 @@ pub(crate) fn show(
         Phase::Closed => 5,
         Phase::Cancelled => 6,
     };
-    let all_rules = [rules, opening_rules];
+    let all_rules = [show.rules(), show.opening_rules()];
     let bare = all_rules.iter().all(|rules| !rules.no_lone_seat);
-    let mut hash = of_show(if bare { 33 } else { 40 }, id)
-        .u8(phase)
-        .u32(seat_count);
+    let (queue, loaded) = (show.queue(), show.loaded());
+    let counts = queue != Queue::default() || loaded != Fence::ZERO;
+    let kind = match (counts, bare) {
+        (true, _) => 42,
+        (false, true) => 33,
+        (false, false) => 40,
+    };
+    let mut hash = of_show(kind, show.id()).u8(phase).u32(show.seat_count());
     for rules in all_rules {
         hash = hash
             .u64(rules.hold_ttl.0)
             .u64(rules.hold_total_max.0)
             .u32(rules.seats_per_customer_max);
-        if !bare {
+        if counts || !bare {
             hash = hash.u8(u8::from(rules.no_lone_seat));
         }
     }
+    if counts {
+        hash = hash
+            .u64(queue.joined)
+            .u64(queue.serving)
+            .u64(loaded.as_u64());
+    }
     hash.finish()
+}
+
+pub(crate) fn expiry_paused() -> u128 {
+    StableHasher::new(43).finish()
+}
+
+pub(crate) fn act(revision: Revision, act: &Act) -> u128 {
+    StableHasher::new(44)
+        .u64(revision.as_u64())
+        .u64(act.at.0)
+        .bytes(&act.id.0)
+        .u128(act.body.0)
+        .u64(act.not_after.0)
+        .u8(match act.kind {
+            ActKind::Note => 1,
+            ActKind::ExpiryPaused => 2,
+            ActKind::ExpiryResumed => 3,
+        })
+        .text(&act.operator)
+        .text(&act.text)
+        .finish()
 }
 
 pub(crate) fn layout(show_id: ShowId, seat_no: SeatNo, seat: &LayoutSeat) -> u128 {
@@ -114,6 +140,7 @@ pub(crate) fn request(show_id: ShowId, id: RequestId, known: &Remembered) -> u12
         .u64(known.keep_until.unwrap_or_default().0);
     match &known.effect {
         Effect::Done => hash.u8(0).finish(),
+        Effect::Joined { first_no } => hash.u8(6).u64(*first_no).finish(),
         Effect::Held { hold, end } => {
             let end = match end {
                 None => 1,

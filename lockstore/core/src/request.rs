@@ -21,9 +21,15 @@ pub enum Effect {
         /// How it ended; `None` while it lives.
         end: Option<HoldEnd>,
     },
+    /// `AdvanceQueue` handed out numbers. A copy is answered with them.
+    Joined {
+        /// The first of them.
+        first_no: u64,
+    },
     /// Any other command changed something. A copy is answered by how things stand now, and can't
     /// change them again: extensions never shorten, ends and returns name a fence that is over,
-    /// a chunk is there already; only `ChangeShow` needs this memory to be kept from it.
+    /// a chunk is there already; `ChangeShow`, `BlockSeats`
+    /// and `AdvanceQueue` need this memory to be kept from it.
     Done,
 }
 

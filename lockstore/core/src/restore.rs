@@ -6,9 +6,10 @@
 use holdfast_types::limits::SEATS_PER_SHOW_MAX;
 
 use crate::{
-    BlockedRecord, HoldRecord, LayoutRecord, MetaRecord, Record, RequestRecord, SaleRecord,
-    SeatsRecord, ShowRecord, State, StateHash,
+    ActRecord, BlockedRecord, HoldRecord, LayoutRecord, MetaRecord, Record, RequestRecord,
+    SaleRecord, SeatsRecord, ShowRecord, State, StateHash,
     invariants::{self, Violation},
+    limits::ACTS_KEPT_MAX,
     request::Remembered,
     show::{Sale, Seat, Show},
 };
@@ -120,6 +121,12 @@ impl StateBuilder {
             (Progress::Nothing, _) => return Err(bad("the first record is not the meta record")),
             (Progress::Complete(_), _) => return Err(bad("a record after the last")),
             (Progress::Shows { .. }, Record::Meta(_)) => return Err(bad("a second meta record")),
+            (Progress::Shows { state, open }, Record::Act(record)) => {
+                if open.is_some() {
+                    return Err(bad("an act after the first show"));
+                }
+                take_act(state, record).map_err(bad)?;
+            }
             (Progress::Shows { state, open }, Record::Show(record)) => {
                 close(state, open.take(), index)?;
                 *open = Some(Box::new(open_show(state, &record).map_err(bad)?));
@@ -177,7 +184,27 @@ fn start(meta: MetaRecord) -> Result<State, &'static str> {
     if meta.revision.lineage() != meta.lineage {
         return Err("the revision is of another lineage");
     }
-    Ok(State::at(meta.lineage, meta.now, meta.revision))
+    let mut state = State::at(meta.lineage, meta.now, meta.revision);
+    state.set_expiry_paused(meta.expiry_paused);
+    Ok(state)
+}
+
+fn take_act(state: &mut State, record: ActRecord) -> Result<(), &'static str> {
+    let kept = state.acts().kept();
+    if kept.len() >= ACTS_KEPT_MAX {
+        return Err("there are more acts than are kept");
+    }
+    if kept
+        .get_max()
+        .is_some_and(|(last, _)| *last >= record.revision)
+    {
+        return Err("acts are out of order");
+    }
+    if record.revision > state.revision() {
+        return Err("an act is of the future");
+    }
+    state.restore_act(record.revision, record.act);
+    Ok(())
 }
 
 fn open_show(state: &State, record: &ShowRecord) -> Result<OpenShow, &'static str> {
@@ -197,8 +224,12 @@ fn open_show(state: &State, record: &ShowRecord) -> Result<OpenShow, &'static st
         seat_count,
         rules,
         opening_rules,
+        queue,
+        loaded,
     } = *record;
-    let show = Show::new(show_id, phase, seat_count, rules, opening_rules);
+    let mut show = Show::new(show_id, phase, seat_count, rules, opening_rules);
+    show.set_queue(queue);
+    show.set_loaded(loaded);
     Ok(OpenShow {
         show,
         kind: Kind::Layout,
@@ -223,7 +254,9 @@ impl OpenShow {
             Record::Sale(r) => (Kind::Sale, r.show_id),
             Record::Blocked(r) => (Kind::Blocked, r.show_id),
             Record::Request(r) => (Kind::Request, r.show_id),
-            Record::Meta(_) | Record::Show(_) | Record::End(_) => return Err("not of a show"),
+            Record::Meta(_) | Record::Act(_) | Record::Show(_) | Record::End(_) => {
+                return Err("not of a show");
+            }
         };
         if show_id != self.show.id() {
             return Err("a record of another show");
@@ -239,7 +272,9 @@ impl OpenShow {
             Record::Sale(record) => self.sale(&record),
             Record::Blocked(record) => self.blocked(&record),
             Record::Request(record) => self.request(record),
-            Record::Meta(_) | Record::Show(_) | Record::End(_) => Err("not of a show"),
+            Record::Meta(_) | Record::Act(_) | Record::Show(_) | Record::End(_) => {
+                Err("not of a show")
+            }
         }
     }
 

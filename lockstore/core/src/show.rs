@@ -58,6 +58,15 @@ impl Phase {
 /// always past.
 pub(crate) const CANCELLED_DUE: ClusterTime = ClusterTime(0);
 
+/// A show's waiting room, as far as it is counted here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Queue {
+    /// Numbers handed out, from 1 on.
+    pub joined: u64,
+    /// The threshold of who is served; what it is compared with is the waiting room's.
+    pub serving: u64,
+}
+
 /// What is known of a seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seat {
@@ -103,6 +112,9 @@ pub(crate) struct Show {
     seat_count: u32,
     rules: ShowRules,
     opening_rules: ShowRules,
+    queue: Queue,
+    /// The highest fence of the claims that were loaded.
+    loaded: Fence,
     /// The layout, and what follows from it and from the seats.
     places: Places,
     seats: OrdMap<SeatNo, Seat>,
@@ -145,6 +157,14 @@ impl Show {
 
     pub(crate) const fn opening_rules(&self) -> &ShowRules {
         &self.opening_rules
+    }
+
+    pub(crate) const fn queue(&self) -> Queue {
+        self.queue
+    }
+
+    pub(crate) const fn loaded(&self) -> Fence {
+        self.loaded
     }
 
     pub(crate) const fn layout(&self) -> &Vector<LayoutSeat> {
@@ -220,7 +240,7 @@ impl Show {
                 let end = end.or(live.map(|_| HoldEnd::Cancelled));
                 Some((hold, end))
             }
-            Some(Effect::Done) | None => None,
+            Some(Effect::Joined { .. } | Effect::Done) | None => None,
         }
     }
 
@@ -269,13 +289,7 @@ impl Show {
     }
 
     fn header_hash(&self) -> u128 {
-        record_hash::show(
-            self.id,
-            self.phase,
-            self.seat_count,
-            &self.rules,
-            &self.opening_rules,
-        )
+        record_hash::show(self)
     }
 }
 
@@ -295,6 +309,8 @@ impl Show {
             seat_count,
             rules,
             opening_rules,
+            queue: Queue::default(),
+            loaded: Fence::ZERO,
             places: Places::default(),
             seats: OrdMap::new(),
             holds: OrdMap::new(),
@@ -319,6 +335,18 @@ impl Show {
     pub(crate) fn set_rules(&mut self, rules: ShowRules) {
         self.hash.subtract(self.header_hash());
         self.rules = rules;
+        self.hash.add(self.header_hash());
+    }
+
+    pub(crate) fn set_queue(&mut self, queue: Queue) {
+        self.hash.subtract(self.header_hash());
+        self.queue = queue;
+        self.hash.add(self.header_hash());
+    }
+
+    pub(crate) fn set_loaded(&mut self, fence: Fence) {
+        self.hash.subtract(self.header_hash());
+        self.loaded = fence;
         self.hash.add(self.header_hash());
     }
 

@@ -12,8 +12,10 @@ use holdfast_types::{
 use imbl::{OrdMap, OrdSet};
 
 use crate::{
-    Command, Event, Hold, HoldEnd, Outcome, Refusal, RefusalReason, ShowRules, ShowState,
-    StateHash, body_hash,
+    Act, ActKind, Command, Event, Hold, HoldEnd, Outcome, Queue, Refusal, RefusalReason, ShowRules,
+    ShowState, StateHash,
+    acts::{self, Acts},
+    body_hash,
     judge::{self, Case},
     limits::{FORGET_PER_COMMAND_MAX, SHOWS_MAX},
     record_hash,
@@ -34,6 +36,9 @@ pub struct State {
     due: OrdSet<(ClusterTime, ShowId)>,
     /// Over all records of all shows.
     shows_hash: StateHash,
+    /// No hold ends by time.
+    expiry_paused: bool,
+    acts: Acts,
 }
 
 impl State {
@@ -50,6 +55,8 @@ impl State {
             shows: OrdMap::new(),
             due: OrdSet::new(),
             shows_hash: StateHash::default(),
+            expiry_paused: false,
+            acts: Acts::default(),
         }
     }
 
@@ -76,23 +83,102 @@ impl State {
         self.revision = revision;
 
         let mut events = Vec::new();
-        let outcome = match (command.show_id(), command.request(), body_hash(command)) {
-            (Some(show_id), Some(request), Some(body)) => {
-                let events = &mut events;
-                let case = Case {
-                    now: self.now,
-                    revision,
-                    request: *request,
-                    body,
-                    events,
-                };
-                self.apply_to_show(command, show_id, case)
-            }
-            _ => Outcome::Ticked {
-                swept: self.tick(&mut events),
-            },
+        let (Some(request), Some(body)) = (command.request(), body_hash(command)) else {
+            let swept = self.tick(&mut events);
+            return (Outcome::Ticked { swept }, events);
+        };
+        let case = Case {
+            now: self.now,
+            revision,
+            request: *request,
+            body,
+            events: &mut events,
+        };
+        let outcome = match command.show_id() {
+            Some(show_id) => self.apply_to_show(command, show_id, case),
+            None => self.apply_to_store(command, &case),
         };
         (outcome, events)
+    }
+
+    /// What operators set and note.
+    fn apply_to_store(&mut self, command: &Command, case: &Case<'_>) -> Outcome {
+        match self.judge_act(command, case) {
+            Ok(outcome) => outcome,
+            Err(refusal) => Outcome::Refused(refusal),
+        }
+    }
+
+    fn judge_act(&mut self, command: &Command, case: &Case<'_>) -> Result<Outcome, Refusal> {
+        let known = self.acts.of_request(case.request.id);
+        let known = known.map(|(revision, act)| (revision, act.body));
+        judge::deadline(&case.request, case.now, known.is_some())?;
+        if let Some((revision, body)) = known {
+            if body != case.body {
+                return Err(RefusalReason::RequestReused.into());
+            }
+            self.acts.keep_longer(revision, &case.request);
+        }
+        let (operator, text, kind) = match command {
+            Command::SetConfig(c) if c.expiry_paused => {
+                (&c.operator, &c.reason, ActKind::ExpiryPaused)
+            }
+            Command::SetConfig(c) => (&c.operator, &c.reason, ActKind::ExpiryResumed),
+            Command::AdminRecord(c) => (&c.operator, &c.text, ActKind::Note),
+            _ => unreachable!("it names a show, or is a tick"),
+        };
+        let is_so = match kind {
+            ActKind::Note => false,
+            ActKind::ExpiryPaused => self.expiry_paused,
+            ActKind::ExpiryResumed => !self.expiry_paused,
+        };
+        if known.is_none() && !is_so {
+            acts::check_text(operator, text)?;
+            self.acts.check_room(case.now)?;
+            let act = Act {
+                id: case.request.id,
+                body: case.body,
+                not_after: case.request.not_after,
+                at: case.now,
+                operator: operator.as_str().into(),
+                text: text.as_str().into(),
+                kind,
+            };
+            self.insert_act(case.revision, Arc::new(act));
+        }
+        Ok(match (command, known) {
+            (Command::AdminRecord(_), Some((revision, _))) => Outcome::Recorded { revision },
+            (Command::AdminRecord(_), None) => Outcome::Recorded {
+                revision: case.revision,
+            },
+            (_, known) => Outcome::ConfigSet {
+                expiry_paused: self.expiry_paused,
+                already: known.is_some() || is_so,
+            },
+        })
+    }
+
+    /// An act takes effect, and is kept.
+    fn insert_act(&mut self, revision: Revision, act: Arc<Act>) {
+        match act.kind {
+            ActKind::Note => {}
+            ActKind::ExpiryPaused => self.expiry_paused = true,
+            ActKind::ExpiryResumed => self.expiry_paused = false,
+        }
+        self.acts.insert(revision, act);
+    }
+
+    /// Puts an act back that a snapshot has; what it set is in the meta record.
+    pub(crate) fn restore_act(&mut self, revision: Revision, act: Arc<Act>) {
+        self.acts.insert(revision, act);
+    }
+
+    pub(crate) const fn set_expiry_paused(&mut self, paused: bool) {
+        self.expiry_paused = paused;
+    }
+
+    pub(crate) const fn acts(&self) -> &Acts {
+        &self.acts
     }
 
     fn apply_to_show(&mut self, command: &Command, show_id: ShowId, mut case: Case<'_>) -> Outcome {
@@ -101,7 +187,9 @@ impl State {
         };
         let show = Arc::make_mut(show);
         let (hash_before, due_before) = (show.hash(), show.due());
-        sweep(show, case.now, SWEEP_PER_COMMAND_MAX, case.events);
+        if !self.expiry_paused || show.is_cancelled() {
+            sweep(show, case.now, SWEEP_PER_COMMAND_MAX, case.events);
+        }
         show.forget_finished(case.now, FORGET_PER_COMMAND_MAX);
         let outcome = judge::command(show, command, &mut case);
         let (hash, due) = (show.hash(), show.due());
@@ -117,7 +205,7 @@ impl State {
         mut case: Case<'_>,
         shows_max: usize,
     ) -> Outcome {
-        if let Err(refusal) = judge::deadline(&case.request, case.now) {
+        if let Err(refusal) = judge::deadline(&case.request, case.now, false) {
             return Outcome::Refused(refusal);
         }
         let Command::OpenShow(open) = command else {
@@ -173,8 +261,13 @@ impl State {
         }
     }
 
-    /// The show that a tick turns to next, if one is due.
+    /// The show that a tick turns to next, if one is due. While expiry is paused only cancelled ones
+    /// are.
     fn most_due(&self) -> Option<(ClusterTime, ShowId)> {
+        if self.expiry_paused {
+            let first = self.due.get_min();
+            return first.filter(|(at, _)| *at == CANCELLED_DUE).copied();
+        }
         let timed = (
             Bound::Excluded((CANCELLED_DUE, LAST_SHOW)),
             Bound::Unbounded,
@@ -234,7 +327,23 @@ impl State {
     /// hold anywhere, padding included, or the time to forget requests. It may be past, and is
     /// while a cancelled show's holds are being put away.
     pub fn next_due(&self) -> Option<ClusterTime> {
-        self.due.get_min().map(|(at, _)| *at)
+        let (at, _) = self.due.get_min()?;
+        (!self.expiry_paused || *at == CANCELLED_DUE).then_some(*at)
+    }
+
+    /// Whether no hold ends by time, until an operator says otherwise.
+    pub const fn is_expiry_paused(&self) -> bool {
+        self.expiry_paused
+    }
+
+    /// What operators set and did, newest first, of those before `before` if one is named.
+    pub fn operator_acts(
+        &self,
+        before: Option<Revision>,
+    ) -> impl Iterator<Item = (Revision, &Arc<Act>)> {
+        let end = before.map_or(Bound::Unbounded, Bound::Excluded);
+        let acts = self.acts.kept().range((Bound::Unbounded, end)).rev();
+        acts.map(|(revision, act)| (*revision, act))
     }
 
     /// How many shows there are.
@@ -290,14 +399,22 @@ impl State {
     /// date, so it costs nothing to ask.
     pub fn hash(&self) -> StateHash {
         let mut hash = self.shows_hash;
-        hash.add(record_hash::meta(self.lineage, self.now, self.revision));
+        self.add_own_hash(&mut hash, self.acts.hash());
         hash
+    }
+
+    fn add_own_hash(&self, hash: &mut StateHash, acts: StateHash) {
+        hash.add(record_hash::meta(self.lineage, self.now, self.revision));
+        if self.expiry_paused {
+            hash.add(record_hash::expiry_paused());
+        }
+        hash.add(acts.0);
     }
 
     /// The same from scratch; reads the whole state.
     pub fn recompute_hash(&self) -> StateHash {
         let mut hash = StateHash::default();
-        hash.add(record_hash::meta(self.lineage, self.now, self.revision));
+        self.add_own_hash(&mut hash, self.acts.recompute_hash());
         for show in self.shows.values() {
             hash.add(show.recompute_hash().0);
         }
@@ -343,6 +460,11 @@ impl<'a> ShowView<'a> {
     /// Seats of the layout that have arrived.
     pub fn seats_known(&self) -> u32 {
         self.show.seats_known()
+    }
+
+    /// Its waiting room.
+    pub const fn queue(&self) -> Queue {
+        self.show.queue()
     }
 
     /// Live holds.

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// The newest behaviour that this program knows.
-pub(crate) const NEWEST: u32 = 1;
+pub(crate) const NEWEST: u32 = 2;
 /// What a member knows that says nothing: one of release 0.1.0.
 const UNSAID: u32 = 0;
 

@@ -128,6 +128,9 @@ pub(crate) const WALL_NOTED_EVERY_MS: u64 = 3_600 * 1_000;
 /// How often a leader with nothing due looks at the wall clock.
 pub(crate) const WALL_LOOK_PERIOD: Duration = Duration::from_secs(60);
 
+/// Acts of operators in one answer.
+pub(crate) const ACTS_LISTED_MAX: usize = 100;
+
 /// How often readiness looks whether the leader still has a quorum.
 pub(crate) const QUORUM_LOOK_PERIOD: Duration = Duration::from_millis(250);
 

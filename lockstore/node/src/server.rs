@@ -363,6 +363,8 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         config: Arc::clone(&config),
         peers,
         status,
+        decider: Arc::clone(&client.decider),
+        reader: Arc::clone(&client.reader),
         asking: Semaphore::new(limits::STATUSES_IN_FLIGHT_MAX),
     };
     let served = CancellationToken::new();

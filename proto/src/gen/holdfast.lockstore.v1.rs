@@ -499,6 +499,137 @@ pub struct SeatsUnblocked {
     #[prost(bool, tag = "2")]
     pub already: bool,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoadSeatsRequest {
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<RequestInfo>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub show_id: ::prost::bytes::Bytes,
+    /// 1 to 256 with 1,024 seats in all, by ascending fences.
+    #[prost(message, repeated, tag = "3")]
+    pub claims: ::prost::alloc::vec::Vec<LoadedClaim>,
+}
+/// A hold, or a sale, of an earlier life of the cluster.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoadedClaim {
+    /// Of an earlier lineage than the store's.
+    #[prost(uint64, tag = "1")]
+    pub fence: u64,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub hold_id: ::prost::bytes::Bytes,
+    /// Who holds, or bought: 16 bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub holder: ::prost::bytes::Bytes,
+    /// 1 to 64, none twice. Of a sale those that are sold still.
+    #[prost(uint32, repeated, tag = "4")]
+    pub seat_nos: ::prost::alloc::vec::Vec<u32>,
+    #[prost(oneof = "loaded_claim::Kind", tags = "5, 6")]
+    pub kind: ::core::option::Option<loaded_claim::Kind>,
+}
+/// Nested message and enum types in `LoadedClaim`.
+pub mod loaded_claim {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "5")]
+        Hold(super::LoadedHold),
+        #[prost(message, tag = "6")]
+        Sale(super::LoadedSale),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoadedHold {
+    /// What is left to its promised end; at least 1.
+    #[prost(uint64, tag = "1")]
+    pub left_ms: u64,
+    /// What is left to the latest end that ExtendHold may name; at least `left_ms`, at most 2 h.
+    #[prost(uint64, tag = "2")]
+    pub extendable_ms: u64,
+    #[prost(uint32, tag = "3")]
+    pub price_version: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoadedSale {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub booking_id: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LoadSeatsResponse {
+    #[prost(message, optional, tag = "1")]
+    pub info: ::core::option::Option<AnswerInfo>,
+    #[prost(oneof = "load_seats_response::Outcome", tags = "2, 3")]
+    pub outcome: ::core::option::Option<load_seats_response::Outcome>,
+}
+/// Nested message and enum types in `LoadSeatsResponse`.
+pub mod load_seats_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        #[prost(message, tag = "2")]
+        Loaded(super::SeatsLoaded),
+        #[prost(message, tag = "3")]
+        Refusal(super::Refusal),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeatsLoaded {
+    /// Claims that this request put in.
+    #[prost(uint32, tag = "1")]
+    pub claims: u32,
+    /// True if all of them were there before.
+    #[prost(bool, tag = "2")]
+    pub already: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdvanceQueueRequest {
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<RequestInfo>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub show_id: ::prost::bytes::Bytes,
+    /// How many join, at most 100,000; 0 to move the threshold alone.
+    #[prost(uint32, tag = "3")]
+    pub joins: u32,
+    /// The threshold to have; a lower one than it is leaves it.
+    #[prost(uint64, tag = "4")]
+    pub serving: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AdvanceQueueResponse {
+    #[prost(message, optional, tag = "1")]
+    pub info: ::core::option::Option<AnswerInfo>,
+    #[prost(oneof = "advance_queue_response::Outcome", tags = "2, 3")]
+    pub outcome: ::core::option::Option<advance_queue_response::Outcome>,
+}
+/// Nested message and enum types in `AdvanceQueueResponse`.
+pub mod advance_queue_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        #[prost(message, tag = "2")]
+        Advanced(super::QueueAdvanced),
+        #[prost(message, tag = "3")]
+        Refusal(super::Refusal),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueueAdvanced {
+    /// The first of the numbers handed out, counted from 1 over the show's life; the others follow it.
+    /// 0 if none was.
+    #[prost(uint64, tag = "1")]
+    pub first_no: u64,
+    #[prost(uint32, tag = "2")]
+    pub joins: u32,
+    /// As it stands now.
+    #[prost(message, optional, tag = "3")]
+    pub queue: ::core::option::Option<ShowQueue>,
+}
+/// A show's waiting room, as far as the store counts it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowQueue {
+    /// Numbers handed out.
+    #[prost(uint64, tag = "1")]
+    pub joined: u64,
+    /// The threshold; what it is compared with is the waiting room's.
+    #[prost(uint64, tag = "2")]
+    pub serving: u64,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetShowRequest {
     #[prost(bytes = "bytes", tag = "1")]
@@ -518,6 +649,9 @@ pub struct GetShowResponse {
     /// One byte a seat, in seat order: a SeatState's number.
     #[prost(bytes = "bytes", tag = "5")]
     pub seat_states: ::prost::bytes::Bytes,
+    /// Absent while nobody joined and nothing is served.
+    #[prost(message, optional, tag = "6")]
+    pub queue: ::core::option::Option<ShowQueue>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetHoldRequest {
@@ -544,6 +678,80 @@ pub mod get_hold_response {
         #[prost(message, tag = "3")]
         Refusal(super::Refusal),
     }
+}
+/// What operators set for the whole store.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetConfigRequest {
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<RequestInfo>,
+    /// Who: 1 to 64 bytes of text.
+    #[prost(string, tag = "2")]
+    pub operator: ::prost::alloc::string::String,
+    /// Why: 1 to 1,024 bytes of text.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(enumeration = "ExpiryState", tag = "4")]
+    pub expiry: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetConfigResponse {
+    #[prost(message, optional, tag = "1")]
+    pub info: ::core::option::Option<AnswerInfo>,
+    #[prost(oneof = "set_config_response::Outcome", tags = "2, 3")]
+    pub outcome: ::core::option::Option<set_config_response::Outcome>,
+}
+/// Nested message and enum types in `SetConfigResponse`.
+pub mod set_config_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        #[prost(message, tag = "2")]
+        Set(super::ConfigSet),
+        #[prost(message, tag = "3")]
+        Refusal(super::Refusal),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfigSet {
+    #[prost(enumeration = "ExpiryState", tag = "1")]
+    pub expiry: i32,
+    /// True if it was so before: nothing was recorded.
+    #[prost(bool, tag = "2")]
+    pub already: bool,
+}
+/// A note of what an operator did.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdminRecordRequest {
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<RequestInfo>,
+    /// Who: 1 to 64 bytes of text.
+    #[prost(string, tag = "2")]
+    pub operator: ::prost::alloc::string::String,
+    /// What: 1 to 1,024 bytes of text.
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AdminRecordResponse {
+    #[prost(message, optional, tag = "1")]
+    pub info: ::core::option::Option<AnswerInfo>,
+    #[prost(oneof = "admin_record_response::Outcome", tags = "2, 3")]
+    pub outcome: ::core::option::Option<admin_record_response::Outcome>,
+}
+/// Nested message and enum types in `AdminRecordResponse`.
+pub mod admin_record_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        #[prost(message, tag = "2")]
+        Recorded(super::AdminRecorded),
+        #[prost(message, tag = "3")]
+        Refusal(super::Refusal),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdminRecorded {
+    /// The revision it is recorded under.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetTimeRequest {}
@@ -618,6 +826,9 @@ pub struct ShowSnapshot {
     /// One byte a seat, in seat order: a SeatState's number.
     #[prost(bytes = "bytes", tag = "4")]
     pub seat_states: ::prost::bytes::Bytes,
+    /// Absent while nobody joined and nothing is served.
+    #[prost(message, optional, tag = "5")]
+    pub queue: ::core::option::Option<ShowQueue>,
 }
 /// All that is watched of what one revision changed.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -642,7 +853,7 @@ pub struct ShowChanges {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShowChange {
-    #[prost(oneof = "show_change::Change", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "show_change::Change", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub change: ::core::option::Option<show_change::Change>,
 }
 /// Nested message and enum types in `ShowChange`.
@@ -665,6 +876,9 @@ pub mod show_change {
         Withdrawn(super::SeatsWithdrawn),
         #[prost(message, tag = "8")]
         Restored(super::SeatsRestored),
+        /// The waiting room, as it stands now.
+        #[prost(message, tag = "9")]
+        Queue(super::ShowQueue),
     }
 }
 /// The layout is complete, or the state is another. With CANCELLED no seat is held from here on, and
@@ -710,7 +924,7 @@ pub struct HoldEnded {
     #[prost(enumeration = "HoldEndReason", tag = "4")]
     pub reason: i32,
 }
-/// Held → sold.
+/// Held → sold; or available → sold, where a sale was loaded.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SeatsBought {
     #[prost(bytes = "bytes", tag = "1")]
@@ -1045,6 +1259,38 @@ impl SeatKind {
             "SEAT_KIND_ACCESSIBLE" => Some(Self::Accessible),
             "SEAT_KIND_COMPANION" => Some(Self::Companion),
             "SEAT_KIND_STANDING" => Some(Self::Standing),
+            _ => None,
+        }
+    }
+}
+/// Whether holds end when their time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ExpiryState {
+    Unspecified = 0,
+    Running = 1,
+    /// No hold ends by time. The store pauses expiry by itself when every node was down and the wall clock
+    /// can't be right.
+    Paused = 2,
+}
+impl ExpiryState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "EXPIRY_STATE_UNSPECIFIED",
+            Self::Running => "EXPIRY_STATE_RUNNING",
+            Self::Paused => "EXPIRY_STATE_PAUSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "EXPIRY_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "EXPIRY_STATE_RUNNING" => Some(Self::Running),
+            "EXPIRY_STATE_PAUSED" => Some(Self::Paused),
             _ => None,
         }
     }
@@ -1486,6 +1732,74 @@ pub mod lock_store_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Puts claims of an earlier life of the cluster into a show, with their ids and fences: for a rebuild
+        /// from what the services know. All or nothing. The show has to be paused, and claims come by ascending
+        /// fences, over all requests of a show; caps don't count. Idempotent by `request.id`, and judged by
+        /// the seats: claims that are there as they are named are success. Refusals of its own: STALE_FENCE (a
+        /// fence isn't above those loaded before, or above that of its seats), CONFLICT. Needs behaviour 2.
+        /// Called by the operator's rebuild.
+        pub async fn load_seats(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LoadSeatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LoadSeatsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.lockstore.v1.LockStoreService/LoadSeats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.lockstore.v1.LockStoreService",
+                        "LoadSeats",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Hands out numbers in a show's waiting room to all who joined since the last one, and moves the
+        /// threshold of who is served. Works from when the layout is complete until the show is closed or
+        /// cancelled. Idempotent by `request.id`: a copy is answered with the numbers handed out then. Needs
+        /// behaviour 2. Called on behalf of the waiting room.
+        pub async fn advance_queue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AdvanceQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AdvanceQueueResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.lockstore.v1.LockStoreService/AdvanceQueue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.lockstore.v1.LockStoreService",
+                        "AdvanceQueue",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// HoldSeats, ExtendHold, ReleaseHold, CommitHold and GetHold of a client with many in flight, on one
         /// stream: each is decided as by its own rpc and answered under its tag, in any order; a failed one is
         /// answered with what its rpc's status would be. Reads that come together share one look at the quorum. A message carries what waits, one command or
@@ -1733,6 +2047,30 @@ pub mod lock_store_service_server {
             request: tonic::Request<super::UnblockSeatsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::UnblockSeatsResponse>,
+            tonic::Status,
+        >;
+        /// Puts claims of an earlier life of the cluster into a show, with their ids and fences: for a rebuild
+        /// from what the services know. All or nothing. The show has to be paused, and claims come by ascending
+        /// fences, over all requests of a show; caps don't count. Idempotent by `request.id`, and judged by
+        /// the seats: claims that are there as they are named are success. Refusals of its own: STALE_FENCE (a
+        /// fence isn't above those loaded before, or above that of its seats), CONFLICT. Needs behaviour 2.
+        /// Called by the operator's rebuild.
+        async fn load_seats(
+            &self,
+            request: tonic::Request<super::LoadSeatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LoadSeatsResponse>,
+            tonic::Status,
+        >;
+        /// Hands out numbers in a show's waiting room to all who joined since the last one, and moves the
+        /// threshold of who is served. Works from when the layout is complete until the show is closed or
+        /// cancelled. Idempotent by `request.id`: a copy is answered with the numbers handed out then. Needs
+        /// behaviour 2. Called on behalf of the waiting room.
+        async fn advance_queue(
+            &self,
+            request: tonic::Request<super::AdvanceQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AdvanceQueueResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the HoldStream method.
@@ -2266,6 +2604,97 @@ pub mod lock_store_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/holdfast.lockstore.v1.LockStoreService/LoadSeats" => {
+                    #[allow(non_camel_case_types)]
+                    struct LoadSeatsSvc<T: LockStoreService>(pub Arc<T>);
+                    impl<
+                        T: LockStoreService,
+                    > tonic::server::UnaryService<super::LoadSeatsRequest>
+                    for LoadSeatsSvc<T> {
+                        type Response = super::LoadSeatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LoadSeatsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LockStoreService>::load_seats(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LoadSeatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.lockstore.v1.LockStoreService/AdvanceQueue" => {
+                    #[allow(non_camel_case_types)]
+                    struct AdvanceQueueSvc<T: LockStoreService>(pub Arc<T>);
+                    impl<
+                        T: LockStoreService,
+                    > tonic::server::UnaryService<super::AdvanceQueueRequest>
+                    for AdvanceQueueSvc<T> {
+                        type Response = super::AdvanceQueueResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AdvanceQueueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LockStoreService>::advance_queue(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AdvanceQueueSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/holdfast.lockstore.v1.LockStoreService/HoldStream" => {
                     #[allow(non_camel_case_types)]
                     struct HoldStreamSvc<T: LockStoreService>(pub Arc<T>);
@@ -2632,8 +3061,9 @@ pub struct CommandBatch {
     pub wall_ms: u64,
     /// The behaviour that applying must follow: the newest that every member has said that it knows, and
     /// at least the lowest that knows all of `commands`; a node that doesn't know it stops. 0 is the
-    /// first. 1 chooses seats, blocks them, keeps the lone-seat rule and tells seats apart; the commands
-    /// of 0 mean there what they always did. A leader writes one only when every member has said that it
+    /// first. 1 chooses seats, blocks them, keeps the lone-seat rule and tells seats apart. 2 loads
+    /// claims, advances queues, and keeps the operators' settings and acts. The commands of a lower one
+    /// mean there what they always did. A leader writes one only when every member has said that it
     /// knows it, or the log has it already.
     #[prost(uint32, tag = "3")]
     pub behaviour: u32,
@@ -2642,7 +3072,10 @@ pub struct CommandBatch {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LogCommand {
-    #[prost(oneof = "log_command::Command", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(
+        oneof = "log_command::Command",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
+    )]
     pub command: ::core::option::Option<log_command::Command>,
 }
 /// Nested message and enum types in `LogCommand`.
@@ -2669,6 +3102,14 @@ pub mod log_command {
         BlockSeats(super::BlockSeatsRequest),
         #[prost(message, tag = "10")]
         UnblockSeats(super::UnblockSeatsRequest),
+        #[prost(message, tag = "11")]
+        LoadSeats(super::LoadSeatsRequest),
+        #[prost(message, tag = "12")]
+        AdvanceQueue(super::AdvanceQueueRequest),
+        #[prost(message, tag = "13")]
+        SetConfig(super::SetConfigRequest),
+        #[prost(message, tag = "14")]
+        AdminRecord(super::AdminRecordRequest),
     }
 }
 /// Ends what is due at the entry's stamp, at most a bounded number at once.
@@ -3831,6 +4272,38 @@ pub mod peer_service_server {
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListActsRequest {
+    /// Those before this revision; 0 for the newest.
+    #[prost(uint64, tag = "1")]
+    pub before_revision: u64,
+    /// 1 to 100.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListActsResponse {
+    #[prost(message, optional, tag = "1")]
+    pub info: ::core::option::Option<AnswerInfo>,
+    #[prost(message, repeated, tag = "2")]
+    pub acts: ::prost::alloc::vec::Vec<OperatorAct>,
+}
+/// One act, as kept: the last 1,024 are.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OperatorAct {
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// Cluster time.
+    #[prost(uint64, tag = "2")]
+    pub at_ms: u64,
+    #[prost(string, tag = "3")]
+    pub operator: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub text: ::prost::alloc::string::String,
+    /// What it set; UNSPECIFIED for a note.
+    #[prost(enumeration = "ExpiryState", tag = "5")]
+    pub expiry: i32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStatusRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetStatusResponse {
@@ -3864,6 +4337,9 @@ pub struct GetStatusResponse {
     pub state_hash: ::prost::bytes::Bytes,
     #[prost(message, repeated, tag = "13")]
     pub members: ::prost::alloc::vec::Vec<MemberStatus>,
+    /// As of `applied`.
+    #[prost(enumeration = "ExpiryState", tag = "14")]
+    pub expiry: i32,
 }
 /// One member, this node included.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4015,6 +4491,90 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Sets what holds for the whole store, and records who did and why. Idempotent by `request.id`, for
+        /// as long as the act is kept; errors and refusals as of the client plane's commands. Called by
+        /// `holdfast cluster expiry`.
+        pub async fn set_config(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetConfigRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetConfigResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.lockstore.v1.AdminService/SetConfig",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.lockstore.v1.AdminService", "SetConfig"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Records in the log what an operator did. Idempotent as SetConfig. Called by `holdfast cluster  note`.
+        pub async fn admin_record(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AdminRecordRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AdminRecordResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.lockstore.v1.AdminService/AdminRecord",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.lockstore.v1.AdminService", "AdminRecord"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What operators set and did, newest first; linearizable, so the leader answers. Called by
+        /// `holdfast cluster acts`.
+        pub async fn list_acts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListActsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListActsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.lockstore.v1.AdminService/ListActs",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.lockstore.v1.AdminService", "ListActs"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -4037,6 +4597,33 @@ pub mod admin_service_server {
             request: tonic::Request<super::GetStatusRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetStatusResponse>,
+            tonic::Status,
+        >;
+        /// Sets what holds for the whole store, and records who did and why. Idempotent by `request.id`, for
+        /// as long as the act is kept; errors and refusals as of the client plane's commands. Called by
+        /// `holdfast cluster expiry`.
+        async fn set_config(
+            &self,
+            request: tonic::Request<super::SetConfigRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetConfigResponse>,
+            tonic::Status,
+        >;
+        /// Records in the log what an operator did. Idempotent as SetConfig. Called by `holdfast cluster  note`.
+        async fn admin_record(
+            &self,
+            request: tonic::Request<super::AdminRecordRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AdminRecordResponse>,
+            tonic::Status,
+        >;
+        /// What operators set and did, newest first; linearizable, so the leader answers. Called by
+        /// `holdfast cluster acts`.
+        async fn list_acts(
+            &self,
+            request: tonic::Request<super::ListActsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListActsResponse>,
             tonic::Status,
         >;
     }
@@ -4161,6 +4748,141 @@ pub mod admin_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/holdfast.lockstore.v1.AdminService/SetConfig" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetConfigSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::SetConfigRequest>
+                    for SetConfigSvc<T> {
+                        type Response = super::SetConfigResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetConfigRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::set_config(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetConfigSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.lockstore.v1.AdminService/AdminRecord" => {
+                    #[allow(non_camel_case_types)]
+                    struct AdminRecordSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::AdminRecordRequest>
+                    for AdminRecordSvc<T> {
+                        type Response = super::AdminRecordResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AdminRecordRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::admin_record(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AdminRecordSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.lockstore.v1.AdminService/ListActs" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListActsSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListActsRequest>
+                    for ListActsSvc<T> {
+                        type Response = super::ListActsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListActsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_acts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListActsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -4203,7 +4925,10 @@ pub mod admin_service_server {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SnapshotRecord {
-    #[prost(oneof = "snapshot_record::Record", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(
+        oneof = "snapshot_record::Record",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
+    )]
     pub record: ::core::option::Option<snapshot_record::Record>,
 }
 /// Nested message and enum types in `SnapshotRecord`.
@@ -4231,6 +4956,9 @@ pub mod snapshot_record {
         /// Between sales and requests.
         #[prost(message, tag = "10")]
         Blocked(super::SnapshotBlocked),
+        /// After the meta record, in the order of revisions.
+        #[prost(message, tag = "11")]
+        Act(super::SnapshotAct),
     }
 }
 /// Which part of which log the snapshot stands for.
@@ -4262,6 +4990,32 @@ pub struct SnapshotMeta {
     pub now_ms: u64,
     #[prost(uint64, tag = "3")]
     pub revision: u64,
+    /// No hold ends by time.
+    #[prost(bool, tag = "4")]
+    pub expiry_paused: bool,
+}
+/// What an operator set or did.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotAct {
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    #[prost(uint64, tag = "2")]
+    pub at_ms: u64,
+    /// Of the request: 16 bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub id: ::prost::bytes::Bytes,
+    /// 16 bytes.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub body_hash: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "5")]
+    pub not_after_ms: u64,
+    #[prost(string, tag = "6")]
+    pub operator: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub text: ::prost::alloc::string::String,
+    /// UNSPECIFIED for a note.
+    #[prost(enumeration = "ExpiryState", tag = "8")]
+    pub expiry: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotShow {
@@ -4275,6 +5029,12 @@ pub struct SnapshotShow {
     pub rules: ::core::option::Option<ShowRules>,
     #[prost(message, optional, tag = "5")]
     pub opening_rules: ::core::option::Option<ShowRules>,
+    /// Absent while nobody joined and nothing is served.
+    #[prost(message, optional, tag = "6")]
+    pub queue: ::core::option::Option<ShowQueue>,
+    /// The highest fence of the claims that were loaded; 0 for none.
+    #[prost(uint64, tag = "7")]
+    pub loaded_fence: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SnapshotLayout {
@@ -4364,6 +5124,9 @@ pub struct SnapshotRequest {
     /// Absent for a request whose whole effect is in the state.
     #[prost(message, optional, tag = "6")]
     pub held: ::core::option::Option<SnapshotHeldEffect>,
+    /// AdvanceQueue handed out numbers: the first. 0 otherwise.
+    #[prost(uint64, tag = "7")]
+    pub first_no: u64,
 }
 /// A hold was granted.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -5,8 +5,9 @@ use holdfast_types::{ClusterTime, HoldId, ShowId, UserId};
 
 use super::{bytes, numbers};
 use crate::{
-    BlockSeats, ChangeShow, CommitHold, ExtendHold, HoldSeats, LayoutSeat, OpenShow, ReleaseHold,
-    ReturnSeats, SeatKind, Selection, ShowRules, ShowState, UnblockSeats,
+    AdvanceQueue, BlockSeats, ChangeShow, CommitHold, ExtendHold, HoldSeats, LayoutSeat, LoadSeats,
+    LoadedClaim, LoadedKind, OpenShow, ReleaseHold, ReturnSeats, SeatKind, Selection, ShowRules,
+    ShowState, UnblockSeats,
 };
 
 pub(crate) fn open_show(request: OpenShow) -> pb::OpenShowRequest {
@@ -147,6 +148,48 @@ pub(crate) fn unblock_seats(request: &UnblockSeats) -> pb::UnblockSeatsRequest {
         show_id: bytes(request.show_id.to_bytes()),
         seat_nos: numbers(&request.seat_nos),
         actor: bytes(request.actor.to_bytes()),
+    }
+}
+
+pub(crate) fn load_seats(request: &LoadSeats) -> pb::LoadSeatsRequest {
+    pb::LoadSeatsRequest {
+        request: None,
+        show_id: bytes(request.show_id.to_bytes()),
+        claims: request.claims.iter().map(loaded_claim).collect(),
+    }
+}
+
+fn loaded_claim(claim: &LoadedClaim) -> pb::LoadedClaim {
+    use pb::loaded_claim::Kind;
+    let kind = match claim.kind {
+        LoadedKind::Hold {
+            left,
+            extendable,
+            price_version,
+        } => Kind::Hold(pb::LoadedHold {
+            left_ms: left.0,
+            extendable_ms: extendable.0,
+            price_version,
+        }),
+        LoadedKind::Sale { booking_id } => Kind::Sale(pb::LoadedSale {
+            booking_id: bytes(booking_id.to_bytes()),
+        }),
+    };
+    pb::LoadedClaim {
+        fence: claim.fence.as_u64(),
+        hold_id: bytes(claim.hold_id.to_bytes()),
+        holder: bytes(claim.holder.to_bytes()),
+        seat_nos: numbers(&claim.seat_nos),
+        kind: Some(kind),
+    }
+}
+
+pub(crate) fn advance_queue(request: &AdvanceQueue) -> pb::AdvanceQueueRequest {
+    pb::AdvanceQueueRequest {
+        request: None,
+        show_id: bytes(request.show_id.to_bytes()),
+        joins: request.joins,
+        serving: request.serving,
     }
 }
 

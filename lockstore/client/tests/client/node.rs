@@ -504,6 +504,7 @@ impl LockStoreService for Service {
                 no_lone_seat: false,
             }),
             seat_states: vec![1, 2, 3, 4].into(),
+            queue: None,
         }))
     }
 
@@ -560,6 +561,19 @@ impl LockStoreService for Service {
         &self,
         _: Request<pb::UnblockSeatsRequest>,
     ) -> Result<Response<pb::UnblockSeatsResponse>, Status> {
+        unscripted()
+    }
+    async fn load_seats(
+        &self,
+        _: Request<pb::LoadSeatsRequest>,
+    ) -> Result<Response<pb::LoadSeatsResponse>, Status> {
+        unscripted()
+    }
+
+    async fn advance_queue(
+        &self,
+        _: Request<pb::AdvanceQueueRequest>,
+    ) -> Result<Response<pb::AdvanceQueueResponse>, Status> {
         unscripted()
     }
 }

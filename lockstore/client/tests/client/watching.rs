@@ -33,6 +33,7 @@ fn snapshot() -> Message {
         found: true,
         state: pb::ShowState::OnSale.into(),
         seat_states: vec![1, 2].into(),
+        queue: None,
     })
 }
 

@@ -4,11 +4,13 @@
 //! Always holds: a refused command changes nothing. What is common to all (deadline, memory of
 //! requests) is here; time has passed and the sweep was done before.
 
+mod advance_queue;
 mod block_seats;
 mod change_show;
 mod commit_hold;
 mod extend_hold;
 mod hold_seats;
+mod load_seats;
 mod open_show;
 mod release_hold;
 mod return_seats;
@@ -52,7 +54,7 @@ impl Case<'_> {
     }
 }
 
-/// Judges a command of a known show. Ticks are none of this module.
+/// Judges a command of a known show. What names no show is none of this module.
 pub(crate) fn command(show: &mut Show, command: &Command, case: &mut Case<'_>) -> Outcome {
     let known = match known_request(show, case) {
         Ok(known) => known,
@@ -82,7 +84,11 @@ pub(crate) fn command(show: &mut Show, command: &Command, case: &mut Case<'_>) -
         (Command::ReturnSeats(c), _) => return_seats::judge(show, c, case),
         (Command::BlockSeats(c), known) => block_seats::block(show, c, known.is_some(), case),
         (Command::UnblockSeats(c), known) => block_seats::unblock(show, c, known.is_some(), case),
-        (Command::Tick, _) => Ok(Outcome::Ticked { swept: 0 }),
+        (Command::LoadSeats(c), known) => load_seats::judge(show, c, known.is_some(), case),
+        (Command::AdvanceQueue(c), known) => advance_queue::judge(show, c, known.as_ref(), case),
+        (Command::SetConfig(_) | Command::AdminRecord(_) | Command::Tick, _) => {
+            unreachable!("it names no show")
+        }
     };
     outcome.unwrap_or_else(Outcome::Refused)
 }
@@ -90,10 +96,7 @@ pub(crate) fn command(show: &mut Show, command: &Command, case: &mut Case<'_>) -
 /// What is remembered of a request, or why it is refused before anything else is looked at.
 fn known_request(show: &Show, case: &Case<'_>) -> Result<Option<Effect>, Refusal> {
     let known = show.requests().get(&case.request.id);
-    if known.is_none() {
-        deadline_has_not_passed(&case.request, case.now)?;
-    }
-    deadline_is_near(&case.request, case.now)?;
+    deadline(&case.request, case.now, known.is_some())?;
     match known {
         Some(known) if known.body != case.body => Err(RefusalReason::RequestReused.into()),
         Some(known) => Ok(Some(known.effect.clone())),
@@ -101,9 +104,11 @@ fn known_request(show: &Show, case: &Case<'_>) -> Result<Option<Effect>, Refusal
     }
 }
 
-/// The checks for a request of a show that isn't there, which can't be remembered.
-pub(crate) fn deadline(request: &Request, now: ClusterTime) -> Result<(), Refusal> {
-    deadline_has_not_passed(request, now)?;
+/// The checks of a request's deadline, which may have passed if the request is `known`.
+pub(crate) fn deadline(request: &Request, now: ClusterTime, known: bool) -> Result<(), Refusal> {
+    if !known {
+        deadline_has_not_passed(request, now)?;
+    }
     deadline_is_near(request, now)
 }
 

@@ -73,6 +73,16 @@ impl Show {
         hold
     }
 
+    /// Available → sold, all of `seat_nos`, in ascending order, under a fence that no sale has.
+    pub(crate) fn load_sale(&mut self, fence: Fence, sale: Sale, seat_nos: &[SeatNo]) {
+        let seat = Seat {
+            state: SeatState::Sold,
+            fence,
+        };
+        self.set_seats(seat_nos, seat);
+        self.insert_sale(fence, sale);
+    }
+
     /// Sold → available; all of `seat_nos` are sold under `fence`. The fence stays on them.
     pub(crate) fn put_back(&mut self, fence: Fence, seat_nos: &[SeatNo]) {
         let seat = Seat {

@@ -9,17 +9,19 @@
 mod choosing;
 pub(crate) mod halls;
 mod holding;
+mod loading;
 mod managing;
 mod precedence;
 mod selling;
 mod step;
+mod waiting;
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use holdfast_types::{ClusterTime, DurationMs, Fence, HoldId, SeatNo, SeatState, ShowId, UserId};
 use lockstore_core::{
-    Command, Hold, HoldSeats, LayoutSeat, OpenShow, Outcome, Refusal, RefusalReason, Request,
-    RequestId, ShowRules, ShowState,
+    Command, Hold, HoldSeats, LayoutSeat, LoadedClaim, LoadedKind, OpenShow, Outcome, Refusal,
+    RefusalReason, Request, RequestId, ShowRules, ShowState,
 };
 
 use step::Ask;
@@ -130,6 +132,8 @@ pub(crate) fn all() -> Vec<Scenario> {
         selling::all(),
         choosing::all(),
         managing::all(),
+        loading::all(),
+        waiting::all(),
         precedence::all(),
     ];
     groups.into_iter().flatten().collect()
@@ -255,6 +259,13 @@ impl Run {
             (Command::ChangeShow(change), Outcome::ShowChanged { .. }) => {
                 self.rules = change.rules.unwrap_or(self.rules);
             }
+            (Command::LoadSeats(load), Outcome::Loaded { already: false, .. }) => {
+                for claim in &load.claims {
+                    let hold = self.loaded(store, claim).await;
+                    let name = char::from(claim.hold_id.to_bytes()[0]);
+                    self.holds.insert(name, hold);
+                }
+            }
             (_, Outcome::Refused(refusal)) if refusal.reason == RefusalReason::Expired => {
                 let hold = step.hold.and_then(|name| self.holds.get(&name));
                 let end = hold.expect("it was held").expires_at;
@@ -262,6 +273,45 @@ impl Run {
             }
             _ => {}
         }
+    }
+
+    /// A hold as it lives on; of a sale, or of one that is over by now, what names it.
+    async fn loaded(&self, store: &mut impl Store, claim: &LoadedClaim) -> Arc<Hold> {
+        let found = store.hold(self.show_id, claim.hold_id, claim.holder).await;
+        let hold = match found {
+            Ok(hold) => hold,
+            Err(refusal) => {
+                let expected = match claim.kind {
+                    LoadedKind::Hold { .. } => RefusalReason::Expired,
+                    LoadedKind::Sale { .. } => RefusalReason::HoldNotFound,
+                };
+                assert_eq!(refusal.reason, expected, "{}", self.at);
+                return Arc::new(Hold {
+                    id: claim.hold_id,
+                    holder: claim.holder,
+                    fence: claim.fence,
+                    seat_nos: claim.seat_nos.clone().into(),
+                    granted_at: ClusterTime(0),
+                    expires_at: ClusterTime(0),
+                    extendable_until: ClusterTime(0),
+                    price_version: 0,
+                });
+            }
+        };
+        let LoadedKind::Hold {
+            left, extendable, ..
+        } = claim.kind
+        else {
+            panic!("{}: a sale is no live hold", self.at)
+        };
+        let promised = Hold {
+            fence: claim.fence,
+            expires_at: hold.granted_at.plus(left),
+            extendable_until: hold.granted_at.plus(extendable),
+            ..(*hold).clone()
+        };
+        assert_eq!(*hold, promised, "{}", self.at);
+        hold
     }
 
     fn check_promise(&self, asked: &HoldSeats, hold: &Hold) {
@@ -311,7 +361,20 @@ impl Run {
             Outcome::Returned { seat_nos, already } => some("returned", seat_nos, *already),
             Outcome::Blocked { seat_nos, already } => some("blocked", seat_nos, *already),
             Outcome::Unblocked { seat_nos, already } => some("unblocked", seat_nos, *already),
-            Outcome::Ticked { swept } => format!("ticked {swept}"),
+            Outcome::Loaded { claims, already } => {
+                format!("loaded {claims}{}", mark(*already, "already"))
+            }
+            Outcome::QueueAdvanced {
+                first_no,
+                joins,
+                queue,
+            } => format!(
+                "{joins} from {first_no} of {}, serving {}",
+                queue.joined, queue.serving
+            ),
+            Outcome::ConfigSet { .. } | Outcome::Recorded { .. } | Outcome::Ticked { .. } => {
+                panic!("{outcome:?} is of no show")
+            }
             Outcome::Refused(refusal) => self.refused(step, refusal),
         }
     }

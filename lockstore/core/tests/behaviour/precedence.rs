@@ -5,7 +5,7 @@ use lockstore_core::{RefusalReason, Selection, ShowRules, ShowState};
 use super::{
     Scenario, Step,
     halls::{TTL_MS, best, rules},
-    step::{block, change, change_rules, choose, commit, hold},
+    step::{block, change, change_rules, choose, claim, commit, hold, load},
 };
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -13,6 +13,7 @@ pub(super) fn all() -> Vec<Scenario> {
     all.extend(pairs("a hold", &HOLD, holding));
     all.extend(pairs("a choice", &CHOICE, choosing));
     all.extend(pairs("a block", &BLOCK, blocking));
+    all.extend(pairs("a load", &LOAD, loading));
     all
 }
 
@@ -144,5 +145,36 @@ fn blocking(faults: &[RefusalReason]) -> Vec<Step> {
         seat_nos.push(1);
     }
     steps.push(block(&seat_nos));
+    steps
+}
+
+const LOAD: [RefusalReason; 5] = [
+    RefusalReason::Invalid,
+    RefusalReason::SeatUnknown,
+    RefusalReason::ShowNotOnSale,
+    RefusalReason::StaleFence,
+    RefusalReason::Conflict,
+];
+
+fn loading(faults: &[RefusalReason]) -> Vec<Step> {
+    let has = |fault| faults.contains(&fault);
+    let mut steps = Vec::new();
+    if has(RefusalReason::Conflict) {
+        steps.push(block(&[0]).says("blocked 0"));
+    }
+    steps.push(change(ShowState::Paused).says("changed Paused"));
+    if has(RefusalReason::StaleFence) {
+        steps.push(load([claim('a', 1, 9, &[5])]).says("loaded 1"));
+    }
+    if has(RefusalReason::ShowNotOnSale) {
+        steps.push(change(ShowState::OnSale).says("changed OnSale"));
+    }
+    let seat_nos: &[u32] = if has(RefusalReason::SeatUnknown) {
+        &[0, 99]
+    } else {
+        &[0]
+    };
+    let fence = if has(RefusalReason::Invalid) { 0 } else { 8 };
+    steps.push(load([claim('b', 1, fence, seat_nos)]));
     steps
 }

@@ -1,9 +1,12 @@
 //! The words that scenarios are written in.
 
-use holdfast_types::{BookingId, ClusterTime, DurationMs, Fence, HoldId, SeatNo, ShowId, UserId};
+use holdfast_types::{
+    BookingId, ClusterTime, DurationMs, Fence, HoldId, Lineage, SeatNo, ShowId, UserId,
+};
 use lockstore_core::{
-    BlockSeats, ChangeShow, Command, CommitHold, ExtendHold, HoldSeats, LayoutSeat, OpenShow,
-    ReleaseHold, Request, RequestId, ReturnSeats, Selection, ShowRules, ShowState, UnblockSeats,
+    AdvanceQueue, BlockSeats, ChangeShow, Command, CommitHold, ExtendHold, HoldSeats, LayoutSeat,
+    LoadSeats, LoadedClaim, LoadedKind, OpenShow, ReleaseHold, Request, RequestId, ReturnSeats,
+    Selection, ShowRules, ShowState, UnblockSeats,
 };
 
 /// One command, or one look, and the answer it has to get.
@@ -150,7 +153,11 @@ pub(super) fn names(command: &mut Command) -> (&mut Request, &mut ShowId) {
         Command::ReturnSeats(c) => (&mut c.request, &mut c.show_id),
         Command::BlockSeats(c) => (&mut c.request, &mut c.show_id),
         Command::UnblockSeats(c) => (&mut c.request, &mut c.show_id),
-        Command::Tick => panic!("a tick is no request"),
+        Command::LoadSeats(c) => (&mut c.request, &mut c.show_id),
+        Command::AdvanceQueue(c) => (&mut c.request, &mut c.show_id),
+        Command::SetConfig(_) | Command::AdminRecord(_) | Command::Tick => {
+            panic!("it is of no show")
+        }
     }
 }
 
@@ -284,6 +291,49 @@ pub(super) fn unblock(seat_nos: &[u32]) -> Step {
         show_id: SHOW,
         seat_nos: seats(seat_nos),
         actor: user(201),
+    })))
+}
+
+/// A claim of the life of the cluster before all others, under that fence's index: a hold with 50 s
+/// to its end, and 200 s to the latest one.
+pub(super) fn claim(name: char, customer: u8, fence: u64, seat_nos: &[u32]) -> LoadedClaim {
+    LoadedClaim {
+        fence: Fence::new(Lineage(0), fence, 0),
+        hold_id: hold_id(name),
+        holder: user(customer),
+        seat_nos: seats(seat_nos),
+        kind: LoadedKind::Hold {
+            left: DurationMs(50_000),
+            extendable: DurationMs(200_000),
+            price_version: 7,
+        },
+    }
+}
+
+/// The same, sold to a booking.
+pub(super) fn sold(name: char, booking: u8, fence: u64, seat_nos: &[u32]) -> LoadedClaim {
+    LoadedClaim {
+        kind: LoadedKind::Sale {
+            booking_id: BookingId::from_bytes([booking; 16]),
+        },
+        ..claim(name, 1, fence, seat_nos)
+    }
+}
+
+pub(super) fn load(claims: impl Into<Vec<LoadedClaim>>) -> Step {
+    Step::new(Ask::Command(Command::LoadSeats(LoadSeats {
+        request: REQUEST,
+        show_id: SHOW,
+        claims: claims.into(),
+    })))
+}
+
+pub(super) fn advance(joins: u32, serving: u64) -> Step {
+    Step::new(Ask::Command(Command::AdvanceQueue(AdvanceQueue {
+        request: REQUEST,
+        show_id: SHOW,
+        joins,
+        serving,
     })))
 }
 

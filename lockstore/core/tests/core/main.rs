@@ -12,5 +12,6 @@ mod measure;
 mod model;
 mod model_test;
 mod naive;
+mod operating;
 mod records;
 mod scenarios;

@@ -10,8 +10,8 @@ use holdfast_types::{
     BookingId, ClusterTime, DurationMs, Fence, HoldId, Revision, SeatNo, SeatState, ShowId,
 };
 use lockstore_core::{
-    Command, Hold, HoldSeats, LayoutSeat, Outcome, Refusal, RefusalReason, Request, SeatKind,
-    SeatRefusal, Selection, ShowRules, ShowState,
+    Command, Hold, HoldSeats, LayoutSeat, LoadSeats, LoadedClaim, LoadedKind, Outcome, Queue,
+    Refusal, RefusalReason, Request, SeatKind, SeatRefusal, Selection, ShowRules, ShowState,
 };
 
 use crate::naive;
@@ -36,6 +36,8 @@ struct Asked {
     not_after: ClusterTime,
     /// `None` while the hold lives.
     finished_at: Option<ClusterTime>,
+    /// The first of the numbers it was given in the waiting room; 0 for none.
+    first_no: u64,
 }
 
 struct Seat {
@@ -52,12 +54,24 @@ struct Show {
     seats: Vec<Seat>,
     claims: Vec<Claim>,
     asked: Vec<Asked>,
+    queue: Queue,
+    /// The highest fence that was loaded.
+    loaded: Fence,
+}
+
+/// What an operator did.
+struct Done {
+    body: Command,
+    not_after: ClusterTime,
+    revision: Revision,
 }
 
 #[derive(Default)]
 pub(crate) struct Model {
     now: ClusterTime,
     shows: BTreeMap<ShowId, Show>,
+    expiry_paused: bool,
+    done: Vec<Done>,
 }
 
 fn no(reason: RefusalReason) -> Result<Outcome, Refusal> {
@@ -111,6 +125,15 @@ fn body(command: &Command) -> Command {
             c.request = blank;
             c.seat_nos.sort();
         }
+        Command::LoadSeats(c) => {
+            c.request = blank;
+            for claim in &mut c.claims {
+                claim.seat_nos.sort();
+            }
+        }
+        Command::AdvanceQueue(c) => c.request = blank,
+        Command::SetConfig(c) => c.request = blank,
+        Command::AdminRecord(c) => c.request = blank,
         Command::Tick => {}
     }
     command
@@ -125,11 +148,16 @@ impl Model {
     ) -> Outcome {
         self.now = self.now.max(stamp);
         let now = self.now;
+        let paused = self.expiry_paused;
         if *command == Command::Tick {
-            let swept = self.shows.values_mut().map(|show| show.sweep(now)).sum();
+            let shows = self.shows.values_mut();
+            let swept = shows.map(|show| show.sweep(now, paused)).sum();
             return Outcome::Ticked { swept };
         }
-        let show_id = command.show_id().expect("not a tick");
+        let Some(show_id) = command.show_id() else {
+            let outcome = self.operate(command, revision);
+            return outcome.unwrap_or_else(Outcome::Refused);
+        };
         let mut fresh = Show {
             state: ShowState::Opening,
             rules: ShowRules {
@@ -148,17 +176,82 @@ impl Model {
             seats: Vec::new(),
             claims: Vec::new(),
             asked: Vec::new(),
+            queue: Queue::default(),
+            loaded: Fence::ZERO,
         };
         let known_show = self.shows.get_mut(&show_id);
         let is_new = known_show.is_none();
         let show = known_show.unwrap_or(&mut fresh);
         let outcome = show
-            .command(command, is_new, now, revision)
+            .command(command, (is_new, paused), now, revision)
             .unwrap_or_else(Outcome::Refused);
         if is_new && !show.layout.is_empty() {
             self.shows.insert(show_id, fresh);
         }
         outcome
+    }
+
+    fn operate(&mut self, command: &Command, revision: Revision) -> Result<Outcome, Refusal> {
+        let (now, request) = (self.now, command.request().expect("not a tick"));
+        let known = self
+            .done
+            .iter()
+            .rposition(|done| done.body.request().map(|r| r.id) == Some(request.id));
+        if known.is_none() && request.not_after < now {
+            return refuse(No::DeadlinePassed, now.0);
+        }
+        if request.not_after.0 > now.0 + 60_000 {
+            return refuse(No::DeadlineTooFar, now.0 + 60_000);
+        }
+        if let Some(known) = known {
+            let done = &mut self.done[known];
+            if done.body != body(command) {
+                return no(No::RequestReused);
+            }
+            done.not_after = done.not_after.max(request.not_after);
+        }
+        let is_so =
+            matches!(command, Command::SetConfig(c) if c.expiry_paused == self.expiry_paused);
+        if known.is_none() && !is_so {
+            let (operator, text) = match command {
+                Command::SetConfig(c) => (&c.operator, &c.reason),
+                Command::AdminRecord(c) => (&c.operator, &c.text),
+                _ => unreachable!("it names a show"),
+            };
+            if operator.is_empty() || operator.len() > 64 {
+                return refuse(No::Invalid, 64);
+            }
+            if text.is_empty() || text.len() > 1_024 {
+                return refuse(No::Invalid, 1_024);
+            }
+            if let Command::SetConfig(c) = command {
+                self.expiry_paused = c.expiry_paused;
+            }
+            self.done.push(Done {
+                body: body(command),
+                not_after: request.not_after,
+                revision,
+            });
+        }
+        Ok(match command {
+            Command::AdminRecord(_) => Outcome::Recorded {
+                revision: known.map_or(revision, |known| self.done[known].revision),
+            },
+            _ => Outcome::ConfigSet {
+                expiry_paused: self.expiry_paused,
+                already: known.is_some() || is_so,
+            },
+        })
+    }
+
+    pub(crate) fn is_expiry_paused(&self) -> bool {
+        self.expiry_paused
+    }
+
+    pub(crate) fn queue(&self, show_id: ShowId) -> Queue {
+        self.shows
+            .get(&show_id)
+            .map_or(Queue::default(), |show| show.queue)
     }
 
     pub(crate) fn seat_states(&self, show_id: ShowId) -> Vec<SeatState> {
@@ -179,8 +272,11 @@ impl Model {
 }
 
 impl Show {
-    fn sweep(&mut self, now: ClusterTime) -> u32 {
+    fn sweep(&mut self, now: ClusterTime, paused: bool) -> u32 {
         let mut swept = 0;
+        if paused {
+            return 0;
+        }
         for i in 0..self.claims.len() {
             let hold = &self.claims[i].stands;
             let span = hold.expires_at.0 - hold.granted_at.0;
@@ -227,11 +323,11 @@ impl Show {
     fn command(
         &mut self,
         command: &Command,
-        is_new: bool,
+        (is_new, paused): (bool, bool),
         now: ClusterTime,
         revision: Revision,
     ) -> Result<Outcome, Refusal> {
-        self.sweep(now);
+        self.sweep(now, paused);
         let request = *command.request().expect("not a tick");
         let remembered = self.remembered(&request, now);
         if remembered.is_none() && (request.not_after < now || request.not_after.0 == 0) {
@@ -275,6 +371,21 @@ impl Show {
                     already: true,
                 });
             }
+            Command::LoadSeats(c) if remembered.is_some() => {
+                self.loadable(c, revision)?;
+                return Ok(Outcome::Loaded {
+                    claims: 0,
+                    already: true,
+                });
+            }
+            Command::AdvanceQueue(c) if remembered.is_some() => {
+                let first_no = self.asked[remembered.expect("it is")].first_no;
+                return Ok(Outcome::QueueAdvanced {
+                    first_no,
+                    joins: c.joins,
+                    queue: self.queue,
+                });
+            }
             _ => self.judge(command, now, revision)?,
         };
         // What had an effect is remembered; the judge left a mark.
@@ -289,7 +400,154 @@ impl Show {
             body: body(command),
             not_after: ClusterTime(0),
             finished_at,
+            first_no: 0,
         });
+    }
+
+    /// The seats of each claim, if it can be meant.
+    fn loadable(&self, c: &LoadSeats, revision: Revision) -> Result<Vec<Vec<SeatNo>>, Refusal> {
+        let total: usize = c.claims.iter().map(|claim| claim.seat_nos.len()).sum();
+        if c.claims.is_empty() || c.claims.len() > 256 {
+            refuse(No::Invalid, 256)?;
+        }
+        if total > 1_024 {
+            refuse(No::Invalid, 1_024)?;
+        }
+        let mut last = Fence::ZERO;
+        for claim in &c.claims {
+            let timed = match claim.kind {
+                LoadedKind::Sale { .. } => true,
+                LoadedKind::Hold {
+                    left, extendable, ..
+                } => left.0 > 0 && left <= extendable && extendable.0 <= 7_200_000,
+            };
+            if claim.fence <= last || claim.fence.lineage() >= revision.lineage() || !timed {
+                no(No::Invalid)?;
+            }
+            last = claim.fence;
+        }
+        let seats = c
+            .claims
+            .iter()
+            .map(|claim| self.selection(&claim.seat_nos))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (mut ids, mut named) = (vec![c.request.id.into()], seats.concat());
+        ids.extend(c.claims.iter().map(|claim| claim.hold_id));
+        ids.sort();
+        named.sort();
+        let twice = ids.windows(2).any(|pair: &[HoldId]| pair[0] == pair[1]);
+        if twice || named.windows(2).any(|pair| pair[0] == pair[1]) {
+            no(No::Invalid)?;
+        }
+        Ok(seats)
+    }
+
+    fn is_loaded(&self, loaded: &LoadedClaim, seats: &[SeatNo]) -> bool {
+        let claim = self.claims.iter().find(|claim| {
+            claim.granted.id == loaded.hold_id
+                && claim.granted.fence == loaded.fence
+                && claim.granted.holder == loaded.holder
+        });
+        let under = |state| {
+            let is_so = |seat: &Seat| seat.state == state && seat.fence == loaded.fence;
+            let so = self.seats.iter().filter(|seat| is_so(seat)).count();
+            so == seats.len() && seats.iter().all(|n| is_so(&self.seats[n.0 as usize]))
+        };
+        let booked = |id| {
+            let has = |n: &SeatNo| self.seats[n.0 as usize].booking == Some(id);
+            seats.iter().all(has)
+        };
+        claim.is_some_and(|claim| match loaded.kind {
+            LoadedKind::Hold { .. } => claim.fate == Fate::Lives && under(SeatState::Held),
+            LoadedKind::Sale { booking_id } => under(SeatState::Sold) && booked(booking_id),
+        })
+    }
+
+    fn load(
+        &mut self,
+        c: &LoadSeats,
+        now: ClusterTime,
+        revision: Revision,
+    ) -> Result<Outcome, Refusal> {
+        let seats = self.loadable(c, revision)?;
+        let mut both = c.claims.iter().zip(&seats);
+        if both
+            .clone()
+            .all(|(claim, seats)| self.is_loaded(claim, seats))
+        {
+            return Ok(Outcome::Loaded {
+                claims: 0,
+                already: true,
+            });
+        }
+        if self.state != ShowState::Paused {
+            return no(No::ShowNotOnSale);
+        }
+        let stale = both.any(|(claim, seats)| {
+            let request = Request {
+                id: claim.hold_id.into(),
+                not_after: ClusterTime(0),
+            };
+            let newer = |n: &SeatNo| self.seats[n.0 as usize].fence >= claim.fence;
+            self.remembered(&request, now).is_some() || seats.iter().any(newer)
+        });
+        if c.claims[0].fence <= self.loaded || stale {
+            return no(No::StaleFence);
+        }
+        self.conflict(&seats.concat(), &[SeatState::Available])?;
+        for (claim, seats) in c.claims.iter().zip(seats) {
+            let (state, booking, fate) = match claim.kind {
+                LoadedKind::Hold { .. } => (SeatState::Held, None, Fate::Lives),
+                LoadedKind::Sale { booking_id } => (SeatState::Sold, Some(booking_id), Fate::Sold),
+            };
+            for n in &seats {
+                self.seats[n.0 as usize] = Seat {
+                    state,
+                    fence: claim.fence,
+                    booking,
+                };
+            }
+            let (left, extendable, price_version) = match claim.kind {
+                LoadedKind::Hold {
+                    left,
+                    extendable,
+                    price_version,
+                } => (left, extendable, price_version),
+                LoadedKind::Sale { .. } => (DurationMs(0), DurationMs(0), 0),
+            };
+            if fate == Fate::Lives {
+                // A request of its own, under the hold's id.
+                let mut alone = c.clone();
+                alone.request.id = claim.hold_id.into();
+                alone.claims = vec![claim.clone()];
+                self.mark(&Command::LoadSeats(alone), None);
+                let asked = self.asked.last_mut().expect("just made");
+                asked.not_after = c.request.not_after;
+            }
+            let granted = Hold {
+                id: claim.hold_id,
+                holder: claim.holder,
+                fence: claim.fence,
+                seat_nos: seats.into(),
+                granted_at: now,
+                expires_at: now.plus(left),
+                extendable_until: now.plus(extendable),
+                price_version,
+            };
+            self.claims.push(Claim {
+                stands: granted.clone(),
+                granted,
+                fate,
+            });
+            self.loaded = claim.fence;
+        }
+        self.mark(&Command::LoadSeats(c.clone()), Some(now));
+        let asked = self.asked.last_mut().expect("just made");
+        asked.not_after = c.request.not_after;
+        Ok(Outcome::Loaded {
+            claims: c.claims.len() as u32,
+            already: false,
+        })
     }
 
     /// Refuses with the seats that are in none of `allowed`.
@@ -433,7 +691,12 @@ impl Show {
         let asked = self
             .remembered(&request, now)
             .map(|asked| &self.asked[asked].body);
-        let known = matches!(asked, Some(Command::HoldSeats(_)));
+        let known = match asked {
+            Some(Command::HoldSeats(_)) => true,
+            // A load is remembered under its own id too, which is no hold's.
+            Some(Command::LoadSeats(c)) => c.claims.iter().any(|claim| claim.hold_id == id),
+            _ => false,
+        };
         (self.claims[i].fate == Fate::Lives || known).then_some(i)
     }
 
@@ -724,7 +987,34 @@ impl Show {
                 }
                 Ok(Outcome::Unblocked { seat_nos, already })
             }
-            Command::Tick => unreachable!("judged before"),
+            Command::LoadSeats(c) => self.load(c, now, revision),
+            Command::AdvanceQueue(c) => {
+                if c.joins > 100_000 {
+                    return refuse(No::Invalid, 100_000);
+                }
+                if !matches!(self.state, ShowState::OnSale | ShowState::Paused) {
+                    return no(No::ShowNotOnSale);
+                }
+                let first_no = if c.joins == 0 {
+                    0
+                } else {
+                    self.queue.joined + 1
+                };
+                if c.joins > 0 || c.serving > self.queue.serving {
+                    self.queue.joined += u64::from(c.joins);
+                    self.queue.serving = self.queue.serving.max(c.serving);
+                    self.mark(command, Some(now));
+                    self.asked.last_mut().expect("just made").first_no = first_no;
+                }
+                Ok(Outcome::QueueAdvanced {
+                    first_no,
+                    joins: c.joins,
+                    queue: self.queue,
+                })
+            }
+            Command::SetConfig(_) | Command::AdminRecord(_) | Command::Tick => {
+                unreachable!("judged before")
+            }
         }
     }
 }

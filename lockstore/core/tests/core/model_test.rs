@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_types::{ClusterTime, DurationMs, Fence, Revision, SeatNo, SeatState, ShowId};
+use holdfast_types::{
+    ClusterTime, DurationMs, Fence, HoldId, Lineage, Revision, SeatNo, SeatState, ShowId,
+};
 use lockstore_core::{
-    BestAvailable, BlockSeats, ChangeShow, Command, CommitHold, Event, ExtendHold, Hold, HoldEnd,
-    HoldSeats, LayoutSeat, OpenShow, Outcome, ReleaseHold, Request, RequestId, ReturnSeats,
-    SeatKind, Selection, ShowRules, ShowState, State, UnblockSeats, invariants,
+    AdminRecord, AdvanceQueue, BestAvailable, BlockSeats, ChangeShow, Command, CommitHold, Event,
+    ExtendHold, Hold, HoldEnd, HoldSeats, LayoutSeat, LoadSeats, LoadedClaim, LoadedKind, OpenShow,
+    Outcome, Queue, ReleaseHold, Request, RequestId, ReturnSeats, SeatKind, Selection, SetConfig,
+    ShowRules, ShowState, State, UnblockSeats, invariants,
 };
 use proptest::prelude::*;
 
@@ -105,6 +108,27 @@ enum Step {
         skip: usize,
         twist: Twist,
     },
+    /// Claims of lineage 0, with fences from `first` on.
+    Load {
+        show: u8,
+        request: u8,
+        first: u64,
+        claims: Vec<(u8, u8, Vec<u32>, Option<u8>)>,
+    },
+    Advance {
+        show: u8,
+        request: u8,
+        joins: u32,
+        serving: u64,
+    },
+    Configure {
+        request: u8,
+        expiry_paused: bool,
+    },
+    Note {
+        request: u8,
+        length: usize,
+    },
     /// An earlier command once more, as it was or with a new deadline.
     Again {
         pick: usize,
@@ -180,6 +204,19 @@ fn step() -> impl Strategy<Value = Step> {
     let pick = any::<prop::sample::Index>().prop_map(|index| index.index(1 << 20));
     // Few request ids: most are used again, some while remembered.
     let request = 0..40_u8;
+    let claim = (0..40_u8, 1..4_u8, seat_nos(), prop::option::of(1..4_u8));
+    let load = (
+        1..4_u8,
+        request.clone(),
+        0..30_u64,
+        prop::collection::vec(claim, 0..3),
+    )
+        .prop_map(|(show, request, first, claims)| Step::Load {
+            show,
+            request,
+            first,
+            claims,
+        });
     prop_oneof![
         6 => wait.prop_map(Step::Wait),
         1 => (1..4_u8, any::<bool>(), any::<bool>())
@@ -202,9 +239,16 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(pick, request, twist)| Step::Release { pick, request, twist }),
         6 => (pick.clone(), request.clone(), 1..4_u8, twist())
             .prop_map(|(pick, request, booking, twist)| Step::Commit { pick, request, booking, twist }),
-        4 => (pick.clone(), request, 1..4_u8, 0..4_usize, twist()).prop_map(
+        4 => (pick.clone(), request.clone(), 1..4_u8, 0..4_usize, twist()).prop_map(
             |(pick, request, booking, skip, twist)| Step::Return { pick, request, booking, skip, twist }
         ),
+        4 => load,
+        1 => (1..4_u8, request.clone(), 0..3_u32, 0..5_u64).prop_map(
+            |(show, request, joins, serving)| Step::Advance { show, request, joins, serving }
+        ),
+        1 => (request.clone(), prop::bool::weighted(0.3))
+            .prop_map(|(request, expiry_paused)| Step::Configure { request, expiry_paused }),
+        1 => (request, 0..3_usize).prop_map(|(request, length)| Step::Note { request, length }),
         5 => (pick, any::<bool>()).prop_map(|(pick, new_deadline)| Step::Again { pick, new_deadline }),
         1 => Just(Step::Tick),
     ]
@@ -232,7 +276,10 @@ impl History {
         match twist {
             Twist::Straight => {}
             Twist::OtherHolder => hold.holder = user(9),
-            Twist::OtherFence => hold.fence = Fence::new(LINEAGE, hold.fence.index() - 1, 0),
+            Twist::OtherFence => {
+                let index = hold.fence.index().saturating_sub(1);
+                hold.fence = Fence::new(LINEAGE, index, 0);
+            }
             Twist::OtherSeats => hold.seat_nos = [SeatNo(0), SeatNo(5)].into(),
         }
         Some((show, hold))
@@ -257,6 +304,10 @@ impl History {
                         Command::UnblockSeats(c) => c.request.not_after = not_after,
                         Command::OpenShow(c) => c.request.not_after = not_after,
                         Command::ReleaseHold(c) => c.request.not_after = not_after,
+                        Command::LoadSeats(c) => c.request.not_after = not_after,
+                        Command::AdvanceQueue(c) => c.request.not_after = not_after,
+                        Command::SetConfig(c) => c.request.not_after = not_after,
+                        Command::AdminRecord(c) => c.request.not_after = not_after,
                         Command::Tick => {}
                     }
                 }
@@ -330,6 +381,41 @@ impl History {
                 seat_nos: seats(seat_nos),
                 actor: user(200),
             }),
+            Step::Load {
+                show,
+                request,
+                first,
+                claims,
+            } => Command::LoadSeats(LoadSeats {
+                request: self.request(*request),
+                show_id: show_id(*show),
+                claims: (*first..).zip(claims).map(loaded).collect(),
+            }),
+            Step::Advance {
+                show,
+                request,
+                joins,
+                serving,
+            } => Command::AdvanceQueue(AdvanceQueue {
+                request: self.request(*request),
+                show_id: show_id(*show),
+                joins: *joins,
+                serving: *serving,
+            }),
+            Step::Configure {
+                request,
+                expiry_paused,
+            } => Command::SetConfig(SetConfig {
+                request: self.request(*request),
+                operator: "ada".into(),
+                reason: "a drill".into(),
+                expiry_paused: *expiry_paused,
+            }),
+            Step::Note { request, length } => Command::AdminRecord(AdminRecord {
+                request: self.request(*request),
+                operator: "ada".into(),
+                text: "x".repeat(*length),
+            }),
             Step::Extend {
                 pick,
                 request,
@@ -396,6 +482,27 @@ impl History {
     }
 }
 
+fn loaded(
+    (fence, (id, holder, seat_nos, sold_to)): (u64, &(u8, u8, Vec<u32>, Option<u8>)),
+) -> LoadedClaim {
+    LoadedClaim {
+        fence: Fence::new(Lineage(0), fence, 0),
+        hold_id: HoldId::from_bytes([*id; 16]),
+        holder: user(*holder),
+        seat_nos: seats(seat_nos),
+        kind: match sold_to {
+            Some(booking_no) => LoadedKind::Sale {
+                booking_id: booking(*booking_no),
+            },
+            None => LoadedKind::Hold {
+                left: DurationMs(5_000),
+                extendable: DurationMs(TOTAL_MS),
+                price_version: 3,
+            },
+        },
+    }
+}
+
 /// Shows 1 and 2 are opened first; show 3 only if a step does.
 fn opening() -> Vec<Step> {
     (1..3_u8)
@@ -423,7 +530,11 @@ fn is_modelled(state: &State, command: &Command) -> bool {
 
 /// What somebody knows of the shows who is told the events and nothing else.
 #[derive(Default)]
-struct Told(BTreeMap<ShowId, (ShowState, Vec<SeatState>)>);
+struct Told {
+    shows: BTreeMap<ShowId, (ShowState, Vec<SeatState>)>,
+    /// What is told now is of a load.
+    loads: bool,
+}
 
 impl Told {
     /// Fails at an event that changes nothing, or that can't follow what was told before.
@@ -435,22 +546,25 @@ impl Told {
         } = event
         {
             let seats = vec![SeatState::Available; *seat_count as usize];
-            self.0.insert(*show_id, (*state, seats));
+            self.shows.insert(*show_id, (*state, seats));
             return Ok(());
         }
         // A show that is closed while its layout arrives was never opened, and nothing is held in it.
         let (state, seats) = match event {
+            Event::QueueAdvanced { .. } => return Ok(()),
             Event::ShowStateChanged { show_id, .. } => self
-                .0
+                .shows
                 .entry(*show_id)
                 .or_insert((ShowState::Opening, Vec::new())),
             _ => {
-                let known = self.0.get_mut(&event.show_id());
+                let known = self.shows.get_mut(&event.show_id());
                 known.ok_or_else(|| TestCaseError::fail(format!("{event:?} of no show")))?
             }
         };
         let (seat_nos, from, to) = match event {
-            Event::ShowOpened { .. } | Event::HoldExtended { .. } => return Ok(()),
+            Event::ShowOpened { .. } | Event::HoldExtended { .. } | Event::QueueAdvanced { .. } => {
+                return Ok(());
+            }
             Event::ShowStateChanged { state: new, .. } => {
                 prop_assert_ne!(*state, *new);
                 *state = *new;
@@ -470,6 +584,12 @@ impl Told {
             }
             Event::HoldEnded { seat_nos, .. } => (seat_nos, SeatState::Held, SeatState::Available),
             Event::SeatsHeld { seat_nos, .. } => (seat_nos, SeatState::Available, SeatState::Held),
+            // A sale that was loaded wasn't held before.
+            Event::SeatsSold {
+                seat_nos, fence, ..
+            } if fence.lineage() < LINEAGE && self.loads => {
+                (seat_nos, SeatState::Available, SeatState::Sold)
+            }
             Event::SeatsSold { seat_nos, .. } => (seat_nos, SeatState::Held, SeatState::Sold),
             Event::SeatsReturned { seat_nos, .. } => {
                 (seat_nos, SeatState::Sold, SeatState::Available)
@@ -494,11 +614,11 @@ impl Told {
     fn is(&self, state: &State) -> Result<(), TestCaseError> {
         for show_id in (1..4).map(show_id) {
             let Some(show) = state.show(show_id) else {
-                prop_assert!(!self.0.contains_key(&show_id));
+                prop_assert!(!self.shows.contains_key(&show_id));
                 continue;
             };
             let opening = (ShowState::Opening, Vec::new());
-            let (told_state, told_seats) = self.0.get(&show_id).unwrap_or(&opening);
+            let (told_state, told_seats) = self.shows.get(&show_id).unwrap_or(&opening);
             prop_assert_eq!(show.state(), *told_state);
             for (n, seat) in show.seat_states().enumerate() {
                 let told = told_seats.get(n).unwrap_or(&SeatState::Available);
@@ -533,6 +653,7 @@ fn run(steps: Vec<Step>, restore_every: usize) -> Result<State, TestCaseError> {
         let revision = Revision::new(LINEAGE, index, 0);
         let before = state.clone();
         let (outcome, events) = state.apply(&command, history.now, revision);
+        told.loads = matches!(command, Command::LoadSeats(_));
         for event in &events {
             told.hear(event)?;
         }
@@ -543,7 +664,10 @@ fn run(steps: Vec<Step>, restore_every: usize) -> Result<State, TestCaseError> {
             .map_err(|v| TestCaseError::fail(format!("{v} after {command:?}")))?;
         invariants::check_step(&before, &state)
             .map_err(|v| TestCaseError::fail(format!("{v} after {command:?}")))?;
+        prop_assert_eq!(state.is_expiry_paused(), model.is_expiry_paused());
         if let Some(id) = command.show_id() {
+            let queue = state.show(id).map_or(Queue::default(), |show| show.queue());
+            prop_assert_eq!(queue, model.queue(id));
             let seats: Vec<_> = state
                 .show(id)
                 .map_or(Vec::new(), |show| show.seat_states().collect());
@@ -570,6 +694,13 @@ fn run(steps: Vec<Step>, restore_every: usize) -> Result<State, TestCaseError> {
         {
             history.granted.push((id.to_bytes()[0], (**hold).clone()));
         }
+        if let (Command::LoadSeats(load), Outcome::Loaded { already: false, .. }) =
+            (&command, &outcome)
+        {
+            let show = load.show_id.to_bytes()[0];
+            let holds = load.claims.iter().map(|claim| (show, as_hold(claim)));
+            history.granted.extend(holds);
+        }
         if command != Command::Tick {
             history.sent.push(command);
         }
@@ -579,6 +710,22 @@ fn run(steps: Vec<Step>, restore_every: usize) -> Result<State, TestCaseError> {
         }
     }
     Ok(state)
+}
+
+/// As far as what follows on it names it.
+fn as_hold(claim: &LoadedClaim) -> Hold {
+    let mut seat_nos = claim.seat_nos.clone();
+    seat_nos.sort();
+    Hold {
+        id: claim.hold_id,
+        holder: claim.holder,
+        fence: claim.fence,
+        seat_nos: seat_nos.into(),
+        granted_at: START,
+        expires_at: START,
+        extendable_until: START,
+        price_version: 0,
+    }
 }
 
 /// Enough for every change; `PROPTEST_CASES` asks for more.

@@ -6,7 +6,10 @@ use holdfast_types::{
     limits::{LAYOUT_CHUNK_SEATS_MAX, SEATS_PER_HOLD_MAX},
 };
 use lockstore_core as core;
-use lockstore_core::limits::{FILTER_ENTRIES_MAX, SEATS_PER_BLOCK_MAX};
+use lockstore_core::limits::{
+    ACT_BYTES_MAX, CLAIMS_PER_LOAD_MAX, FILTER_ENTRIES_MAX, OPERATOR_BYTES_MAX,
+    SEATS_PER_BLOCK_MAX, SEATS_PER_LOAD_MAX,
+};
 use pb::log_command::Command as Body_;
 
 /// A command as it stands in the log: a request's own message.
@@ -23,7 +26,7 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    pub(super) fn new(name: &'static str, why: impl Into<String>) -> Self {
+    pub(crate) fn new(name: &'static str, why: impl Into<String>) -> Self {
         Self {
             name,
             why: why.into(),
@@ -186,8 +189,40 @@ pub(crate) fn check_lengths(body: &Body) -> Result<(), Field> {
         Body::ReturnSeats(c) => most("seat_nos", c.seat_nos.len(), SEATS_PER_HOLD_MAX),
         Body::BlockSeats(c) => most("seat_nos", c.seat_nos.len(), SEATS_PER_BLOCK_MAX),
         Body::UnblockSeats(c) => most("seat_nos", c.seat_nos.len(), SEATS_PER_BLOCK_MAX),
-        Body::Tick(_) | Body::ChangeShow(_) | Body::ExtendHold(_) | Body::ReleaseHold(_) => Ok(()),
+        Body::LoadSeats(c) => {
+            most("claims", c.claims.len(), CLAIMS_PER_LOAD_MAX)?;
+            let per_claim = c.claims.iter().map(|claim| claim.seat_nos.len());
+            let longest = per_claim.clone().max().unwrap_or(0);
+            most("claims.seat_nos", longest, SEATS_PER_HOLD_MAX)?;
+            most("claims.seat_nos", per_claim.sum(), SEATS_PER_LOAD_MAX)
+        }
+        Body::SetConfig(c) => {
+            text("operator", &c.operator, OPERATOR_BYTES_MAX)?;
+            text("reason", &c.reason, ACT_BYTES_MAX)
+        }
+        Body::AdminRecord(c) => {
+            text("operator", &c.operator, OPERATOR_BYTES_MAX)?;
+            text("text", &c.text, ACT_BYTES_MAX)
+        }
+        Body::AdvanceQueue(_)
+        | Body::Tick(_)
+        | Body::ChangeShow(_)
+        | Body::ExtendHold(_)
+        | Body::ReleaseHold(_) => Ok(()),
     }
+}
+
+/// Text of an operator, on one line.
+fn text(name: &'static str, value: &str, bytes_max: usize) -> Result<(), Field> {
+    let length = value.len();
+    if !(1..=bytes_max).contains(&length) {
+        let why = format!("expected 1 to {bytes_max} bytes, got {length}");
+        return Err(Field::new(name, why));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Field::new(name, "control characters are not allowed"));
+    }
+    Ok(())
 }
 
 /// The lowest behaviour that knows all of `commands`: nodes of the release before go on with what
@@ -208,18 +243,21 @@ pub(crate) fn behaviour(body: &Body) -> u32 {
         };
         *seat == bare
     };
-    let is_new = match body {
+    let is_of_1 = match body {
         Body::OpenShow(c) => keeps_rule(&c.rules) || !c.seats.iter().all(is_bare),
         Body::ChangeShow(c) => keeps_rule(&c.rules),
         Body::HoldSeats(c) => c.choice.is_some(),
         Body::BlockSeats(_) | Body::UnblockSeats(_) => true,
+        Body::LoadSeats(_) | Body::AdvanceQueue(_) | Body::SetConfig(_) | Body::AdminRecord(_) => {
+            return 2;
+        }
         Body::Tick(_)
         | Body::ExtendHold(_)
         | Body::ReleaseHold(_)
         | Body::CommitHold(_)
         | Body::ReturnSeats(_) => false,
     };
-    u32::from(is_new)
+    u32::from(is_of_1)
 }
 
 /// Reads a command.
@@ -300,6 +338,61 @@ pub(crate) fn command(body: &Body) -> Result<core::Command, Field> {
             seat_nos: seats(&c.seat_nos),
             actor: id("actor", &c.actor, UserId::from_slice)?,
         }),
+        Body::LoadSeats(c) => core::Command::LoadSeats(core::LoadSeats {
+            request: request(c.request.as_ref())?,
+            show_id: id("show_id", &c.show_id, ShowId::from_slice)?,
+            claims: c.claims.iter().map(claim).collect::<Result<_, _>>()?,
+        }),
+        Body::AdvanceQueue(c) => core::Command::AdvanceQueue(core::AdvanceQueue {
+            request: request(c.request.as_ref())?,
+            show_id: id("show_id", &c.show_id, ShowId::from_slice)?,
+            joins: c.joins,
+            serving: c.serving,
+        }),
+        Body::SetConfig(c) => core::Command::SetConfig(core::SetConfig {
+            request: request(c.request.as_ref())?,
+            operator: c.operator.clone(),
+            reason: c.reason.clone(),
+            expiry_paused: match pb::ExpiryState::try_from(c.expiry) {
+                Ok(pb::ExpiryState::Running) => false,
+                Ok(pb::ExpiryState::Paused) => true,
+                Ok(pb::ExpiryState::Unspecified) | Err(_) => {
+                    return Err(Field::new("expiry", "must be RUNNING or PAUSED"));
+                }
+            },
+        }),
+        Body::AdminRecord(c) => core::Command::AdminRecord(core::AdminRecord {
+            request: request(c.request.as_ref())?,
+            operator: c.operator.clone(),
+            text: c.text.clone(),
+        }),
+    })
+}
+
+fn claim(claim: &pb::LoadedClaim) -> Result<core::LoadedClaim, Field> {
+    use holdfast_types::{BookingId, HoldId, UserId};
+    use pb::loaded_claim::Kind;
+    let kind = match &claim.kind {
+        Some(Kind::Hold(hold)) => core::LoadedKind::Hold {
+            left: DurationMs(hold.left_ms),
+            extendable: DurationMs(hold.extendable_ms),
+            price_version: hold.price_version,
+        },
+        Some(Kind::Sale(sale)) => core::LoadedKind::Sale {
+            booking_id: id(
+                "claims.sale.booking_id",
+                &sale.booking_id,
+                BookingId::from_slice,
+            )?,
+        },
+        None => return Err(Field::new("claims.kind", "missing")),
+    };
+    Ok(core::LoadedClaim {
+        fence: fence("claims.fence", claim.fence)?,
+        hold_id: id("claims.hold_id", &claim.hold_id, HoldId::from_slice)?,
+        holder: id("claims.holder", &claim.holder, UserId::from_slice)?,
+        seat_nos: seats(&claim.seat_nos),
+        kind,
     })
 }
 

@@ -6,7 +6,7 @@ use holdfast_types::{SeatNo, ShowId};
 use lockstore_core::{Event, HoldEnd};
 use pb::show_change::Change;
 
-use super::show_state_to_pb;
+use super::{queue_to_pb, show_state_to_pb};
 use crate::watch::{Changes, ShowChanges};
 
 /// The changes of `show`, or of all.
@@ -102,6 +102,7 @@ fn change_to_pb(event: &Event, seat_count: u32) -> Change {
         Event::SeatsUnblocked { seat_nos, .. } => Change::Restored(pb::SeatsRestored {
             seat_nos: numbers(seat_nos),
         }),
+        Event::QueueAdvanced { queue, .. } => Change::Queue(queue_to_pb(*queue)),
     }
 }
 

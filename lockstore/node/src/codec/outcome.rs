@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use holdfast_proto::lockstore::v1 as pb;
-use holdfast_types::{SeatState, ShowId};
+use holdfast_types::{Revision, SeatState, ShowId};
 use lockstore_core as core;
 
 pub(crate) fn show_state_to_pb(state: core::ShowState) -> pb::ShowState {
@@ -33,6 +33,45 @@ pub(crate) fn seat_states_to_pb(show: core::ShowView<'_>) -> Bytes {
         .into()
 }
 
+pub(crate) fn queue_to_pb(queue: core::Queue) -> pb::ShowQueue {
+    pb::ShowQueue {
+        joined: queue.joined,
+        serving: queue.serving,
+    }
+}
+
+/// Where there is one.
+pub(crate) fn queue_of_pb(queue: core::Queue) -> Option<pb::ShowQueue> {
+    (queue != core::Queue::default()).then(|| queue_to_pb(queue))
+}
+
+pub(crate) fn expiry_to_pb(paused: bool) -> pb::ExpiryState {
+    if paused {
+        pb::ExpiryState::Paused
+    } else {
+        pb::ExpiryState::Running
+    }
+}
+
+pub(crate) fn act_to_pb(revision: Revision, act: &core::Act) -> pb::OperatorAct {
+    pb::OperatorAct {
+        revision: revision.as_u64(),
+        at_ms: act.at.0,
+        operator: act.operator.to_string(),
+        text: act.text.to_string(),
+        expiry: act_kind_to_pb(act.kind).into(),
+    }
+}
+
+/// What it set.
+pub(super) fn act_kind_to_pb(kind: core::ActKind) -> pb::ExpiryState {
+    match kind {
+        core::ActKind::Note => pb::ExpiryState::Unspecified,
+        core::ActKind::ExpiryPaused => pb::ExpiryState::Paused,
+        core::ActKind::ExpiryResumed => pb::ExpiryState::Running,
+    }
+}
+
 /// A show as a watcher begins with it.
 pub(crate) fn show_snapshot(state: &core::State, show_id: ShowId) -> pb::ShowSnapshot {
     let id = Bytes::copy_from_slice(&show_id.to_bytes());
@@ -46,6 +85,7 @@ pub(crate) fn show_snapshot(state: &core::State, show_id: ShowId) -> pb::ShowSna
             found: true,
             state: show_state_to_pb(show.state()).into(),
             seat_states: seat_states_to_pb(show),
+            queue: queue_of_pb(show.queue()),
         },
     }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_proto::lockstore::v1 as pb;
-use holdfast_types::{BookingId, ClusterTime, HoldId, Lineage, SeatNo, SeatState, ShowId, UserId};
+use holdfast_types::{
+    BookingId, ClusterTime, HoldId, Lineage, Revision, SeatNo, SeatState, ShowId, UserId,
+};
 use lockstore_core as core;
 use pb::snapshot_record::Record as Pb;
 
 use super::{
     command::{Field, fence, id, layout_from_pb, rules_from_pb},
-    outcome::{hold_to_pb, rules_to_pb, seat_state_to_pb},
+    outcome::{act_kind_to_pb, hold_to_pb, queue_of_pb, rules_to_pb, seat_state_to_pb},
 };
 
 fn bytes16(bytes: [u8; 16]) -> Bytes {
@@ -116,17 +118,48 @@ fn effect_to_pb(effect: &core::Effect) -> Option<pb::SnapshotHeldEffect> {
             hold: Some(held_to_pb(hold)),
             end: end_to_pb(*end).into(),
         }),
-        core::Effect::Done => None,
+        core::Effect::Joined { .. } | core::Effect::Done => None,
     }
 }
 
-fn effect_from_pb(held: Option<&pb::SnapshotHeldEffect>) -> Result<core::Effect, Field> {
-    Ok(match held {
-        Some(held) => core::Effect::Held {
+fn effect_from_pb(request: &pb::SnapshotRequest) -> Result<core::Effect, Field> {
+    Ok(match (&request.held, request.first_no) {
+        (Some(held), _) => core::Effect::Held {
             hold: held_from_pb(held.hold.as_ref())?,
             end: end_from_pb(held.end)?,
         },
-        None => core::Effect::Done,
+        (None, 0) => core::Effect::Done,
+        (None, first_no) => core::Effect::Joined { first_no },
+    })
+}
+
+fn act_to_pb(revision: Revision, act: &core::Act) -> pb::SnapshotAct {
+    pb::SnapshotAct {
+        revision: revision.as_u64(),
+        at_ms: act.at.0,
+        id: bytes16(act.id.0),
+        body_hash: bytes16(act.body.0.to_be_bytes()),
+        not_after_ms: act.not_after.0,
+        operator: act.operator.to_string(),
+        text: act.text.to_string(),
+        expiry: act_kind_to_pb(act.kind).into(),
+    }
+}
+
+fn act_from_pb(act: &pb::SnapshotAct) -> Result<core::Act, Field> {
+    Ok(core::Act {
+        id: core::RequestId(u128_of("id", &act.id)?.to_be_bytes()),
+        body: core::BodyHash(u128_of("body_hash", &act.body_hash)?),
+        not_after: ClusterTime(act.not_after_ms),
+        at: ClusterTime(act.at_ms),
+        operator: act.operator.as_str().into(),
+        text: act.text.as_str().into(),
+        kind: match pb::ExpiryState::try_from(act.expiry) {
+            Ok(pb::ExpiryState::Unspecified) => core::ActKind::Note,
+            Ok(pb::ExpiryState::Paused) => core::ActKind::ExpiryPaused,
+            Ok(pb::ExpiryState::Running) => core::ActKind::ExpiryResumed,
+            Err(_) => return Err(unknown("expiry", act.expiry)),
+        },
     })
 }
 
@@ -154,13 +187,17 @@ pub(crate) fn record_to_pb(record: &core::Record) -> Pb {
             lineage: r.lineage.0.into(),
             now_ms: r.now.0,
             revision: r.revision.as_u64(),
+            expiry_paused: r.expiry_paused,
         }),
+        core::Record::Act(r) => Pb::Act(act_to_pb(r.revision, &r.act)),
         core::Record::Show(r) => Pb::Show(pb::SnapshotShow {
             show_id: bytes16(r.show_id.to_bytes()),
             phase: phase_to_pb(r.phase).into(),
             seat_count: r.seat_count,
             rules: Some(rules_to_pb(r.rules)),
             opening_rules: Some(rules_to_pb(r.opening_rules)),
+            queue: queue_of_pb(r.queue),
+            loaded_fence: r.loaded.as_u64(),
         }),
         core::Record::Layout(r) => Pb::Layout(pb::SnapshotLayout {
             show_id: bytes16(r.show_id.to_bytes()),
@@ -209,6 +246,10 @@ pub(crate) fn record_to_pb(record: &core::Record) -> Pb {
             not_after_ms: r.not_after.0,
             keep_until_ms: r.keep_until.map(|time| time.0),
             held: effect_to_pb(&r.effect),
+            first_no: match r.effect {
+                core::Effect::Joined { first_no } => first_no,
+                core::Effect::Held { .. } | core::Effect::Done => 0,
+            },
         }),
         core::Record::End(hash) => Pb::End(pb::SnapshotEnd {
             state_hash: bytes16(hash.0.to_be_bytes()),
@@ -228,6 +269,11 @@ pub(crate) fn record_from_pb(record: &Pb) -> Result<core::Record, Field> {
             lineage: lineage(r.lineage)?,
             now: ClusterTime(r.now_ms),
             revision: fence("revision", r.revision)?,
+            expiry_paused: r.expiry_paused,
+        }),
+        Pb::Act(r) => core::Record::Act(core::ActRecord {
+            revision: fence("revision", r.revision)?,
+            act: Arc::new(act_from_pb(r)?),
         }),
         Pb::Show(r) => core::Record::Show(core::ShowRecord {
             show_id: show(&r.show_id)?,
@@ -239,6 +285,11 @@ pub(crate) fn record_from_pb(record: &Pb) -> Result<core::Record, Field> {
                     .as_ref()
                     .ok_or_else(|| missing("opening_rules"))?,
             ),
+            queue: r.queue.map_or(core::Queue::default(), |queue| core::Queue {
+                joined: queue.joined,
+                serving: queue.serving,
+            }),
+            loaded: fence("loaded_fence", r.loaded_fence)?,
         }),
         Pb::Layout(r) => core::Record::Layout(core::LayoutRecord {
             show_id: show(&r.show_id)?,
@@ -288,7 +339,7 @@ pub(crate) fn record_from_pb(record: &Pb) -> Result<core::Record, Field> {
             body: core::BodyHash(u128_of("body_hash", &r.body_hash)?),
             not_after: ClusterTime(r.not_after_ms),
             keep_until: r.keep_until_ms.map(ClusterTime),
-            effect: effect_from_pb(r.held.as_ref())?,
+            effect: effect_from_pb(r)?,
         }),
         Pb::End(r) => core::Record::End(core::StateHash(u128_of("state_hash", &r.state_hash)?)),
     })
@@ -302,7 +353,7 @@ fn lineage(value: u32) -> Result<Lineage, Field> {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_types::{DurationMs, Revision};
+    use holdfast_types::DurationMs;
     use lockstore_core::{Command, Outcome, RequestId, State};
 
     use super::*;
@@ -429,6 +480,80 @@ mod tests {
         state
     }
 
+    /// One that says all that behaviour 2 can say besides.
+    fn state_of_behaviour_2() -> State {
+        let mut state = State::new(Lineage(2));
+        let show_id = ShowId::from_bytes([1; 16]);
+        let open = Command::OpenShow(core::OpenShow {
+            request: request(1),
+            show_id,
+            seat_count: 4,
+            rules: core::ShowRules {
+                hold_ttl: DurationMs::from_secs(60),
+                hold_total_max: DurationMs::from_secs(600),
+                seats_per_customer_max: 9,
+                no_lone_seat: false,
+            },
+            first_seat_no: SeatNo(0),
+            seats: vec![core::LayoutSeat::default(); 4],
+            on_sale: false,
+        });
+        let claim = |id: u8, seat: u32, kind| core::LoadedClaim {
+            fence: fence_of(id.into()),
+            hold_id: HoldId::from_bytes([id; 16]),
+            holder: UserId::from_bytes([2; 16]),
+            seat_nos: vec![SeatNo(seat)],
+            kind,
+        };
+        let hold = core::LoadedKind::Hold {
+            left: DurationMs::from_secs(30),
+            extendable: DurationMs::from_secs(300),
+            price_version: 3,
+        };
+        let sale = core::LoadedKind::Sale {
+            booking_id: BookingId::from_bytes([7; 16]),
+        };
+        let load = Command::LoadSeats(core::LoadSeats {
+            request: request(2),
+            show_id,
+            claims: vec![claim(70, 1, hold), claim(71, 3, sale)],
+        });
+        let advance = Command::AdvanceQueue(core::AdvanceQueue {
+            request: request(3),
+            show_id,
+            joins: 300,
+            serving: 40,
+        });
+        let note = Command::AdminRecord(core::AdminRecord {
+            request: request(4),
+            operator: "ada".into(),
+            text: "rebuilt after the fire".into(),
+        });
+        let set = |id, expiry_paused| {
+            Command::SetConfig(core::SetConfig {
+                request: request(id),
+                operator: "grace".into(),
+                reason: "a clock was wrong".into(),
+                expiry_paused,
+            })
+        };
+        let commands = [
+            open,
+            load,
+            advance,
+            note,
+            set(5, true),
+            set(6, false),
+            set(7, true),
+        ];
+        for (index, command) in (1..).zip(commands) {
+            let revision = Revision::new(Lineage(2), index, 0);
+            let (outcome, _) = state.apply(&command, NOW, revision);
+            assert!(!matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+        }
+        state
+    }
+
     fn fence_of(index: u64) -> Revision {
         Revision::new(Lineage(1), index, 0)
     }
@@ -450,6 +575,8 @@ mod tests {
         assert_eq!(lines(&state()), include_str!("golden_records.txt"));
         let second = lines(&state_of_behaviour_1());
         assert_eq!(second, include_str!("golden_records_1.txt"));
+        let third = lines(&state_of_behaviour_2());
+        assert_eq!(third, include_str!("golden_records_2.txt"));
     }
 
     /// What an earlier release wrote is read to the state that it was.
@@ -458,6 +585,7 @@ mod tests {
         for lines in [
             include_str!("golden_records.txt"),
             include_str!("golden_records_1.txt"),
+            include_str!("golden_records_2.txt"),
         ] {
             let mut builder = core::StateBuilder::new();
             for line in lines.lines() {
@@ -476,7 +604,7 @@ mod tests {
 
     #[test]
     fn state_is_the_same_after_a_trip_through_its_records() {
-        for state in [state(), state_of_behaviour_1()] {
+        for state in [state(), state_of_behaviour_1(), state_of_behaviour_2()] {
             let mut builder = core::StateBuilder::new();
             for record in state.records() {
                 let wire = record_to_pb(&record);

@@ -1,19 +1,29 @@
-//! `AdminService`: the operator's view.
+//! `AdminService`: the operator's view, and what operators set for the whole store.
 
 use std::sync::Arc;
 
+use holdfast_mesh::deadline::Deadline;
 use holdfast_proto::lockstore::v1::{self as pb, admin_service_server::AdminService};
+use lockstore_core::Outcome;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
-use super::failure;
-use crate::{config::Config, peers::Peers, status::StatusSource};
+use super::{answer, client::Decider, failure, read::Reader};
+use crate::{
+    codec::{self, Body},
+    config::Config,
+    limits,
+    peers::Peers,
+    status::StatusSource,
+};
 
 /// What the admin plane needs.
 pub(crate) struct Admin {
     pub(crate) config: Arc<Config>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) status: Arc<StatusSource>,
+    pub(crate) decider: Arc<Decider>,
+    pub(crate) reader: Arc<Reader>,
     /// Places for questions: [`crate::limits::STATUSES_IN_FLIGHT_MAX`].
     pub(crate) asking: Semaphore,
 }
@@ -74,6 +84,76 @@ impl AdminService for Admin {
             cluster_time_ms: own.cluster_time_ms,
             state_hash: own.state_hash,
             members: members.collect(),
+            expiry: codec::expiry_to_pb(self.decider.is_expiry_paused()).into(),
+        }))
+    }
+
+    async fn set_config(
+        &self,
+        request: Request<pb::SetConfigRequest>,
+    ) -> Result<Response<pb::SetConfigResponse>, Status> {
+        use pb::set_config_response::Outcome as Answer;
+        let reply = self.decider.decide(request, Body::SetConfig).await?;
+        let outcome = match &reply.outcome {
+            Outcome::ConfigSet {
+                expiry_paused,
+                already,
+            } => Answer::Set(pb::ConfigSet {
+                expiry: codec::expiry_to_pb(*expiry_paused).into(),
+                already: *already,
+            }),
+            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
+            _ => return Err(failure::internal("SetConfig")),
+        };
+        let info = Some(answer::info(&reply));
+        Ok(Response::new(pb::SetConfigResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn admin_record(
+        &self,
+        request: Request<pb::AdminRecordRequest>,
+    ) -> Result<Response<pb::AdminRecordResponse>, Status> {
+        use pb::admin_record_response::Outcome as Answer;
+        let reply = self.decider.decide(request, Body::AdminRecord).await?;
+        let outcome = match &reply.outcome {
+            Outcome::Recorded { revision } => Answer::Recorded(pb::AdminRecorded {
+                revision: revision.as_u64(),
+            }),
+            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
+            _ => return Err(failure::internal("AdminRecord")),
+        };
+        let info = Some(answer::info(&reply));
+        Ok(Response::new(pb::AdminRecordResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn list_acts(
+        &self,
+        request: Request<pb::ListActsRequest>,
+    ) -> Result<Response<pb::ListActsResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        let asked = request.into_inner();
+        let before = match asked.before_revision {
+            0 => None,
+            revision => Some(codec::fence("before_revision", revision).map_err(failure::invalid)?),
+        };
+        let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
+        if !(1..=limits::ACTS_LISTED_MAX).contains(&limit) {
+            let why = format!("expected 1 to {}, got {limit}", limits::ACTS_LISTED_MAX);
+            return Err(failure::invalid(codec::Field::new("limit", why)));
+        }
+        let read = self.reader.read(deadline.remaining()).await?;
+        let acts = read.view.state.operator_acts(before).take(limit);
+        Ok(Response::new(pb::ListActsResponse {
+            info: Some(read.info()),
+            acts: acts
+                .map(|(revision, act)| codec::act_to_pb(revision, act))
+                .collect(),
         }))
     }
 }

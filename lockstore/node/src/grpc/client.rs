@@ -92,6 +92,26 @@ impl Decider {
         Err(failure::upgrading())
     }
 
+    /// Has a command decided; the answer is the state machine's.
+    pub(super) async fn decide<T>(
+        &self,
+        request: Request<T>,
+        body: fn(T) -> Body,
+    ) -> Result<Reply, Status> {
+        let deadline = Deadline::of(&request);
+        let body = body(request.into_inner());
+        check(&body)?;
+        self.admit(&body)?;
+        let wait = deadline.remaining().saturating_sub(ANSWER_AHEAD);
+        let proposed = self.proposer.propose(body, Deadline::after(wait)).await;
+        proposed.map_err(|error| self.refused(error))
+    }
+
+    /// As this node has applied it.
+    pub(super) fn is_expiry_paused(&self) -> bool {
+        self.machine.read(|view| view.state.is_expiry_paused())
+    }
+
     /// Why a command got no reply.
     pub(super) fn refused(&self, error: proposer::Error) -> Status {
         match error {
@@ -110,18 +130,8 @@ pub(super) fn check(body: &Body) -> Result<(), Status> {
 }
 
 impl Client {
-    /// Has a command decided; the answer is the state machine's.
     async fn decide<T>(&self, request: Request<T>, body: fn(T) -> Body) -> Result<Reply, Status> {
-        let deadline = Deadline::of(&request);
-        let body = body(request.into_inner());
-        check(&body)?;
-        self.decider.admit(&body)?;
-        let wait = deadline.remaining().saturating_sub(ANSWER_AHEAD);
-        self.decider
-            .proposer
-            .propose(body, Deadline::after(wait))
-            .await
-            .map_err(|error| self.decider.refused(error))
+        self.decider.decide(request, body).await
     }
 }
 
@@ -138,6 +148,7 @@ fn show_to_pb(view: &View, show_id: ShowId, info: Option<pb::AnswerInfo>) -> pb:
         state: codec::show_state_to_pb(show.state()).into(),
         rules: Some(codec::rules_to_pb(show.rules())),
         seat_states: codec::seat_states_to_pb(show),
+        queue: codec::queue_of_pb(show.queue()),
     }
 }
 
@@ -286,6 +297,53 @@ impl LockStoreService for Client {
         };
         let info = Some(answer::info(&reply));
         Ok(Response::new(pb::UnblockSeatsResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn load_seats(
+        &self,
+        request: Request<pb::LoadSeatsRequest>,
+    ) -> Result<Response<pb::LoadSeatsResponse>, Status> {
+        use pb::load_seats_response::Outcome as Answer;
+        let reply = self.decide(request, Body::LoadSeats).await?;
+        let outcome = match &reply.outcome {
+            Outcome::Loaded { claims, already } => Answer::Loaded(pb::SeatsLoaded {
+                claims: *claims,
+                already: *already,
+            }),
+            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
+            _ => return Err(failure::internal("LoadSeats")),
+        };
+        let info = Some(answer::info(&reply));
+        Ok(Response::new(pb::LoadSeatsResponse {
+            info,
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn advance_queue(
+        &self,
+        request: Request<pb::AdvanceQueueRequest>,
+    ) -> Result<Response<pb::AdvanceQueueResponse>, Status> {
+        use pb::advance_queue_response::Outcome as Answer;
+        let reply = self.decide(request, Body::AdvanceQueue).await?;
+        let outcome = match &reply.outcome {
+            Outcome::QueueAdvanced {
+                first_no,
+                joins,
+                queue,
+            } => Answer::Advanced(pb::QueueAdvanced {
+                first_no: *first_no,
+                joins: *joins,
+                queue: Some(codec::queue_to_pb(*queue)),
+            }),
+            Outcome::Refused(refusal) => Answer::Refusal(codec::refusal_to_pb(refusal)),
+            _ => return Err(failure::internal("AdvanceQueue")),
+        };
+        let info = Some(answer::info(&reply));
+        Ok(Response::new(pb::AdvanceQueueResponse {
             info,
             outcome: Some(outcome),
         }))

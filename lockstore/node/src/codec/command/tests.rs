@@ -188,6 +188,97 @@ fn bodies_of_behaviour_1() -> [Body; 6] {
     ]
 }
 
+/// What behaviour 2 can say besides, with a value in every field.
+fn bodies_of_behaviour_2() -> [Body; 4] {
+    use pb::loaded_claim::Kind;
+    let request = || hold().request;
+    let id = |byte: u8| Bytes::from(vec![byte; 16]);
+    let claim = |kind| pb::LoadedClaim {
+        fence: 1 << 40,
+        hold_id: id(4),
+        holder: id(3),
+        seat_nos: vec![7, 300],
+        kind: Some(kind),
+    };
+    [
+        Body::LoadSeats(pb::LoadSeatsRequest {
+            request: request(),
+            show_id: id(2),
+            claims: vec![
+                claim(Kind::Hold(pb::LoadedHold {
+                    left_ms: 60_000,
+                    extendable_ms: 600_000,
+                    price_version: 6,
+                })),
+                claim(Kind::Sale(pb::LoadedSale { booking_id: id(5) })),
+            ],
+        }),
+        Body::AdvanceQueue(pb::AdvanceQueueRequest {
+            request: request(),
+            show_id: id(2),
+            joins: 300,
+            serving: 1 << 40,
+        }),
+        Body::SetConfig(pb::SetConfigRequest {
+            request: request(),
+            operator: "ada".to_owned(),
+            reason: "a clock was wrong".to_owned(),
+            expiry: pb::ExpiryState::Paused.into(),
+        }),
+        Body::AdminRecord(pb::AdminRecordRequest {
+            request: request(),
+            operator: "ada".to_owned(),
+            text: "rebuilt".to_owned(),
+        }),
+    ]
+}
+
+#[test]
+fn what_behaviour_2_asks_is_refused_by_the_name_of_the_field() {
+    let [load, _, set, _] = bodies_of_behaviour_2();
+    let (Body::LoadSeats(load), Body::SetConfig(set)) = (load, set) else {
+        panic!("that is what they are");
+    };
+    let of_claim = |change: fn(&mut pb::LoadedClaim)| {
+        let mut load = load.clone();
+        change(&mut load.claims[1]);
+        field(Body::LoadSeats(load))
+    };
+    assert_eq!(of_claim(|claim| claim.kind = None), "claims.kind");
+    assert_eq!(of_claim(|claim| claim.fence = 1 << 63), "claims.fence");
+    let short = |claim: &mut pb::LoadedClaim| claim.holder = Bytes::from_static(&[1; 15]);
+    assert_eq!(of_claim(short), "claims.holder");
+    let unset = pb::SetConfigRequest {
+        expiry: 0,
+        ..set.clone()
+    };
+    assert_eq!(field(Body::SetConfig(unset)), "expiry");
+
+    let too_long = |body| check_lengths(&body).expect_err("refused").name;
+    let mut many = load.clone();
+    many.claims = vec![load.claims[0].clone(); CLAIMS_PER_LOAD_MAX + 1];
+    assert_eq!(too_long(Body::LoadSeats(many)), "claims");
+    let mut wide = load.clone();
+    wide.claims[0].seat_nos = vec![1; SEATS_PER_HOLD_MAX + 1];
+    assert_eq!(too_long(Body::LoadSeats(wide)), "claims.seat_nos");
+    let mut both = load;
+    both.claims[0].seat_nos = vec![1; SEATS_PER_HOLD_MAX];
+    both.claims = vec![both.claims[0].clone(); SEATS_PER_LOAD_MAX / SEATS_PER_HOLD_MAX + 1];
+    assert_eq!(too_long(Body::LoadSeats(both)), "claims.seat_nos");
+    let bad_texts = [
+        String::new(),
+        "a".repeat(OPERATOR_BYTES_MAX + 1),
+        "a\nb".to_owned(),
+    ];
+    for operator in bad_texts {
+        let set = pb::SetConfigRequest {
+            operator,
+            ..set.clone()
+        };
+        assert_eq!(too_long(Body::SetConfig(set)), "operator");
+    }
+}
+
 fn log_commands(bodies: impl IntoIterator<Item = Body>) -> Vec<pb::LogCommand> {
     let of = |body| pb::LogCommand {
         command: Some(body),
@@ -213,8 +304,10 @@ fn every_command_has_the_bytes_it_always_had() {
         log_commands(bodies()),
         log_commands(bodies_of_behaviour_1()),
     );
+    let third = log_commands(bodies_of_behaviour_2());
     assert_eq!(lines(&first), include_str!("../golden_commands.txt"));
     assert_eq!(lines(&second), include_str!("../golden_commands_1.txt"));
+    assert_eq!(lines(&third), include_str!("../golden_commands_2.txt"));
 }
 
 /// A node of the first release goes on for as long as nobody asks for what it doesn't know.
@@ -225,6 +318,10 @@ fn batch_names_the_lowest_behaviour_that_knows_its_commands() {
     for new in log_commands(bodies_of_behaviour_1()) {
         let batch = [&first[..], &[new]].concat();
         assert_eq!(batch_behaviour(&batch), 1, "{:?}", batch.last());
+    }
+    for new in log_commands(bodies_of_behaviour_2()) {
+        let batch = [&first[..], &[new]].concat();
+        assert_eq!(batch_behaviour(&batch), 2, "{:?}", batch.last());
     }
 }
 

@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 use holdfast_types::{ClusterTime, HoldId, SeatState, ShowId, UserId};
 use lockstore_client::{self as client, Client};
 use lockstore_core::{
-    Command, Hold, Outcome, Refusal, SeatKind, SeatRefusal, Selection, ShowRules, ShowState,
+    Command, Hold, LoadedClaim, LoadedKind, Outcome, Queue, Refusal, SeatKind, SeatRefusal,
+    Selection, ShowRules, ShowState,
 };
 
 use super::{REASONS, SHOW_STATES, same, too_many, wait_until};
@@ -163,7 +164,32 @@ impl Store for Nodes {
                     already,
                 }
             ),
-            Command::Tick => panic!("nobody sends a tick"),
+            Command::LoadSeats(c) => answer!(
+                self.load_seats(client::LoadSeats {
+                    show_id: c.show_id,
+                    claims: c.claims.into_iter().map(loaded).collect(),
+                }),
+                LoadOutcome,
+                client::LoadOutcome::Loaded { claims, already } => Outcome::Loaded {
+                    claims,
+                    already,
+                }
+            ),
+            Command::AdvanceQueue(c) => answer!(
+                self.advance_queue(client::AdvanceQueue {
+                    show_id: c.show_id,
+                    joins: c.joins,
+                    serving: c.serving,
+                }),
+                AdvanceOutcome,
+                client::AdvanceOutcome::Advanced { first_no, joins, queue } => {
+                    let queue = Queue { joined: queue.joined, serving: queue.serving };
+                    Outcome::QueueAdvanced { first_no, joins, queue }
+                }
+            ),
+            Command::SetConfig(_) | Command::AdminRecord(_) | Command::Tick => {
+                panic!("it is of no show")
+            }
         }
     }
 
@@ -198,6 +224,27 @@ impl Store for Nodes {
 async fn time(client: &Client) -> ClusterTime {
     let answer = client.time(DEADLINE).await;
     answer.expect("an answer").cluster_time
+}
+
+fn loaded(claim: LoadedClaim) -> client::LoadedClaim {
+    client::LoadedClaim {
+        fence: claim.fence,
+        hold_id: claim.hold_id,
+        holder: claim.holder,
+        seat_nos: claim.seat_nos,
+        kind: match claim.kind {
+            LoadedKind::Hold {
+                left,
+                extendable,
+                price_version,
+            } => client::LoadedKind::Hold {
+                left,
+                extendable,
+                price_version,
+            },
+            LoadedKind::Sale { booking_id } => client::LoadedKind::Sale { booking_id },
+        },
+    }
 }
 
 fn rules(rules: &ShowRules) -> client::ShowRules {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use holdfast_proto::lockstore::v1 as pb;
 use holdfast_types::{ClusterTime, Fence, HoldId, SeatNo, SeatState, ShowId, UserId};
 use lockstore_core::{
-    Command, Hold, LayoutSeat, Outcome, Refusal, Request, SeatKind, SeatRefusal, Selection,
-    ShowRules, ShowState,
+    Command, Hold, LayoutSeat, LoadedClaim, LoadedKind, Outcome, Queue, Refusal, Request, SeatKind,
+    SeatRefusal, Selection, ShowRules, ShowState,
 };
 use tonic::{Code, Response, Status};
 
@@ -162,7 +162,36 @@ impl Store for Node<'_> {
                     already: done.already,
                 }
             ),
-            Command::Tick => panic!("nobody sends a tick"),
+            Command::LoadSeats(c) => answer!(
+                self.load_seats(pb::LoadSeatsRequest {
+                    request: info(&c.request),
+                    show_id: bytes(c.show_id.to_bytes()),
+                    claims: c.claims.iter().map(loaded).collect(),
+                }),
+                load_seats_response::Loaded(done) => Outcome::Loaded {
+                    claims: done.claims,
+                    already: done.already,
+                }
+            ),
+            Command::AdvanceQueue(c) => answer!(
+                self.advance_queue(pb::AdvanceQueueRequest {
+                    request: info(&c.request),
+                    show_id: bytes(c.show_id.to_bytes()),
+                    joins: c.joins,
+                    serving: c.serving,
+                }),
+                advance_queue_response::Advanced(done) => {
+                    let queue = done.queue.expect("a queue");
+                    Outcome::QueueAdvanced {
+                        first_no: done.first_no,
+                        joins: done.joins,
+                        queue: Queue { joined: queue.joined, serving: queue.serving },
+                    }
+                }
+            ),
+            Command::SetConfig(_) | Command::AdminRecord(_) | Command::Tick => {
+                panic!("it is of no show")
+            }
         }
     }
 
@@ -228,6 +257,30 @@ fn info(request: &Request) -> Option<pb::RequestInfo> {
         id: bytes(request.id.0),
         not_after_ms: request.not_after.0,
     })
+}
+
+fn loaded(claim: &LoadedClaim) -> pb::LoadedClaim {
+    use pb::loaded_claim::Kind;
+    pb::LoadedClaim {
+        fence: claim.fence.as_u64(),
+        hold_id: bytes(claim.hold_id.to_bytes()),
+        holder: bytes(claim.holder.to_bytes()),
+        seat_nos: claim.seat_nos.iter().map(|seat| seat.0).collect(),
+        kind: Some(match claim.kind {
+            LoadedKind::Hold {
+                left,
+                extendable,
+                price_version,
+            } => Kind::Hold(pb::LoadedHold {
+                left_ms: left.0,
+                extendable_ms: extendable.0,
+                price_version,
+            }),
+            LoadedKind::Sale { booking_id } => Kind::Sale(pb::LoadedSale {
+                booking_id: bytes(booking_id.to_bytes()),
+            }),
+        }),
+    }
 }
 
 fn rules(rules: &ShowRules) -> pb::ShowRules {
