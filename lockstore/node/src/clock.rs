@@ -65,11 +65,21 @@ pub(crate) struct Logged {
     pub(crate) wall_ms: u64,
 }
 
+/// A wall clock that can't be right: what it showed last while the cluster was up, and what it shows
+/// now. In milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Jump {
+    pub(crate) then_ms: u64,
+    pub(crate) now_ms: u64,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     heard: Option<Heard>,
     /// The term that this node leads, with `heard` as its own base.
     leading: Option<u64>,
+    /// The term in which this node leads and has yet to have expiry paused.
+    jump: Option<(u64, Jump)>,
     /// The term stood for last, and the term of the last log entry then.
     stood: Option<(u64, u64)>,
     /// As of when a leader whose messages were accepted had its majority, the messages' time under
@@ -193,12 +203,16 @@ impl Clock {
             .stood
             .filter(|(stood, _)| *stood == term)
             .map_or(0, |(_, last)| last);
-        let time_ms = match inner.heard.filter(|heard| heard.term >= oldest) {
-            Some(heard) => heard.carried_to(now),
-            None if logged.wall_ms == 0 => wall_ms,
-            None => logged
-                .now_ms
-                .saturating_add(believable(logged.wall_ms, wall_ms)),
+        let heard = inner.heard.filter(|heard| heard.term >= oldest);
+        let time_ms = match (heard, passed(logged.wall_ms, wall_ms)) {
+            (Some(heard), _) => heard.carried_to(now),
+            (None, _) if logged.wall_ms == 0 => wall_ms,
+            (None, Ok(passed_ms)) => logged.now_ms.saturating_add(passed_ms),
+            (None, Err(jump)) => {
+                say_jump(jump);
+                inner.jump = Some((term, jump));
+                logged.now_ms
+            }
         };
         let time_ms = time_ms.max(logged.now_ms);
         inner.heard = Some(Heard {
@@ -207,6 +221,27 @@ impl Clock {
             at: now,
         });
         inner.leading = Some(term);
+    }
+
+    /// The jump for which expiry has yet to be paused in `term`.
+    pub(crate) fn jump(&self, term: u64) -> Option<Jump> {
+        let (at, jump) = self.inner().jump?;
+        (at == term).then_some(jump)
+    }
+
+    /// The same, for who pauses it.
+    pub(crate) fn take_jump(&self, term: u64) -> Option<Jump> {
+        let jump = self.jump(term)?;
+        self.inner().jump = None;
+        Some(jump)
+    }
+
+    /// Expiry could not be paused.
+    pub(crate) fn jumped(&self, term: u64, jump: Jump) {
+        let mut inner = self.inner();
+        if inner.leading == Some(term) {
+            inner.jump = Some((term, jump));
+        }
     }
 
     /// This node leads no more at `now`; what its time is then is what it knows.
@@ -227,24 +262,28 @@ impl Clock {
     }
 }
 
-/// The wall time that passed while all were down; none, said loudly, if a clock must be wrong.
-/// Holds then end late by what truly passed, never early.
-fn believable(then_ms: u64, now_ms: u64) -> u64 {
+/// The wall time that passed while all were down, or the jump if a clock must be wrong.
+fn passed(then_ms: u64, now_ms: u64) -> Result<u64, Jump> {
     let (forward, backward) = (
         now_ms.saturating_sub(then_ms),
         then_ms.saturating_sub(now_ms),
     );
     if forward <= limits::WALL_FORWARD_MS_MAX && backward <= limits::WALL_BACKWARD_MS_MAX {
-        return forward;
+        return Ok(forward);
     }
+    Err(Jump { then_ms, now_ms })
+}
+
+/// Time goes on from where it stood: holds end late by what truly passed, never early.
+fn say_jump(jump: Jump) {
     metrics::time_jumped();
     tracing::error!(
-        then_ms,
-        now_ms,
+        then_ms = jump.then_ms,
+        now_ms = jump.now_ms,
         "the wall clock jumped while the whole cluster was down; cluster time goes on from where \
-         it stood, and holds end later by the time that truly passed: set this machine's clock"
+         it stood, and no hold ends by time: set this machine's clock, then `holdfast cluster expiry \
+         resume`"
     );
-    0
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What a node does because it leads, or because somebody does.
 //!
 //! Always holds: a leader's time runs only after it applied everything before its own term; a
-//! tick is written only when the state says that something is due, or the log has no recent
-//! reading of the wall clock; a node is ready while it knows a leader that has a quorum, as far as
+//! tick is written only when the state says that something is due, the log has no recent reading of
+//! the wall clock, or that one couldn't be right; a node is ready while it knows a leader that has a quorum, as far as
 //! it can tell, and isn't short of disk space.
 
 use std::{sync::Arc, time::Instant};
@@ -13,12 +13,14 @@ use lockstore_core::Outcome;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    behaviour::Behaviours,
     clock::{Clock, Logged},
     codec, limits,
     machine::Machine,
     metrics,
-    proposer::{Proposer, wall_ms},
+    proposer::{Proposer, must_pause},
     raft::Node,
+    wall::Wall,
 };
 
 /// Keeps the clock in step with leadership, until `shutdown`.
@@ -26,6 +28,7 @@ pub(crate) async fn keep_time(
     node: Node,
     machine: Arc<Machine>,
     clock: Arc<Clock>,
+    wall: Wall,
     shutdown: CancellationToken,
 ) {
     let mut standing = node.standing();
@@ -47,7 +50,7 @@ pub(crate) async fn keep_time(
             });
             settled = position.is_some_and(|position| position.term == term);
             if settled {
-                clock.lead(term, logged, Instant::now(), wall_ms());
+                clock.lead(term, logged, Instant::now(), wall.ms());
             } else {
                 clock.win(term, Instant::now());
             }
@@ -62,20 +65,24 @@ pub(crate) async fn keep_time(
     }
 }
 
-/// Wakes an idle leader with a tick when something is due or the wall clock was not noted for
-/// long, until `shutdown`. One that is busy puts a tick into its next entry by itself.
+/// Wakes an idle leader with a tick when something is due, the wall clock was not noted for long, or
+/// expiry has to be paused, until `shutdown`. One that is busy puts a tick into its next entry by itself.
 pub(crate) async fn tick(
     proposer: Proposer,
     machine: Arc<Machine>,
     clock: Arc<Clock>,
+    behaviours: Arc<Behaviours>,
+    wall: Wall,
     shutdown: CancellationToken,
 ) {
     let mut applied = machine.subscribe();
     loop {
         applied.borrow_and_update();
         let (due, noted_ms) = machine.read(|view| (view.state.next_due(), view.wall_ms));
-        if let Some((_, now)) = clock.leading(Instant::now())
-            && (due.is_some_and(|due| due.0 <= now) || is_old(noted_ms, wall_ms()))
+        if let Some((term, now)) = clock.leading(Instant::now())
+            && (due.is_some_and(|due| due.0 <= now)
+                || is_old(noted_ms, wall.ms())
+                || must_pause(&clock, &machine, &behaviours, term))
         {
             let deadline = mesh::deadline::Deadline::after(mesh::deadline::DEADLINE_DEFAULT);
             let proposed = tokio::select! {

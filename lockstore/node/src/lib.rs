@@ -37,6 +37,7 @@ mod raft;
 mod server;
 mod status;
 mod threads;
+mod wall;
 mod watch;
 
 pub use config::{Config, Member};

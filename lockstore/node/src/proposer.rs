@@ -1,7 +1,8 @@
 //! From single commands to log entries.
 //!
 //! Always holds: an idle leader proposes at once; under load commands that wait share an entry,
-//! and when something is due a tick goes first in it, however many wait; several entries are in
+//! and when something is due a tick goes first in it, however many wait; before a leader that didn't
+//! believe the wall clock has anything else done, it has expiry paused; several entries are in
 //! flight, a bounded number, and when those wait for a quorum that is gone the others are told so;
 //! a command whose caller no longer waits is not proposed; what was proposed and got no answer is
 //! said to be unknown, never failed.
@@ -11,7 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::Instant,
 };
 
 use holdfast_mesh::{
@@ -19,16 +20,18 @@ use holdfast_mesh::{
     trace::{self, Context, KeyValue, SpanKind},
 };
 use holdfast_proto::lockstore::v1 as pb;
+use holdfast_types::limits::NOT_AFTER_AHEAD_MAX;
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
     behaviour::Behaviours,
-    clock::Clock,
+    clock::{Clock, Jump},
     codec, limits,
     machine::{Machine, Reply},
     metrics::{self, Stage},
     raft::{Node, ProposeError},
+    wall::Wall,
 };
 
 /// A command that got no reply.
@@ -198,9 +201,10 @@ impl Proposer {
         machine: Arc<Machine>,
         clock: Arc<Clock>,
         behaviours: Arc<Behaviours>,
+        wall: Wall,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(limits::PROPOSALS_QUEUED_MAX);
-        tokio::spawn(run(node, machine, clock, behaviours, waiting));
+        tokio::spawn(run(node, machine, clock, behaviours, wall, waiting));
         Self { queue }
     }
 
@@ -302,6 +306,7 @@ async fn run(
     machine: Arc<Machine>,
     clock: Arc<Clock>,
     behaviours: Arc<Behaviours>,
+    wall: Wall,
     mut waiting: mpsc::Receiver<Pending>,
 ) {
     let in_flight = Arc::new(Semaphore::new(limits::ENTRIES_IN_FLIGHT_MAX));
@@ -349,14 +354,26 @@ async fn run(
             .unzip();
         let due = machine.next_due();
         let commands = with_tick(commands, due.is_some_and(|due| due.0 <= stamp_ms));
+        let jump = must_pause(&clock, &machine, &behaviours, term)
+            .then(|| clock.take_jump(term))
+            .flatten();
+        let commands = with_pause(commands, jump, stamp_ms);
         metrics::entry_proposed(commands.len());
         let batch = pb::CommandBatch {
             stamp_ms,
-            wall_ms: wall_ms(),
+            wall_ms: wall.ms(),
             behaviour: codec::batch_behaviour(&commands).max(behaviours.common()),
             commands,
         };
-        tokio::spawn(propose(node.clone(), term, batch, replies, permit));
+        let clock = Arc::clone(&clock);
+        let proposed = propose(node.clone(), term, batch, replies, permit);
+        tokio::spawn(async move {
+            if !proposed.await
+                && let Some(jump) = jump
+            {
+                clock.jumped(term, jump);
+            }
+        });
     }
 }
 
@@ -407,19 +424,61 @@ fn with_tick(mut commands: Vec<pb::LogCommand>, due: bool) -> Vec<pb::LogCommand
     commands
 }
 
+/// Whether this leader has to pause expiry, and can. While a member may not know how, it waits: cluster
+/// time went on from where it stood, so nothing ends early.
+pub(crate) fn must_pause(
+    clock: &Clock,
+    machine: &Machine,
+    behaviours: &Behaviours,
+    term: u64,
+) -> bool {
+    let in_log = || machine.read(|view| view.behaviour);
+    clock.jump(term).is_some()
+        && behaviours.allow(codec::behaviour(&pause(Jump::default(), 0)), in_log)
+}
+
+/// The commands after one that pauses expiry, for a jump of the wall clock.
+fn with_pause(
+    mut commands: Vec<pb::LogCommand>,
+    jump: Option<Jump>,
+    stamp_ms: u64,
+) -> Vec<pb::LogCommand> {
+    if let Some(jump) = jump {
+        let command = Some(pause(jump, stamp_ms));
+        commands.insert(0, pb::LogCommand { command });
+    }
+    commands
+}
+
+fn pause(jump: Jump, stamp_ms: u64) -> codec::Body {
+    let Jump { then_ms, now_ms } = jump;
+    codec::Body::SetConfig(pb::SetConfigRequest {
+        request: Some(pb::RequestInfo {
+            id: rand::random::<[u8; 16]>().to_vec().into(),
+            not_after_ms: stamp_ms.saturating_add(NOT_AFTER_AHEAD_MAX.0),
+        }),
+        operator: "lockstore".to_owned(),
+        reason: format!(
+            "every node was down, and the wall clock showed {then_ms} ms before and {now_ms} ms after"
+        ),
+        expiry: pb::ExpiryState::Paused.into(),
+    })
+}
+
+/// Says whether it took effect.
 async fn propose(
     node: Node,
     term: u64,
     batch: pb::CommandBatch,
     waiting: Vec<Waiting>,
     permit: OwnedSemaphorePermit,
-) {
+) -> bool {
     let commands = batch.commands.len();
     let result = node.propose(term, batch.encode_to_vec().into()).await;
     drop(permit);
     match result {
         Ok(replies) if replies.len() == commands => {
-            // Nobody waits for the tick that was put in front.
+            // Nobody waits for what was put in front.
             let put_in_front = commands - waiting.len();
             let now = Instant::now();
             for (waiting, reply) in waiting
@@ -428,6 +487,7 @@ async fn propose(
             {
                 waiting.answer(Ok(reply), now);
             }
+            return true;
         }
         Ok(replies) => {
             tracing::error!(
@@ -438,6 +498,7 @@ async fn propose(
         }
         Err(error) => answer_all(waiting, error.into()),
     }
+    false
 }
 
 fn answer_all(waiting: impl IntoIterator<Item = Waiting>, error: Error) {
@@ -445,14 +506,6 @@ fn answer_all(waiting: impl IntoIterator<Item = Waiting>, error: Error) {
     for waiting in waiting {
         waiting.answer(Err(error), now);
     }
-}
-
-/// The wall clock, in milliseconds since the Unix epoch.
-pub(crate) fn wall_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

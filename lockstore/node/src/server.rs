@@ -47,6 +47,7 @@ use crate::{
     },
     status::StatusSource,
     threads::Threads,
+    wall::Wall,
     watch,
 };
 
@@ -73,6 +74,8 @@ pub struct Surroundings {
     pub free_space: FreeSpace,
     /// The newest behaviour that it knows: that of an older release in tests of two together.
     pub knows: u32,
+    /// By how many milliseconds its wall clock is ahead of this machine's.
+    pub wall_ahead_ms: i64,
 }
 
 impl Default for Surroundings {
@@ -80,6 +83,7 @@ impl Default for Surroundings {
         Self {
             free_space: disk::free_space(),
             knows: behaviour::NEWEST,
+            wall_ahead_ms: 0,
         }
     }
 }
@@ -108,7 +112,10 @@ pub async fn serve_with(
         source: Box::new(error),
     })?;
     let disk = Arc::new(Disk::new(&config, surroundings.free_space));
-    let result = run(surroundings.knows, config, &context, found, log, disk).await;
+    let wall = Wall {
+        ahead_ms: surroundings.wall_ahead_ms,
+    };
+    let result = run(surroundings.knows, wall, config, &context, found, log, disk).await;
     // It resolves, with nothing, when the last of the node has let go of the database.
     if tokio::time::timeout(limits::SHUTDOWN_TIMEOUT, closed)
         .await
@@ -124,6 +131,7 @@ struct Shared {
     /// Where consensus runs.
     threads: Handle,
     behaviours: Arc<Behaviours>,
+    wall: Wall,
     config: Arc<Config>,
     log: LogStore,
     watermark: Watermark,
@@ -138,6 +146,7 @@ struct Shared {
 
 async fn run(
     knows: u32,
+    wall: Wall,
     config: Config,
     context: &mesh::Context,
     found: Option<Identity>,
@@ -198,6 +207,7 @@ async fn run(
     let shared = Shared {
         threads: threads.handle().clone(),
         behaviours,
+        wall,
         config,
         log,
         watermark,
@@ -267,6 +277,7 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
     let Shared {
         threads,
         behaviours,
+        wall,
         config,
         log,
         watermark,
@@ -310,17 +321,21 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         Arc::clone(&machine),
         Arc::clone(&clock),
         Arc::clone(&behaviours),
+        wall,
     );
     tasks.spawn(leader::keep_time(
         node.clone(),
         Arc::clone(&machine),
         Arc::clone(&clock),
+        wall,
         stop_tasks.clone(),
     ));
     tasks.spawn(leader::tick(
         proposer.clone(),
         Arc::clone(&machine),
         Arc::clone(&clock),
+        Arc::clone(&behaviours),
+        wall,
         stop_tasks.clone(),
     ));
     tasks.spawn(watch::keep_bookmarks(

@@ -8,6 +8,7 @@ mod client;
 mod disk;
 mod fail_stop;
 mod limits;
+mod operating;
 mod overload;
 mod snapshot;
 mod stream;

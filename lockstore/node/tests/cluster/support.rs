@@ -100,6 +100,8 @@ pub(crate) struct Cluster {
     running: Vec<Option<Running>>,
     /// Nodes of an older release, and the newest behaviour each knows.
     pub(crate) older: BTreeMap<u64, u32>,
+    /// By how much the wall clocks of nodes that start are ahead.
+    pub(crate) wall_ahead_ms: i64,
     /// Bytes that each node finds free on its disk.
     free: Vec<Arc<AtomicU64>>,
     /// The last failure that each node answered with, for reports.
@@ -177,6 +179,7 @@ impl Cluster {
             reserved,
             running: (0..count).map(|_| None).collect(),
             older: BTreeMap::new(),
+            wall_ahead_ms: 0,
             free: (0..count)
                 .map(|_| Arc::new(AtomicU64::new(u64::MAX)))
                 .collect(),
@@ -222,6 +225,7 @@ impl Cluster {
                 free_space: Arc::new(move |_| Ok(free.load(Ordering::Relaxed))),
                 ..Surroundings::default()
             };
+            surroundings.wall_ahead_ms = self.wall_ahead_ms;
             if let Some(knows) = self.older.get(&node_id) {
                 surroundings.knows = *knows;
             }
@@ -318,9 +322,16 @@ impl Cluster {
         LockStoreServiceClient::new(self.channel(node_id))
     }
 
+    pub(crate) fn admin(&self, node_id: u64) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.channel(node_id))
+    }
+
     pub(crate) async fn status(&self, node_id: u64) -> Result<pb::GetStatusResponse, Status> {
-        let mut client = AdminServiceClient::new(self.channel(node_id));
-        match client.get_status(pb::GetStatusRequest {}).await {
+        match self
+            .admin(node_id)
+            .get_status(pb::GetStatusRequest {})
+            .await
+        {
             Ok(status) => Ok(status.into_inner()),
             Err(status) => Err(self.failed(node_id, status)),
         }
@@ -666,10 +677,18 @@ pub(crate) struct Time {
 impl Time {
     /// Cluster time never goes back, and goes on as true time does, whoever leads.
     pub(crate) fn assert_went_on_to(self, later: Self) {
-        let ms = |span: Duration| u64::try_from(span.as_millis()).expect("small");
         let least = later.asked.duration_since(self.answered);
-        let most = later.answered.duration_since(self.asked);
         let earliest = self.ms + ms(least.saturating_sub(TIME_OFF_MAX));
+        self.assert_came_to(later, earliest);
+    }
+
+    /// Time may have stood while nobody kept it, and that is all.
+    pub(crate) fn assert_did_not_jump_to(self, later: Self) {
+        self.assert_came_to(later, self.ms);
+    }
+
+    fn assert_came_to(self, later: Self, earliest: u64) {
+        let most = later.answered.duration_since(self.asked);
         let latest = self.ms + ms(most + TIME_OFF_MAX);
         assert!(
             (earliest..=latest).contains(&later.ms),
@@ -678,6 +697,10 @@ impl Time {
             later.ms
         );
     }
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).expect("small")
 }
 
 /// Whether a request is wrong, so that no node ever takes it.
