@@ -39,7 +39,7 @@ pub(crate) enum Command {
     /// Read a file into the running system
     #[command(subcommand)]
     Import(Import),
-    /// Look at the lock-store cluster
+    /// Look at the lock-store cluster, and operate it
     #[command(subcommand)]
     Cluster(Cluster),
     /// Prepare the database
@@ -251,6 +251,84 @@ pub(crate) struct DemoCatalogueArgs {
 pub(crate) enum Cluster {
     /// Each node: its part, log, state, and who leads
     Status(ClusterStatusArgs),
+    /// Pause or resume the ending of holds by time
+    Expiry(ClusterExpiryArgs),
+    /// Record what you did, for those who come after you
+    Note(ClusterNoteArgs),
+    /// What operators set and noted, newest first
+    Acts(ClusterActsArgs),
+}
+
+/// Which lock store.
+#[derive(Debug, Args)]
+pub(crate) struct ClusterSource {
+    /// Nodes to ask, e.g. https://127.0.0.1:7101; the operator's certificate is in `tls` of the data directory [default: those of the running system]
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Vec<String>,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast cluster expiry`
+#[derive(Debug, Args)]
+pub(crate) struct ClusterExpiryArgs {
+    /// What to do
+    #[arg(value_enum)]
+    pub(crate) to: Expiry,
+    /// Why; it is recorded
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Who you are; it is recorded [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    /// The lock store.
+    #[command(flatten)]
+    pub(crate) source: ClusterSource,
+}
+
+/// What becomes of expiry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Expiry {
+    /// No hold ends by time from now on
+    Pause,
+    /// Holds end when their time is over
+    Resume,
+}
+
+/// `holdfast cluster note`
+#[derive(Debug, Args)]
+pub(crate) struct ClusterNoteArgs {
+    /// What you did, on one line
+    pub(crate) text: String,
+    /// Who you are; it is recorded [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    /// The lock store.
+    #[command(flatten)]
+    pub(crate) source: ClusterSource,
+}
+
+/// `holdfast cluster acts`
+#[derive(Debug, Args)]
+pub(crate) struct ClusterActsArgs {
+    /// How many
+    #[arg(short, long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) limit: u32,
+    /// Those before this revision
+    #[arg(
+        long,
+        value_name = "REVISION",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    pub(crate) before: u64,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// The lock store.
+    #[command(flatten)]
+    pub(crate) source: ClusterSource,
 }
 
 /// `holdfast cluster status`
@@ -259,12 +337,9 @@ pub(crate) struct ClusterStatusArgs {
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
-    /// Nodes to ask, e.g. https://127.0.0.1:7101; the operator's certificate is in `tls` of the data directory [default: those of the running system]
-    #[arg(long, value_name = "URL")]
-    pub(crate) endpoint: Vec<String>,
-    /// The running system.
+    /// The lock store.
     #[command(flatten)]
-    pub(crate) dir: DataDirArg,
+    pub(crate) source: ClusterSource,
 }
 
 /// How a command prints.

@@ -67,6 +67,9 @@ fn run(cli: Cli) -> Result<(), Error> {
             on_this_thread(commands::import_discovery(args))
         }
         Command::Cluster(Cluster::Status(args)) => on_this_thread(commands::cluster_status(args)),
+        Command::Cluster(Cluster::Expiry(args)) => on_this_thread(commands::cluster_expiry(args)),
+        Command::Cluster(Cluster::Note(args)) => on_this_thread(commands::cluster_note(args)),
+        Command::Cluster(Cluster::Acts(args)) => on_this_thread(commands::cluster_acts(args)),
         Command::Db(Db::Init(args)) => on_this_thread(commands::db_init(args)),
         Command::Certs(Certs::Init(args)) => commands::certs_init(args),
         Command::Certs(Certs::Issue(args)) => commands::certs_issue(args),

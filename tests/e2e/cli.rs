@@ -59,6 +59,7 @@ async fn commands_do_what_they_say_against_a_running_system() {
             output.status.code() == Some(3),
             "nothing runs there: {output:?}"
         );
+        operated(system)?;
         parked_events(system).await
     })
     .await;
@@ -73,6 +74,44 @@ fn buys_as_printed(system: &System) -> Result<()> {
     let output = Command::new("bash").args(["-c", lines]).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(text.contains(r#""state":"VALID""#), "{output:?}");
+    Ok(())
+}
+
+/// Expiry is paused and resumed, and the record says who did it and why.
+fn operated(system: &System) -> Result<()> {
+    let expiry =
+        |to, reason| system.cli(&["cluster", "expiry", to, "--reason", reason, "--by", "ada"]);
+    ensure!(expiry("pause", "a drill")?.contains("paused"));
+    ensure!(
+        system
+            .cli(&["cluster", "status"])?
+            .contains("expiry is paused")
+    );
+    ensure!(expiry("pause", "again")?.contains("as before"));
+    ensure!(expiry("resume", "it is over")?.contains("expiry runs"));
+    ensure!(
+        !system
+            .cli(&["cluster", "status"])?
+            .contains("expiry is paused")
+    );
+    system.cli(&["cluster", "note", "moved node 3", "--by", "grace"])?;
+    let acts: Value = serde_json::from_str(&system.cli(&["cluster", "acts", "-o", "json"])?)?;
+    let said = |n: usize| (&acts[n]["operator"], &acts[n]["act"], &acts[n]["text"]);
+    let expected = [
+        ("grace", "note", "moved node 3"),
+        ("ada", "resume expiry", "it is over"),
+        ("ada", "pause expiry", "a drill"),
+    ];
+    for (n, (operator, act, text)) in expected.into_iter().enumerate() {
+        ensure!(
+            said(n) == (&operator.into(), &act.into(), &text.into()),
+            "{acts}"
+        );
+    }
+    ensure!(acts.as_array().context("a list")?.len() == 3, "{acts}");
+    // A bad field is named, and nothing is recorded.
+    let refused = system.cli(&["cluster", "note", "two\nlines"]);
+    ensure!(format!("{:#}", refused.expect_err("refused")).contains("text"));
     Ok(())
 }
 

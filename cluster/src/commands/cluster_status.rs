@@ -8,7 +8,7 @@ use futures::future::join_all;
 use holdfast_mesh::client::Channel;
 use holdfast_proto::{
     lockstore::v1::{
-        GetStatusRequest, GetStatusResponse, LogPosition, NodeRole,
+        ExpiryState, GetStatusRequest, GetStatusResponse, LogPosition, NodeRole,
         admin_service_client::AdminServiceClient,
     },
     part,
@@ -57,6 +57,8 @@ struct NodeStatus {
     snapshot: Option<u64>,
     cluster_time_ms: u64,
     state_hash: String,
+    /// No hold ends by time, as far as it has applied.
+    expiry_paused: bool,
 }
 
 /// Prints the state of each node.
@@ -64,8 +66,8 @@ struct NodeStatus {
 /// # Errors
 /// [`Error::Unreachable`] if no node answers.
 pub(crate) async fn cluster_status(args: ClusterStatusArgs) -> Result<(), Error> {
-    let dir = DataDir::choose(args.dir.data_dir)?;
-    let endpoints = match args.endpoint {
+    let dir = DataDir::choose(args.source.dir.data_dir)?;
+    let endpoints = match args.source.endpoint {
         given if !given.is_empty() => given,
         _ => RunFile::read(&dir)?.lockstore,
     };
@@ -150,6 +152,7 @@ impl From<GetStatusResponse> for NodeStatus {
             purged: index(s.purged),
             snapshot: index(s.snapshot),
             cluster_time_ms: s.cluster_time_ms,
+            expiry_paused: s.expiry() == ExpiryState::Paused,
             state_hash: s
                 .state_hash
                 .iter()
@@ -221,7 +224,17 @@ fn table(status: &Status) -> String {
         .filter_map(|n| n.status.as_ref())
         .filter(|s| roles.iter().any(|r| r.as_str_name().ends_with(&s.role)))
         .count();
-    format!("{table}\n{leader}; {up} of {} nodes up", status.nodes.len())
+    let mut known = status.nodes.iter().filter_map(|n| n.status.as_ref());
+    let paused = known.any(|s| Some(s.node_id) == status.leader_id && s.expiry_paused);
+    let expiry = if paused {
+        "\nexpiry is paused: no hold ends by time (see `holdfast cluster acts`)"
+    } else {
+        ""
+    };
+    format!(
+        "{table}\n{leader}; {up} of {} nodes up{expiry}",
+        status.nodes.len()
+    )
 }
 
 #[cfg(test)]
@@ -249,6 +262,7 @@ mod tests {
                     index: applied,
                 }),
                 state_hash: vec![0xab; 16].into(),
+                expiry: ExpiryState::Paused.into(),
                 ..Default::default()
             })),
         };

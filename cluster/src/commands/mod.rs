@@ -2,6 +2,7 @@
 
 mod audit;
 mod certs;
+mod cluster_operate;
 mod cluster_status;
 mod completions;
 mod db_init;
@@ -15,6 +16,7 @@ mod user_grant;
 
 pub(crate) use audit::audit;
 pub(crate) use certs::{certs_callers, certs_init, certs_issue, certs_show};
+pub(crate) use cluster_operate::{cluster_acts, cluster_expiry, cluster_note};
 pub(crate) use cluster_status::cluster_status;
 pub(crate) use completions::completions;
 pub(crate) use db_init::db_init;

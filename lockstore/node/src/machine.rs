@@ -102,6 +102,7 @@ enum News {
 
 impl Machine {
     pub(crate) fn new(lineage: Lineage) -> Self {
+        metrics::expiry_paused(false);
         Self {
             view: Mutex::new(View::new(lineage)),
             due: AtomicU64::new(NEVER),
@@ -218,7 +219,12 @@ impl Machine {
 
     fn change<T>(&self, change: impl FnOnce(&mut View) -> (T, News)) -> T {
         let mut view = self.locked();
+        let was_paused = view.state.is_expiry_paused();
         let (result, news) = change(&mut view);
+        let paused = view.state.is_expiry_paused();
+        if paused != was_paused {
+            metrics::expiry_paused(paused);
+        }
         let revision = view.revision();
         let due = view.state.next_due().map_or(NEVER, |at| at.0);
         self.due.store(due, Ordering::Relaxed);

@@ -40,6 +40,8 @@ const WATCHERS: &str = "lockstore_watchers";
 const WATCHERS_SLOW: &str = "lockstore_watchers_slow_total";
 /// Times that a new leader didn't believe the wall clock after the whole cluster was down.
 const TIME_JUMPS: &str = "lockstore_time_jumps_total";
+/// 1 while no hold ends by time, until an operator resumes expiry; else 0.
+const EXPIRY_PAUSED: &str = "lockstore_expiry_paused";
 
 /// Bytes free in the file system of the data directory.
 const DISK_FREE_BYTES: &str = "lockstore_disk_free_bytes";
@@ -97,6 +99,10 @@ pub(crate) fn holds_judged(granted: u64, conflicted: u64) {
     if conflicted > 0 {
         counter!(CONFLICTS).increment(conflicted);
     }
+}
+
+pub(crate) fn expiry_paused(paused: bool) {
+    gauge!(EXPIRY_PAUSED).set(if paused { 1.0 } else { 0.0 });
 }
 
 pub(crate) fn time_jumped() {
