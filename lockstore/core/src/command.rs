@@ -423,6 +423,16 @@ impl Command {
         }
     }
 
+    /// The hold it is about, unless it makes one.
+    pub const fn hold_id(&self) -> Option<HoldId> {
+        match self {
+            Self::ExtendHold(c) => Some(c.hold_id),
+            Self::ReleaseHold(c) => Some(c.hold_id),
+            Self::CommitHold(c) => Some(c.hold_id),
+            _ => None,
+        }
+    }
+
     /// The show it names; a tick, and what is for the whole store, names none.
     pub const fn show_id(&self) -> Option<ShowId> {
         match self {

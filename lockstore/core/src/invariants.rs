@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use holdfast_types::{Fence, SeatNo, SeatState, UserId, limits::SEATS_PER_HOLD_MAX};
+use holdfast_types::{ClusterTime, Fence, SeatNo, SeatState, UserId, limits::SEATS_PER_HOLD_MAX};
 
 use crate::{
     Effect, HoldEnd, LayoutSeat, Phase, RequestId, ShowRules, State,
@@ -92,18 +92,24 @@ pub fn check(state: &State) -> Result<(), Violation> {
     for show in state.all_shows().values() {
         check_show(show, state)?;
     }
-    let due: Vec<_> = state.all_due().iter().copied().collect();
-    let mut expected: Vec<_> = state
-        .all_shows()
-        .values()
-        .filter_map(|show| Some((show.due()?, show.id())))
-        .collect();
-    expected.sort_unstable();
-    if due != expected {
-        return Err(Violation {
-            id: "HS-4",
-            detail: "a show isn't due when it should be".into(),
-        });
+    type Due = fn(&Show) -> Option<ClusterTime>;
+    let queues: [(_, Due); 2] = [
+        (state.all_sweep_due(), Show::sweep_due),
+        (state.all_forget_due(), Show::forget_due),
+    ];
+    for (queue, due) in queues {
+        let mut expected: Vec<_> = state
+            .all_shows()
+            .values()
+            .filter_map(|show| Some((due(show)?, show.id())))
+            .collect();
+        expected.sort_unstable();
+        if !queue.iter().eq(&expected) {
+            return Err(Violation {
+                id: "HS-4",
+                detail: "a show isn't due when it should be".into(),
+            });
+        }
     }
     let kept = state.acts().kept();
     if kept.len() > ACTS_KEPT_MAX || kept.keys().any(|at| *at > state.revision()) {

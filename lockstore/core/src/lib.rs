@@ -13,6 +13,7 @@
 //! and [`invariants`] for what must be true in between.
 
 mod acts;
+mod allowance;
 mod body;
 mod command;
 mod events;

@@ -14,8 +14,16 @@ pub const REQUESTS_PER_SHOW_MAX: usize = 1 << 20;
 /// this: each ends a hold or a sale, and those are bounded by [`REQUESTS_PER_SHOW_MAX`].
 pub const REQUESTS_PER_SHOW_HARD_MAX: usize = 2 << 20;
 
-/// Remembered requests that one command forgets at most, after their time: enough to drain a rush with a few ticks.
+/// Remembered requests that one command forgets at most, after their time, before behaviour 2.
 pub const FORGET_PER_COMMAND_MAX: usize = 4_096;
+
+/// Remembered requests that one entry forgets at most, after their time, besides what each command
+/// does: about a millisecond. From behaviour 2 on.
+pub const FORGET_PER_ENTRY_MAX: usize = 512;
+
+/// Remembered requests that any command forgets of its show, if their time is over: one more than it
+/// can add, so that a show that is full gets room again.
+pub(crate) const FORGET_PER_COMMAND_LEAST: usize = 2;
 
 /// How long after the first request of a show may be forgotten a `Tick` is due for it, if nothing
 /// else touches the show: memory is in no hurry, and a later tick forgets many at once.

@@ -244,22 +244,22 @@ impl Show {
         }
     }
 
-    /// When a tick is due for this show: the first hold's end, or, in less of a hurry, the first
-    /// request to forget.
-    pub(crate) fn due(&self) -> Option<ClusterTime> {
-        let overdue = self.overdue.get_min().map(|(at, _)| match self.phase {
+    /// When a tick is due for this show because of the first hold's end.
+    pub(crate) fn sweep_due(&self) -> Option<ClusterTime> {
+        self.overdue.get_min().map(|(at, _)| match self.phase {
             Phase::Cancelled => CANCELLED_DUE,
             _ => *at,
-        });
-        let slack = DurationMs(FORGET_SLACK_MS);
-        let forget = self
-            .finished
-            .get_min()
-            .map(|(keep_until, _)| keep_until.plus(slack));
-        match (overdue, forget) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
+        })
+    }
+
+    /// When a tick is due for this show because of the first request to forget, which is in less of
+    /// a hurry: a cancelled show's holds are put away before.
+    pub(crate) fn forget_due(&self) -> Option<ClusterTime> {
+        if self.is_cancelled() && !self.overdue.is_empty() {
+            return None;
         }
+        let (keep_until, _) = self.finished.get_min()?;
+        Some(keep_until.plus(DurationMs(FORGET_SLACK_MS)))
     }
 
     /// The hash from scratch.

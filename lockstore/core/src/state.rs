@@ -5,19 +5,17 @@
 
 use std::{ops::Bound, sync::Arc};
 
-use holdfast_types::{
-    ClusterTime, HoldId, Lineage, Revision, SeatNo, SeatState, ShowId, UserId,
-    limits::SWEEP_PER_COMMAND_MAX,
-};
+use holdfast_types::{ClusterTime, HoldId, Lineage, Revision, SeatNo, SeatState, ShowId, UserId};
 use imbl::{OrdMap, OrdSet};
 
 use crate::{
     Act, ActKind, Command, Event, Hold, HoldEnd, Outcome, Queue, Refusal, RefusalReason, ShowRules,
     ShowState, StateHash,
     acts::{self, Acts},
+    allowance::Allowance,
     body_hash,
     judge::{self, Case},
-    limits::{FORGET_PER_COMMAND_MAX, SHOWS_MAX},
+    limits::{FORGET_PER_COMMAND_LEAST, SHOWS_MAX},
     record_hash,
     show::{CANCELLED_DUE, Show},
 };
@@ -32,13 +30,18 @@ pub struct State {
     now: ClusterTime,
     revision: Revision,
     shows: OrdMap<ShowId, Arc<Show>>,
-    /// When each show that needs a tick needs it; follows from the shows.
-    due: OrdSet<(ClusterTime, ShowId)>,
+    /// When each show that has holds to end has them; follows from the shows.
+    sweep_due: OrdSet<(ClusterTime, ShowId)>,
+    /// When each show that has requests to forget needs a tick for it; follows from the shows.
+    forget_due: OrdSet<(ClusterTime, ShowId)>,
     /// Over all records of all shows.
     shows_hash: StateHash,
     /// No hold ends by time.
     expiry_paused: bool,
     acts: Acts,
+    /// Which behaviour commands have; whoever drives it says so.
+    behaviour: u32,
+    allowance: Allowance,
 }
 
 impl State {
@@ -53,11 +56,21 @@ impl State {
             now,
             revision,
             shows: OrdMap::new(),
-            due: OrdSet::new(),
+            sweep_due: OrdSet::new(),
+            forget_due: OrdSet::new(),
             shows_hash: StateHash::default(),
             expiry_paused: false,
             acts: Acts::default(),
+            behaviour: 0,
+            allowance: Allowance::default(),
         }
+    }
+
+    /// From here on commands do what `behaviour` says (see `CommandBatch` of the log); before the
+    /// first call what the first release's did. It is said between two entries, and again after a
+    /// restore: no record has it.
+    pub const fn follow(&mut self, behaviour: u32) {
+        self.behaviour = behaviour;
     }
 
     /// Applies one command of the log. `stamp` is its entry's time, which counts only if it is
@@ -81,10 +94,12 @@ impl State {
         assert_eq!(revision.lineage(), self.lineage, "a log of another lineage");
         self.now = self.now.max(stamp);
         self.revision = revision;
+        let mut allowance = self.allowance.of_next(self.behaviour, revision.index());
 
         let mut events = Vec::new();
         let (Some(request), Some(body)) = (command.request(), body_hash(command)) else {
-            let swept = self.tick(&mut events);
+            let swept = self.tick(&mut allowance, &mut events);
+            self.allowance = allowance;
             return (Outcome::Ticked { swept }, events);
         };
         let case = Case {
@@ -93,11 +108,13 @@ impl State {
             request: *request,
             body,
             events: &mut events,
+            allowance: &mut allowance,
         };
         let outcome = match command.show_id() {
             Some(show_id) => self.apply_to_show(command, show_id, case),
             None => self.apply_to_store(command, &case),
         };
+        self.allowance = allowance;
         (outcome, events)
     }
 
@@ -186,14 +203,24 @@ impl State {
             return self.apply_to_no_show(command, case, SHOWS_MAX);
         };
         let show = Arc::make_mut(show);
-        let (hash_before, due_before) = (show.hash(), show.due());
+        let before = Standing::of(show);
         if !self.expiry_paused || show.is_cancelled() {
-            sweep(show, case.now, SWEEP_PER_COMMAND_MAX, case.events);
+            let swept = sweep(show, case.now, case.allowance.sweeps(), case.events);
+            case.allowance.swept(swept);
+            if case.allowance.is_by_entry()
+                && let Some(hold_id) = command.hold_id()
+                && let Some(hold) = show.sweep_hold(hold_id, case.now)
+            {
+                let ended = Event::hold_ended(show_id, &hold, HoldEnd::Expired);
+                case.events.push(ended);
+            }
         }
-        show.forget_finished(case.now, FORGET_PER_COMMAND_MAX);
+        let forgets = case.allowance.forgets().max(FORGET_PER_COMMAND_LEAST);
+        let forgotten = show.forget_finished(case.now, forgets);
+        case.allowance.forgot(forgotten);
         let outcome = judge::command(show, command, &mut case);
-        let (hash, due) = (show.hash(), show.due());
-        self.account(show_id, hash_before, hash, due_before, due);
+        let after = Standing::of(show);
+        self.account(show_id, before, after);
         outcome
     }
 
@@ -230,79 +257,141 @@ impl State {
     }
 
     pub(crate) fn insert_show(&mut self, show: Show) {
-        self.account(
-            show.id(),
-            StateHash::default(),
-            show.hash(),
-            None,
-            show.due(),
-        );
+        self.account(show.id(), Standing::default(), Standing::of(&show));
         self.shows.insert(show.id(), Arc::new(show));
     }
 
     /// Keeps what follows from a show that changed.
-    fn account(
-        &mut self,
-        show_id: ShowId,
-        hash_before: StateHash,
-        hash: StateHash,
-        due_before: Option<ClusterTime>,
-        due: Option<ClusterTime>,
-    ) {
-        self.shows_hash.subtract(hash_before.0);
-        self.shows_hash.add(hash.0);
-        if due_before != due {
-            if let Some(at) = due_before {
-                self.due.remove(&(at, show_id));
+    fn account(&mut self, show_id: ShowId, before: Standing, after: Standing) {
+        self.shows_hash.subtract(before.hash.0);
+        self.shows_hash.add(after.hash.0);
+        let moved = |due: &mut OrdSet<(ClusterTime, ShowId)>, before, after| {
+            if before == after {
+                return;
             }
-            if let Some(at) = due {
-                self.due.insert((at, show_id));
+            if let Some(at) = before {
+                due.remove(&(at, show_id));
             }
-        }
+            if let Some(at) = after {
+                due.insert((at, show_id));
+            }
+        };
+        moved(&mut self.sweep_due, before.sweep_due, after.sweep_due);
+        moved(&mut self.forget_due, before.forget_due, after.forget_due);
     }
 
-    /// The show that a tick turns to next, if one is due. While expiry is paused only cancelled ones
-    /// are.
-    fn most_due(&self) -> Option<(ClusterTime, ShowId)> {
+    /// The show whose overdue hold has waited longest. Cancelled shows come last: to callers their
+    /// holds have ended already, and there may be enough of them to make others late.
+    /// While expiry is paused no others are swept.
+    fn next_to_sweep(&self) -> Option<(ClusterTime, ShowId)> {
         if self.expiry_paused {
-            let first = self.due.get_min();
+            let first = self.sweep_due.get_min();
             return first.filter(|(at, _)| *at == CANCELLED_DUE).copied();
         }
         let timed = (
             Bound::Excluded((CANCELLED_DUE, LAST_SHOW)),
             Bound::Unbounded,
         );
-        let timed = self.due.range(timed).next();
+        let timed = self.sweep_due.range(timed).next();
         timed
             .filter(|(at, _)| *at <= self.now)
-            .or_else(|| self.due.get_min().filter(|(at, _)| *at <= self.now))
+            .or_else(|| self.sweep_due.get_min().filter(|(at, _)| *at <= self.now))
             .copied()
     }
 
-    /// Sweeps the shows that are due, longest due first, until a bound is met. Each turn ends a
-    /// hold or forgets a request, so there are few. Cancelled shows come last: to callers their
-    /// holds have ended already, and there may be enough of them to make others late.
-    fn tick(&mut self, events: &mut Vec<Event>) -> u32 {
-        let (mut sweeps, mut forgets) = (SWEEP_PER_COMMAND_MAX, FORGET_PER_COMMAND_MAX);
-        while sweeps > 0
-            && forgets > 0
-            && let Some((due_before, show_id)) = self.most_due()
-        {
-            let show = self
-                .shows
-                .get_mut(&show_id)
-                .expect("only a known show is due");
-            let show = Arc::make_mut(show);
-            let hash_before = show.hash();
-            let swept = sweep(show, self.now, sweeps, events);
-            let forgotten = show.forget_finished(self.now, forgets);
-            assert!(swept + forgotten > 0, "show {show_id} is due for nothing");
-            sweeps -= swept;
-            forgets -= forgotten;
-            let (hash, due) = (show.hash(), show.due());
-            self.account(show_id, hash_before, hash, Some(due_before), due);
+    fn next_to_forget(&self) -> Option<(ClusterTime, ShowId)> {
+        let first = self.forget_due.get_min();
+        first.filter(|(at, _)| *at <= self.now).copied()
+    }
+
+    /// Sweeps the shows that are due, longest due first, and then forgets, until what is allowed is
+    /// used up. Each turn ends a hold or forgets a request, so there are few.
+    fn tick(&mut self, allowance: &mut Allowance, events: &mut Vec<Event>) -> u32 {
+        if !allowance.is_by_entry() {
+            return self.tick_by_command(allowance, events);
         }
-        u32::try_from(SWEEP_PER_COMMAND_MAX - sweeps).expect("the bound is a few thousand")
+        let mut swept_in_all = 0;
+        while allowance.sweeps() > 0
+            && let Some((_, show_id)) = self.next_to_sweep()
+        {
+            let now = self.now;
+            let swept = self.change(show_id, |show| sweep(show, now, allowance.sweeps(), events));
+            assert!(swept > 0, "show {show_id} has no hold to end");
+            allowance.swept(swept);
+            swept_in_all += swept;
+        }
+        while allowance.forgets() > 0
+            && let Some((_, show_id)) = self.next_to_forget()
+        {
+            let now = self.now;
+            let forgotten = self.change(show_id, |show| {
+                show.forget_finished(now, allowance.forgets())
+            });
+            assert!(forgotten > 0, "show {show_id} has nothing to forget");
+            allowance.forgot(forgotten);
+        }
+        u32::try_from(swept_in_all).expect("the bound is a few thousand")
+    }
+
+    /// As before behaviour 2: shows that are due for either, each swept and made forget, until either
+    /// is used up.
+    fn tick_by_command(&mut self, allowance: &mut Allowance, events: &mut Vec<Event>) -> u32 {
+        let mut swept_in_all = 0;
+        while allowance.sweeps() > 0
+            && allowance.forgets() > 0
+            && let Some((_, show_id)) = self.next_of_both()
+        {
+            let now = self.now;
+            let (swept, forgotten) = self.change(show_id, |show| {
+                let swept = sweep(show, now, allowance.sweeps(), events);
+                (swept, show.forget_finished(now, allowance.forgets()))
+            });
+            assert!(swept + forgotten > 0, "show {show_id} is due for nothing");
+            allowance.swept(swept);
+            allowance.forgot(forgotten);
+            swept_in_all += swept;
+        }
+        u32::try_from(swept_in_all).expect("the bound is a few thousand")
+    }
+
+    /// The show that is longest due for anything.
+    fn next_of_both(&self) -> Option<(ClusterTime, ShowId)> {
+        match (self.next_to_sweep(), self.next_to_forget()) {
+            (Some(sweep), Some(forget)) if sweep.0 != CANCELLED_DUE => Some(sweep.min(forget)),
+            (sweep, forget) => forget.or(sweep),
+        }
+    }
+
+    /// Changes a known show.
+    fn change<T>(&mut self, show_id: ShowId, change: impl FnOnce(&mut Show) -> T) -> T {
+        let show = self
+            .shows
+            .get_mut(&show_id)
+            .expect("only a known show is due");
+        let show = Arc::make_mut(show);
+        let before = Standing::of(show);
+        let result = change(show);
+        let after = Standing::of(show);
+        self.account(show_id, before, after);
+        result
+    }
+}
+
+/// What a state keeps of each of its shows.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    hash: StateHash,
+    sweep_due: Option<ClusterTime>,
+    forget_due: Option<ClusterTime>,
+}
+
+impl Standing {
+    fn of(show: &Show) -> Self {
+        Self {
+            hash: show.hash(),
+            sweep_due: show.sweep_due(),
+            forget_due: show.forget_due(),
+        }
     }
 }
 
@@ -327,8 +416,10 @@ impl State {
     /// hold anywhere, padding included, or the time to forget requests. It may be past, and is
     /// while a cancelled show's holds are being put away.
     pub fn next_due(&self) -> Option<ClusterTime> {
-        let (at, _) = self.due.get_min()?;
-        (!self.expiry_paused || *at == CANCELLED_DUE).then_some(*at)
+        let (sweep, forget) = (self.sweep_due.get_min(), self.forget_due.get_min());
+        let swept = |(at, _): &&(ClusterTime, ShowId)| !self.expiry_paused || *at == CANCELLED_DUE;
+        let first = [sweep.filter(swept), forget];
+        first.into_iter().flatten().map(|(at, _)| *at).min()
     }
 
     /// Whether no hold ends by time, until an operator says otherwise.
@@ -425,8 +516,12 @@ impl State {
         &self.shows
     }
 
-    pub(crate) const fn all_due(&self) -> &OrdSet<(ClusterTime, ShowId)> {
-        &self.due
+    pub(crate) const fn all_sweep_due(&self) -> &OrdSet<(ClusterTime, ShowId)> {
+        &self.sweep_due
+    }
+
+    pub(crate) const fn all_forget_due(&self) -> &OrdSet<(ClusterTime, ShowId)> {
+        &self.forget_due
     }
 }
 
@@ -550,6 +645,7 @@ mod tests {
                 request: *command.request().expect("it is one"),
                 body: body_hash(command).expect("it has one"),
                 events: &mut events,
+                allowance: &mut Allowance::default(),
             };
             let outcome = state.apply_to_no_show(command, case, 2);
             (outcome, events.len(), state.show_count())

@@ -54,7 +54,7 @@ pub(crate) struct View {
     /// The wall clock of the leader that wrote the last batch applied, in milliseconds since the
     /// Unix epoch; 0 before the first.
     pub(crate) wall_ms: u64,
-    /// The highest behaviour of the batches applied.
+    /// The highest behaviour of the batches applied: the one that is followed.
     pub(crate) behaviour: u32,
 }
 
@@ -191,6 +191,8 @@ impl Machine {
         let stamp = ClusterTime(batch.stamp_ms);
         let replies = self.change(|view| {
             let lineage = view.state.lineage();
+            view.behaviour = view.behaviour.max(batch.behaviour);
+            view.state.follow(view.behaviour);
             let mut changes = Vec::new();
             let replies = commands
                 .iter()
@@ -209,7 +211,6 @@ impl Machine {
                 .collect::<Vec<_>>();
             view.applied = Some(position);
             view.wall_ms = batch.wall_ms;
-            view.behaviour = view.behaviour.max(batch.behaviour);
             (replies, News::Changes(changes))
         });
         metrics::applied(position.index);
@@ -258,7 +259,87 @@ fn count(replies: &[Reply]) {
 mod tests {
     use std::{sync::mpsc, time::Duration};
 
+    use holdfast_types::limits;
+
     use super::*;
+
+    fn open(seat_count: u32) -> codec::Body {
+        codec::Body::OpenShow(pb::OpenShowRequest {
+            request: Some(request(1)),
+            show_id: vec![1; 16].into(),
+            seat_count,
+            rules: Some(pb::ShowRules {
+                hold_ttl_ms: 1_000,
+                hold_total_ms_max: 1_000,
+                seats_per_customer_max: seat_count,
+                no_lone_seat: false,
+            }),
+            first_seat_no: 0,
+            seats: vec![pb::LayoutSeat::default(); seat_count as usize],
+            on_sale: true,
+        })
+    }
+
+    fn hold(seat_no: u32) -> codec::Body {
+        codec::Body::HoldSeats(pb::HoldSeatsRequest {
+            request: Some(request(2 + u64::from(seat_no))),
+            show_id: vec![1; 16].into(),
+            holder: vec![2; 16].into(),
+            seat_nos: vec![seat_no],
+            ..Default::default()
+        })
+    }
+
+    fn request(id: u64) -> pb::RequestInfo {
+        pb::RequestInfo {
+            id: u128::from(id).to_be_bytes().to_vec().into(),
+            not_after_ms: 1_000,
+        }
+    }
+
+    /// A log says by its batches from where on an entry has the work of one and not of each command,
+    /// and a batch that says less later takes nothing back.
+    #[test]
+    fn highest_behaviour_so_far_is_followed() {
+        const HOLDS: u32 = 1_200;
+        let machine = Machine::new(Lineage(1));
+        let mut index = 0;
+        let mut apply = |behaviour, stamp_ms, bodies: Vec<codec::Body>| {
+            index += 1;
+            let command = |body| pb::LogCommand {
+                command: Some(body),
+            };
+            let batch = pb::CommandBatch {
+                stamp_ms,
+                wall_ms: 0,
+                behaviour,
+                commands: bodies.into_iter().map(command).collect(),
+            };
+            let position = pb::LogPosition { term: 1, index };
+            let batch = prost::Message::encode_to_vec(&batch);
+            let replies = machine.apply(position, batch.into()).expect("applied");
+            replies.into_iter().map(|reply| reply.outcome).collect()
+        };
+        let tick = || vec![codec::Body::Tick(pb::Tick {})];
+        apply(0, 1, vec![open(HOLDS)]);
+        let (old, new) = (0..HOLDS / 2, HOLDS / 2..HOLDS);
+        let held: Vec<Outcome> = apply(1, 1, old.map(hold).collect());
+        assert!(matches!(held[..], [Outcome::Held { .. }, ..]), "{held:?}");
+        let swept = |swept| vec![Outcome::Ticked { swept }];
+        assert_eq!(apply(1, 1_011, tick()), swept(HOLDS / 2));
+        let late = |body| match body {
+            codec::Body::HoldSeats(mut hold) => {
+                hold.request.as_mut().expect("one").not_after_ms = 10_000;
+                codec::Body::HoldSeats(hold)
+            }
+            other => other,
+        };
+        apply(1, 2_000, new.map(hold).map(late).collect());
+        let most = u32::try_from(limits::SWEEP_PER_ENTRY_MAX).expect("a few hundred");
+        assert_eq!(apply(2, 3_011, tick()), swept(most));
+        assert_eq!(apply(0, 3_011, tick()), swept(most));
+        assert_eq!(apply(1, 3_011, tick()), swept(HOLDS / 2 - 2 * most));
+    }
 
     #[test]
     fn whoever_looks_sees_an_entry_whole_and_a_view_stays_as_it_was() {

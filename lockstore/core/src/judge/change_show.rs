@@ -1,7 +1,5 @@
 //! `ChangeShow`: state and rules.
 
-use holdfast_types::limits::SWEEP_PER_COMMAND_MAX;
-
 use super::{Case, open_show::check_rules, room_to_remember};
 use crate::{
     ChangeShow, Event, Outcome, Phase, Refusal, RefusalReason, ShowState,
@@ -47,7 +45,8 @@ pub(super) fn judge(
     }
     if next == Phase::Cancelled {
         // From here all its holds have ended; what this batch leaves is put away by what follows.
-        sweep(show, case.now, SWEEP_PER_COMMAND_MAX, case.events);
+        let swept = sweep(show, case.now, case.allowance.cancelled(), case.events);
+        case.allowance.swept(swept);
     }
     show.remember(case.request.id, case.done());
     Ok(Outcome::ShowChanged { state })

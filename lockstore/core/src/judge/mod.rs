@@ -24,6 +24,7 @@ use holdfast_types::{
 
 use crate::{
     BodyHash, Command, Effect, Event, Outcome, Refusal, RefusalReason, Request, SeatRefusal,
+    allowance::Allowance,
     body::ascending,
     limits::{REFUSAL_SEATS_MAX, REQUESTS_PER_SHOW_HARD_MAX},
     request::{self, Remembered},
@@ -39,6 +40,8 @@ pub(crate) struct Case<'a> {
     pub(crate) request: Request,
     pub(crate) body: BodyHash,
     pub(crate) events: &'a mut Vec<Event>,
+    /// What time may still do.
+    pub(crate) allowance: &'a mut Allowance,
 }
 
 impl Case<'_> {
@@ -359,6 +362,7 @@ mod tests {
                 request: *asked.request().expect("it is one"),
                 body: crate::body_hash(&asked).expect("it has one"),
                 events: &mut Vec::new(),
+                allowance: &mut Allowance::default(),
             };
             command(show, &asked, &mut case)
         };

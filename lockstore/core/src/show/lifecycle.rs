@@ -180,6 +180,15 @@ impl Show {
         (end, ended)
     }
 
+    /// Ends this hold if it is live and overdue; one of a cancelled show is left for its turn.
+    pub(crate) fn sweep_hold(&mut self, hold_id: HoldId, now: ClusterTime) -> Option<Arc<Hold>> {
+        let hold = self.holds.get(&hold_id)?;
+        if self.is_cancelled() || hold.overdue_at() > now {
+            return None;
+        }
+        Some(self.end_hold(hold_id, HoldEnd::Expired, now))
+    }
+
     /// Forgets requests whose time is over, oldest first, at most `limit`. Says how many.
     pub(crate) fn forget_finished(&mut self, now: ClusterTime, limit: usize) -> usize {
         let mut forgotten = 0;

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(crate) use crate::behaviour::halls::*;
 
 pub(crate) const LINEAGE: Lineage = Lineage(1);
+/// The newest behaviour that commands can have.
+pub(crate) const NEWEST: u32 = 2;
 pub(crate) const START: ClusterTime = ClusterTime(1_000_000);
 /// The TTL and its padding of 1 %.
 pub(crate) const OVERDUE_MS: u64 = 101_000;
@@ -47,8 +49,15 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new() -> Self {
+        Self::following(NEWEST)
+    }
+
+    /// An empty one of an older behaviour.
+    pub(crate) fn following(behaviour: u32) -> Self {
+        let mut state = State::new(LINEAGE);
+        state.follow(behaviour);
         Self {
-            state: State::new(LINEAGE),
+            state,
             log: Vec::new(),
             events: Vec::new(),
             now: START,
@@ -58,16 +67,24 @@ impl Store {
 
     /// With show 1 of 20 seats on sale.
     pub(crate) fn with_show() -> Self {
-        let mut store = Self::new();
-        let command = open(store.request(), 20, true);
+        Self::new().with_seats()
+    }
+
+    fn with_seats(mut self) -> Self {
+        let command = open(self.request(), 20, true);
         assert_eq!(
-            store.apply(command),
+            self.apply(command),
             Outcome::ShowOpened {
                 state: ShowState::OnSale,
                 seats_known: 20
             }
         );
-        store
+        self
+    }
+
+    /// Of an older behaviour, with show 1 of 20 seats on sale.
+    pub(crate) fn with_show_following(behaviour: u32) -> Self {
+        Self::following(behaviour).with_seats()
     }
 
     /// With show 1 on sale, whose seats are told apart: see [`hall`].
@@ -112,7 +129,11 @@ impl Store {
     /// With show 1 of 8,000 seats on sale, of which the first `holds` are held, each by another
     /// customer.
     pub(crate) fn with_crowd(holds: u32) -> (Self, Vec<Arc<Hold>>) {
-        let mut store = Self::new();
+        Self::new().crowded(holds)
+    }
+
+    pub(crate) fn crowded(mut self, holds: u32) -> (Self, Vec<Arc<Hold>>) {
+        let store = &mut self;
         for first in [0, 4_000] {
             let request = store.request();
             let Command::OpenShow(command) = open(request, 8_000, true) else {
@@ -136,16 +157,33 @@ impl Store {
             }
         };
         let holds = (0..holds).map(grant).collect();
-        invariants::check(&store.state).expect("every state satisfies the invariants");
-        (store, holds)
+        invariants::check(&self.state).expect("every state satisfies the invariants");
+        (self, holds)
     }
 
     pub(crate) fn apply(&mut self, command: Command) -> Outcome {
+        self.apply_entry([command]).remove(0)
+    }
+
+    /// Commands of one entry.
+    pub(crate) fn apply_entry(
+        &mut self,
+        commands: impl IntoIterator<Item = Command>,
+    ) -> Vec<Outcome> {
         let before = self.state.clone();
-        let outcome = self.apply_unchecked(command);
+        let index = self.log.last().map_or(1, |(_, _, last)| last.index() + 1);
+        self.events.clear();
+        let apply = |(place, command)| {
+            let revision = Revision::new(LINEAGE, index, place);
+            let (outcome, events) = self.state.apply(&command, self.now, revision);
+            self.events.extend(events);
+            self.log.push((command, self.now, revision));
+            outcome
+        };
+        let outcomes = (0..).zip(commands).map(apply).collect();
         invariants::check(&self.state).expect("every state satisfies the invariants");
         invariants::check_step(&before, &self.state).expect("every step is a legal one");
-        outcome
+        outcomes
     }
 
     fn apply_unchecked(&mut self, command: Command) -> Outcome {

@@ -15,3 +15,4 @@ mod naive;
 mod operating;
 mod records;
 mod scenarios;
+mod sweeping;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use holdfast_types::{DurationMs, Revision, SeatNo, UserId};
+use holdfast_types::{ClusterTime, DurationMs, Revision, SeatNo, UserId};
 use lockstore_core::{
     BestAvailable, Command, HoldSeats, LayoutSeat, OpenShow, Outcome, Selection, ShowRules, State,
 };
@@ -179,4 +179,123 @@ fn what_a_layout_takes() {
         bytes / seats
     );
     drop(shows);
+}
+
+/// A crowd of holds of one seat each, in shows of 100,000 seats, with ids and holders as spread as
+/// random ones.
+struct Crowd {
+    state: State,
+    index: u64,
+    now: ClusterTime,
+}
+
+const CROWD_SHOWS: u8 = 10;
+const CROWD_SEATS: u32 = 100_000;
+
+impl Crowd {
+    fn open() -> Self {
+        let mut crowd = Self {
+            state: State::new(LINEAGE),
+            index: 0,
+            now: START,
+        };
+        crowd.state.follow(NEWEST);
+        for show in 1..=CROWD_SHOWS {
+            for first in (0..CROWD_SEATS).step_by(4_000) {
+                let command = Command::OpenShow(OpenShow {
+                    request: crowd.request(u128::from(crowd.index)),
+                    show_id: show_id(show),
+                    seat_count: CROWD_SEATS,
+                    rules: rules(),
+                    first_seat_no: SeatNo(first),
+                    seats: (first..first + 4_000).map(arena_seat).collect(),
+                    on_sale: true,
+                });
+                let outcome = crowd.apply(&command);
+                assert!(matches!(outcome, Outcome::ShowOpened { .. }), "{outcome:?}");
+            }
+        }
+        crowd
+    }
+
+    fn request(&self, id: u128) -> lockstore_core::Request {
+        lockstore_core::Request {
+            id: lockstore_core::RequestId(id.to_be_bytes()),
+            not_after: self.now.plus(DurationMs(5_000)),
+        }
+    }
+
+    fn apply(&mut self, command: &Command) -> Outcome {
+        self.index += 1;
+        let revision = Revision::new(LINEAGE, self.index, 0);
+        self.state.apply(command, self.now, revision).0
+    }
+
+    /// A hundred holds in each millisecond.
+    fn hold_all(&mut self) -> u64 {
+        let spread = |n: u32| u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        let holds = u32::from(CROWD_SHOWS) * CROWD_SEATS;
+        for n in 0..holds {
+            if n % 100 == 0 {
+                self.now = self.now.plus(DurationMs(1));
+            }
+            let command = Command::HoldSeats(HoldSeats {
+                request: self.request(spread(2 * n + 1)),
+                show_id: show_id((n / CROWD_SEATS) as u8 + 1),
+                holder: UserId::from_bytes(spread(2 * n + 2).to_be_bytes()),
+                selection: Selection::Seats(vec![SeatNo(n % CROWD_SEATS)]),
+                ttl: DurationMs(0),
+                price_version: 1,
+                late_money: false,
+            });
+            let outcome = self.apply(&command);
+            assert!(matches!(outcome, Outcome::Held { .. }), "{outcome:?}");
+        }
+        u64::from(holds)
+    }
+}
+
+/// What `work` takes, in nanoseconds.
+fn timed<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock measures; the state has none"
+    )]
+    let began = Instant::now();
+    let result = work();
+    (result, began.elapsed().as_nanos() as u64)
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn what_a_million_holds_take_and_cost() {
+    let mut crowd = Crowd::open();
+    let before = resident();
+    let (holds, ns) = timed(|| crowd.hold_all());
+    println!("{} bytes a live hold", (resident() - before) / holds);
+    println!("{} ns to make one", ns / holds);
+    let (restored, ns) = timed(|| State::from_records(crowd.state.records()).expect("good"));
+    println!("{} ns to restore one", ns / holds);
+    assert_eq!(restored.hash(), crowd.state.hash());
+    drop(restored);
+
+    crowd.now = crowd.now.plus(DurationMs(OVERDUE_MS));
+    let (mut entries, mut most) = (0, 0);
+    let (_, ns) = timed(|| {
+        loop {
+            let (outcome, ns) = timed(|| crowd.apply(&Command::Tick));
+            let Outcome::Ticked { swept } = outcome else {
+                panic!("a tick answered {outcome:?}")
+            };
+            if swept == 0 {
+                break;
+            }
+            entries += 1;
+            most = most.max(ns);
+        }
+    });
+    println!(
+        "{} ns to end one, in {entries} ticks of at most {most} ns",
+        ns / holds
+    );
 }

@@ -629,8 +629,9 @@ impl Told {
     }
 }
 
-fn run(steps: Vec<Step>, restore_every: usize) -> Result<State, TestCaseError> {
+fn run(steps: Vec<Step>, restore_every: usize, behaviour: u32) -> Result<State, TestCaseError> {
     let mut state = State::new(LINEAGE);
+    state.follow(behaviour);
     let mut model = Model::default();
     let mut history = History {
         now: START,
@@ -707,6 +708,7 @@ fn run(steps: Vec<Step>, restore_every: usize) -> Result<State, TestCaseError> {
         if restore_every > 0 && index % restore_every as u64 == 0 {
             state = State::from_records(state.records())
                 .map_err(|error| TestCaseError::fail(error.to_string()))?;
+            state.follow(behaviour);
         }
     }
     Ok(state)
@@ -738,8 +740,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn state_machine_answers_as_the_model_does(steps in prop::collection::vec(step(), 1..400)) {
-        run(steps, 0)?;
+    fn state_machine_answers_as_the_model_does(
+        steps in prop::collection::vec(step(), 1..400),
+        behaviour in 0..=NEWEST,
+    ) {
+        run(steps, 0, behaviour)?;
     }
 
     /// HS-5: wherever a node was restarted from a snapshot, it ends with the same hash, having
@@ -748,9 +753,10 @@ proptest! {
     fn restarts_from_snapshots_change_nothing(
         steps in prop::collection::vec(step(), 1..150),
         restore_every in 1..20_usize,
+        behaviour in 0..=NEWEST,
     ) {
-        let straight = run(steps.clone(), 0)?;
-        let restarted = run(steps, restore_every)?;
+        let straight = run(steps.clone(), 0, behaviour)?;
+        let restarted = run(steps, restore_every, behaviour)?;
         prop_assert_eq!(straight.hash(), restarted.hash());
         prop_assert_eq!(straight.next_due(), restarted.next_due());
     }

@@ -226,16 +226,6 @@ fn sale_is_judged_by_the_seats_long_after_its_request_was_forgotten() {
 }
 
 #[test]
-fn one_command_sweeps_a_bounded_number_oldest_first() {
-    let (mut store, _) = Store::with_crowd(5_000);
-    store.wait(OVERDUE_MS);
-    assert_eq!(store.tick(), 4_096);
-    assert_eq!(store.events.len(), 4_096);
-    assert_eq!(store.state.next_due(), Some(store.now()));
-    assert_eq!(store.tick(), 904);
-}
-
-#[test]
 #[should_panic(expected = "applied after")]
 fn log_applied_twice_is_a_defect() {
     let mut store = Store::with_show();

@@ -59,7 +59,7 @@ async fn choose_anywhere(cluster: &Cluster, show_id: &Bytes) -> Result<u32, Stri
 fn assert_says_to_upgrade(error: &Error) {
     assert!(matches!(error, Error::Raft(_)), "{error}");
     let said = error.to_string();
-    assert!(said.contains("needs behaviour 1"), "{said}");
+    assert!(said.contains("needs behaviour 2"), "{said}");
     assert!(said.contains("run a newer release"), "{said}");
 }
 
