@@ -32,12 +32,16 @@ impl Hold {
     /// end, rounded up, so that a holder whose clock runs slower than the store's by ρ still had
     /// all of it (HS-4).
     pub fn overdue_at(&self) -> ClusterTime {
-        let promised = self.granted_at.until(self.expires_at).0;
-        let padding = promised
-            .saturating_mul(CLOCK_RATE_PADDING_PER_MILLE)
-            .div_ceil(1000);
-        self.expires_at.plus(DurationMs(padding))
+        overdue_at(self.granted_at, self.expires_at)
     }
+}
+
+pub(crate) fn overdue_at(granted_at: ClusterTime, expires_at: ClusterTime) -> ClusterTime {
+    let promised = granted_at.until(expires_at).0;
+    let padding = promised
+        .saturating_mul(CLOCK_RATE_PADDING_PER_MILLE)
+        .div_ceil(1000);
+    expires_at.plus(DurationMs(padding))
 }
 
 /// How a hold ended.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use holdfast_types::{ClusterTime, Fence, SeatNo, SeatState, UserId, limits::SEATS_PER_HOLD_MAX};
 
 use crate::{
-    Effect, HoldEnd, LayoutSeat, Phase, RequestId, ShowRules, State,
+    HoldEnd, LayoutSeat, Phase, RequestId, ShowRules, State,
     limits::ACTS_KEPT_MAX,
     show::{Count, Places, Show},
 };
@@ -180,7 +180,7 @@ fn ensure(holds: bool, detail: impl FnOnce() -> String) -> Result<(), String> {
 
 fn show_state_fits(show: &Show, _: &State) -> Result<(), String> {
     let complete = show.seats_known() == show.seat_count();
-    let has_holds = !show.holds().is_empty();
+    let has_holds = show.live_count() > 0;
     let fits = match show.phase() {
         Phase::Opening => !complete && !has_holds,
         Phase::OnSale | Phase::Paused => complete,
@@ -210,7 +210,7 @@ fn places_follow(show: &Show, _: &State) -> Result<(), String> {
         .touched_seats()
         .iter()
         .filter(|(_, seat)| seat.state != SeatState::Available)
-        .map(|(seat_no, _)| *seat_no)
+        .map(|(seat_no, _)| seat_no)
         .collect();
     ensure(
         taken.iter().all(|seat_no| seat_no.0 < show.seats_known()),
@@ -224,9 +224,9 @@ fn places_follow(show: &Show, _: &State) -> Result<(), String> {
 
 fn each_seat_is_one_thing(show: &Show, _: &State) -> Result<(), String> {
     let mut holds: BTreeMap<SeatNo, Fence> = BTreeMap::new();
-    for hold in show.holds().values() {
-        for seat_no in hold.seat_nos.iter() {
-            let other = holds.insert(*seat_no, hold.fence);
+    for hold in show.live_holds() {
+        for seat_no in hold.seat_nos() {
+            let other = holds.insert(seat_no, hold.fence);
             ensure(other.is_none(), || {
                 format!("seat {seat_no} is in two holds")
             })?;
@@ -236,7 +236,7 @@ fn each_seat_is_one_thing(show: &Show, _: &State) -> Result<(), String> {
         ensure(seat_no.0 < show.seat_count(), || {
             format!("seat {seat_no} is beyond the layout")
         })?;
-        let held_by = holds.remove(seat_no);
+        let held_by = holds.remove(&seat_no);
         let fits = match seat.state {
             SeatState::Held => held_by == Some(seat.fence),
             SeatState::Sold => held_by.is_none() && show.sales().contains_key(&seat.fence),
@@ -257,20 +257,20 @@ fn each_seat_is_one_thing(show: &Show, _: &State) -> Result<(), String> {
         .iter()
         .filter(|(_, seat)| seat.state == SeatState::Blocked)
         .map(|(seat_no, _)| seat_no);
-    ensure(blocked.eq(show.blocked().keys()), || {
+    ensure(blocked.eq(show.blocked().keys().copied()), || {
         "a seat is blocked by nobody, or one that isn't by somebody".into()
     })
 }
 
 fn holds_and_sales_are_whole(show: &Show, _: &State) -> Result<(), String> {
-    for hold in show.holds().values() {
-        let seats = &hold.seat_nos;
-        let in_bounds = (1..=SEATS_PER_HOLD_MAX).contains(&seats.len());
-        ensure(in_bounds && seats.is_sorted_by(|a, b| a < b), || {
-            format!("hold {} names its seats badly", hold.id)
-        })?;
-        for seat_no in seats.iter() {
-            let seat = show.seat(*seat_no);
+    for hold in show.live_holds() {
+        let in_bounds = (1..=SEATS_PER_HOLD_MAX).contains(&(hold.seat_count() as usize));
+        ensure(
+            in_bounds && hold.seat_nos().is_sorted_by(|a, b| a < b),
+            || format!("hold {} names its seats badly", hold.id),
+        )?;
+        for seat_no in hold.seat_nos() {
+            let seat = show.seat(seat_no);
             ensure(
                 seat.state == SeatState::Held && seat.fence == hold.fence,
                 || format!("hold {} has lost seat {seat_no}", hold.id),
@@ -278,10 +278,10 @@ fn holds_and_sales_are_whole(show: &Show, _: &State) -> Result<(), String> {
         }
     }
     let mut sold: BTreeMap<Fence, u32> = BTreeMap::new();
-    for seat in show
+    for (_, seat) in show
         .touched_seats()
-        .values()
-        .filter(|seat| seat.state == SeatState::Sold)
+        .iter()
+        .filter(|(_, seat)| seat.state == SeatState::Sold)
     {
         *sold.entry(seat.fence).or_default() += 1;
     }
@@ -303,7 +303,7 @@ fn fences_are_of_the_past(show: &Show, state: &State) -> Result<(), String> {
         })?;
     }
     let mut granted: BTreeMap<Fence, RequestId> = BTreeMap::new();
-    let holds = show.holds().values().map(|hold| (hold.fence, hold.id));
+    let holds = show.live_holds().map(|hold| (hold.fence, hold.id));
     let sales = show
         .sales()
         .iter()
@@ -322,20 +322,20 @@ fn fences_are_of_the_past(show: &Show, state: &State) -> Result<(), String> {
 }
 
 fn holds_are_due_in_time(show: &Show, state: &State) -> Result<(), String> {
-    for hold in show.holds().values() {
-        let ordered = hold.granted_at <= hold.expires_at
-            && hold.expires_at <= hold.extendable_until
+    for hold in show.live_holds() {
+        let ordered = hold.granted_at <= hold.expires_at()
+            && hold.expires_at() <= hold.extendable_until()
             && hold.granted_at <= state.now()
-            && hold.expires_at <= hold.overdue_at();
+            && hold.expires_at() <= hold.overdue_at();
         ensure(ordered, || {
             format!("hold {} has its times out of order", hold.id)
         })?;
         ensure(
-            show.overdue().contains(&(hold.overdue_at(), hold.id)),
+            show.overdue().contains_key(&(hold.overdue_at(), hold.id)),
             || format!("hold {} is not due", hold.id),
         )?;
     }
-    ensure(show.overdue().len() == show.holds().len(), || {
+    ensure(show.overdue().len() == show.live_count(), || {
         "something else is due".into()
     })
 }
@@ -347,42 +347,36 @@ fn hash_is_right(show: &Show, _: &State) -> Result<(), String> {
 }
 
 fn requests_are_remembered(show: &Show, _: &State) -> Result<(), String> {
+    let is_in_time = |id, not_after, keep_until| {
+        ensure(
+            keep_until >= not_after && show.finished().contains_key(&(keep_until, id)),
+            || format!("{id:?} would be forgotten at the wrong time"),
+        )
+    };
     let mut living = 0_usize;
     let mut finished = 0_usize;
-    for (id, known) in show.requests().iter() {
-        if let Effect::Held { hold, end } = &known.effect {
-            ensure(RequestId::from(hold.id) == *id, || {
-                format!("{id:?} granted another's hold")
-            })?;
-            ensure(end.is_none() == known.keep_until.is_none(), || {
-                format!("{id:?} is remembered for the wrong time")
-            })?;
-            if end.is_none() {
-                living += 1;
-                let same = show.holds().get(&hold.id).is_some_and(|live| {
-                    (live.fence, live.holder, live.granted_at)
-                        == (hold.fence, hold.holder, hold.granted_at)
-                        && live.seat_nos == hold.seat_nos
-                        && live.expires_at >= hold.expires_at
-                });
-                ensure(same, || format!("{id:?} granted a hold that isn't there"))?;
+    for kept in show.kept_holds() {
+        let id = RequestId::from(kept.id);
+        ensure(kept.granted_expires_at() <= kept.expires_at(), || {
+            format!("hold {} was shortened", kept.id)
+        })?;
+        ensure(!show.done().contains_key(&id), || {
+            format!("{id:?} is remembered twice")
+        })?;
+        match kept.keep_until() {
+            None => living += 1,
+            Some(keep_until) => {
+                finished += 1;
+                is_in_time(id, kept.not_after, keep_until)?;
             }
-        } else {
-            ensure(known.keep_until.is_some(), || {
-                format!("{id:?} would be kept for good")
-            })?;
-        }
-        if let Some(keep_until) = known.keep_until {
-            finished += 1;
-            let in_time =
-                keep_until >= known.not_after && show.finished().contains(&(keep_until, *id));
-            ensure(in_time, || {
-                format!("{id:?} would be forgotten at the wrong time")
-            })?;
         }
     }
-    ensure(living == show.holds().len(), || {
-        "a live hold's request is not remembered".into()
+    for (id, done) in show.done().iter() {
+        finished += 1;
+        is_in_time(*id, done.not_after, done.keep_until)?;
+    }
+    ensure(living == show.live_count(), || {
+        "the live holds are counted wrongly".into()
     })?;
     ensure(finished == show.finished().len(), || {
         "something else is to be forgotten".into()
@@ -391,8 +385,8 @@ fn requests_are_remembered(show: &Show, _: &State) -> Result<(), String> {
 
 fn counts_are_right(show: &Show, _: &State) -> Result<(), String> {
     let mut counts: BTreeMap<UserId, Count> = BTreeMap::new();
-    for hold in show.holds().values() {
-        counts.entry(hold.holder).or_default().held += hold.seat_nos.len() as u32;
+    for hold in show.live_holds() {
+        counts.entry(hold.holder).or_default().held += hold.seat_count();
     }
     for sale in show.sales().values() {
         counts.entry(sale.holder).or_default().sold += sale.seat_count;
@@ -403,7 +397,7 @@ fn counts_are_right(show: &Show, _: &State) -> Result<(), String> {
 
 fn fences_grow(old: &Show, new: &Show, _: &State) -> Result<(), String> {
     for (seat_no, was) in old.touched_seats().iter() {
-        let is = new.seat(*seat_no);
+        let is = new.seat(seat_no);
         let newly_held = is.state == SeatState::Held && was.state != SeatState::Held;
         let grew = if newly_held {
             is.fence > was.fence
@@ -418,18 +412,9 @@ fn fences_grow(old: &Show, new: &Show, _: &State) -> Result<(), String> {
 }
 
 fn no_hold_expired_early(old: &Show, new: &Show, after: &State) -> Result<(), String> {
-    for hold in old.holds().values() {
-        let known = new
-            .requests()
-            .get(&RequestId::from(hold.id))
-            .map(|known| &known.effect);
-        let expired = matches!(
-            known,
-            Some(Effect::Held {
-                end: Some(HoldEnd::Expired),
-                ..
-            })
-        );
+    for hold in old.live_holds() {
+        let end = new.known_hold(hold.id).and_then(|(known, _)| known.end());
+        let expired = end == Some(HoldEnd::Expired);
         ensure(!expired || hold.overdue_at() <= after.now(), || {
             format!("hold {} expired at {}", hold.id, after.now())
         })?;
@@ -438,11 +423,7 @@ fn no_hold_expired_early(old: &Show, new: &Show, after: &State) -> Result<(), St
 }
 
 fn no_request_was_forgotten_early(old: &Show, new: &Show, after: &State) -> Result<(), String> {
-    for (id, known) in old
-        .requests()
-        .iter()
-        .filter(|(id, _)| !new.requests().contains_key(*id))
-    {
+    for (id, known) in old.requests().filter(|(id, _)| new.request(*id).is_none()) {
         ensure(known.keep_until.is_none_or(|at| at < after.now()), || {
             format!("{id:?} was forgotten at {}", after.now())
         })?;

@@ -211,15 +211,15 @@ fn show_records(show: &Show) -> impl Iterator<Item = Record> + '_ {
         .touched_seats()
         .iter()
         .map(|(seat_no, seat)| SeatRecord {
-            seat_no: *seat_no,
+            seat_no,
             state: seat.state,
             fence: seat.fence,
         });
     let seats = chunks(seats).map(move |seats| Record::Seats(SeatsRecord { show_id, seats }));
-    let holds = show.holds().values().map(move |hold| {
+    let holds = show.live_holds().map(move |kept| {
         Record::Hold(HoldRecord {
             show_id,
-            hold: Arc::clone(hold),
+            hold: Arc::new(kept.hold()),
         })
     });
     let sales = show.sales().iter().map(move |(fence, sale)| {
@@ -238,14 +238,14 @@ fn show_records(show: &Show) -> impl Iterator<Item = Record> + '_ {
         .map(|(seat_no, actor)| (*seat_no, *actor));
     let blocked =
         chunks(blocked).map(move |seats| Record::Blocked(BlockedRecord { show_id, seats }));
-    let requests = show.requests().iter().map(move |(id, known)| {
+    let requests = show.requests().map(move |(id, known)| {
         Record::Request(RequestRecord {
             show_id,
-            id: *id,
+            id,
             body: known.body,
             not_after: known.not_after,
             keep_until: known.keep_until,
-            effect: known.effect.clone(),
+            effect: known.effect,
         })
     });
     std::iter::once(Record::Show(header))

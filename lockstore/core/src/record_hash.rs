@@ -7,8 +7,9 @@
 use holdfast_types::{ClusterTime, Fence, Lineage, Revision, SeatNo, SeatState, ShowId, UserId};
 
 use crate::{
-    Act, ActKind, Effect, Hold, HoldEnd, LayoutSeat, Phase, Queue, RequestId, StableHasher,
-    request::Remembered,
+    Act, ActKind, HoldEnd, LayoutSeat, Phase, Queue, RequestId, StableHasher,
+    kept_hold::KeptHold,
+    request::Done,
     show::{Sale, Seat, Show},
 };
 
@@ -117,8 +118,9 @@ pub(crate) fn seat(of_seats: StableHasher, seat_no: SeatNo, seat: &Seat) -> u128
         .finish()
 }
 
-pub(crate) fn hold(show_id: ShowId, hold: &Hold) -> u128 {
-    hold_fields(of_show(36, show_id), hold).finish()
+/// A live hold, as it stands.
+pub(crate) fn hold(show_id: ShowId, kept: &KeptHold) -> u128 {
+    hold_fields(of_show(36, show_id), kept, kept.expires_at()).finish()
 }
 
 pub(crate) fn sale(show_id: ShowId, fence: Fence, sale: &Sale) -> u128 {
@@ -131,40 +133,52 @@ pub(crate) fn sale(show_id: ShowId, fence: Fence, sale: &Sale) -> u128 {
         .finish()
 }
 
-pub(crate) fn request(show_id: ShowId, id: RequestId, known: &Remembered) -> u128 {
-    let hash = of_show(38, show_id)
-        .bytes(&id.0)
-        .u128(known.body.0)
-        .u64(known.not_after.0)
-        .u8(u8::from(known.keep_until.is_some()))
-        .u64(known.keep_until.unwrap_or_default().0);
-    match &known.effect {
-        Effect::Done => hash.u8(0).finish(),
-        Effect::Joined { first_no } => hash.u8(6).u64(*first_no).finish(),
-        Effect::Held { hold, end } => {
-            let end = match end {
-                None => 1,
-                Some(HoldEnd::Expired) => 2,
-                Some(HoldEnd::Released) => 3,
-                Some(HoldEnd::Sold) => 4,
-                Some(HoldEnd::Cancelled) => 5,
-            };
-            hold_fields(hash.u8(end), hold).finish()
-        }
+pub(crate) fn done(show_id: ShowId, id: RequestId, done: &Done) -> u128 {
+    let keep_until = Some(done.keep_until);
+    let hash = of_show(38, show_id).bytes(&id.0).u128(done.body.0);
+    let hash = remembered(hash, done.not_after, keep_until);
+    match done.first_no {
+        0 => hash.u8(0).finish(),
+        first_no => hash.u8(6).u64(first_no).finish(),
     }
 }
 
-fn hold_fields(hash: StableHasher, hold: &Hold) -> StableHasher {
+/// The request that made a hold.
+pub(crate) fn hold_request(show_id: ShowId, kept: &KeptHold) -> u128 {
+    let end = match kept.end() {
+        None => 1,
+        Some(HoldEnd::Expired) => 2,
+        Some(HoldEnd::Released) => 3,
+        Some(HoldEnd::Sold) => 4,
+        Some(HoldEnd::Cancelled) => 5,
+    };
+    let hash = of_show(38, show_id)
+        .bytes(&kept.id.to_bytes())
+        .u128(kept.body.0);
+    let hash = remembered(hash, kept.not_after, kept.keep_until()).u8(end);
+    hold_fields(hash, kept, kept.granted_expires_at()).finish()
+}
+
+fn remembered(
+    hash: StableHasher,
+    not_after: ClusterTime,
+    keep_until: Option<ClusterTime>,
+) -> StableHasher {
+    hash.u64(not_after.0)
+        .u8(u8::from(keep_until.is_some()))
+        .u64(keep_until.unwrap_or_default().0)
+}
+
+fn hold_fields(hash: StableHasher, kept: &KeptHold, expires_at: ClusterTime) -> StableHasher {
     let hash = hash
-        .bytes(&hold.id.to_bytes())
-        .bytes(&hold.holder.to_bytes())
-        .u64(hold.fence.as_u64())
-        .u64(hold.granted_at.0)
-        .u64(hold.expires_at.0)
-        .u64(hold.extendable_until.0)
-        .u32(hold.price_version)
-        .u64(hold.seat_nos.len() as u64);
-    hold.seat_nos
-        .iter()
+        .bytes(&kept.id.to_bytes())
+        .bytes(&kept.holder.to_bytes())
+        .u64(kept.fence.as_u64())
+        .u64(kept.granted_at.0)
+        .u64(expires_at.0)
+        .u64(kept.extendable_until().0)
+        .u32(kept.price_version())
+        .u64(kept.seat_count().into());
+    kept.seat_nos()
         .fold(hash, |hash, seat_no| hash.u32(seat_no.0))
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use holdfast_types::{ClusterTime, limits::FINISHED_REQUEST_KEPT};
 
-use crate::{BodyHash, Hold, HoldEnd};
+use crate::{BodyHash, Hold, HoldEnd, kept_hold::KeptHold};
 
 /// What a remembered request did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,44 @@ pub(crate) struct Remembered {
     pub(crate) not_after: ClusterTime,
     pub(crate) keep_until: Option<ClusterTime>,
     pub(crate) effect: Effect,
+}
+
+/// One that did anything but grant a hold, as it is kept; one that did is kept with its hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) body: BodyHash,
+    pub(crate) not_after: ClusterTime,
+    pub(crate) keep_until: ClusterTime,
+    /// The first of the numbers that it handed out; 0 for none.
+    pub(crate) first_no: u64,
+}
+
+impl From<&Done> for Remembered {
+    fn from(done: &Done) -> Self {
+        Self {
+            body: done.body,
+            not_after: done.not_after,
+            keep_until: Some(done.keep_until),
+            effect: match done.first_no {
+                0 => Effect::Done,
+                first_no => Effect::Joined { first_no },
+            },
+        }
+    }
+}
+
+impl From<&KeptHold> for Remembered {
+    fn from(kept: &KeptHold) -> Self {
+        Self {
+            body: kept.body,
+            not_after: kept.not_after,
+            keep_until: kept.keep_until(),
+            effect: Effect::Held {
+                hold: Arc::new(kept.granted_hold()),
+                end: kept.end(),
+            },
+        }
+    }
 }
 
 /// Until when a request that finished at `now` is remembered.

@@ -3,14 +3,17 @@
 //! Always holds: bad input is an error and never a panic; a state that comes out satisfies every
 //! invariant and has the hash that the sequence ends with.
 
-use holdfast_types::limits::SEATS_PER_SHOW_MAX;
+use std::{collections::VecDeque, sync::Arc};
+
+use holdfast_types::{SeatNo, limits::SEATS_PER_SHOW_MAX};
 
 use crate::{
-    ActRecord, BlockedRecord, HoldRecord, LayoutRecord, MetaRecord, Record, RequestRecord,
-    SaleRecord, SeatsRecord, ShowRecord, State, StateHash,
+    ActRecord, BlockedRecord, Effect, Hold, HoldRecord, LayoutRecord, MetaRecord, Record,
+    RequestId, RequestRecord, SaleRecord, SeatsRecord, ShowRecord, State, StateHash,
     invariants::{self, Violation},
+    kept_hold::KeptHold,
     limits::ACTS_KEPT_MAX,
-    request::Remembered,
+    request::Done,
     show::{Sale, Seat, Show},
 };
 
@@ -69,6 +72,10 @@ struct OpenShow {
     kind: Kind,
     /// Seats that holds and sales claim; keeps sums in bounds before they are checked.
     seats_claimed: u64,
+    last_seat: Option<SeatNo>,
+    last_request: Option<RequestId>,
+    /// Live holds, as they stand, that wait for their requests: both come in the order of ids.
+    holds: VecDeque<Arc<Hold>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -234,11 +241,18 @@ fn open_show(state: &State, record: &ShowRecord) -> Result<OpenShow, &'static st
         show,
         kind: Kind::Layout,
         seats_claimed: 0,
+        last_seat: None,
+        last_request: None,
+        holds: VecDeque::new(),
     })
 }
 
 fn close(state: &mut State, open: Option<Box<OpenShow>>, index: u64) -> Result<(), RestoreError> {
     let Some(open) = open else { return Ok(()) };
+    if !open.holds.is_empty() {
+        let problem = "a live hold's request is not remembered";
+        return Err(RestoreError::BadRecord { index, problem });
+    }
     invariants::check_show(&open.show, state)
         .map_err(|violation| RestoreError::Contradiction { index, violation })?;
     state.insert_show(open.show);
@@ -293,14 +307,10 @@ impl OpenShow {
 
     fn seats(&mut self, record: &SeatsRecord) -> Result<(), &'static str> {
         for seat in &record.seats {
-            let last = self
-                .show
-                .touched_seats()
-                .get_max()
-                .map(|(seat_no, _)| *seat_no);
-            if last >= Some(seat.seat_no) {
+            if self.last_seat >= Some(seat.seat_no) {
                 return Err("seats are out of order");
             }
+            self.last_seat = Some(seat.seat_no);
             if seat.seat_no.0 >= self.show.seats_known() {
                 return Err("a seat is beyond the layout");
             }
@@ -315,16 +325,11 @@ impl OpenShow {
 
     fn hold(&mut self, record: HoldRecord) -> Result<(), &'static str> {
         let hold = record.hold;
-        if self
-            .show
-            .holds()
-            .get_max()
-            .is_some_and(|(last, _)| *last >= hold.id)
-        {
+        if self.holds.back().is_some_and(|last| last.id >= hold.id) {
             return Err("holds are out of order");
         }
         self.claim(hold.seat_nos.len() as u64)?;
-        self.show.insert_hold(hold);
+        self.holds.push_back(hold);
         Ok(())
     }
 
@@ -369,14 +374,6 @@ impl OpenShow {
     }
 
     fn request(&mut self, record: RequestRecord) -> Result<(), &'static str> {
-        if self
-            .show
-            .requests()
-            .get_max()
-            .is_some_and(|(last, _)| *last >= record.id)
-        {
-            return Err("requests are out of order");
-        }
         let RequestRecord {
             id,
             body,
@@ -385,15 +382,62 @@ impl OpenShow {
             effect,
             ..
         } = record;
-        self.show.remember(
-            id,
-            Remembered {
-                body,
-                not_after,
-                keep_until,
-                effect,
-            },
-        );
+        if self.last_request >= Some(id) {
+            return Err("requests are out of order");
+        }
+        self.last_request = Some(id);
+        let first_no = match effect {
+            Effect::Joined { first_no } => first_no,
+            Effect::Held { .. } | Effect::Done => 0,
+        };
+        let (granted, end) = match (effect, keep_until) {
+            (Effect::Joined { .. } | Effect::Done, Some(keep_until)) => {
+                let done = Done {
+                    body,
+                    not_after,
+                    keep_until,
+                    first_no,
+                };
+                self.show.remember(id, done);
+                return Ok(());
+            }
+            (Effect::Held { hold, end }, _) => (hold, end),
+            (Effect::Joined { .. } | Effect::Done, None) => {
+                return Err("a request would be kept for good");
+            }
+        };
+        if RequestId::from(granted.id) != id {
+            return Err("a request granted another's hold");
+        }
+        let mut kept = KeptHold::granted(&granted, body, not_after)
+            .ok_or("a hold was promised more than any can be")?;
+        match (end, keep_until) {
+            (None, None) => {
+                let stands = self.holds.pop_front();
+                let is_it = |stands: &Arc<Hold>| {
+                    let expires_at = granted.expires_at;
+                    granted.expires_at <= stands.expires_at
+                        && Hold {
+                            expires_at,
+                            ..Hold::clone(stands)
+                        } == *granted
+                };
+                let stands = stands
+                    .filter(is_it)
+                    .ok_or("a request granted a hold that isn't there")?;
+                if !kept.extend(stands.expires_at) {
+                    return Err("a hold is promised more than any can be");
+                }
+            }
+            (Some(end), Some(keep_until)) => {
+                kept.finish(end, keep_until);
+                if kept.keep_until() != Some(keep_until) {
+                    return Err("a request would be kept for good");
+                }
+            }
+            _ => return Err("a request is remembered for the wrong time"),
+        }
+        self.show.insert_hold(kept);
         Ok(())
     }
 

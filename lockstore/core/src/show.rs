@@ -9,18 +9,26 @@
 
 mod lifecycle;
 mod places;
+mod seats;
 
 use std::sync::Arc;
 
 use holdfast_types::{
     BookingId, ClusterTime, DurationMs, Fence, HoldId, SeatNo, SeatState, ShowId, UserId,
 };
-use imbl::{OrdMap, OrdSet, Vector};
+use imbl::{OrdMap, Vector};
 
-pub(crate) use self::places::{Places, Wanted};
+pub(crate) use self::{
+    places::{Places, Wanted},
+    seats::Seats,
+};
 use crate::{
-    Effect, Hold, HoldEnd, LayoutSeat, RequestId, ShowRules, ShowState, StateHash,
-    limits::FORGET_SLACK_MS, record_hash, request::Remembered,
+    HoldEnd, LayoutSeat, RequestId, ShowRules, ShowState, StateHash,
+    kept_hold::KeptHold,
+    limits::FORGET_SLACK_MS,
+    paged::PagedMap,
+    record_hash,
+    request::{Done, Remembered},
 };
 
 /// Where a show stands.
@@ -105,6 +113,9 @@ impl Count {
     }
 }
 
+/// Ids by time.
+type Timed<Id> = PagedMap<(ClusterTime, Id), ()>;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Show {
     id: ShowId,
@@ -117,18 +128,22 @@ pub(crate) struct Show {
     loaded: Fence,
     /// The layout, and what follows from it and from the seats.
     places: Places,
-    seats: OrdMap<SeatNo, Seat>,
-    holds: OrdMap<HoldId, Arc<Hold>>,
+    seats: Seats,
+    /// Those that live, and those that ended and whose requests are remembered.
+    holds: PagedMap<HoldId, Arc<KeptHold>>,
+    /// How many live; follows from the holds.
+    live: usize,
     sales: OrdMap<Fence, Sale>,
     /// Who had each blocked seat blocked.
     blocked: OrdMap<SeatNo, UserId>,
-    requests: OrdMap<RequestId, Remembered>,
+    /// Remembered requests that made no hold.
+    done: PagedMap<RequestId, Done>,
     /// Follows from holds and sales.
-    customers: OrdMap<UserId, Count>,
+    customers: PagedMap<UserId, Count>,
     /// Live holds by when they may be swept.
-    overdue: OrdSet<(ClusterTime, HoldId)>,
+    overdue: Timed<HoldId>,
     /// Finished requests by when they may be forgotten.
-    finished: OrdSet<(ClusterTime, RequestId)>,
+    finished: Timed<RequestId>,
     hash: StateHash,
 }
 
@@ -181,15 +196,25 @@ impl Show {
     }
 
     pub(crate) fn seat(&self, seat_no: SeatNo) -> Seat {
-        self.seats.get(&seat_no).copied().unwrap_or(Seat::UNTOUCHED)
+        self.seats.get(seat_no).unwrap_or(Seat::UNTOUCHED)
     }
 
-    pub(crate) const fn touched_seats(&self) -> &OrdMap<SeatNo, Seat> {
+    pub(crate) const fn touched_seats(&self) -> &Seats {
         &self.seats
     }
 
-    pub(crate) const fn holds(&self) -> &OrdMap<HoldId, Arc<Hold>> {
-        &self.holds
+    pub(crate) const fn live_count(&self) -> usize {
+        self.live
+    }
+
+    /// Every live hold, in the order of ids.
+    pub(crate) fn live_holds(&self) -> impl Iterator<Item = &Arc<KeptHold>> {
+        self.kept_holds().filter(|kept| kept.is_live())
+    }
+
+    /// Every hold whose request is remembered, in the order of ids.
+    pub(crate) fn kept_holds(&self) -> impl Iterator<Item = &Arc<KeptHold>> {
+        self.holds.values()
     }
 
     pub(crate) const fn sales(&self) -> &OrdMap<Fence, Sale> {
@@ -200,19 +225,49 @@ impl Show {
         &self.blocked
     }
 
-    pub(crate) const fn requests(&self) -> &OrdMap<RequestId, Remembered> {
-        &self.requests
+    /// Remembered requests.
+    pub(crate) const fn request_count(&self) -> usize {
+        self.holds.len() + self.done.len()
     }
 
-    pub(crate) const fn customers(&self) -> &OrdMap<UserId, Count> {
+    pub(crate) fn request(&self, id: RequestId) -> Option<Remembered> {
+        match self.holds.get(&HoldId::from(id)) {
+            Some(kept) => Some(Remembered::from(&**kept)),
+            None => self.done.get(&id).map(Remembered::from),
+        }
+    }
+
+    /// Every remembered request, in the order of ids.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = (RequestId, Remembered)> {
+        let mut held = self.kept_holds().peekable();
+        let mut done = self.done.iter().peekable();
+        std::iter::from_fn(move || {
+            let next_done = done.peek().map(|(id, _)| *id);
+            let is_next = |kept: &&Arc<KeptHold>| {
+                let id = RequestId::from(kept.id);
+                next_done.is_none_or(|done| id < done)
+            };
+            if let Some(kept) = held.next_if(is_next) {
+                return Some((kept.id.into(), Remembered::from(&**kept)));
+            }
+            let (id, done) = done.next()?;
+            Some((*id, Remembered::from(done)))
+        })
+    }
+
+    pub(crate) const fn done(&self) -> &PagedMap<RequestId, Done> {
+        &self.done
+    }
+
+    pub(crate) const fn customers(&self) -> &PagedMap<UserId, Count> {
         &self.customers
     }
 
-    pub(crate) const fn overdue(&self) -> &OrdSet<(ClusterTime, HoldId)> {
+    pub(crate) const fn overdue(&self) -> &Timed<HoldId> {
         &self.overdue
     }
 
-    pub(crate) const fn finished(&self) -> &OrdSet<(ClusterTime, RequestId)> {
+    pub(crate) const fn finished(&self) -> &Timed<RequestId> {
         &self.finished
     }
 
@@ -224,29 +279,16 @@ impl Show {
         self.customers.get(&customer).copied().unwrap_or_default()
     }
 
-    /// The hold of that id as last known, and how it ended if it did: the live one as it stands,
-    /// an ended one as it was granted.
-    pub(crate) fn known_hold(&self, hold_id: HoldId) -> Option<(&Arc<Hold>, Option<HoldEnd>)> {
-        let live = self.holds.get(&hold_id);
-        if let Some(hold) = live.filter(|_| !self.is_cancelled()) {
-            return Some((hold, None));
-        }
-        match self
-            .requests
-            .get(&RequestId::from(hold_id))
-            .map(|known| &known.effect)
-        {
-            Some(Effect::Held { hold, end }) => {
-                let end = end.or(live.map(|_| HoldEnd::Cancelled));
-                Some((hold, end))
-            }
-            Some(Effect::Joined { .. } | Effect::Done) | None => None,
-        }
+    /// The hold of that id as last known, and how it ended if it did.
+    pub(crate) fn known_hold(&self, hold_id: HoldId) -> Option<(&Arc<KeptHold>, Option<HoldEnd>)> {
+        let kept = self.holds.get(&hold_id)?;
+        let cancelled = self.is_cancelled().then_some(HoldEnd::Cancelled);
+        Some((kept, kept.end().or(cancelled)))
     }
 
     /// When a tick is due for this show because of the first hold's end.
     pub(crate) fn sweep_due(&self) -> Option<ClusterTime> {
-        self.overdue.get_min().map(|(at, _)| match self.phase {
+        self.overdue.first().map(|((at, _), ())| match self.phase {
             Phase::Cancelled => CANCELLED_DUE,
             _ => *at,
         })
@@ -258,7 +300,7 @@ impl Show {
         if self.is_cancelled() && !self.overdue.is_empty() {
             return None;
         }
-        let (keep_until, _) = self.finished.get_min()?;
+        let ((keep_until, _), ()) = self.finished.first()?;
         Some(keep_until.plus(DurationMs(FORGET_SLACK_MS)))
     }
 
@@ -271,10 +313,10 @@ impl Show {
         }
         let of_seats = record_hash::of_seats(self.id);
         for (seat_no, seat) in self.seats.iter() {
-            hash.add(record_hash::seat(of_seats, *seat_no, seat));
+            hash.add(record_hash::seat(of_seats, seat_no, &seat));
         }
-        for hold in self.holds.values() {
-            hash.add(record_hash::hold(self.id, hold));
+        for kept in self.kept_holds() {
+            hash.add(self.hash_of(kept));
         }
         for (fence, sale) in self.sales.iter() {
             hash.add(record_hash::sale(self.id, *fence, sale));
@@ -282,10 +324,20 @@ impl Show {
         for (seat_no, actor) in self.blocked.iter() {
             hash.add(record_hash::blocked(self.id, *seat_no, *actor));
         }
-        for (id, known) in self.requests.iter() {
-            hash.add(record_hash::request(self.id, *id, known));
+        for (id, done) in self.done.iter() {
+            hash.add(record_hash::done(self.id, *id, done));
         }
         hash
+    }
+
+    /// The hash of a hold, if it lives, and of its request.
+    fn hash_of(&self, kept: &KeptHold) -> u128 {
+        let request = record_hash::hold_request(self.id, kept);
+        if kept.is_live() {
+            request.wrapping_add(record_hash::hold(self.id, kept))
+        } else {
+            request
+        }
     }
 
     fn header_hash(&self) -> u128 {
@@ -312,14 +364,15 @@ impl Show {
             queue: Queue::default(),
             loaded: Fence::ZERO,
             places: Places::default(),
-            seats: OrdMap::new(),
-            holds: OrdMap::new(),
+            seats: Seats::default(),
+            holds: PagedMap::default(),
+            live: 0,
             sales: OrdMap::new(),
             blocked: OrdMap::new(),
-            requests: OrdMap::new(),
-            customers: OrdMap::new(),
-            overdue: OrdSet::new(),
-            finished: OrdSet::new(),
+            done: PagedMap::default(),
+            customers: PagedMap::default(),
+            overdue: PagedMap::default(),
+            finished: PagedMap::default(),
             hash: StateHash::default(),
         };
         show.hash.add(show.header_hash());
@@ -365,7 +418,7 @@ impl Show {
         let of_seats = record_hash::of_seats(self.id);
         for seat_no in seat_nos {
             self.hash.add(record_hash::seat(of_seats, *seat_no, &seat));
-            if let Some(old) = self.seats.insert(*seat_no, seat) {
+            if let Some(old) = self.seats.set(*seat_no, Some(seat)) {
                 self.hash
                     .subtract(record_hash::seat(of_seats, *seat_no, &old));
             }
@@ -376,7 +429,7 @@ impl Show {
 
     /// Makes a seat what it was before anything happened to it.
     fn forget_seat(&mut self, seat_no: SeatNo) {
-        if let Some(old) = self.seats.remove(&seat_no) {
+        if let Some(old) = self.seats.set(seat_no, None) {
             let of_seats = record_hash::of_seats(self.id);
             self.hash
                 .subtract(record_hash::seat(of_seats, seat_no, &old));
@@ -399,24 +452,52 @@ impl Show {
             .subtract(record_hash::blocked(self.id, seat_no, actor));
     }
 
-    pub(crate) fn insert_hold(&mut self, hold: Arc<Hold>) {
-        self.hash.add(record_hash::hold(self.id, &hold));
-        self.overdue.insert((hold.overdue_at(), hold.id));
-        let seats = seats_of(&hold);
-        self.recount(hold.holder, |count| count.held += seats);
-        self.holds.insert(hold.id, hold);
+    /// Puts a hold and its request there, live or ended, under an id that none has.
+    pub(crate) fn insert_hold(&mut self, kept: KeptHold) {
+        self.hash.add(self.hash_of(&kept));
+        self.follow_hold(&kept);
+        let id = kept.id;
+        let known = self.holds.insert(id, Arc::new(kept));
+        assert!(known.is_none(), "hold {id} is there already");
     }
 
-    fn remove_hold(&mut self, hold_id: HoldId) -> Arc<Hold> {
-        let hold = self
-            .holds
-            .remove(&hold_id)
-            .expect("only a live hold is ended");
-        self.hash.subtract(record_hash::hold(self.id, &hold));
-        self.overdue.remove(&(hold.overdue_at(), hold_id));
-        let seats = seats_of(&hold);
-        self.recount(hold.holder, |count| count.held -= seats);
-        hold
+    /// Changes a hold that is kept, or its request; how it is then.
+    fn change_hold(
+        &mut self,
+        hold_id: HoldId,
+        change: impl FnOnce(&mut KeptHold),
+    ) -> Arc<KeptHold> {
+        let kept = self.holds.get_mut(&hold_id);
+        let kept = kept.expect("only a known hold is changed");
+        let before = KeptHold::clone(kept);
+        change(Arc::make_mut(kept));
+        let after = Arc::clone(kept);
+        self.hash.subtract(self.hash_of(&before));
+        self.hash.add(self.hash_of(&after));
+        self.unfollow_hold(&before);
+        self.follow_hold(&after);
+        after
+    }
+
+    /// Keeps what follows from a hold.
+    fn follow_hold(&mut self, kept: &KeptHold) {
+        if let Some(keep_until) = kept.keep_until() {
+            self.finished.insert((keep_until, kept.id.into()), ());
+        } else {
+            self.live += 1;
+            self.overdue.insert((kept.overdue_at(), kept.id), ());
+            self.recount(kept.holder, |count| count.held += kept.seat_count());
+        }
+    }
+
+    fn unfollow_hold(&mut self, kept: &KeptHold) {
+        if let Some(keep_until) = kept.keep_until() {
+            self.finished.remove(&(keep_until, kept.id.into()));
+        } else {
+            self.live -= 1;
+            self.overdue.remove(&(kept.overdue_at(), kept.id));
+            self.recount(kept.holder, |count| count.held -= kept.seat_count());
+        }
     }
 
     pub(crate) fn insert_sale(&mut self, fence: Fence, sale: Sale) {
@@ -432,45 +513,44 @@ impl Show {
         sale
     }
 
-    /// Puts a request into memory, in place of what was there under its id.
-    pub(crate) fn remember(&mut self, id: RequestId, known: Remembered) {
-        self.hash.add(record_hash::request(self.id, id, &known));
-        let keep_until = known.keep_until;
-        if let Some(old) = self.requests.insert(id, known) {
+    /// Puts a request into memory that made no hold, in place of what was there under its id.
+    pub(crate) fn remember(&mut self, id: RequestId, done: Done) {
+        self.hash.add(record_hash::done(self.id, id, &done));
+        if let Some(old) = self.done.insert(id, done) {
             self.forgotten(id, &old);
         }
-        if let Some(keep_until) = keep_until {
-            self.finished.insert((keep_until, id));
-        }
+        self.finished.insert((done.keep_until, id), ());
     }
 
+    /// Forgets a finished request, whatever it made.
     fn forget(&mut self, id: RequestId) {
-        let known = self
-            .requests
-            .remove(&id)
-            .expect("only a remembered request is forgotten");
-        self.forgotten(id, &known);
+        if let Some(kept) = self.holds.remove(&HoldId::from(id)) {
+            self.hash.subtract(self.hash_of(&kept));
+            self.unfollow_hold(&kept);
+            return;
+        }
+        let done = self.done.remove(&id);
+        self.forgotten(id, &done.expect("only a remembered request is forgotten"));
     }
 
     /// Takes what follows from a request along that is no longer there.
-    fn forgotten(&mut self, id: RequestId, known: &Remembered) {
-        self.hash.subtract(record_hash::request(self.id, id, known));
-        if let Some(keep_until) = known.keep_until {
-            self.finished.remove(&(keep_until, id));
-        }
+    fn forgotten(&mut self, id: RequestId, done: &Done) {
+        self.hash.subtract(record_hash::done(self.id, id, done));
+        self.finished.remove(&(done.keep_until, id));
     }
 
     fn recount(&mut self, customer: UserId, change: impl FnOnce(&mut Count)) {
-        let mut count = self.count(customer);
+        if let Some(count) = self.customers.get_mut(&customer) {
+            change(count);
+            if count.total() == 0 {
+                self.customers.remove(&customer);
+            }
+            return;
+        }
+        let mut count = Count::default();
         change(&mut count);
-        if count.total() == 0 {
-            self.customers.remove(&customer);
-        } else {
+        if count.total() > 0 {
             self.customers.insert(customer, count);
         }
     }
-}
-
-fn seats_of(hold: &Hold) -> u32 {
-    u32::try_from(hold.seat_nos.len()).expect("a hold has at most 64 seats")
 }

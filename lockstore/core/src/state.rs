@@ -341,9 +341,11 @@ impl State {
             && allowance.forgets() > 0
             && let Some((_, show_id)) = self.next_of_both()
         {
-            let now = self.now;
+            let (now, paused) = (self.now, self.expiry_paused);
             let (swept, forgotten) = self.change(show_id, |show| {
-                let swept = sweep(show, now, allowance.sweeps(), events);
+                let stays = paused && !show.is_cancelled();
+                let sweeps = if stays { 0 } else { allowance.sweeps() };
+                let swept = sweep(show, now, sweeps, events);
                 (swept, show.forget_finished(now, allowance.forgets()))
             });
             assert!(swept + forgotten > 0, "show {show_id} is due for nothing");
@@ -469,7 +471,7 @@ impl State {
         show_id: ShowId,
         hold_id: HoldId,
         holder: UserId,
-    ) -> Result<&Arc<Hold>, Refusal> {
+    ) -> Result<Arc<Hold>, Refusal> {
         let show = self
             .shows
             .get(&show_id)
@@ -479,7 +481,7 @@ impl State {
             .filter(|(hold, _)| hold.holder == holder)
             .ok_or(RefusalReason::HoldNotFound)?;
         match end {
-            None => Ok(hold),
+            None => Ok(Arc::new(hold.hold())),
             Some(HoldEnd::Expired) => Err(RefusalReason::Expired.into()),
             Some(HoldEnd::Released | HoldEnd::Cancelled) => Err(RefusalReason::Released.into()),
             Some(HoldEnd::Sold) => Err(RefusalReason::AlreadySold.into()),
@@ -567,13 +569,13 @@ impl<'a> ShowView<'a> {
         if self.show.is_cancelled() {
             0
         } else {
-            self.show.holds().len()
+            self.show.live_count()
         }
     }
 
     /// Remembered requests, of [`REQUESTS_PER_SHOW_MAX`](crate::limits::REQUESTS_PER_SHOW_MAX).
     pub fn request_count(&self) -> usize {
-        self.show.requests().len()
+        self.show.request_count()
     }
 
     /// What each seat is, in seat order, all of them.
@@ -586,7 +588,7 @@ impl<'a> ShowView<'a> {
         let mut touched = self.show.touched_seats().iter().peekable();
         (0..self.show.seat_count()).map(move |seat_no| {
             touched
-                .next_if(|(touched_no, _)| **touched_no == SeatNo(seat_no))
+                .next_if(|(touched_no, _)| *touched_no == SeatNo(seat_no))
                 .map_or(SeatState::Available, |(_, seat)| as_seen(seat.state))
         })
     }

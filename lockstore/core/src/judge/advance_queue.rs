@@ -7,7 +7,7 @@ use super::{Case, room_to_remember};
 use crate::{
     AdvanceQueue, Effect, Event, Outcome, Phase, Queue, Refusal, RefusalReason,
     limits::{JOINS_PER_COMMAND_MAX, REQUESTS_PER_SHOW_HARD_MAX},
-    request::Remembered,
+    request::Done,
     show::Show,
 };
 
@@ -54,14 +54,11 @@ pub(super) fn judge(
     } else {
         before.joined.saturating_add(1)
     };
-    let mut known = case.done();
-    if first_no > 0 {
-        known = Remembered {
-            effect: Effect::Joined { first_no },
-            ..known
-        };
-    }
-    show.remember(case.request.id, known);
+    let done = Done {
+        first_no,
+        ..case.done()
+    };
+    show.remember(case.request.id, done);
     case.events.push(Event::QueueAdvanced {
         show_id: show.id(),
         queue,

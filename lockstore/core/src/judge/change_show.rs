@@ -60,7 +60,7 @@ fn next_phase(show: &Show, asked: Option<ShowState>) -> Result<Phase, Refusal> {
         (phase, asked) if phase.as_state() == asked => Ok(phase),
         (_, ShowState::Cancelled) => Ok(Phase::Cancelled),
         (Phase::Opening | Phase::OnSale | Phase::Paused, ShowState::Closed) => {
-            Ok(if show.holds().is_empty() {
+            Ok(if show.live_count() == 0 {
                 Phase::Closed
             } else {
                 Phase::Closing

@@ -32,7 +32,9 @@ pub(super) fn judge(
         Some(HoldEnd::Released | HoldEnd::Cancelled) => return Err(RefusalReason::Released.into()),
         _ if hold.fence != command.fence => return Err(RefusalReason::StaleFence.into()),
         Some(HoldEnd::Sold) => return Err(RefusalReason::AlreadySold.into()),
-        None if hold.seat_nos != seat_nos => return Err(RefusalReason::Invalid.into()),
+        None if !hold.seat_nos().eq(seat_nos.iter().copied()) => {
+            return Err(RefusalReason::Invalid.into());
+        }
         None => {}
     }
 

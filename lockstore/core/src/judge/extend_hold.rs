@@ -45,19 +45,19 @@ pub(super) fn judge(
         Some(HoldEnd::Sold) => return Err(RefusalReason::AlreadySold.into()),
         None => {}
     }
-    if command.until > hold.extendable_until {
+    if command.until > hold.extendable_until() {
         return Err(Refusal::with_time(
             RefusalReason::UntilTooLate,
-            hold.extendable_until,
+            hold.extendable_until(),
         ));
     }
-    if command.until <= hold.expires_at {
+    if command.until <= hold.expires_at() {
         return Ok(Outcome::Extended {
-            hold: Arc::clone(hold),
+            hold: Arc::new(hold.hold()),
         });
     }
 
-    let hold = show.extend(command.hold_id, command.until);
+    let hold = Arc::new(show.extend(command.hold_id, command.until));
     show.remember(case.request.id, case.done());
     case.events.push(Event::HoldExtended {
         show_id: show.id(),

@@ -13,10 +13,9 @@ use holdfast_types::{
 
 use super::{Case, conflict, room_to_remember, selection};
 use crate::{
-    BestAvailable, Effect, Event, Hold, HoldSeats, Outcome, Phase, Refusal, RefusalReason,
-    SeatRefusal, Selection,
+    BestAvailable, Event, Hold, HoldSeats, Outcome, Phase, Refusal, RefusalReason, SeatRefusal,
+    Selection,
     limits::{FILTER_ENTRIES_MAX, REFUSAL_SEATS_MAX, REQUESTS_PER_SHOW_MAX},
-    request::Remembered,
     show::{Show, Wanted},
 };
 
@@ -69,18 +68,7 @@ pub(super) fn judge(
         extendable_until: case.now.plus(show.rules().hold_total_max),
         price_version: command.price_version,
     });
-    show.grant(Arc::clone(&hold));
-    show.remember(
-        case.request.id,
-        Remembered {
-            keep_until: None,
-            effect: Effect::Held {
-                hold: Arc::clone(&hold),
-                end: None,
-            },
-            ..case.done()
-        },
-    );
+    show.grant(&hold, case.body, case.request.not_after);
     case.events.push(Event::SeatsHeld {
         show_id: show.id(),
         hold_id: hold.id,

@@ -11,13 +11,12 @@ use holdfast_types::{Fence, HoldId, SeatNo, SeatState, limits::HOLD_TOTAL_MAX};
 
 use super::{Case, conflict, room_to_remember, selection};
 use crate::{
-    Effect, Event, Hold, LoadSeats, LoadedClaim, LoadedKind, Outcome, Phase, Refusal,
-    RefusalReason, RequestId,
+    Event, Hold, LoadSeats, LoadedClaim, LoadedKind, Outcome, Phase, Refusal, RefusalReason,
+    RequestId,
     body::claim_hash,
     limits::{
         CLAIMS_PER_LOAD_MAX, REQUESTS_PER_SHOW_HARD_MAX, REQUESTS_PER_SHOW_MAX, SEATS_PER_LOAD_MAX,
     },
-    request::Remembered,
     show::{Sale, Show},
 };
 
@@ -131,10 +130,11 @@ fn check(show: &Show, command: &LoadSeats, case: &Case<'_>) -> Result<Vec<Arc<[S
 /// Whether it stands in the show as it is named; how much time is left to a hold doesn't count.
 fn is_there(show: &Show, claim: &LoadedClaim, seat_nos: &Arc<[SeatNo]>) -> bool {
     match claim.kind {
-        LoadedKind::Hold { .. } => show.holds().get(&claim.hold_id).is_some_and(|hold| {
-            hold.fence == claim.fence
-                && hold.holder == claim.holder
-                && hold.seat_nos[..] == seat_nos[..]
+        LoadedKind::Hold { .. } => show.known_hold(claim.hold_id).is_some_and(|(kept, end)| {
+            end.is_none()
+                && kept.fence == claim.fence
+                && kept.holder == claim.holder
+                && kept.seat_nos().eq(seat_nos.iter().copied())
         }),
         LoadedKind::Sale { booking_id } => {
             let sale = show.sales().get(&claim.fence);
@@ -155,7 +155,7 @@ fn is_there(show: &Show, claim: &LoadedClaim, seat_nos: &Arc<[SeatNo]>) -> bool 
 fn is_stale(show: &Show, (claim, seat_nos): (&LoadedClaim, &Arc<[SeatNo]>)) -> bool {
     let newer = |seat_no: &SeatNo| show.seat(*seat_no).fence >= claim.fence;
     let id = RequestId::from(claim.hold_id);
-    show.requests().contains_key(&id) || seat_nos.iter().any(newer)
+    show.request(id).is_some() || seat_nos.iter().any(newer)
 }
 
 fn load(show: &mut Show, claim: &LoadedClaim, seat_nos: Arc<[SeatNo]>, case: &mut Case<'_>) {
@@ -166,7 +166,7 @@ fn load(show: &mut Show, claim: &LoadedClaim, seat_nos: Arc<[SeatNo]>, case: &mu
             extendable,
             price_version,
         } => {
-            let hold = Arc::new(Hold {
+            let hold = Hold {
                 id: hold_id,
                 holder: claim.holder,
                 fence,
@@ -175,18 +175,8 @@ fn load(show: &mut Show, claim: &LoadedClaim, seat_nos: Arc<[SeatNo]>, case: &mu
                 expires_at: case.now.plus(left),
                 extendable_until: case.now.plus(extendable),
                 price_version,
-            });
-            show.grant(Arc::clone(&hold));
-            let known = Remembered {
-                body: claim_hash(claim),
-                not_after: case.request.not_after,
-                keep_until: None,
-                effect: Effect::Held {
-                    hold: Arc::clone(&hold),
-                    end: None,
-                },
             };
-            show.remember(hold_id.into(), known);
+            show.grant(&hold, claim_hash(claim), case.request.not_after);
             case.events.push(Event::SeatsHeld {
                 show_id,
                 hold_id,

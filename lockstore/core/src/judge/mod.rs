@@ -27,7 +27,7 @@ use crate::{
     allowance::Allowance,
     body::ascending,
     limits::{REFUSAL_SEATS_MAX, REQUESTS_PER_SHOW_HARD_MAX},
-    request::{self, Remembered},
+    request::{self, Done},
     show::Show,
 };
 
@@ -46,13 +46,13 @@ pub(crate) struct Case<'a> {
 
 impl Case<'_> {
     /// The request finished now, with an effect.
-    fn done(&self) -> Remembered {
+    fn done(&self) -> Done {
         let not_after = self.request.not_after;
-        Remembered {
+        Done {
             body: self.body,
             not_after,
-            keep_until: Some(request::keep_until(self.now, not_after)),
-            effect: Effect::Done,
+            keep_until: request::keep_until(self.now, not_after),
+            first_no: 0,
         }
     }
 }
@@ -98,11 +98,11 @@ pub(crate) fn command(show: &mut Show, command: &Command, case: &mut Case<'_>) -
 
 /// What is remembered of a request, or why it is refused before anything else is looked at.
 fn known_request(show: &Show, case: &Case<'_>) -> Result<Option<Effect>, Refusal> {
-    let known = show.requests().get(&case.request.id);
+    let known = show.request(case.request.id);
     deadline(&case.request, case.now, known.is_some())?;
     match known {
         Some(known) if known.body != case.body => Err(RefusalReason::RequestReused.into()),
-        Some(known) => Ok(Some(known.effect.clone())),
+        Some(known) => Ok(Some(known.effect)),
         None => Ok(None),
     }
 }
@@ -201,7 +201,7 @@ fn conflict(
 /// Room for a request that a customer could repeat without end.
 fn room_to_remember(show: &Show, limit: usize) -> Result<(), Refusal> {
     debug_assert!(limit <= REQUESTS_PER_SHOW_HARD_MAX);
-    if show.requests().len() >= limit {
+    if show.request_count() >= limit {
         return Err(Refusal::with_limit(
             RefusalReason::TooManyRequests,
             limit as u64,
@@ -265,14 +265,14 @@ mod tests {
 
     /// Makes it remember requests that nobody here sent, until there are `count`.
     fn fill(show: &mut Show, count: usize) {
-        let known = Remembered {
+        let done = Done {
             body: BodyHash(0),
             not_after: NOW,
-            keep_until: Some(ClusterTime(5_000)),
-            effect: Effect::Done,
+            keep_until: ClusterTime(5_000),
+            first_no: 0,
         };
-        for id in 1..=(count - show.requests().len()) as u128 {
-            show.remember(RequestId((id << 64).to_be_bytes()), known.clone());
+        for id in 1..=(count - show.request_count()) as u128 {
+            show.remember(RequestId((id << 64).to_be_bytes()), done);
         }
     }
 

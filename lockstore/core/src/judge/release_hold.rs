@@ -1,7 +1,5 @@
 //! `ReleaseHold`: ends a hold; one that was given up (or called off) before is success again.
 
-use std::sync::Arc;
-
 use super::{Case, unknown_hold};
 use crate::{Event, HoldEnd, Outcome, Refusal, RefusalReason, ReleaseHold, show::Show};
 
@@ -28,7 +26,7 @@ pub(super) fn judge(
         Some(HoldEnd::Sold) => return Err(RefusalReason::AlreadySold.into()),
         Some(HoldEnd::Released | HoldEnd::Cancelled) => {
             return Ok(Outcome::Released {
-                seat_nos: Arc::clone(&hold.seat_nos),
+                seat_nos: hold.seat_nos().collect(),
             });
         }
         None => {}
@@ -39,6 +37,6 @@ pub(super) fn judge(
     case.events
         .push(Event::hold_ended(show.id(), &hold, HoldEnd::Released));
     Ok(Outcome::Released {
-        seat_nos: Arc::clone(&hold.seat_nos),
+        seat_nos: hold.seat_nos,
     })
 }

@@ -3,49 +3,42 @@
 //!
 //! Always holds: seats, hold or sale, and the hold's request change together.
 
-use std::sync::Arc;
-
 use holdfast_types::{BookingId, ClusterTime, Fence, HoldId, SeatNo, SeatState, UserId};
 
-use super::{Phase, Sale, Seat, Show, seats_of};
-use crate::{Effect, Hold, HoldEnd, RequestId, request, request::Remembered};
+use super::{Phase, Sale, Seat, Show};
+use crate::{BodyHash, Hold, HoldEnd, RequestId, kept_hold::KeptHold, request, request::Done};
 
 impl Show {
-    /// Available → held, all of the hold's seats.
-    pub(crate) fn grant(&mut self, hold: Arc<Hold>) {
+    /// Available → held, all of the hold's seats; its request asked for `body`.
+    pub(crate) fn grant(&mut self, hold: &Hold, body: BodyHash, not_after: ClusterTime) {
         let seat = Seat {
             state: SeatState::Held,
             fence: hold.fence,
         };
         self.set_seats(&hold.seat_nos, seat);
-        self.insert_hold(hold);
+        let kept = KeptHold::granted(hold, body, not_after);
+        self.insert_hold(kept.expect("a show promises hours, and not weeks"));
     }
 
     /// Moves the promised end of a live hold.
-    pub(crate) fn extend(&mut self, hold_id: HoldId, expires_at: ClusterTime) -> Arc<Hold> {
-        let old = self.remove_hold(hold_id);
-        let hold = Arc::new(Hold {
-            expires_at,
-            ..Hold::clone(&old)
+    pub(crate) fn extend(&mut self, hold_id: HoldId, expires_at: ClusterTime) -> Hold {
+        let kept = self.change_hold(hold_id, |kept| {
+            assert!(
+                kept.extend(expires_at),
+                "a show promises hours, and not weeks"
+            );
         });
-        self.insert_hold(Arc::clone(&hold));
-        hold
+        kept.hold()
     }
 
     /// Held → available, and the hold's request starts to age.
-    pub(crate) fn end_hold(
-        &mut self,
-        hold_id: HoldId,
-        end: HoldEnd,
-        now: ClusterTime,
-    ) -> Arc<Hold> {
-        let hold = self.remove_hold(hold_id);
+    pub(crate) fn end_hold(&mut self, hold_id: HoldId, end: HoldEnd, now: ClusterTime) -> Hold {
+        let hold = self.finish_hold(hold_id, end, now);
         let seat = Seat {
             state: SeatState::Available,
             fence: hold.fence,
         };
         self.set_seats(&hold.seat_nos, seat);
-        self.finish_hold(hold_id, end, now);
         hold
     }
 
@@ -55,8 +48,8 @@ impl Show {
         hold_id: HoldId,
         booking_id: BookingId,
         now: ClusterTime,
-    ) -> Arc<Hold> {
-        let hold = self.remove_hold(hold_id);
+    ) -> Hold {
+        let hold = self.finish_hold(hold_id, HoldEnd::Sold, now);
         let seat = Seat {
             state: SeatState::Sold,
             fence: hold.fence,
@@ -66,10 +59,9 @@ impl Show {
             hold_id,
             holder: hold.holder,
             booking_id,
-            seat_count: seats_of(&hold),
+            seat_count: u32::try_from(hold.seat_nos.len()).expect("a hold has at most 64 seats"),
         };
         self.insert_sale(hold.fence, sale);
-        self.finish_hold(hold_id, HoldEnd::Sold, now);
         hold
     }
 
@@ -127,43 +119,47 @@ impl Show {
         }
     }
 
-    fn finish_hold(&mut self, hold_id: HoldId, end: HoldEnd, now: ClusterTime) {
-        let id = RequestId::from(hold_id);
-        let mut known = self
-            .requests
-            .get(&id)
-            .expect("a live hold's request is remembered")
-            .clone();
-        known.keep_until = Some(request::keep_until(now, known.not_after));
-        if let Effect::Held { end: ended, .. } = &mut known.effect {
-            *ended = Some(end);
-        }
-        self.remember(id, known);
-        if self.phase == Phase::Closing && self.holds.is_empty() {
+    fn finish_hold(&mut self, hold_id: HoldId, end: HoldEnd, now: ClusterTime) -> Hold {
+        let kept = self.change_hold(hold_id, |kept| {
+            kept.finish(end, request::keep_until(now, kept.not_after));
+        });
+        let hold = kept.hold();
+        if self.phase == Phase::Closing && self.live == 0 {
             self.set_phase(Phase::Closed);
         }
+        hold
     }
 
     /// A copy of a remembered request came; it stays remembered past that copy's deadline too.
     pub(crate) fn remember_longer(&mut self, id: RequestId, not_after: ClusterTime) {
-        let Some(known) = self.requests.get(&id) else {
-            return;
-        };
-        if not_after <= known.not_after {
+        let longer = |at: ClusterTime| at.max(not_after);
+        if let Some(kept) = self.holds.get(&HoldId::from(id)) {
+            if not_after > kept.not_after {
+                self.change_hold(HoldId::from(id), |kept| {
+                    kept.not_after = not_after;
+                    if let (Some(end), Some(keep_until)) = (kept.end(), kept.keep_until()) {
+                        kept.finish(end, longer(keep_until));
+                    }
+                });
+            }
             return;
         }
-        let keep_until = known.keep_until.map(|at| at.max(not_after));
-        let known = Remembered {
-            not_after,
-            keep_until,
-            ..known.clone()
-        };
-        self.remember(id, known);
+        let known = self.done.get(&id).copied();
+        if let Some(done) = known.filter(|done| not_after > done.not_after) {
+            self.remember(
+                id,
+                Done {
+                    not_after,
+                    keep_until: longer(done.keep_until),
+                    ..done
+                },
+            );
+        }
     }
 
     /// Ends overdue holds, oldest first, at most `limit`; all holds of a cancelled show are. Says
     /// how they ended, and which.
-    pub(crate) fn sweep(&mut self, now: ClusterTime, limit: usize) -> (HoldEnd, Vec<Arc<Hold>>) {
+    pub(crate) fn sweep(&mut self, now: ClusterTime, limit: usize) -> (HoldEnd, Vec<Hold>) {
         let cancelled = self.is_cancelled();
         let end = if cancelled {
             HoldEnd::Cancelled
@@ -172,7 +168,7 @@ impl Show {
         };
         let mut ended = Vec::new();
         while ended.len() < limit
-            && let Some((overdue_at, hold_id)) = self.overdue.get_min().copied()
+            && let Some(((overdue_at, hold_id), ())) = self.overdue.first().copied()
             && (cancelled || overdue_at <= now)
         {
             ended.push(self.end_hold(hold_id, end, now));
@@ -181,9 +177,9 @@ impl Show {
     }
 
     /// Ends this hold if it is live and overdue; one of a cancelled show is left for its turn.
-    pub(crate) fn sweep_hold(&mut self, hold_id: HoldId, now: ClusterTime) -> Option<Arc<Hold>> {
-        let hold = self.holds.get(&hold_id)?;
-        if self.is_cancelled() || hold.overdue_at() > now {
+    pub(crate) fn sweep_hold(&mut self, hold_id: HoldId, now: ClusterTime) -> Option<Hold> {
+        let kept = self.holds.get(&hold_id)?;
+        if !kept.is_live() || self.is_cancelled() || kept.overdue_at() > now {
             return None;
         }
         Some(self.end_hold(hold_id, HoldEnd::Expired, now))
@@ -193,7 +189,7 @@ impl Show {
     pub(crate) fn forget_finished(&mut self, now: ClusterTime, limit: usize) -> usize {
         let mut forgotten = 0;
         while forgotten < limit
-            && let Some((keep_until, id)) = self.finished.get_min().copied()
+            && let Some(((keep_until, id), ())) = self.finished.first().copied()
             && keep_until < now
         {
             self.forget(id);

@@ -37,7 +37,7 @@ impl behaviour::Store for kit::Store {
         hold_id: HoldId,
         holder: UserId,
     ) -> Result<Arc<Hold>, Refusal> {
-        self.state.hold(show_id, hold_id, holder).cloned()
+        self.state.hold(show_id, hold_id, holder)
     }
 }
 

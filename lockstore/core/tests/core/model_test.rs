@@ -681,7 +681,7 @@ fn run(steps: Vec<Step>, restore_every: usize, behaviour: u32) -> Result<State, 
             for hold in live {
                 let found = state
                     .hold(id, hold.id, hold.holder)
-                    .map(|found| (**found).clone());
+                    .map(|found| (*found).clone());
                 prop_assert_eq!(found, Ok(hold));
             }
         }

@@ -139,7 +139,6 @@ fn finished_request_is_remembered_for_ten_minutes_after_its_hold_ended() {
     let Ok(hold) = store
         .state
         .hold(show_id(1), command.request.id.into(), user(1))
-        .cloned()
     else {
         panic!("it lives")
     };
@@ -163,12 +162,10 @@ fn copy_with_a_later_deadline_keeps_the_request_in_memory_past_it() {
     let mut store = Store::with_show();
     let mut command = store.hold_command(1, &[1]);
     store.apply(Command::HoldSeats(command.clone()));
-    let hold = Arc::clone(
-        store
-            .state
-            .hold(show_id(1), command.request.id.into(), user(1))
-            .expect("it lives"),
-    );
+    let hold = store
+        .state
+        .hold(show_id(1), command.request.id.into(), user(1))
+        .expect("it lives");
     store.release(&hold);
     store.wait(590_000);
     command.request.not_after = store.now().plus(DurationMs(60_000));
