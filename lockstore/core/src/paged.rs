@@ -56,10 +56,6 @@ impl<K: Ord + Copy, V: Clone> PagedMap<K, V> {
         Some(&page[at].1)
     }
 
-    pub(crate) fn contains_key(&self, key: &K) -> bool {
-        self.get(key).is_some()
-    }
-
     /// The entry with the lowest key.
     pub(crate) fn first(&self) -> Option<&(K, V)> {
         self.pages.get_min()?.1.first()
@@ -77,6 +73,16 @@ impl<K: Ord + Copy, V: Clone> PagedMap<K, V> {
 
 /// Changing.
 impl<K: Ord + Copy, V: Clone> PagedMap<K, V> {
+    /// Of these entries, whose keys are in ascending order and none there twice.
+    pub(crate) fn of_sorted(entries: &[(K, V)]) -> Self {
+        debug_assert!(entries.is_sorted_by(|a, b| a.0 < b.0));
+        let page = |page: &[(K, V)]| (page[0].0, Arc::new(page_of(page.iter().cloned())));
+        Self {
+            pages: entries.chunks(JOINED_MAX).map(page).collect(),
+            len: entries.len(),
+        }
+    }
+
     /// Puts it there; what was there before under this key.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         let Some(page_key) = self.page_to_insert(key) else {
@@ -226,6 +232,21 @@ mod tests {
                 map.check();
             }
             assert!(map.is_empty());
+        }
+    }
+
+    #[test]
+    fn entries_that_are_there_at_once_are_in_pages_with_room() {
+        for len in [0, 1, 47, 48, 49, 1_000] {
+            let entries: Vec<_> = (0..len).map(|n| (n, u32::from(n))).collect();
+            let mut map = PagedMap::of_sorted(&entries);
+            map.check();
+            assert!(map.iter().eq(&entries));
+            for n in 0..len {
+                assert_eq!(map.insert(n, 7), Some(u32::from(n)));
+            }
+            assert_eq!(map.insert(len, 7), None);
+            map.check();
         }
     }
 

@@ -253,9 +253,12 @@ fn close(state: &mut State, open: Option<Box<OpenShow>>, index: u64) -> Result<(
         let problem = "a live hold's request is not remembered";
         return Err(RestoreError::BadRecord { index, problem });
     }
-    invariants::check_show(&open.show, state)
+    let mut show = open.show;
+    show.restore_what_follows();
+    // The hash was summed over these very records, and is compared with the one they end with.
+    invariants::check_restored_show(&show, state)
         .map_err(|violation| RestoreError::Contradiction { index, violation })?;
-    state.insert_show(open.show);
+    state.insert_show(show);
     Ok(())
 }
 
@@ -350,7 +353,7 @@ impl OpenShow {
             seat_count,
             ..
         } = *record;
-        self.show.insert_sale(
+        self.show.restore_sale(
             record.fence,
             Sale {
                 hold_id,
@@ -398,7 +401,7 @@ impl OpenShow {
                     keep_until,
                     first_no,
                 };
-                self.show.remember(id, done);
+                self.show.restore_done(id, done);
                 return Ok(());
             }
             (Effect::Held { hold, end }, _) => (hold, end),
@@ -437,7 +440,7 @@ impl OpenShow {
             }
             _ => return Err("a request is remembered for the wrong time"),
         }
-        self.show.insert_hold(kept);
+        self.show.restore_hold(kept);
         Ok(())
     }
 

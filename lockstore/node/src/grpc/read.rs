@@ -101,7 +101,7 @@ impl Read<'_> {
         pb::GetHoldResponse {
             info: Some(self.info()),
             outcome: Some(match found {
-                Ok(hold) => Outcome::Hold(codec::hold_to_pb(hold)),
+                Ok(hold) => Outcome::Hold(codec::hold_to_pb(&hold)),
                 Err(refusal) => Outcome::Refusal(codec::refusal_to_pb(&refusal)),
             }),
         }
