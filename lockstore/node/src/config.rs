@@ -13,6 +13,8 @@ use crate::{Error, limits};
 
 /// Shortest interval between snapshots, in entries: below it a node would only write snapshots.
 const SNAPSHOT_LOGS_MIN: u64 = 10;
+/// Most MiB of log between snapshots: a GiB, which takes minutes to apply.
+const SNAPSHOT_LOG_MB_MAX: u64 = 1 << 10;
 /// Fewest milliseconds of an election timeout; must be well over the heartbeat's 100.
 const ELECTION_TIMEOUT_MS_MIN: u64 = 250;
 /// Highest floor of free disk space in MiB: a TiB, beyond which it was given in another unit.
@@ -50,6 +52,9 @@ pub struct Config {
     pub members: Vec<Member>,
     /// Entries between snapshots.
     pub snapshot_logs_since_last: u64,
+    /// MiB of log between snapshots, unless a fifth of the last snapshot is more: what a start after a
+    /// kill applies besides, some ten thousand commands each.
+    pub snapshot_log_mb: u64,
     /// Entries kept after a snapshot, for followers that are a little behind.
     pub snapshot_logs_kept: u64,
     /// The unit of an election: a leader's lease is twice this, and a follower stands when the
@@ -80,6 +85,7 @@ impl Default for Config {
                 client_addr: "http://127.0.0.1:7101".to_owned(),
             }],
             snapshot_logs_since_last: 50_000,
+            snapshot_log_mb: 24,
             snapshot_logs_kept: 20_000,
             election_timeout_ms_min: 500,
             free_space_min_mb: 512,
@@ -122,6 +128,12 @@ impl Config {
             return bad(
                 "snapshot_logs_since_last",
                 format!("at least {SNAPSHOT_LOGS_MIN}"),
+            );
+        }
+        if !(1..=SNAPSHOT_LOG_MB_MAX).contains(&self.snapshot_log_mb) {
+            return bad(
+                "snapshot_log_mb",
+                format!("from 1 to {SNAPSHOT_LOG_MB_MAX}"),
             );
         }
         if self.election_timeout_ms_min < ELECTION_TIMEOUT_MS_MIN {
@@ -202,6 +214,13 @@ mod tests {
                 "snapshot_logs_since_last",
                 Config {
                     snapshot_logs_since_last: 0,
+                    ..Config::default()
+                },
+            ),
+            (
+                "snapshot_log_mb",
+                Config {
+                    snapshot_log_mb: 0,
                     ..Config::default()
                 },
             ),

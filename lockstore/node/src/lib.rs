@@ -34,6 +34,7 @@ mod metrics;
 mod peers;
 mod proposer;
 mod raft;
+mod replay;
 mod server;
 mod status;
 mod threads;

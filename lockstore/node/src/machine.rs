@@ -84,6 +84,8 @@ pub(crate) struct Machine {
     view: Mutex<View>,
     /// When a tick is due, as of the last entry; [`NEVER`] if none is.
     due: AtomicU64,
+    /// Of the entries applied since the last snapshot was begun or put in place.
+    log_bytes: AtomicU64,
     changed: watch::Sender<()>,
     watchers: Hub,
     /// The newest behaviour it can follow; a batch of a newer one stops the node.
@@ -106,6 +108,7 @@ impl Machine {
         Self {
             view: Mutex::new(View::new(lineage)),
             due: AtomicU64::new(NEVER),
+            log_bytes: AtomicU64::new(0),
             changed: watch::Sender::new(()),
             watchers: Hub::new(lineage),
             knows: behaviour::NEWEST,
@@ -147,6 +150,16 @@ impl Machine {
         }
     }
 
+    /// Bytes of the entries that a start would have to apply on top of the last snapshot.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.log_bytes.load(Ordering::Relaxed)
+    }
+
+    /// A snapshot of the state as it is now is being written.
+    pub(crate) fn snapshot_begun(&self) {
+        self.log_bytes.store(0, Ordering::Relaxed);
+    }
+
     /// Told after each change.
     pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
@@ -154,6 +167,7 @@ impl Machine {
 
     /// Puts an installed snapshot's state in place.
     pub(crate) fn replace(&self, view: View) {
+        self.snapshot_begun();
         self.change(|current| {
             *current = view;
             ((), News::Anew)
@@ -177,6 +191,7 @@ impl Machine {
         position: pb::LogPosition,
         batch: bytes::Bytes,
     ) -> Result<Vec<Reply>, Error> {
+        let bytes = batch.len() as u64;
         let batch: pb::CommandBatch = prost::Message::decode(batch)?;
         if batch.behaviour > self.knows {
             return Err(Error::Behaviour {
@@ -213,6 +228,7 @@ impl Machine {
             view.wall_ms = batch.wall_ms;
             (replies, News::Changes(changes))
         });
+        self.log_bytes.fetch_add(bytes, Ordering::Relaxed);
         metrics::applied(position.index);
         count(&replies);
         Ok(replies)

@@ -45,6 +45,7 @@ use crate::{
         snapshot::Snapshots,
         watermark::{self, Watermark},
     },
+    replay,
     status::StatusSource,
     threads::Threads,
     wall::Wall,
@@ -292,7 +293,7 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
     watermark::ask_leader(&config.data_dir, &log, &snapshots, &peers).await?;
     let parts = Parts {
         log,
-        snapshots,
+        snapshots: Arc::clone(&snapshots),
         machine: Arc::clone(&machine),
         peers: Arc::clone(&peers),
         clock: Arc::clone(&clock),
@@ -336,6 +337,13 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         Arc::clone(&clock),
         Arc::clone(&behaviours),
         wall,
+        stop_tasks.clone(),
+    ));
+    tasks.spawn(replay::keep_short(
+        node.clone(),
+        Arc::clone(&machine),
+        snapshots,
+        config.snapshot_log_mb,
         stop_tasks.clone(),
     ));
     tasks.spawn(watch::keep_bookmarks(

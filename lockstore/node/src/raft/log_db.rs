@@ -22,7 +22,7 @@ const META_VERSION: u8 = 1;
 
 /// Memory that RocksDB collects writes in before it makes a file, so that entries that are
 /// purged soon never reach one.
-const WRITE_BUFFER_BYTES: usize = 64 << 20;
+const WRITE_BUFFER_BYTES: usize = 32 << 20;
 const WRITE_BUFFERS_MAX: i32 = 3;
 /// Write-ahead log that may stand on disk. The meta family is written so seldom that it would
 /// otherwise keep gigabytes of it, all read at each start.

@@ -320,6 +320,12 @@ impl Node {
         }
     }
 
+    /// Has a snapshot written, unless one is being written.
+    pub(crate) async fn begin_snapshot(&self) {
+        // If consensus has stopped, others say so.
+        drop(self.raft.trigger().snapshot().await);
+    }
+
     /// Stops it; nothing of it touches the disk afterwards but what is queued.
     pub(crate) async fn shutdown(&self) {
         if let Err(error) = self.raft.shutdown().await {

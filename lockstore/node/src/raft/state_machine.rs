@@ -105,6 +105,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
+        self.machine.snapshot_begun();
         Builder {
             snapshots: Arc::clone(&self.snapshots),
             view: self.machine.view(),

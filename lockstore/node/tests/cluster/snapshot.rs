@@ -215,6 +215,36 @@ impl Transfer {
     }
 }
 
+/// Entries may be few and long.
+#[tokio::test(flavor = "multi_thread")]
+async fn snapshot_is_taken_by_the_bytes_of_the_log_and_started_from() {
+    /// A megabyte takes a hundred and thirty of them.
+    const SHOWS_MAX: u32 = 400;
+    const SEATS: u32 = 4_096;
+    let mut cluster = Cluster::start(|config| config.snapshot_log_mb = 1).await;
+    let mut shows = 0;
+    let before = loop {
+        cluster.open_show(SEATS, TTL_MS).await;
+        shows += 1;
+        let status = cluster.agrees().await;
+        if let Some(snapshot) = status.snapshot {
+            assert!(shows > 100, "after {shows}");
+            break snapshot.index;
+        }
+        assert!(shows < SHOWS_MAX, "none came");
+    };
+    assert!(before < cluster.config(1).snapshot_logs_since_last);
+    for node_id in cluster.ids() {
+        cluster.stop_node(node_id).await;
+    }
+    for node_id in cluster.ids() {
+        cluster.start_node(node_id);
+    }
+    let status = cluster.agrees().await;
+    assert!(status.snapshot.expect("kept").index >= before);
+    cluster.open_show(SEATS, TTL_MS).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn snapshot_that_arrives_damaged_or_not_whole_changes_nothing() {
     let cluster = Cluster::start(|config| config.snapshot_logs_since_last = 10).await;
