@@ -98,18 +98,22 @@ impl Clock {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A leader of `term` said `time_ms`, received at `at`.
-    pub(crate) fn hear(&self, term: u64, time_ms: u64, at: Instant) {
+    /// A leader of `term` said `time_ms`, received at `at`. Returns how long that was under way at
+    /// the least: what was heard of it before tells what its time is by now.
+    pub(crate) fn hear(&self, term: u64, time_ms: u64, at: Instant) -> Duration {
         let mut inner = self.inner();
         if inner.leading.is_some_and(|led| term <= led) {
-            return;
+            return Duration::ZERO;
         }
+        let before = inner.heard.filter(|known| known.term == term);
+        let late_ms = before.map_or(0, |known| known.least_at(at).saturating_sub(time_ms));
         let newer = inner.heard.is_none_or(|known| {
             term > known.term || (term == known.term && time_ms > known.least_at(at))
         });
         if newer {
             inner.heard = Some(Heard { term, time_ms, at });
         }
+        Duration::from_millis(late_ms)
     }
 
     /// A voter answered, received at `at`, with the newest word it has. It counts if the leader
@@ -388,6 +392,24 @@ mod tests {
             age_ms: 100,
         };
         assert_eq!(clock.newest(t0 + ms(200)), Some(word));
+    }
+
+    #[test]
+    fn message_that_was_under_way_for_long_is_told_from_a_new_one() {
+        let (clock, t0) = (Clock::default(), Instant::now());
+        assert_eq!(clock.hear(3, 9_000, t0), Duration::ZERO);
+        assert_eq!(clock.hear(3, 9_100, t0 + ms(101)), Duration::ZERO);
+        // It was sent right after, and the node stood still for a minute.
+        let late = clock.hear(3, 9_200, t0 + ms(60_201));
+        assert!(late > ms(58_000) && late <= ms(60_000), "{late:?}");
+        assert_eq!(clock.hear(3, 69_300, t0 + ms(60_301)), Duration::ZERO);
+        // Another leader's time says nothing of how long its word took.
+        assert_eq!(clock.hear(4, 9_300, t0 + ms(60_400)), Duration::ZERO);
+        // Nor does that of one whose clock is as slow as may be, to a node with one as fast.
+        let (clock, hour_ms) = (Clock::default(), 3_600_000);
+        clock.hear(3, 0, t0);
+        let late = clock.hear(3, hour_ms / 100 * 99, t0 + ms(hour_ms / 100 * 101));
+        assert_eq!(late, Duration::ZERO);
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //!
 //! Reading order: `server` puts a node together; a write goes `grpc::client` → `proposer` →
 //! `raft` → `machine`, and from there to those who follow it by `watch`; time is in `clock` and
-//! `leader`; a cluster begins in `founding`; which commands all its members know is in `behaviour`;
+//! `leader`; how new the state is in `freshness`; a cluster begins in `founding`; which commands all its members know is in `behaviour`;
 //! what a full disk means is in `disk`,
 //! what runs apart from clients in `threads`.
 
@@ -25,6 +25,7 @@ mod disk;
 mod error;
 mod founding;
 mod frame;
+mod freshness;
 mod grpc;
 mod identity;
 mod leader;

@@ -65,8 +65,17 @@ pub(crate) const WATCH_CATCH_UP_MAX: Duration = Duration::from_secs(2);
 pub(crate) const SEATS_ENCODED_AT_ONCE_MAX: u32 = 4_096;
 /// How often watchers are told that they have everything.
 pub(crate) const BOOKMARK_PERIOD: Duration = Duration::from_millis(200);
-/// For how long no leader may have been heard that has its majority, while they are.
-pub(crate) const BOOKMARK_SILENCE_MAX: Duration = Duration::from_secs(1);
+/// How old what is known may be, while they are.
+pub(crate) const BOOKMARK_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// How old the state of a read may be at most that says how old it may be.
+pub(crate) const STALE_READ_AGE_MAX: Duration = Duration::from_secs(60);
+/// Words of a leader of how far the log is decided count as one that are closer together: half of what
+/// an idle leader leaves between two.
+pub(crate) const LEADERS_WORDS_APART_MIN: Duration = Duration::from_millis(50);
+/// Such words that are kept: those of [`STALE_READ_AGE_MAX`], of which every second is so far apart.
+pub(crate) const LEADERS_WORDS_MAX: usize =
+    2 * (STALE_READ_AGE_MAX.as_millis() / LEADERS_WORDS_APART_MIN.as_millis()) as usize + 2;
 
 /// How often a node looks how much disk space is free: at the highest load it writes some tens of
 /// megabytes meanwhile, a tenth of the default floor.

@@ -17,7 +17,9 @@ use lockstore_core::{Outcome, RefusalReason, State};
 use tokio::sync::watch;
 
 use crate::{
-    behaviour, codec, metrics,
+    behaviour, codec,
+    freshness::Words,
+    metrics,
     watch::{Changes, Hub},
 };
 
@@ -88,6 +90,7 @@ pub(crate) struct Machine {
     log_bytes: AtomicU64,
     changed: watch::Sender<()>,
     watchers: Hub,
+    leaders_words: Words,
     /// The newest behaviour it can follow; a batch of a newer one stops the node.
     knows: u32,
 }
@@ -111,6 +114,7 @@ impl Machine {
             log_bytes: AtomicU64::new(0),
             changed: watch::Sender::new(()),
             watchers: Hub::new(lineage),
+            leaders_words: Words::default(),
             knows: behaviour::NEWEST,
         }
     }
@@ -123,6 +127,11 @@ impl Machine {
     /// Those who follow it.
     pub(crate) fn watchers(&self) -> &Hub {
         &self.watchers
+    }
+
+    /// What leaders said of how far the log is decided.
+    pub(crate) fn leaders_words(&self) -> &Words {
+        &self.leaders_words
     }
 
     /// The state as it is now; it doesn't change under the caller.

@@ -32,6 +32,7 @@ use crate::{
     config::Config,
     disk::{self, Disk, FreeSpace},
     founding::Founding,
+    freshness::Freshness,
     grpc,
     identity::{Identity, log_folder, snapshot_folder},
     leader, limits,
@@ -346,13 +347,13 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         config.snapshot_log_mb,
         stop_tasks.clone(),
     ));
-    tasks.spawn(watch::keep_bookmarks(
-        node.clone(),
-        config.node_id,
-        Arc::clone(&machine),
-        Arc::clone(&clock),
-        stop_tasks.clone(),
-    ));
+    let freshness = || Freshness {
+        node: node.clone(),
+        node_id: config.node_id,
+        machine: Arc::clone(&machine),
+        clock: Arc::clone(&clock),
+    };
+    tasks.spawn(watch::keep_bookmarks(freshness(), stop_tasks.clone()));
     tasks.spawn(disk::watch(
         Arc::clone(&disk),
         node.clone(),

@@ -11,7 +11,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use holdfast_types::{Lineage, Revision, ShowId};
@@ -19,7 +19,7 @@ use lockstore_core::Event;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, limits, machine::Machine, metrics, raft::Node};
+use crate::{freshness::Freshness, limits, metrics};
 
 /// What one revision changed.
 #[derive(Debug, PartialEq, Eq)]
@@ -214,20 +214,9 @@ impl Inner {
     }
 }
 
-/// A leader's word of how far the log is decided.
-#[derive(Debug, Clone, Copy)]
-struct Decided {
-    index: u64,
-    told: Instant,
-}
-
 /// All watchers of a node.
 pub(crate) struct Hub {
     inner: Mutex<Inner>,
-    /// The furthest that a leader told this node, and as of when one that did had its majority: as
-    /// of its word's arrival, less what it said of that.
-    /// Not kept over a restart: what was decided meanwhile isn't known then.
-    decided: Mutex<Option<Decided>>,
 }
 
 impl Hub {
@@ -235,7 +224,6 @@ impl Hub {
     pub(crate) fn new(lineage: Lineage) -> Self {
         Self {
             inner: Mutex::new(Inner::new(Revision::new(lineage, 0, 0))),
-            decided: Mutex::new(None),
         }
     }
 
@@ -289,6 +277,11 @@ impl Hub {
         }
     }
 
+    /// Everything up to it was given.
+    fn published(&self) -> Revision {
+        self.inner().published
+    }
+
     /// Tells all that there was nothing else so far: show by show, since whoever publishes waits
     /// for one show's watchers then, not for all.
     fn bookmark(&self, time_ms: u64) {
@@ -316,84 +309,22 @@ impl Hub {
             !watchers.is_empty()
         });
     }
-
-    fn decided(&self) -> MutexGuard<'_, Option<Decided>> {
-        self.decided.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A leader that had its majority as of `told` said that the log is decided up to `index`.
-    pub(crate) fn leader_decided(&self, index: u64, told: Instant) {
-        let mut decided = self.decided();
-        let known = decided.unwrap_or(Decided { index, told });
-        // A late copy of a message takes nothing back.
-        *decided = Some(Decided {
-            index: known.index.max(index),
-            told: known.told.max(told),
-        });
-    }
-
-    /// How far the log is decided by a word that is less than `within` old at `now`.
-    fn decided_within(&self, within: Duration, now: Instant) -> Option<u64> {
-        let known = (*self.decided())?;
-        (now.saturating_duration_since(known.told) < within).then_some(known.index)
-    }
 }
 
-/// Tells at every look whether the state is as new as was said at the look before: entries that
-/// are under way now are no lag.
-#[derive(Debug, Default)]
-struct Lag {
-    /// How far the log was decided at the look before; `None` if nobody said so.
-    before: Option<u64>,
-}
-
-impl Lag {
-    /// Whether the state, applied up to `applied`, is called new. `decided` is how far the log is
-    /// decided by what is heard now. Who hears nobody, or heard nobody just before, as after a
-    /// restart or a long silence, can't tell.
-    fn look(&mut self, decided: Option<u64>, applied: u64) -> bool {
-        let before = std::mem::replace(&mut self.before, decided);
-        decided.is_some() && before.is_some_and(|before| applied >= before)
-    }
-}
-
-/// Gives bookmarks while a leader is heard and the state isn't behind what it said, until
-/// `shutdown`.
-pub(crate) async fn keep_bookmarks(
-    node: Node,
-    node_id: u64,
-    machine: Arc<Machine>,
-    clock: Arc<Clock>,
-    shutdown: CancellationToken,
-) {
+/// Gives bookmarks while the state is known to be new, until `shutdown`.
+pub(crate) async fn keep_bookmarks(freshness: Freshness, shutdown: CancellationToken) {
     let mut looks = tokio::time::interval(limits::BOOKMARK_PERIOD);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let hub = machine.watchers();
-    let mut lag = Lag::default();
+    let hub = freshness.machine.watchers();
     loop {
         tokio::select! {
             _ = looks.tick() => {}
             () = shutdown.cancelled() => return,
         }
+        let ((), as_of) = freshness.of(|| ((), hub.published().index()));
         let now = Instant::now();
-        let led = {
-            let standing = node.standing();
-            let standing = standing.borrow();
-            (standing.leader == Some(node_id)).then_some(standing.term)
-        };
-        let decided = if let Some(term) = led {
-            // Its time runs once it applied everything before its own term; what it answered since
-            // it applied too.
-            let settled = clock.leading(now).is_some_and(|(leads, _)| leads == term);
-            let heard = node.heard_quorum(limits::BOOKMARK_SILENCE_MAX);
-            (settled && heard).then_some(0)
-        } else {
-            hub.decided_within(limits::BOOKMARK_SILENCE_MAX, now)
-        };
-        let applied = machine.read(|view| view.applied.map_or(0, |at| at.index));
-        if lag.look(decided, applied)
-            && let Some(word) = clock.newest(now)
-        {
+        let is_new = as_of.is_some_and(|as_of| now - as_of < limits::BOOKMARK_AGE_MAX);
+        if is_new && let Some(word) = freshness.clock.newest(now) {
             hub.bookmark(word.time_ms.saturating_add(word.age_ms));
         } else {
             hub.put_away();

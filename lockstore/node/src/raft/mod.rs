@@ -268,12 +268,13 @@ impl Node {
     /// Whether a majority answered this leader within its lease. `false` also for a leader that
     /// was just elected and for a node that doesn't lead.
     pub(crate) fn has_quorum(&self) -> bool {
-        self.heard_quorum(self.lease)
+        self.quorum_age().is_some_and(|age| age < self.lease)
     }
 
-    /// [`Self::has_quorum`] with another limit.
-    pub(crate) fn heard_quorum(&self, within: Duration) -> bool {
-        self.quorum.age().is_some_and(|age| age < within)
+    /// How long ago this leader sent what a majority answered; `None` where [`Self::has_quorum`]
+    /// says `false`.
+    pub(crate) fn quorum_age(&self) -> Option<Duration> {
+        self.quorum.age()
     }
 
     /// How long a leader may go unheard, and a majority unheard by it, before that counts.

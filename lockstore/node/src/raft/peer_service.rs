@@ -63,6 +63,13 @@ impl PeerServer {
             .map_err(|_| Status::aborted("another snapshot is being received"))
     }
 
+    /// Takes a leader's time; returns how long its message was under way at the least.
+    fn hear(&self, time: Option<&pb::LeaderTime>, received: Instant) -> Duration {
+        time.map_or(Duration::ZERO, |time| {
+            self.clock.hear(time.term, time.time_ms, received)
+        })
+    }
+
     fn node(&self, address: Option<&pb::PeerAddress>) -> Result<&Node, Status> {
         self.check(address)?;
         self.node
@@ -82,14 +89,22 @@ fn stopped(error: impl std::fmt::Display) -> Status {
 
 /// As of when the leader whose message was received at `received` had its majority, which answered
 /// what was sent `age_ms` before: what it says is decided was all there was then. Counted from the
-/// arrival: how long the message was under way isn't known, and it truly was so much earlier.
-/// `None` if no majority ever answered. A leader of release 0.1.0 says no age, and is taken to be
-/// followed.
-fn majority_as_of(age_ms: Option<u64>, received: Instant) -> Option<Instant> {
-    match age_ms {
-        None => Some(received),
-        Some(age_ms) => received.checked_sub(Duration::from_millis(age_ms)),
-    }
+/// arrival, less the time that the message was under way, as far as `late` knows that: it truly was
+/// so much earlier. `None` if no majority ever answered. A leader of release 0.1.0 says no age, and is
+/// taken to be followed.
+fn majority_as_of(age_ms: Option<u64>, received: Instant, late: Duration) -> Option<Instant> {
+    let age = match age_ms {
+        Some(u64::MAX) => return None,
+        age_ms => Duration::from_millis(age_ms.unwrap_or_default()),
+    };
+    received.checked_sub(age.checked_add(late)?)
+}
+
+/// Up to where the log is decided, by the word of who leads `vote`'s term; `None` before something of
+/// that term is, since it may not know of all that was decided before.
+fn decided(vote: Option<&pb::RaftVote>, committed: Option<&pb::LogPosition>) -> Option<u64> {
+    let (vote, committed) = vote.zip(committed)?;
+    (committed.term == vote.term).then_some(committed.index)
 }
 
 fn vote_request(
@@ -128,14 +143,11 @@ impl PeerService for PeerServer {
         };
         let response = node.raft().append_entries(rpc).await.map_err(stopped)?;
         if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
-            if let Some(time) = request.leader_time {
-                self.clock.hear(time.term, time.time_ms, received);
-            }
-            if let Some(as_of) = majority_as_of(request.quorum_age_ms, received) {
+            let late = self.hear(request.leader_time.as_ref(), received);
+            if let Some(as_of) = majority_as_of(request.quorum_age_ms, received, late) {
                 self.clock.leader_spoke(as_of);
-                if let Some(committed) = request.committed {
-                    let watchers = self.status.machine.watchers();
-                    watchers.leader_decided(committed.index, as_of);
+                if let Some(index) = decided(request.vote.as_ref(), request.committed.as_ref()) {
+                    self.status.machine.leaders_words().hear(index, as_of);
                 }
             }
         }
@@ -251,10 +263,8 @@ impl PeerService for PeerServer {
             .await
             .map_err(stopped)?;
         if response.vote == vote {
-            if let Some(time) = start.leader_time {
-                self.clock.hear(time.term, time.time_ms, received);
-            }
-            if let Some(as_of) = majority_as_of(start.quorum_age_ms, received) {
+            let late = self.hear(start.leader_time.as_ref(), received);
+            if let Some(as_of) = majority_as_of(start.quorum_age_ms, received, late) {
                 self.clock.leader_spoke(as_of);
             }
         }
@@ -326,4 +336,35 @@ async fn next_part(
         .await
         .map_err(|_| Status::deadline_exceeded("no part of the snapshot came"))??;
     Ok(message.and_then(|message| message.part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leader_of_which_nothing_is_decided_yet_says_nothing_of_what_is() {
+        let vote = pb::RaftVote {
+            term: 5,
+            node_id: 2,
+            committed: true,
+        };
+        let at = |term, index| pb::LogPosition { term, index };
+        // What another leader acknowledged may be in its log and not known to be decided.
+        assert_eq!(decided(Some(&vote), Some(&at(4, 50))), None);
+        assert_eq!(decided(Some(&vote), Some(&at(5, 61))), Some(61));
+        assert_eq!(decided(Some(&vote), None), None);
+        assert_eq!(decided(None, Some(&at(5, 61))), None);
+    }
+
+    #[test]
+    fn majority_was_there_before_the_message_was_sent_that_says_so() {
+        let (late, t0) = (Duration::from_millis(700), Instant::now());
+        let received = t0 + Duration::from_secs(1);
+        let as_of = |age_ms, late| majority_as_of(age_ms, received, late);
+        assert_eq!(as_of(Some(1_000), Duration::ZERO), Some(t0));
+        assert_eq!(as_of(Some(300), late), Some(t0));
+        assert_eq!(as_of(None, late), Some(received - late));
+        assert_eq!(as_of(Some(u64::MAX), late), None, "it never was");
+    }
 }

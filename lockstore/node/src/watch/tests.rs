@@ -195,29 +195,3 @@ fn watcher_that_left_is_put_away_while_nothing_is_given() {
     publish(&hub, 1, &[1]);
     assert_eq!(taken(&mut stays), (vec![1], None));
 }
-
-#[test]
-fn state_of_before_a_silence_is_not_called_new_by_the_first_word_after_it() {
-    let mut lag = Lag::default();
-    assert!(!lag.look(None, 900), "nobody is heard after a restart");
-    assert!(!lag.look(Some(1_000), 900), "what it lacks was just heard");
-    assert!(!lag.look(Some(1_000), 900), "and isn't applied");
-    assert!(lag.look(Some(1_010), 1_000));
-    assert!(!lag.look(Some(1_020), 1_005), "it lags behind");
-    assert!(!lag.look(None, 1_020), "nobody is heard");
-    assert!(!lag.look(Some(5_000), 1_020), "it was cut off");
-    assert!(lag.look(Some(5_000), 5_000));
-}
-
-#[test]
-fn word_of_what_is_decided_counts_for_a_while_and_none_counts_for_nothing() {
-    let (hub, t0) = (Hub::new(LINEAGE), Instant::now());
-    let within = Duration::from_secs(1);
-    assert_eq!(hub.decided_within(within, t0), None);
-    let later = t0 + Duration::from_millis(600);
-    hub.leader_decided(7, later);
-    // A late copy of one before.
-    hub.leader_decided(5, t0);
-    assert_eq!(hub.decided_within(within, t0 + within), Some(7));
-    assert_eq!(hub.decided_within(within, later + within), None);
-}
