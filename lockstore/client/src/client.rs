@@ -272,7 +272,7 @@ impl Client {
     }
 
     async fn read_time(&self, deadline: Instant) -> Result<Answer<()>, Error> {
-        let message = pb::GetTimeRequest {};
+        let message = pb::GetTimeRequest::default();
         self.ask(false, deadline, message, |peer, ask| async move {
             answered(peer.stub().get_time(ask.call()).await)
         })

@@ -169,6 +169,16 @@ impl Clock {
         })
     }
 
+    /// What cluster time is at the least at `now`, as far as is known; a leader's own is as of now.
+    pub(crate) fn at_least(&self, now: Instant) -> Option<u64> {
+        let inner = self.inner();
+        let heard = inner.heard?;
+        Some(match inner.leading {
+            Some(_) => heard.carried_to(now),
+            None => heard.least_at(now),
+        })
+    }
+
     /// This node stands for `term`, its last entry being of `last_log_term`.
     pub(crate) fn stand(&self, term: u64, last_log_term: u64) {
         self.inner().stood = Some((term, last_log_term));
@@ -373,6 +383,17 @@ mod tests {
         clock.follow(t0 + ms(6_000));
         clock.follow(t0 + ms(7_000));
         assert_eq!(clock.newest(t0 + ms(8_000)), word(15_000, 2_000));
+    }
+
+    #[test]
+    fn follower_never_says_more_than_its_leaders_time() {
+        let (clock, t0) = (Clock::default(), Instant::now());
+        assert_eq!(clock.at_least(t0), None, "it knows nothing");
+        clock.hear(3, 9_000, t0);
+        // Its clock may be as fast, and the leader's as slow, as allowed.
+        assert_eq!(clock.at_least(t0 + ms(10_000)), Some(18_800));
+        clock.lead(4, LOGGED, t0 + ms(10_000), 0);
+        assert_eq!(clock.at_least(t0 + ms(20_000)), Some(29_000));
     }
 
     #[test]

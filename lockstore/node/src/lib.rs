@@ -2,8 +2,8 @@
 //! RocksDB and snapshot files, asked over gRPC.
 //!
 //! Always holds: an acknowledged write is on the disks of a majority (HS-6); every answer comes
-//! from the leader and is linearizable, except that any node tells watchers what it applies; a node
-//! never takes part with what it can see to be less than it had: a lost, damaged or foreign data
+//! from the leader and is linearizable, except that any node tells watchers what it applies and
+//! answers reads that name a revision or an age, if it knows that it has that; a node never takes part with what it can see to be less than it had: a lost, damaged or foreign data
 //! directory is refused, and so is an older copy of its log (one of the whole directory only if the
 //! leader of then still leads); a failed write ends the process. What is written, to disk or to
 //! peers, is versioned and our own encoding.

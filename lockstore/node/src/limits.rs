@@ -48,6 +48,9 @@ pub(crate) const STREAM_MESSAGES_WAITING: usize = 4;
 /// Reads waiting for their read index or being encoded; beyond it the answer is OVERLOADED. At
 /// 100,000 seats each it is 50 MB of seat maps.
 pub(crate) const READS_IN_FLIGHT_MAX: usize = 512;
+/// Reads that wait for their node to come as far as they ask, each of which looks at every entry: a
+/// node that is so far behind shouldn't be asked.
+pub(crate) const READS_WAITING_MAX: usize = 512;
 /// Status questions of operators in flight, each of which asks every peer.
 pub(crate) const STATUSES_IN_FLIGHT_MAX: usize = 8;
 
@@ -59,8 +62,8 @@ pub(crate) const WATCH_QUEUE_MAX: usize = 8_192;
 /// Events that are remembered for watchers that come back: some ten seconds of a rush, an hour of
 /// an ordinary day, in some 20 MB.
 pub(crate) const WATCH_REMEMBERED_MAX: usize = 131_072;
-/// How long a node that is behind a watcher may take to catch up with it.
-pub(crate) const WATCH_CATCH_UP_MAX: Duration = Duration::from_secs(2);
+/// How long a node that is behind a watcher, or behind what a reader has seen, may take to catch up.
+pub(crate) const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 /// Seats of a show that are encoded where it would keep other work waiting for a moment only.
 pub(crate) const SEATS_ENCODED_AT_ONCE_MAX: u32 = 4_096;
 /// How often watchers are told that they have everything.
@@ -68,7 +71,7 @@ pub(crate) const BOOKMARK_PERIOD: Duration = Duration::from_millis(200);
 /// How old what is known may be, while they are.
 pub(crate) const BOOKMARK_AGE_MAX: Duration = Duration::from_secs(1);
 
-/// How old the state of a read may be at most that says how old it may be.
+/// The largest age that a read may allow.
 pub(crate) const STALE_READ_AGE_MAX: Duration = Duration::from_secs(60);
 /// Words of a leader of how far the log is decided count as one that are closer together: half of what
 /// an idle leader leaves between two.

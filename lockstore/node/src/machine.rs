@@ -6,9 +6,12 @@
 //! the entry being applied at most, some milliseconds of work. Leaves to `lockstore-core` what a
 //! command does.
 
-use std::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use holdfast_proto::lockstore::v1 as pb;
@@ -88,9 +91,12 @@ pub(crate) struct Machine {
     due: AtomicU64,
     /// Of the entries applied since the last snapshot was begun or put in place.
     log_bytes: AtomicU64,
-    changed: watch::Sender<()>,
+    /// The revision that the state has.
+    changed: watch::Sender<Revision>,
     watchers: Hub,
     leaders_words: Words,
+    /// A state of another is never put in place.
+    lineage: Lineage,
     /// The newest behaviour it can follow; a batch of a newer one stops the node.
     knows: u32,
 }
@@ -112,9 +118,10 @@ impl Machine {
             view: Mutex::new(View::new(lineage)),
             due: AtomicU64::new(NEVER),
             log_bytes: AtomicU64::new(0),
-            changed: watch::Sender::new(()),
+            changed: watch::Sender::new(Revision::ZERO),
             watchers: Hub::new(lineage),
             leaders_words: Words::default(),
+            lineage,
             knows: behaviour::NEWEST,
         }
     }
@@ -122,6 +129,11 @@ impl Machine {
     /// One that knows no newer behaviour than `knows`.
     pub(crate) fn knowing(self, knows: u32) -> Self {
         Self { knows, ..self }
+    }
+
+    /// Which life of the cluster it is of.
+    pub(crate) fn lineage(&self) -> Lineage {
+        self.lineage
     }
 
     /// Those who follow it.
@@ -169,9 +181,21 @@ impl Machine {
         self.log_bytes.store(0, Ordering::Relaxed);
     }
 
-    /// Told after each change.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
+    /// The revision that the state has, told after each change.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Revision> {
         self.changed.subscribe()
+    }
+
+    /// Whether the state has `revision`, or whatever it has instead of it, within `wait`.
+    pub(crate) async fn reaches(&self, revision: Revision, wait: Duration) -> bool {
+        let mut applied = self.subscribe();
+        let reached = applied.wait_for(|has| *has >= revision);
+        matches!(tokio::time::timeout(wait, reached).await, Ok(Ok(_)))
+    }
+
+    /// Whether it has it now.
+    pub(crate) fn has(&self, revision: Revision) -> bool {
+        *self.changed.borrow() >= revision
     }
 
     /// Puts an installed snapshot's state in place.
@@ -259,7 +283,7 @@ impl Machine {
             News::Anew => self.watchers.begin(revision),
             News::Changes(changes) => self.watchers.publish(changes, revision),
         }
-        self.changed.send_replace(());
+        self.changed.send_replace(revision);
         result
     }
 }

@@ -362,7 +362,7 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
         Arc::clone(&clock),
         stop_tasks.clone(),
     ));
-    let speaking = Arc::clone(&clock);
+    let (speaking, freshness) = (Arc::clone(&clock), freshness());
     let decider = Arc::new(grpc::Decider {
         config: Arc::clone(&config),
         node: node.clone(),
@@ -374,7 +374,9 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
     let reader = Arc::new(grpc::Reader {
         decider: Arc::clone(&decider),
         clock,
+        freshness,
         reads: Semaphore::new(limits::READS_IN_FLIGHT_MAX),
+        waiting: Semaphore::new(limits::READS_WAITING_MAX),
     });
     let client = grpc::Client {
         decider,

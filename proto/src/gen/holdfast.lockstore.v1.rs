@@ -18,7 +18,8 @@ pub struct AnswerInfo {
     /// The revision of the write, or the one a read saw.
     #[prost(uint64, tag = "2")]
     pub revision: u64,
-    /// Cluster time at that revision.
+    /// Cluster time: at a write's revision; at a read's answer, as a leader has it. With a
+    /// `consistency` it is what that is at the least, by what the node heard from a leader and by the state.
     #[prost(uint64, tag = "3")]
     pub cluster_time_ms: u64,
 }
@@ -630,10 +631,38 @@ pub struct ShowQueue {
     #[prost(uint64, tag = "2")]
     pub serving: u64,
 }
+/// How fresh the state must be that a read is answered from; absent: every write acknowledged before
+/// the read began is in it, and the leader alone answers. With a level any node answers; if it can't,
+/// UNAVAILABLE `BEHIND`: ask another. Too many reads that wait are RESOURCE_EXHAUSTED `OVERLOADED`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadConsistency {
+    #[prost(oneof = "read_consistency::Level", tags = "1, 2")]
+    pub level: ::core::option::Option<read_consistency::Level>,
+}
+/// Nested message and enum types in `ReadConsistency`.
+pub mod read_consistency {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Level {
+        /// At least this revision, not 0, as an answer carried it: what that one saw or wrote is in it. A
+        /// node that hasn't come so far waits for it, for 2 s at most and not past the caller's deadline.
+        /// One of another lineage, an earlier or a later one, is FAILED_PRECONDITION `LINEAGE_CHANGED`
+        /// with metadata `lineage`.
+        #[prost(uint64, tag = "1")]
+        AtLeastRevision(u64),
+        /// Everything that was decided so long before the answer, 1 ms to 60 s, by the node's clock: it has
+        /// heard a leader that had its majority since, and has applied what that one said was decided. Time
+        /// that the leader's word was under way counts only as far as the node can tell. Followers hear
+        /// ten words a second, so under some 300 ms the leader answers most.
+        #[prost(uint64, tag = "2")]
+        StaleMaxAgeMs(u64),
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetShowRequest {
     #[prost(bytes = "bytes", tag = "1")]
     pub show_id: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub consistency: ::core::option::Option<ReadConsistency>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetShowResponse {
@@ -661,6 +690,8 @@ pub struct GetHoldRequest {
     pub hold_id: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "3")]
     pub holder: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "4")]
+    pub consistency: ::core::option::Option<ReadConsistency>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetHoldResponse {
@@ -754,7 +785,10 @@ pub struct AdminRecorded {
     pub revision: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct GetTimeRequest {}
+pub struct GetTimeRequest {
+    #[prost(message, optional, tag = "1")]
+    pub consistency: ::core::option::Option<ReadConsistency>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetTimeResponse {
     #[prost(message, optional, tag = "1")]
@@ -1802,8 +1836,9 @@ pub mod lock_store_service_client {
         }
         /// HoldSeats, ExtendHold, ReleaseHold, CommitHold and GetHold of a client with many in flight, on one
         /// stream: each is decided as by its own rpc and answered under its tag, in any order; a failed one is
-        /// answered with what its rpc's status would be. Reads that come together share one look at the quorum. A message carries what waits, one command or
-        /// hundreds, in both directions. A stream that ends leaves what wasn't answered unknown. Called by
+        /// answered with what its rpc's status would be. Reads that come together share one look at the quorum,
+        /// and are linearizable: one with a `consistency` is refused. A message carries what waits, one command
+        /// or hundreds, in both directions. A stream that ends leaves what wasn't answered unknown. Called by
         /// booking-svc.
         pub async fn hold_stream(
             &mut self,
@@ -1834,8 +1869,8 @@ pub mod lock_store_service_client {
                 );
             self.inner.streaming(req, path, codec).await
         }
-        /// A show's state, rules and every seat's state at one revision; linearizable. Called by
-        /// booking-svc, and by tests as the operator.
+        /// A show's state, rules and every seat's state at one revision; linearizable unless `consistency`
+        /// says otherwise, with the errors named there. Called by booking-svc, and by tests as the operator.
         pub async fn get_show(
             &mut self,
             request: impl tonic::IntoRequest<super::GetShowRequest>,
@@ -1862,7 +1897,7 @@ pub mod lock_store_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One live hold; linearizable. Called by booking-svc.
+        /// One live hold; as fresh as GetShow. Called by booking-svc.
         pub async fn get_hold(
             &mut self,
             request: impl tonic::IntoRequest<super::GetHoldRequest>,
@@ -1889,7 +1924,7 @@ pub mod lock_store_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Cluster time; linearizable. A new client asks it first, to name deadlines.
+        /// Cluster time; as fresh as GetShow. A new client asks it first, to name deadlines.
         pub async fn get_time(
             &mut self,
             request: impl tonic::IntoRequest<super::GetTimeRequest>,
@@ -2081,25 +2116,26 @@ pub mod lock_store_service_server {
             + 'static;
         /// HoldSeats, ExtendHold, ReleaseHold, CommitHold and GetHold of a client with many in flight, on one
         /// stream: each is decided as by its own rpc and answered under its tag, in any order; a failed one is
-        /// answered with what its rpc's status would be. Reads that come together share one look at the quorum. A message carries what waits, one command or
-        /// hundreds, in both directions. A stream that ends leaves what wasn't answered unknown. Called by
+        /// answered with what its rpc's status would be. Reads that come together share one look at the quorum,
+        /// and are linearizable: one with a `consistency` is refused. A message carries what waits, one command
+        /// or hundreds, in both directions. A stream that ends leaves what wasn't answered unknown. Called by
         /// booking-svc.
         async fn hold_stream(
             &self,
             request: tonic::Request<tonic::Streaming<super::HoldStreamRequest>>,
         ) -> std::result::Result<tonic::Response<Self::HoldStreamStream>, tonic::Status>;
-        /// A show's state, rules and every seat's state at one revision; linearizable. Called by
-        /// booking-svc, and by tests as the operator.
+        /// A show's state, rules and every seat's state at one revision; linearizable unless `consistency`
+        /// says otherwise, with the errors named there. Called by booking-svc, and by tests as the operator.
         async fn get_show(
             &self,
             request: tonic::Request<super::GetShowRequest>,
         ) -> std::result::Result<tonic::Response<super::GetShowResponse>, tonic::Status>;
-        /// One live hold; linearizable. Called by booking-svc.
+        /// One live hold; as fresh as GetShow. Called by booking-svc.
         async fn get_hold(
             &self,
             request: tonic::Request<super::GetHoldRequest>,
         ) -> std::result::Result<tonic::Response<super::GetHoldResponse>, tonic::Status>;
-        /// Cluster time; linearizable. A new client asks it first, to name deadlines.
+        /// Cluster time; as fresh as GetShow. A new client asks it first, to name deadlines.
         async fn get_time(
             &self,
             request: tonic::Request<super::GetTimeRequest>,

@@ -42,6 +42,7 @@ impl Store {
             for endpoint in &self.endpoints {
                 let request = GetShowRequest {
                     show_id: show.as_bytes().to_vec().into(),
+                    consistency: None,
                 };
                 match LockStoreServiceClient::new(self.channel(endpoint)?)
                     .get_show(request)

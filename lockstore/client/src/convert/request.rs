@@ -196,6 +196,7 @@ pub(crate) fn advance_queue(request: &AdvanceQueue) -> pb::AdvanceQueueRequest {
 pub(crate) fn get_show(show_id: ShowId) -> pb::GetShowRequest {
     pb::GetShowRequest {
         show_id: bytes(show_id.to_bytes()),
+        consistency: None,
     }
 }
 
@@ -204,6 +205,7 @@ pub(crate) fn get_hold(show_id: ShowId, hold_id: HoldId, holder: UserId) -> pb::
         show_id: bytes(show_id.to_bytes()),
         hold_id: bytes(hold_id.to_bytes()),
         holder: bytes(holder.to_bytes()),
+        consistency: None,
     }
 }
 

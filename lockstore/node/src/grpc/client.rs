@@ -1,8 +1,9 @@
 //! `LockStoreService`: decode, have it replicated or read, encode.
 //!
-//! Always holds: only the leader answers, but anyone lets itself be watched; a read sees every write acknowledged before it began; a
-//! request whose deadline has passed isn't proposed; reads in flight are bounded, and a seat map is
-//! encoded where it keeps nobody waiting. Leaves to the state machine every rule.
+//! Always holds: only the leader decides, and answers reads that don't say how fresh they must be; anyone
+//! answers those that do, and lets itself be watched; a request whose deadline has passed isn't
+//! proposed; reads in flight are bounded, and a seat map is encoded where it keeps nobody waiting. Leaves
+//! to the state machine every rule.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -17,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     answer, failure,
-    read::{Reader, WantedHold},
+    read::{Consistency, Reader, WantedHold},
     stream, watch,
 };
 use crate::{
@@ -356,7 +357,8 @@ impl LockStoreService for Client {
         let deadline = Deadline::of(&request);
         let show_id = codec::id("show_id", &request.get_ref().show_id, ShowId::from_slice)
             .map_err(failure::invalid)?;
-        let read = self.reader.read(deadline.remaining()).await?;
+        let consistency = Consistency::of(request.get_ref().consistency.as_ref())?;
+        let read = self.reader.read(consistency, deadline.remaining()).await?;
         let (info, view) = (Some(read.info()), read.view.clone());
         // A hundred thousand seats would keep consensus from its worker.
         tokio::task::spawn_blocking(move || show_to_pb(&view, show_id, info))
@@ -371,7 +373,8 @@ impl LockStoreService for Client {
     ) -> Result<Response<pb::GetHoldResponse>, Status> {
         let deadline = Deadline::of(&request);
         let wanted = WantedHold::of(request.get_ref())?;
-        let read = self.reader.read(deadline.remaining()).await?;
+        let consistency = Consistency::of(request.get_ref().consistency.as_ref())?;
+        let read = self.reader.read(consistency, deadline.remaining()).await?;
         Ok(Response::new(read.hold(&wanted)))
     }
 
@@ -395,9 +398,12 @@ impl LockStoreService for Client {
         &self,
         request: Request<pb::GetTimeRequest>,
     ) -> Result<Response<pb::GetTimeResponse>, Status> {
-        let read = self.reader.read(Deadline::of(&request).remaining()).await?;
+        let deadline = Deadline::of(&request);
+        let consistency = Consistency::of(request.get_ref().consistency.as_ref())?;
+        let read = self.reader.read(consistency, deadline.remaining()).await?;
         // Without a leader's clock the applied time may be hours old.
-        if !read.has_leaders_time() {
+        let is_now = !matches!(consistency, Consistency::AtLeast(_));
+        if is_now && !read.has_leaders_time() {
             return Err(failure::no_quorum());
         }
         let info = Some(read.info());

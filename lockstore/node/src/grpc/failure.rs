@@ -97,9 +97,22 @@ pub(super) fn lineage_changed(lineage: Lineage) -> Status {
 
 /// This node hasn't applied as far as is asked for.
 pub(super) fn behind() -> Status {
+    ask_another("this node hasn't come as far as the revision; ask another")
+}
+
+/// This node doesn't know its state to be as new as is asked for.
+pub(super) fn not_new() -> Status {
+    ask_another("this node doesn't know whether its state is so new; ask another")
+}
+
+fn ask_another(message: &str) -> Status {
     let details = ErrorDetails::with_error_info("BEHIND", DOMAIN, HashMap::new());
-    let message = "this node hasn't come as far as the revision; ask another";
-    Status::with_error_details(Code::Unavailable, message, details)
+    let mut status = Status::with_error_details(Code::Unavailable, message, details);
+    // A node that lags a little is none that failed.
+    status
+        .metadata_mut()
+        .insert(ELSEWHERE, MetadataValue::from_static("1"));
+    status
 }
 
 /// A field can't be read.
@@ -128,6 +141,7 @@ mod tests {
         };
         assert!(sent_elsewhere(not_leader(Some("http://a:1"))));
         assert!(!sent_elsewhere(not_leader(None)));
+        assert!(sent_elsewhere(behind()) && sent_elsewhere(not_new()));
         assert!(!sent_elsewhere(no_quorum()));
         assert!(!sent_elsewhere(outcome_unknown()));
     }

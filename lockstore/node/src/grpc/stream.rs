@@ -28,10 +28,11 @@ use tonic::{Code, Status, Streaming};
 use super::{
     answer,
     client::{ANSWER_AHEAD, Decider, check},
-    read::{Reader, WantedHold},
+    failure,
+    read::{Consistency, Reader, WantedHold},
 };
 use crate::{
-    codec::Body,
+    codec::{Body, Field},
     limits,
     metrics::{self, Stage, Streamed},
     proposer::{self, Answer, Kind, Ticket},
@@ -202,12 +203,26 @@ impl AskedRead {
     ) -> Self {
         Self {
             tag,
-            wanted: WantedHold::of(wanted),
+            wanted: wanted_here(wanted),
             wait,
             since: Instant::now(),
             context: begin(GET_HOLD, caller),
             place,
         }
+    }
+}
+
+/// What a read on a stream asks for, which shares its state with others.
+///
+/// # Errors
+/// Names the field that can't be read, or isn't read here.
+fn wanted_here(wanted: &pb::GetHoldRequest) -> Result<WantedHold, Status> {
+    match Consistency::of(wanted.consistency.as_ref())? {
+        Consistency::Linearizable => WantedHold::of(wanted),
+        Consistency::AtLeast(_) | Consistency::Stale(_) => Err(failure::invalid(Field {
+            name: "consistency",
+            why: "reads on a stream are linearizable".to_owned(),
+        })),
     }
 }
 
@@ -220,7 +235,8 @@ async fn answer_reads(
 ) {
     // Those that came together wait together: as long as the most patient.
     let wait = reads.iter().map(|asked| asked.wait).max();
-    let read = reader.read(wait.unwrap_or_default()).await;
+    let wait = wait.unwrap_or_default();
+    let read = reader.read(Consistency::Linearizable, wait).await;
     let now = Instant::now();
     let (answers, places): (_, Vec<_>) = reads
         .into_iter()

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{Stream, stream};
 use holdfast_proto::lockstore::v1::{self as pb, watch_response::Item as Message};
 use holdfast_types::{Revision, ShowId};
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -57,11 +57,13 @@ pub(super) async fn begin(
     wait: Duration,
 ) -> Result<impl Stream<Item = Result<pb::WatchResponse, Status>>, Status> {
     if let Some(after) = asked.after {
-        let lineage = machine.read(|view| view.state.lineage());
+        let lineage = machine.lineage();
         if after.lineage() != lineage {
             return Err(failure::lineage_changed(lineage));
         }
-        catch_up(&machine, after, wait.min(limits::WATCH_CATCH_UP_MAX)).await?;
+        if !machine.reaches(after, wait.min(limits::CATCH_UP_MAX)).await {
+            return Err(failure::behind());
+        }
     }
     // In this order: see `watch`.
     let subscription = machine.watchers().subscribe(asked.show, asked.after);
@@ -71,21 +73,6 @@ pub(super) async fn begin(
         let item = watching.next().await?;
         Some((Ok(pb::WatchResponse { item: Some(item) }), watching))
     }))
-}
-
-async fn catch_up(machine: &Machine, after: Revision, wait: Duration) -> Result<(), Status> {
-    let deadline = Instant::now() + wait;
-    let mut applied = machine.subscribe();
-    loop {
-        applied.borrow_and_update();
-        if machine.read(View::revision) >= after {
-            return Ok(());
-        }
-        match tokio::time::timeout_at(deadline, applied.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return Err(failure::behind()),
-        }
-    }
 }
 
 /// Where a stream is.

@@ -88,6 +88,7 @@ async fn reads_that_wait_for_a_quorum_have_so_many_places() {
     for client in &clients {
         let request = pb::GetShowRequest {
             show_id: show_id.clone(),
+            ..Default::default()
         };
         let connected = client.clone().get_show(request).await;
         connected.expect("it leads");
@@ -102,7 +103,10 @@ async fn reads_that_wait_for_a_quorum_have_so_many_places() {
         let mut client = clients[n / CALLS_PER_CONNECTION].clone();
         let show_id = show_id.clone();
         async move {
-            let mut request = Request::new(pb::GetShowRequest { show_id });
+            let mut request = Request::new(pb::GetShowRequest {
+                show_id,
+                ..Default::default()
+            });
             request.set_timeout(Duration::from_secs(10));
             client.get_show(request).await.expect_err("can't be sure")
         }

@@ -10,6 +10,7 @@ mod fail_stop;
 mod limits;
 mod operating;
 mod overload;
+mod reading;
 mod snapshot;
 mod stream;
 mod support;
@@ -262,6 +263,7 @@ async fn follower_names_the_leader_and_bad_fields_are_named() {
                 cluster.leader().await,
                 pb::GetShowRequest {
                     show_id: show_id.clone(),
+                    ..Default::default()
                 },
             );
             let follower = cluster.ids().into_iter().find(|id| *id != leader)?;
@@ -319,6 +321,7 @@ async fn without_a_quorum_nothing_is_decided_or_read() {
         .until("a read is refused for want of a quorum", || async {
             let request = pb::GetShowRequest {
                 show_id: show_id.clone(),
+                ..Default::default()
             };
             let read = cluster.client(leader).get_show(request).await;
             (reason(&read.expect_err("can't be sure")) == "NO_QUORUM").then_some(())

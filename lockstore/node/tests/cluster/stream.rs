@@ -253,6 +253,7 @@ async fn client_that_does_not_read_its_answers_takes_no_place_of_other_readers()
         show_id: show_id.clone(),
         hold_id: held.hold.hold_id.clone(),
         holder: held.holder.clone(),
+        ..Default::default()
     };
     let channel = tonic::transport::Endpoint::from_shared(cluster.client_addr(1).to_owned())
         .expect("an address")

@@ -443,7 +443,9 @@ impl Cluster {
     }
 
     pub(crate) async fn now(&self) -> u64 {
-        let ask = |mut client: Client| async move { client.get_time(pb::GetTimeRequest {}).await };
+        let ask = |mut client: Client| async move {
+            client.get_time(pb::GetTimeRequest::default()).await
+        };
         self.ask(ask).await.info.expect("info").cluster_time_ms
     }
 
@@ -622,6 +624,7 @@ impl Cluster {
         self.ask(|mut client| {
             let request = pb::GetShowRequest {
                 show_id: show_id.clone(),
+                ..Default::default()
             };
             async move { client.get_show(request).await }
         })

@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tonic::{Code, Streaming, transport::Endpoint};
 
 use crate::{
-    reason,
+    reading, reason,
     support::{Cluster, ELECTION_TIMEOUT_MS_SHORT, new_id},
 };
 
@@ -588,6 +588,12 @@ async fn follower_of_a_leader_without_majority_gives_no_bookmarks() {
         last_ms < lost_ms + BOOKMARK_LATE_MS_MAX,
         "the majority was lost by {lost_ms}, and it was still said at {last_ms} that all is known"
     );
+    // Nor is a read answered from what was known then as if it were new.
+    for node_id in [leader, follower] {
+        let status = reading::show(&cluster, node_id, &show_id, reading::stale(1_000)).await;
+        let status = status.expect_err("nobody can tell what was decided");
+        assert_eq!(reason(&status), "BEHIND", "node {node_id}: {status}");
+    }
     // They are there, and hear each other: only the others are missing.
     let status = cluster.status_of(follower).await;
     assert_eq!(status.leader_id, leader);

@@ -224,6 +224,7 @@ impl Store for Node<'_> {
             show_id: bytes(show_id.to_bytes()),
             hold_id: bytes(hold_id.to_bytes()),
             holder: bytes(holder.to_bytes()),
+            ..Default::default()
         };
         let answer = self
             .0
