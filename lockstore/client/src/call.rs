@@ -1,4 +1,4 @@
-//! One call: tries until an answer or the deadline, on whichever node leads.
+//! One call: tries until an answer or the deadline, on whichever node leads, or on any node.
 //!
 //! Always holds: all tries carry the same message, id included. A try has a limit of its own, so
 //! that a node that hangs costs a part of the deadline and not all of it. What is said at the end
@@ -6,6 +6,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use holdfast_types::Lineage;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap};
 
@@ -132,15 +133,7 @@ impl Caller {
                 return Err(Error::Invalid("no usable endpoint".to_owned()));
             };
             let sent = Instant::now();
-            let mut metadata = MetadataMap::new();
-            if let Some(decorate) = self.decorate {
-                decorate(&mut metadata);
-            }
-            let ask = Try {
-                message: message.clone(),
-                metadata,
-                wait: Duration::ZERO,
-            };
+            let ask = self.ask(message.clone());
             let failed = match try_once(&peer, deadline, ask, &method).await {
                 Ok(answer) => {
                     self.peers.prefer(&peer);
@@ -162,6 +155,84 @@ impl Caller {
             }
         }
         Err(tries.give_up(is_write))
+    }
+
+    fn ask<M>(&self, message: M) -> Try<M> {
+        let mut metadata = MetadataMap::new();
+        if let Some(decorate) = self.decorate {
+            decorate(&mut metadata);
+        }
+        Try {
+            message,
+            metadata,
+            wait: Duration::ZERO,
+        }
+    }
+
+    /// Calls `method`, which changes nothing, with `message` on one node after the other until there
+    /// is an answer, at most until `deadline`: none has to lead. `lineage` is what it asks for.
+    pub(crate) async fn call_any<M, A, F>(
+        &self,
+        lineage: Option<Lineage>,
+        deadline: Instant,
+        message: M,
+        method: impl Fn(Arc<Peer>, Try<M>) -> F,
+    ) -> Result<A, Error>
+    where
+        M: Clone,
+        F: Future<Output = Result<A, Failed>>,
+    {
+        self.budget.deposit();
+        let (mut tries, mut last, mut leader) = (Tries::default(), None, None);
+        while tries.count < TRIES_MAX {
+            let next = leader
+                .take()
+                .or_else(|| self.peers.any_after(last.as_ref()));
+            let Some(peer) = next else {
+                return Err(Error::Invalid("no usable endpoint".to_owned()));
+            };
+            // There is time for another, whatever this one does.
+            let now = Instant::now();
+            let half = deadline.saturating_duration_since(now) / 2;
+            let end = deadline.min(now + half.max(TRY_MIN));
+            let ask = self.ask(message.clone());
+            let failed = match try_once(&peer, end, ask, &method).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            tracing::debug!(lockstore.endpoint = %peer.uri, ?failed, "a try failed");
+            tries.count += 1;
+            tries.overloaded = None;
+            match failed {
+                Failed::Invalid(why) => return Err(Error::Invalid(why)),
+                // One of an earlier life may still be there.
+                Failed::LineageChanged(found) if lineage.is_none_or(|asked| asked < found) => {
+                    return Err(Error::LineageChanged { lineage: found });
+                }
+                Failed::Overloaded { retry_after } => tries.overloaded = Some(retry_after),
+                // Of a release where the leader alone answers.
+                Failed::NotLeader(Some(uri)) if self.peers.prefer_uri(&uri) => {
+                    leader = self.peers.preferred();
+                }
+                _ => {}
+            }
+            peer.avoid();
+            last = Some(peer);
+            // Each is asked once before a pause.
+            let pauses =
+                leader.is_none() && (tries.count as usize).is_multiple_of(self.peers.count());
+            let wait = if pauses {
+                tries.overloaded.unwrap_or_default().max(tries.pause())
+            } else {
+                Duration::ZERO
+            };
+            let resume = Instant::now() + wait;
+            if resume + TRY_MIN >= deadline || !self.budget.withdraw() {
+                break;
+            }
+            sleep_until(resume).await;
+        }
+        Err(tries.give_up(false))
     }
 
     /// What a failed try says about whom to ask next, and how long to wait before; `None` to go on
@@ -196,7 +267,8 @@ impl Caller {
             Failed::OutOfSpace => tries.out_of_space = true,
             Failed::NotLeader(_) => {}
             Failed::NotNow => tries.out_of_space = false,
-            Failed::Unknown => {
+            // Nobody named a revision here.
+            Failed::LineageChanged(_) | Failed::Unknown => {
                 tries.maybe_done = true;
                 tries.out_of_space = false;
             }

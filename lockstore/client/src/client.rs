@@ -2,18 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use holdfast_proto::lockstore::v1 as pb;
 use holdfast_types::{
-    ClusterTime, DurationMs, HoldId, ShowId, UserId, limits::NOT_AFTER_AHEAD_MAX,
+    ClusterTime, DurationMs, HoldId, Revision, ShowId, UserId, limits::NOT_AFTER_AHEAD_MAX,
 };
 use tokio::time::Instant;
 use tonic::{metadata::MetadataMap, transport::ClientTlsConfig};
 
 use crate::{
     AdvanceOutcome, AdvanceQueue, Answer, BlockOutcome, BlockSeats, ChangeOutcome, ChangeShow,
-    CommitHold, CommitOutcome, Error, ExtendHold, ExtendOutcome, GetHoldOutcome, HoldOutcome,
-    HoldSeats, LoadOutcome, LoadSeats, OpenOutcome, OpenShow, ReleaseHold, ReleaseOutcome,
-    ReturnOutcome, ReturnSeats, Show, Start, UnblockOutcome, UnblockSeats, Until, Watch, Watched,
+    CommitHold, CommitOutcome, Consistency, Error, ExtendHold, ExtendOutcome, GetHoldOutcome,
+    HoldOutcome, HoldSeats, LoadOutcome, LoadSeats, OpenOutcome, OpenShow, ReleaseHold,
+    ReleaseOutcome, ReturnOutcome, ReturnSeats, Show, Start, UnblockOutcome, UnblockSeats, Until,
+    Watch, Watched,
     budget::Budget,
     call::{Caller, Try, answered},
     clock::ClusterClock,
@@ -58,6 +58,7 @@ impl Default for Options {
 pub struct Client {
     caller: Arc<Caller>,
     clock: Arc<ClusterClock>,
+    reads: Consistency,
 }
 
 /// How one write is sent.
@@ -85,6 +86,18 @@ impl Client {
                 decorate,
             }),
             clock: Arc::new(ClusterClock::default()),
+            reads: Consistency::Linearizable,
+        }
+    }
+
+    /// The same client, whose reads ([`show`](Self::show), [`get_hold`](Self::get_hold),
+    /// [`time`](Self::time)) are as fresh as this. Those that any node can answer are spread over all,
+    /// and go to another where one can't.
+    #[must_use]
+    pub fn reading(&self, reads: Consistency) -> Self {
+        Self {
+            reads,
+            ..self.clone()
         }
     }
 
@@ -234,20 +247,20 @@ impl Client {
     }
 
     /// A show with every seat's state at one revision; `None` if the store has no such show.
-    /// Linearizable.
+    /// Linearizable, unless [`reading`](Self::reading) says otherwise.
     pub async fn show(
         &self,
         show_id: ShowId,
         deadline: Duration,
     ) -> Result<Answer<Option<Show>>, Error> {
-        let message = convert::get_show(show_id);
+        let message = convert::get_show(show_id, self.reads);
         self.read(deadline, message, |peer, ask| async move {
             answered(peer.stub().get_show(ask.call()).await)
         })
         .await
     }
 
-    /// A live hold of this holder. Linearizable.
+    /// A live hold of this holder. As fresh as [`show`](Self::show).
     pub async fn get_hold(
         &self,
         show_id: ShowId,
@@ -255,8 +268,14 @@ impl Client {
         holder: UserId,
         deadline: Duration,
     ) -> Result<Answer<GetHoldOutcome>, Error> {
-        let message = convert::get_hold(show_id, hold_id, holder);
-        self.read(deadline, message, Peer::streamed).await
+        let message = convert::get_hold(show_id, hold_id, holder, self.reads);
+        if self.reads == Consistency::Linearizable {
+            return self.read(deadline, message, Peer::streamed).await;
+        }
+        self.read(deadline, message, |peer, ask| async move {
+            answered(peer.stub().get_hold(ask.call()).await)
+        })
+        .await
     }
 
     /// Follows a show, or all: what is there and then what changes, from any node. Nothing is sent
@@ -265,14 +284,19 @@ impl Client {
         Watch::new(Arc::clone(&self.caller), watched, start)
     }
 
-    /// Cluster time, asked of the leader. Linearizable, so it is also a check that a leader with a
-    /// quorum is there.
+    /// Cluster time. As fresh as [`show`](Self::show): where that is linearizable it is also a check
+    /// that a leader with a quorum is there.
     pub async fn time(&self, deadline: Duration) -> Result<Answer<()>, Error> {
-        self.read_time(Instant::now() + deadline).await
+        let message = convert::get_time(self.reads);
+        self.read(deadline, message, |peer, ask| async move {
+            answered(peer.stub().get_time(ask.call()).await)
+        })
+        .await
     }
 
+    /// The leader's time.
     async fn read_time(&self, deadline: Instant) -> Result<Answer<()>, Error> {
-        let message = pb::GetTimeRequest::default();
+        let message = convert::get_time(Consistency::Linearizable);
         self.ask(false, deadline, message, |peer, ask| async move {
             answered(peer.stub().get_time(ask.call()).await)
         })
@@ -298,8 +322,26 @@ impl Client {
         A: Answered,
         F: Future<Output = Result<A, Failed>>,
     {
-        self.ask(false, Instant::now() + deadline, message, method)
-            .await
+        let deadline = Instant::now() + deadline;
+        let asked = match self.reads {
+            Consistency::Linearizable => return self.ask(false, deadline, message, method).await,
+            Consistency::AtLeast(revision) => Some(revision),
+            Consistency::Stale { .. } => None,
+        };
+        let lineage = asked.map(Revision::lineage);
+        let answer = self.caller.call_any(lineage, deadline, message, method);
+        let answer = self.heard(answer.await?, None)?;
+        if let Some(asked) = asked {
+            // A node of a release that doesn't know what was asked answers as of now.
+            let lineage = answer.lineage;
+            if lineage != asked.lineage() {
+                return Err(Error::LineageChanged { lineage });
+            }
+            if answer.revision < asked {
+                return Err(Error::Malformed("an earlier revision"));
+            }
+        }
+        Ok(answer)
     }
 
     /// Names the deadline in cluster time and asks. If the store says that it has passed or is too
@@ -350,12 +392,21 @@ impl Client {
             .caller
             .call(is_write, deadline, message, method)
             .await?;
+        self.heard(answer, is_write.then_some(sent))
+    }
+
+    /// Understands an answer, and takes the time from it. That of a write was read after it was sent.
+    fn heard<A: Answered>(
+        &self,
+        answer: A,
+        decided_after: Option<Instant>,
+    ) -> Result<Answer<A::Outcome>, Error> {
         let answer = convert::answer(answer)?;
         self.clock.hear(
             answer.lineage,
             answer.cluster_time,
             Instant::now().into_std(),
-            is_write.then_some(sent.into_std()),
+            decided_after.map(Instant::into_std),
         );
         Ok(answer)
     }

@@ -20,7 +20,7 @@ use crate::{
 
 pub(crate) use request::{
     advance_queue, block_seats, change_show, commit_hold, extend_hold, get_hold, get_show,
-    hold_seats, load_seats, open_show, release_hold, return_seats, unblock_seats,
+    get_time, hold_seats, load_seats, open_show, release_hold, return_seats, unblock_seats,
 };
 
 /// A request that carries an id and a deadline.

@@ -4,6 +4,7 @@
 //! body, so that it has one effect; a refusal is an answer and never an [`Error`]; a [`Watch`] leaves
 //! out nothing and gives nothing twice, or says that it begins anew. Leaves to the
 //! store every decision, and to callers what a hold is for. Light: no dependency on the store.
+//! Reads are the leader's and as of now, unless [`Client::reading`] says how much less will do.
 //! Holds, extensions, releases and commits share streams: those that wait go together, and none waits
 //! for others.
 //!
@@ -72,9 +73,9 @@ pub use client::{Client, Options};
 pub use error::Error;
 pub use replica::{Difference, Gap, ShowReplica};
 pub use request::{
-    AdvanceQueue, BestAvailable, BlockSeats, ChangeShow, CommitHold, ExtendHold, HoldSeats,
-    LayoutSeat, LoadSeats, LoadedClaim, LoadedKind, OpenShow, ReleaseHold, ReturnSeats, SeatKind,
-    Selection, UnblockSeats, Until,
+    AdvanceQueue, BestAvailable, BlockSeats, ChangeShow, CommitHold, Consistency, ExtendHold,
+    HoldSeats, LayoutSeat, LoadSeats, LoadedClaim, LoadedKind, OpenShow, ReleaseHold, ReturnSeats,
+    SeatKind, Selection, UnblockSeats, Until,
 };
 pub use watch::{Start, Watch, Watched};
 

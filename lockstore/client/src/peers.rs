@@ -5,10 +5,10 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use holdfast_proto::lockstore::v1::lock_store_service_client::LockStoreServiceClient;
@@ -25,6 +25,9 @@ use crate::{
 const PEERS_MAX: usize = 32;
 /// Longest wait for a connection: a node on the same network that doesn't answer by then is down.
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long a node isn't asked that had no answer, if others may be asked as well: one that is down then
+/// costs a try a second, and one that is back is asked again soon.
+const AVOIDED_FOR: Duration = Duration::from_secs(1);
 /// How long a silent connection with calls on it is trusted before a ping, and the ping's time.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(2);
@@ -40,6 +43,8 @@ pub(crate) struct Peer {
     /// One on each channel.
     streams: Vec<HoldStream>,
     turn: AtomicUsize,
+    /// When it last had no answer to what any node may be asked.
+    failed: Mutex<Option<Instant>>,
 }
 
 /// Why an address can't be used.
@@ -83,7 +88,22 @@ impl Peer {
             streams: channels.iter().cloned().map(HoldStream::new).collect(),
             channels,
             turn: AtomicUsize::new(0),
+            failed: Mutex::new(None),
         })
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It had no answer: others are asked for a while.
+    pub(crate) fn avoid(&self) {
+        *self.failed() = Some(Instant::now());
+    }
+
+    fn is_avoided(&self) -> bool {
+        self.failed()
+            .is_some_and(|failed| failed.elapsed() < AVOIDED_FOR)
     }
 
     /// A stub on the next channel in turn.
@@ -159,17 +179,33 @@ impl Peers {
 
     /// The one after `peer`; after none the next in turn, so that watchers spread.
     pub(crate) fn after(&self, peer: Option<&Arc<Peer>>) -> Option<Arc<Peer>> {
-        let known = self.known();
-        let count = known.peers.len();
-        if count == 0 {
-            return None;
+        self.from(peer).into_iter().next()
+    }
+
+    /// The same, past those that had no answer just now, unless none had.
+    pub(crate) fn any_after(&self, peer: Option<&Arc<Peer>>) -> Option<Arc<Peer>> {
+        let peers = self.from(peer);
+        let fit = peers.iter().find(|peer| !peer.is_avoided());
+        fit.or(peers.first()).cloned()
+    }
+
+    /// How many are known.
+    pub(crate) fn count(&self) -> usize {
+        self.known().peers.len()
+    }
+
+    /// All, from the one after `peer` on; after none from the next in turn.
+    fn from(&self, peer: Option<&Arc<Peer>>) -> Vec<Arc<Peer>> {
+        let mut peers = self.known().peers.clone();
+        if peers.is_empty() {
+            return peers;
         }
-        let position = peer.and_then(|peer| {
-            let mut peers = known.peers.iter();
-            peers.position(|known| Arc::ptr_eq(known, peer))
-        });
+        let position =
+            peer.and_then(|peer| peers.iter().position(|known| Arc::ptr_eq(known, peer)));
         let next = position.map_or_else(|| self.turn.fetch_add(1, Ordering::Relaxed), |at| at + 1);
-        known.peers.get(next % count).cloned()
+        let count = peers.len();
+        peers.rotate_left(next % count);
+        peers
     }
 
     /// `peer` couldn't help: the next one is asked, unless somebody else chose already.

@@ -1,8 +1,30 @@
 //! What may be asked of the store, as types of this crate.
 
-use holdfast_types::{BookingId, ClusterTime, DurationMs, Fence, HoldId, SeatNo, ShowId, UserId};
+use std::time::Duration;
+
+use holdfast_types::{
+    BookingId, ClusterTime, DurationMs, Fence, HoldId, Revision, SeatNo, ShowId, UserId,
+};
 
 use crate::{ShowRules, ShowState};
+
+/// How fresh what is read must be; see [`Client::reading`](crate::Client::reading).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Consistency {
+    /// Every write that was acknowledged before is in it. The leader alone answers.
+    #[default]
+    Linearizable,
+    /// Whatever the answer that carried this revision saw or did is in it. Any node answers, and one
+    /// that hasn't come so far waits for it.
+    AtLeast(Revision),
+    /// Everything that was decided until so long before the answer is in it, by the clock of the node
+    /// that answers; 1 ms to 60 s. Any node answers that knows this of its state, for so long also
+    /// without a leader. Under some 300 ms mostly the leader does.
+    Stale {
+        /// How long.
+        max_age: Duration,
+    },
+}
 
 /// The next chunk of a show's layout; the first makes the show known.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,12 +2,16 @@
 
 use std::{error::Error as _, time::Duration};
 
+use holdfast_types::Lineage;
 use tonic::{Code, ConnectError, Status};
 use tonic_types::StatusExt;
 
 /// Retry hint taken where an overloaded store gives none, and the longest that is believed.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_millis(100);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
+
+/// Why a revision of another life of the cluster is refused.
+const LINEAGE_CHANGED: &str = "LINEAGE_CHANGED";
 
 /// A failed try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub(crate) enum Failed {
     Overloaded { retry_after: Duration },
     /// The leader has too little disk space and takes no writes. Nothing was done.
     OutOfSpace,
+    /// The node is of this lineage, and was asked for a revision of another.
+    LineageChanged(Lineage),
     /// No try will do better.
     Invalid(String),
 }
@@ -35,7 +41,13 @@ impl Failed {
                 let leader = info.and_then(|info| info.metadata.get("leader_addr"));
                 Self::NotLeader(leader.filter(|uri| !uri.is_empty()).cloned())
             }
-            (Code::Unavailable, "NO_QUORUM" | "UPGRADING") => Self::NotNow,
+            (Code::Unavailable, "NO_QUORUM" | "UPGRADING" | "BEHIND") => Self::NotNow,
+            (Code::FailedPrecondition, LINEAGE_CHANGED) => {
+                let lineage = info.and_then(|info| info.metadata.get("lineage")?.parse().ok());
+                lineage.map_or(Self::Unknown, |lineage| {
+                    Self::LineageChanged(Lineage(lineage))
+                })
+            }
             (Code::Unavailable, _) if never_connected(status) => Self::NotNow,
             (Code::ResourceExhausted, "OVERLOADED") => {
                 let hint = details.retry_info().and_then(|info| info.retry_delay);
@@ -61,7 +73,7 @@ pub(crate) fn is_lineage_changed(status: &Status) -> bool {
     let details = status.get_error_details();
     details
         .error_info()
-        .is_some_and(|info| info.reason == "LINEAGE_CHANGED")
+        .is_some_and(|info| info.reason == LINEAGE_CHANGED)
 }
 
 /// The connection was never made, so nothing can have been sent.
@@ -110,6 +122,14 @@ mod tests {
         assert_eq!(Failed::of(&quorum), Failed::NotNow);
         let upgrading = with_reason(Code::Unavailable, "UPGRADING", &[]);
         assert_eq!(Failed::of(&upgrading), Failed::NotNow);
+        let behind = with_reason(Code::Unavailable, "BEHIND", &[]);
+        assert_eq!(Failed::of(&behind), Failed::NotNow);
+        let of_two = with_reason(
+            Code::FailedPrecondition,
+            "LINEAGE_CHANGED",
+            &[("lineage", "2")],
+        );
+        assert_eq!(Failed::of(&of_two), Failed::LineageChanged(Lineage(2)));
         let full = with_reason(Code::ResourceExhausted, "OUT_OF_SPACE", &[]);
         assert_eq!(Failed::of(&full), Failed::OutOfSpace);
         let unknown = with_reason(Code::Unavailable, "OUTCOME_UNKNOWN", &[]);

@@ -5,9 +5,9 @@ use holdfast_types::{ClusterTime, HoldId, ShowId, UserId};
 
 use super::{bytes, numbers};
 use crate::{
-    AdvanceQueue, BlockSeats, ChangeShow, CommitHold, ExtendHold, HoldSeats, LayoutSeat, LoadSeats,
-    LoadedClaim, LoadedKind, OpenShow, ReleaseHold, ReturnSeats, SeatKind, Selection, ShowRules,
-    ShowState, UnblockSeats,
+    AdvanceQueue, BlockSeats, ChangeShow, CommitHold, Consistency, ExtendHold, HoldSeats,
+    LayoutSeat, LoadSeats, LoadedClaim, LoadedKind, OpenShow, ReleaseHold, ReturnSeats, SeatKind,
+    Selection, ShowRules, ShowState, UnblockSeats,
 };
 
 pub(crate) fn open_show(request: OpenShow) -> pb::OpenShowRequest {
@@ -193,20 +193,43 @@ pub(crate) fn advance_queue(request: &AdvanceQueue) -> pb::AdvanceQueueRequest {
     }
 }
 
-pub(crate) fn get_show(show_id: ShowId) -> pb::GetShowRequest {
+pub(crate) fn get_show(show_id: ShowId, reads: Consistency) -> pb::GetShowRequest {
     pb::GetShowRequest {
         show_id: bytes(show_id.to_bytes()),
-        consistency: None,
+        consistency: consistency(reads),
     }
 }
 
-pub(crate) fn get_hold(show_id: ShowId, hold_id: HoldId, holder: UserId) -> pb::GetHoldRequest {
+pub(crate) fn get_hold(
+    show_id: ShowId,
+    hold_id: HoldId,
+    holder: UserId,
+    reads: Consistency,
+) -> pb::GetHoldRequest {
     pb::GetHoldRequest {
         show_id: bytes(show_id.to_bytes()),
         hold_id: bytes(hold_id.to_bytes()),
         holder: bytes(holder.to_bytes()),
-        consistency: None,
+        consistency: consistency(reads),
     }
+}
+
+pub(crate) fn get_time(reads: Consistency) -> pb::GetTimeRequest {
+    pb::GetTimeRequest {
+        consistency: consistency(reads),
+    }
+}
+
+fn consistency(reads: Consistency) -> Option<pb::ReadConsistency> {
+    use pb::read_consistency::Level;
+    let level = match reads {
+        Consistency::Linearizable => return None,
+        Consistency::AtLeast(revision) => Level::AtLeastRevision(revision.as_u64()),
+        Consistency::Stale { max_age } => {
+            Level::StaleMaxAgeMs(u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX))
+        }
+    };
+    Some(pb::ReadConsistency { level: Some(level) })
 }
 
 fn rules(rules: &ShowRules) -> pb::ShowRules {

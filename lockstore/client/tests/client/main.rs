@@ -2,5 +2,6 @@
 
 mod following;
 mod node;
+mod reading;
 mod retrying;
 mod watching;

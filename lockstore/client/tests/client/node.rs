@@ -14,6 +14,7 @@ use futures::{
 use holdfast_proto::lockstore::v1::{
     self as pb,
     lock_store_service_server::{LockStoreService, LockStoreServiceServer},
+    read_consistency::Level,
     watch_response::Item,
 };
 use holdfast_types::{DurationMs, HoldId, SeatNo, ShowId, UserId};
@@ -45,6 +46,9 @@ pub(crate) enum Say {
     OutcomeUnknown,
     Overloaded(Duration),
     OutOfSpace,
+    Behind,
+    /// A revision of another lineage than this.
+    OtherLineage(u8),
     Invalid,
     /// Ends the stream that the command came on, with an error.
     Breaks,
@@ -63,6 +67,8 @@ struct Script {
     traces: Vec<Option<String>>,
     extensions: Vec<pb::ExtendHoldRequest>,
     times_asked: u32,
+    /// What each read that is no command of a stream asked for.
+    reads: Vec<Option<Level>>,
     has_no_streams: bool,
     streams: VecDeque<Stream>,
     watched: Vec<pb::WatchRequest>,
@@ -158,6 +164,11 @@ impl Node {
             .lock()
             .expect("no test panics with it")
             .times_asked
+    }
+
+    pub(crate) fn reads(&self) -> Vec<Option<Level>> {
+        let script = self.script.lock().expect("no test panics with it");
+        script.reads.clone()
     }
 
     /// From now on it is as one of a release without streams.
@@ -284,10 +295,22 @@ impl Service {
                 "OUT_OF_SPACE",
                 HashMap::new(),
             )),
+            Say::Behind => Err(with_reason(Code::Unavailable, "BEHIND", HashMap::new())),
+            Say::OtherLineage(lineage) => {
+                let metadata = HashMap::from([("lineage".to_owned(), lineage.to_string())]);
+                let code = Code::FailedPrecondition;
+                Err(with_reason(code, "LINEAGE_CHANGED", metadata))
+            }
             Say::Invalid => Err(Status::invalid_argument("show_id: not 16 bytes")),
             Say::Silence => std::future::pending().await,
             Say::Breaks => Err(Status::aborted("the stream ends")),
         }
+    }
+
+    fn note_read(&self, consistency: Option<pb::ReadConsistency>) {
+        let mut script = self.0.lock().expect("no test panics with it");
+        let level = consistency.and_then(|consistency| consistency.level);
+        script.reads.push(level);
     }
 
     fn says_nonsense(&self) -> bool {
@@ -482,16 +505,18 @@ impl LockStoreService for Service {
 
     async fn get_time(
         &self,
-        _: Request<pb::GetTimeRequest>,
+        request: Request<pb::GetTimeRequest>,
     ) -> Result<Response<pb::GetTimeResponse>, Status> {
         self.0.lock().expect("no test panics with it").times_asked += 1;
+        self.note_read(request.into_inner().consistency);
         Ok(Response::new(pb::GetTimeResponse { info: info(TIME) }))
     }
 
     async fn get_show(
         &self,
-        _: Request<pb::GetShowRequest>,
+        request: Request<pb::GetShowRequest>,
     ) -> Result<Response<pb::GetShowResponse>, Status> {
+        self.note_read(request.into_inner().consistency);
         self.refusal(0).await?;
         Ok(Response::new(pb::GetShowResponse {
             info: info(TIME),
@@ -510,9 +535,20 @@ impl LockStoreService for Service {
 
     async fn get_hold(
         &self,
-        _: Request<pb::GetHoldRequest>,
+        request: Request<pb::GetHoldRequest>,
     ) -> Result<Response<pb::GetHoldResponse>, Status> {
-        unscripted()
+        use pb::get_hold_response::Outcome;
+        let request = request.into_inner();
+        self.note_read(request.consistency);
+        let hold = pb::Hold {
+            hold_id: request.hold_id,
+            fence: (1 << 55) | (9 << 15),
+            ..pb::Hold::default()
+        };
+        Ok(Response::new(pb::GetHoldResponse {
+            info: info(TIME),
+            outcome: Some(Outcome::Hold(hold)),
+        }))
     }
 
     async fn open_show(

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use holdfast_proto::lockstore::v1 as pb;
-use holdfast_types::{Lineage, Revision};
+use holdfast_types::{Lineage, Revision, SeatState, ShowId};
+use lockstore_client::{Client, Consistency, Error};
 use pb::{read_consistency::Level, streamed_answer::Answer, streamed_command::Command};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -219,6 +220,46 @@ async fn node_that_lost_the_others_answers_what_it_knows_and_says_what_it_does_n
             assert_eq!(read.seat_states.as_ref(), [1, 2, 2]);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_reads_what_it_has_seen_and_reads_on_while_nobody_leads() {
+    let mut cluster = Cluster::start(|_| {}).await;
+    let show_id = cluster.open_show(10, TTL_MS).await;
+    let uris = cluster.ids().into_iter();
+    let uris = uris.map(|id| cluster.client_addr(id).to_owned());
+    let client = Client::connect(uris.collect());
+    let id = ShowId::from_slice(&show_id).expect("16 bytes");
+    let wait = Duration::from_secs(30);
+    let mut seen = Revision::ZERO;
+    for seat in 0..9 {
+        let held = cluster.hold(&show_id, &[seat]).await;
+        seen = Revision::from_u64(held.hold.fence).expect("a revision");
+        let reading = client.reading(Consistency::AtLeast(seen));
+        let answer = reading.show(id, wait).await.expect("one has it");
+        assert!(answer.revision >= seen);
+        let states = answer.outcome.expect("is there").seat_states;
+        assert_eq!(states[seat as usize], SeatState::Held);
+    }
+    let left = cluster.follower().await;
+    until_there(&cluster, async || {
+        let level = Level::AtLeastRevision(seen.as_u64());
+        show(&cluster, left, &show_id, level).await
+    })
+    .await;
+    for node_id in cluster.ids() {
+        if node_id != left {
+            cluster.kill_node(node_id);
+        }
+    }
+    let max_age = Duration::from_millis(STALE_MS_MAX);
+    for reads in [Consistency::Stale { max_age }, Consistency::AtLeast(seen)] {
+        let answer = client.reading(reads).show(id, wait).await;
+        let states = answer.expect("one knows it").outcome.expect("is there");
+        assert_eq!(states.seat_states[8], SeatState::Held);
+    }
+    let answer = client.show(id, Duration::from_secs(1)).await;
+    assert_eq!(answer, Err(Error::Unavailable));
 }
 
 #[tokio::test(flavor = "multi_thread")]
