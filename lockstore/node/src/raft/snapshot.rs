@@ -126,10 +126,11 @@ impl SnapshotFile {
     }
 
     /// A file that is whole and synced, and has no final name yet.
-    pub(crate) fn open_unfinished(unfinished: Unfinished) -> Result<Self, Error> {
+    pub(crate) fn open_unfinished(unfinished: impl Into<Arc<Unfinished>>) -> Result<Self, Error> {
+        let unfinished = unfinished.into();
         let file = Self::open(unfinished.0.clone())?;
         Ok(Self {
-            _unfinished: Some(Arc::new(unfinished)),
+            _unfinished: Some(unfinished),
             ..file
         })
     }

@@ -23,7 +23,7 @@ pub(crate) struct Partial {
     of: pb::SnapshotFile,
     /// Whether it can be gone on with: release 0.1.0 doesn't say which file it sends.
     resumable: bool,
-    path: Unfinished,
+    path: Arc<Unfinished>,
     file: Arc<File>,
     /// How many bytes of it are there, and their CRC32C.
     length: u64,
@@ -36,7 +36,7 @@ impl Partial {
             of,
             resumable,
             file: Arc::new(File::create_new(path.path())?),
-            path,
+            path: Arc::new(path),
             length: 0,
             crc32c: 0,
         })
@@ -62,11 +62,11 @@ pub(crate) struct Receiving {
     /// `None` when nothing is to be kept of it.
     partial: Option<Partial>,
     /// Held until the file is verified, which takes memory. The last to go.
-    place: Arc<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Drop for Receiving {
-    /// Broken off.
+    /// Broken off, be it while it was verified.
     fn drop(&mut self) {
         let partial = self.partial.take();
         let useful = |partial: &Partial| partial.resumable && partial.length > 0;
@@ -108,7 +108,7 @@ impl Receiving {
         Ok(Self {
             snapshots,
             partial: Some(partial),
-            place: Arc::new(place),
+            _place: place,
         })
     }
 
@@ -178,7 +178,8 @@ impl Receiving {
         Ok(())
     }
 
-    /// The file, synced and verified as one of `meta`, and without a final name.
+    /// The file, synced and verified as one of `meta`, and without a final name. If nobody waits any
+    /// more it is verified all the same, and kept for who asks again.
     ///
     /// # Errors
     /// INVALID_ARGUMENT if there is more to come, which is kept; DATA_LOSS if it isn't what it should
@@ -189,40 +190,56 @@ impl Receiving {
             let why = "the snapshot isn't as long as was said";
             return Err(Status::invalid_argument(why));
         }
-        let Some(partial) = self.partial.take() else {
+        let verify = move || {
+            let partial = self.partial.take()?;
+            let file = self.verify(&meta, &partial);
+            if file.is_ok() {
+                self.partial = Some(partial);
+            }
+            Some((file, self))
+        };
+        let verified = tokio::task::spawn_blocking(verify).await;
+        let verified = verified.map_err(|error| failed(&error))?;
+        let Some((file, mut received)) = verified else {
             return Err(Status::internal("the snapshot is not received any more"));
         };
-        let (snapshots, place) = (Arc::clone(&self.snapshots), Arc::clone(&self.place));
-        let verify = move || {
-            let _place = place;
-            let at = |source| snapshot::Error::Io {
-                path: partial.path.path().to_owned(),
-                source,
-            };
-            if partial.resumable && partial.crc32c != partial.of.crc32c {
-                return Err(snapshot::Error::Damaged {
-                    path: partial.path.path().to_owned(),
-                    record: 0,
-                    problem: "its checksum is another than was said".to_owned(),
-                });
-            }
-            partial.file.sync_all().map_err(at)?;
-            let file = SnapshotFile::open_unfinished(partial.path)?;
-            snapshots.verify(&meta, file)
-        };
-        match tokio::task::spawn_blocking(verify).await {
-            Ok(Ok(file)) => Ok(file),
-            Ok(Err(error @ snapshot::Error::Damaged { .. })) => {
+        // Whoever waits has it now.
+        received.partial = None;
+        match file {
+            Ok(file) => Ok(file),
+            Err(error @ snapshot::Error::Damaged { .. }) => {
                 tracing::error!(%error, "a damaged snapshot was received and is not used");
                 Err(Status::data_loss("the snapshot arrived damaged"))
             }
-            Ok(Err(error @ snapshot::Error::Behaviour { .. })) => {
+            Err(error @ snapshot::Error::Behaviour { .. }) => {
                 tracing::error!(%error, "a snapshot was received that this node is too old for");
                 Err(Status::failed_precondition("this node is too old for it"))
             }
-            Ok(Err(error)) => Err(failed(&error)),
             Err(error) => Err(failed(&error)),
         }
+    }
+
+    /// The whole of what came. Blocks.
+    fn verify(
+        &self,
+        meta: &SnapshotMeta,
+        partial: &Partial,
+    ) -> Result<SnapshotFile, snapshot::Error> {
+        let path = || partial.path.path().to_owned();
+        if partial.resumable && partial.crc32c != partial.of.crc32c {
+            return Err(snapshot::Error::Damaged {
+                path: path(),
+                record: 0,
+                problem: "its checksum is another than was said".to_owned(),
+            });
+        }
+        let synced = partial.file.sync_all();
+        synced.map_err(|source| snapshot::Error::Io {
+            path: path(),
+            source,
+        })?;
+        let file = SnapshotFile::open_unfinished(Arc::clone(&partial.path))?;
+        self.snapshots.verify(meta, file)
     }
 }
 

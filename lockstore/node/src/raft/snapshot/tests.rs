@@ -6,11 +6,16 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use lockstore_core::State;
 use openraft::EmptyNode;
+use tokio::sync::Semaphore;
 
 use super::{
-    super::types::{LogId, Membership, StoredMembership},
+    super::{
+        transfer::{self, Receiving},
+        types::{LogId, Membership, StoredMembership},
+    },
     *,
 };
 use crate::machine::Machine;
@@ -155,6 +160,95 @@ fn messages_of_a_transfer_have_the_bytes_they_always_had() {
     ];
     let lines: String = messages.iter().map(|bytes| hex(bytes) + "\n").collect();
     assert_eq!(lines, include_str!("../golden_transfer.txt"));
+}
+
+/// A transfer of `whole`, whose file is `of`, from `offset` on.
+fn receive(
+    snapshots: &Arc<Snapshots>,
+    places: &Arc<Semaphore>,
+    of: pb::SnapshotFile,
+    offset: u64,
+) -> Receiving {
+    let start = pb::InstallSnapshotStart {
+        last: of.last,
+        length: of.length,
+        crc32c: Some(of.crc32c),
+        offset,
+        ..Default::default()
+    };
+    let place = Arc::clone(places).try_acquire_owned().expect("a place");
+    Receiving::begin(Arc::clone(snapshots), &start, place).expect("begins")
+}
+
+/// Ends a transfer when it is to be verified, and waits until that is over.
+async fn cut_off(receiving: Receiving, wanted: SnapshotMeta, places: &Arc<Semaphore>) {
+    let (open, opening) = mpsc::channel::<()>();
+    let gate = tokio::task::spawn_blocking(move || opening.recv());
+    let mut finishing = Box::pin(receiving.finish(wanted));
+    assert!(finishing.as_mut().now_or_never().is_none(), "it waits");
+    drop(finishing);
+    drop(open);
+    assert!(gate.await.expect("no panic").is_err());
+    let place = Arc::clone(places).acquire_owned();
+    let place = tokio::time::timeout(Duration::from_secs(30), place).await;
+    drop(place.expect("free in time"));
+}
+
+#[test]
+fn transfer_that_breaks_off_while_it_is_verified_has_come_whole() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .enable_time()
+        .build();
+    runtime
+        .expect("a runtime")
+        .block_on(break_off_while_verified());
+}
+
+async fn break_off_while_verified() {
+    let whole = bytes(&GOLDEN[1].0.replace('\n', ""));
+    let last = pb::LogPosition { term: 2, index: 9 };
+    let (length, crc32c) = (whole.len() as u64, crc32c::crc32c(&whole));
+    let of = pb::SnapshotFile {
+        last: Some(last),
+        length,
+        crc32c,
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let snapshots = Arc::new(snapshots(folder.path()));
+    let places = Arc::new(Semaphore::new(1));
+    let mut receiving = receive(&snapshots, &places, of, 0);
+    let chunk = pb::SnapshotChunk {
+        offset: 0,
+        crc32c,
+        bytes: whole.clone().into(),
+    };
+    let part = pb::install_snapshot_request::Part::Chunk(chunk);
+    receiving.take(part).await.expect("taken");
+    cut_off(receiving, meta(log_id(2, 9)), &places).await;
+    assert_eq!(transfer::progress(&snapshots, &of), length);
+
+    // What goes on sends nothing more.
+    let receiving = receive(&snapshots, &places, of, length);
+    let file = receiving.finish(meta(log_id(2, 9))).await.expect("whole");
+    assert_eq!(transfer::progress(&snapshots, &of), 0);
+    let adopted = snapshots.adopt(&meta(log_id(2, 9)), file).expect("adopted");
+    assert_eq!(adopted.chunk(0).expect("read"), whole);
+
+    // What isn't what it was said to be isn't kept, whoever waits.
+    let folder = tempfile::tempdir().expect("a folder");
+    let other = Arc::new(super::tests::snapshots(folder.path()));
+    let mut receiving = receive(&other, &places, of, 0);
+    let chunk = pb::SnapshotChunk {
+        offset: 0,
+        crc32c,
+        bytes: whole.into(),
+    };
+    let part = pb::install_snapshot_request::Part::Chunk(chunk);
+    receiving.take(part).await.expect("taken");
+    cut_off(receiving, meta(log_id(2, 8)), &places).await;
+    assert_eq!(transfer::progress(&other, &of), 0);
+    assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 0);
 }
 
 /// Stops at its first byte until it is told to go on.
