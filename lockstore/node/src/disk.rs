@@ -16,14 +16,18 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
 use holdfast_proto::lockstore::v1 as pb;
-use tokio::time::MissedTickBehavior;
+use tokio::{sync::oneshot, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{clock::Clock, config::Config, limits, metrics, peers::Peers, raft::Node};
+
+/// The thread that looks.
+const LOOKING: &str = "lockstore-disk";
 
 /// How many bytes are free in the file system of a folder. Blocks.
 pub type FreeSpace = Arc<dyn Fn(&Path) -> io::Result<u64> + Send + Sync>;
@@ -80,9 +84,7 @@ impl Disk {
 
     /// Looks. What was known stands if that fails.
     pub(crate) async fn look(&self) {
-        let (probe, folder) = (Arc::clone(&self.probe), self.folder.clone());
-        let found = tokio::task::spawn_blocking(move || probe(&folder)).await;
-        match found.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        match self.probe().await {
             Ok(free) => {
                 self.blind.store(false, Ordering::Release);
                 self.take(free);
@@ -92,6 +94,17 @@ impl Disk {
             }
             Err(_) => {}
         }
+    }
+
+    /// On a thread of its own, which no runtime waits for: a disk that hangs is not to keep a node from
+    /// stopping.
+    async fn probe(&self) -> io::Result<u64> {
+        let (probe, folder) = (Arc::clone(&self.probe), self.folder.clone());
+        let (found, finding) = oneshot::channel();
+        thread::Builder::new()
+            .name(LOOKING.to_owned())
+            .spawn(move || drop(found.send(probe(&folder))))?;
+        finding.await.map_err(io::Error::other)?
     }
 
     fn take(&self, free: u64) {
@@ -138,7 +151,10 @@ pub(crate) async fn watch(
             _ = period.tick() => {}
             () = shutdown.cancelled() => return,
         }
-        disk.look().await;
+        tokio::select! {
+            () = disk.look() => {}
+            () = shutdown.cancelled() => return,
+        }
         let now = Instant::now();
         let leads = node.standing().borrow().leader == Some(node_id);
         let hears = clock

@@ -161,7 +161,10 @@ async fn run(
     let snapshots = Snapshots::open(folder, config.cluster_id.clone(), lineage)?;
     let snapshots = Arc::new(snapshots.knowing(knows));
     let watermark = Watermark::settle(&config, identity.incarnation(), &log, &snapshots).await?;
-    disk.look().await;
+    tokio::select! {
+        () = disk.look() => {}
+        () = context.shutdown.cancelled() => return Ok(()),
+    }
     let machine = Arc::new(Machine::new(lineage).knowing(knows));
     let clock = Arc::new(Clock::default());
     let threads = Threads::start().map_err(|error| Error::Raft(error.to_string()))?;

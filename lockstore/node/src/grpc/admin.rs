@@ -8,7 +8,12 @@ use lockstore_core::Outcome;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
-use super::{answer, client::Decider, failure, read::Reader};
+use super::{
+    answer,
+    client::Decider,
+    failure,
+    read::{Consistency, Reader},
+};
 use crate::{
     codec::{self, Body},
     config::Config,
@@ -147,7 +152,10 @@ impl AdminService for Admin {
             let why = format!("expected 1 to {}, got {limit}", limits::ACTS_LISTED_MAX);
             return Err(failure::invalid(codec::Field::new("limit", why)));
         }
-        let read = self.reader.read(deadline.remaining()).await?;
+        let read = self
+            .reader
+            .read(Consistency::Linearizable, deadline.remaining())
+            .await?;
         let acts = read.view.state.operator_acts(before).take(limit);
         Ok(Response::new(pb::ListActsResponse {
             info: Some(read.info()),

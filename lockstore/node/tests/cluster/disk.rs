@@ -105,6 +105,18 @@ async fn leader_that_is_short_of_space_hands_over_and_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn node_whose_disk_hangs_stops_when_it_is_told_to() {
+    let mut cluster = Cluster::prepare(1, |_| {});
+    cluster.start_node(1);
+    cluster.open_show(1, TTL_MS).await;
+    cluster.hang_disk(1).await;
+    cluster.stop_node(1).await;
+    // Nor does it keep one from it that just starts.
+    cluster.start_node(1);
+    cluster.stop_node(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_every_disk_short_writes_are_refused_by_reason_and_reads_answered() {
     let cluster = start().await;
     let show = cluster.open_show(10, TTL_MS).await;

@@ -12,9 +12,10 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -90,6 +91,26 @@ impl Drop for Running {
     }
 }
 
+/// A node's disk.
+struct Disk {
+    /// Bytes free on it.
+    free: AtomicU64,
+    /// It gives no answer.
+    hangs: AtomicBool,
+    /// Somebody waits for one.
+    is_waited_for: AtomicBool,
+}
+
+impl Disk {
+    fn answer(&self) -> u64 {
+        while self.hangs.load(Ordering::Acquire) {
+            self.is_waited_for.store(true, Ordering::Release);
+            thread::sleep(POLL);
+        }
+        self.free.load(Ordering::Relaxed)
+    }
+}
+
 pub(crate) struct Cluster {
     /// No other cluster's, so that nodes which meet by mistake refuse each other.
     name: String,
@@ -102,8 +123,7 @@ pub(crate) struct Cluster {
     pub(crate) older: BTreeMap<u64, u32>,
     /// By how much the wall clocks of nodes that start are ahead.
     pub(crate) wall_ahead_ms: i64,
-    /// Bytes that each node finds free on its disk.
-    free: Vec<Arc<AtomicU64>>,
+    disks: Vec<Arc<Disk>>,
     /// The last failure that each node answered with, for reports.
     failures: Mutex<BTreeMap<u64, Status>>,
     /// Last, so that it outlives the nodes.
@@ -180,8 +200,14 @@ impl Cluster {
             running: (0..count).map(|_| None).collect(),
             older: BTreeMap::new(),
             wall_ahead_ms: 0,
-            free: (0..count)
-                .map(|_| Arc::new(AtomicU64::new(u64::MAX)))
+            disks: (0..count)
+                .map(|_| {
+                    Arc::new(Disk {
+                        free: AtomicU64::new(u64::MAX),
+                        hangs: AtomicBool::new(false),
+                        is_waited_for: AtomicBool::new(false),
+                    })
+                })
                 .collect(),
             failures: Mutex::default(),
             folder: tempfile::tempdir().expect("a folder"),
@@ -220,9 +246,9 @@ impl Cluster {
         let serving = runtime.spawn({
             let (config, context, ended) =
                 (self.config(node_id), context.clone(), Arc::clone(&ended));
-            let free = Arc::clone(&self.free[slot(node_id)]);
+            let disk = Arc::clone(&self.disks[slot(node_id)]);
             let mut surroundings = Surroundings {
-                free_space: Arc::new(move |_| Ok(free.load(Ordering::Relaxed))),
+                free_space: Arc::new(move |_| Ok(disk.answer())),
                 ..Surroundings::default()
             };
             surroundings.wall_ahead_ms = self.wall_ahead_ms;
@@ -285,7 +311,18 @@ impl Cluster {
 
     /// Says how many bytes are free on a node's disk from now on.
     pub(crate) fn set_free(&self, node_id: u64, bytes: u64) {
-        self.free[slot(node_id)].store(bytes, Ordering::Relaxed);
+        let disk = &self.disks[slot(node_id)];
+        disk.free.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Has a running node's disk give no answer any more, and waits until the node has asked.
+    pub(crate) async fn hang_disk(&self, node_id: u64) {
+        let disk = &self.disks[slot(node_id)];
+        disk.hangs.store(true, Ordering::Release);
+        self.until("the node looks at its disk", || async {
+            disk.is_waited_for.load(Ordering::Acquire).then_some(())
+        })
+        .await;
     }
 
     /// What a node that must not start says.
@@ -658,6 +695,14 @@ impl Cluster {
             same.then_some(status)
         })
         .await
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for disk in &self.disks {
+            disk.hangs.store(false, Ordering::Release);
+        }
     }
 }
 
