@@ -7,6 +7,7 @@
 //! command does.
 
 use std::{
+    mem,
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -198,13 +199,11 @@ impl Machine {
         *self.changed.borrow() >= revision
     }
 
-    /// Puts an installed snapshot's state in place.
-    pub(crate) fn replace(&self, view: View) {
+    /// Puts an installed snapshot's state in place. Returns the one that was: to free it may take long.
+    #[must_use = "freed where nobody waits"]
+    pub(crate) fn replace(&self, view: View) -> View {
         self.snapshot_begun();
-        self.change(|current| {
-            *current = view;
-            ((), News::Anew)
-        });
+        self.change(|current| (mem::replace(current, view), News::Anew))
     }
 
     /// Applies an entry without commands.
@@ -410,5 +409,20 @@ mod tests {
             assert_eq!(seen, Ok((Some(position), 7)));
         });
         assert_eq!(before.applied, None);
+    }
+
+    #[test]
+    fn state_that_is_replaced_is_for_the_caller_to_free() {
+        let machine = Machine::new(Lineage(1));
+        let position = |index| Some(pb::LogPosition { term: 1, index });
+        machine.pass(position(7).expect("one"));
+        let old = machine.replace(View {
+            applied: position(50),
+            ..View::new(Lineage(1))
+        });
+        assert_eq!(old.applied, position(7));
+        assert_eq!(machine.view().applied, position(50));
+        let revision = Revision::new(Lineage(1), 50, 0);
+        assert!(machine.has(revision), "whoever waits for it is told");
     }
 }

@@ -129,7 +129,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             Ok(view)
         })
         .await?;
-        self.machine.replace(view);
+        let old = self.machine.replace(view);
+        // Millions of pages: consensus has other things to do.
+        drop(tokio::task::spawn_blocking(move || drop(old)));
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         Ok(())

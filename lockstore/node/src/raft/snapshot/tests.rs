@@ -278,10 +278,10 @@ fn entries_are_applied_and_snapshots_told_while_one_is_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let snapshots = snapshots(folder.path());
     let machine = Machine::new(Lineage(1));
-    machine.replace(View {
+    drop(machine.replace(View {
         state: state(GOLDEN[1].1),
         ..View::new(Lineage(1))
-    });
+    }));
     machine.pass(pb::LogPosition { term: 2, index: 9 });
     let view = machine.view();
     let hash = view.state.hash();
