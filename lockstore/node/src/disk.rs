@@ -165,8 +165,8 @@ pub(crate) async fn watch(
         }
         let short = disk.is_short();
         node.let_stand(may_stand(short, now - led_at, node.lease()));
-        if short && leads {
-            hand_over(&node, &peers).await;
+        if short && leads && !hand_over(&node, &peers).await {
+            tracing::debug!("nobody who has disk space can take the leadership over");
         }
     }
 }
@@ -178,8 +178,8 @@ fn may_stand(short: bool, leaderless: Duration, lease: Duration) -> bool {
     !short || leaderless > lease * limits::SHORT_OF_SPACE_STANDS_AFTER_LEASES
 }
 
-/// Hands over to a peer that can go on at once; without one this node leads on.
-async fn hand_over(node: &Node, peers: &Peers) {
+/// Hands over to a peer that can go on at once; `false` without one: this node leads on.
+pub(crate) async fn hand_over(node: &Node, peers: &Peers) -> bool {
     let statuses = peers.statuses().await;
     let last = node.positions().last_log.map_or(0, |last| last.index);
     let able: BTreeSet<u64> = statuses
@@ -187,9 +187,7 @@ async fn hand_over(node: &Node, peers: &Peers) {
         .filter(|(_, answer)| answer.as_ref().is_ok_and(|peer| can_go_on(peer, last)))
         .map(|(peer_id, _)| peer_id)
         .collect();
-    if !node.hand_over(|peer_id| able.contains(&peer_id)).await {
-        tracing::debug!("nobody who has disk space can take the leadership over");
-    }
+    node.hand_over(|peer_id| able.contains(&peer_id)).await
 }
 
 /// Whether a peer has space, as one of a release that doesn't say is taken to have, and nearly all of

@@ -390,7 +390,7 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
     };
     let admin = grpc::Admin {
         config: Arc::clone(&config),
-        peers,
+        peers: Arc::clone(&peers),
         status,
         decider: Arc::clone(&client.decider),
         reader: Arc::clone(&client.reader),
@@ -408,13 +408,13 @@ async fn take_part(shared: Shared, context: &mesh::Context) -> Result<(), Error>
     let handing_over = async {
         tokio::select! {
             biased;
-            () = context.shutdown.cancelled() => hand_over(&node, config.node_id).await,
+            () = context.shutdown.cancelled() => hand_over(&node, config.node_id, &peers).await,
             () = served.cancelled() => {}
         }
     };
     let (mut result, ()) = tokio::join!(serving, handing_over);
     // It may have been made the leader meanwhile, or end for another reason.
-    hand_over(&node, config.node_id).await;
+    hand_over(&node, config.node_id, &peers).await;
     stop_tasks.cancel();
     while tasks.join_next().await.is_some() {}
     node.shutdown().await;
@@ -429,9 +429,17 @@ fn joined(ended: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
     ended.map_err(|error| Error::Raft(error.to_string()))?
 }
 
-/// If this node leads, makes another lead, and waits until it does.
-async fn hand_over(node: &Node, node_id: u64) {
-    if node.standing().borrow().leader != Some(node_id) || !node.hand_over(|_| true).await {
+/// If this node leads, makes another lead, one that can go on at once if there is one, and waits until
+/// it does.
+async fn hand_over(node: &Node, node_id: u64, peers: &Peers) {
+    let leads = || node.standing().borrow().leader == Some(node_id);
+    if !leads() {
+        return;
+    }
+    // One that is short of space hands it on, when it finds another.
+    let handed_over =
+        disk::hand_over(node, peers).await || (leads() && node.hand_over(|_| true).await);
+    if !handed_over {
         return;
     }
     let mut standing = node.standing();

@@ -105,6 +105,29 @@ async fn leader_that_is_short_of_space_hands_over_and_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn leader_that_stops_hands_over_to_a_node_with_disk_space() {
+    let mut cluster = Cluster::start(|config| config.free_space_min_mb = FLOOR_MB).await;
+    cluster.open_show(1, TTL_MS).await;
+    let leader = cluster.leader().await;
+    let mut others = cluster.ids().into_iter().filter(|id| *id != leader);
+    // Who has as much of the log is taken by its number: the last.
+    let (able, full) = others.next().zip(others.next()).expect("three nodes");
+    cluster.set_free(full, TOO_LITTLE);
+    until_short(&cluster, full).await;
+    let before = cluster.agrees().await;
+    assert_eq!(before.node_id, leader);
+    cluster.stop_node(leader).await;
+    let after = cluster
+        .until("another leads", || async {
+            let status = cluster.status(able).await.ok()?;
+            (status.leader_id != 0 && status.leader_id != leader).then_some(status)
+        })
+        .await;
+    // Nobody led in between.
+    assert_eq!((after.leader_id, after.term), (able, before.term + 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn node_whose_disk_hangs_stops_when_it_is_told_to() {
     let mut cluster = Cluster::prepare(1, |_| {});
     cluster.start_node(1);
