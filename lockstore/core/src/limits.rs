@@ -67,6 +67,11 @@ pub(crate) const ROW_SEATS_JUDGED_MAX: u32 = 512;
 /// will do: one doesn't only if what it offers would leave a seat alone.
 pub(crate) const STRETCHES_EXAMINED_MAX: usize = 512;
 
+/// Seats of free stretches that a choice looks at in all before it answers `NoBlock`: what it takes to
+/// look into as many stretches as it may for one block, each of as many seats as there are; about a
+/// millisecond. From behaviour 2 on.
+pub(crate) const SEATS_WALKED_MAX: usize = STRETCHES_EXAMINED_MAX * SEGMENT_SEATS_MAX as usize;
+
 /// Seats that a refusal names at most.
 pub const REFUSAL_SEATS_MAX: usize = holdfast_types::limits::SEATS_PER_HOLD_MAX;
 

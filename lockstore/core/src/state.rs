@@ -108,6 +108,7 @@ impl State {
             request: *request,
             body,
             events: &mut events,
+            behaviour: self.behaviour,
             allowance: &mut allowance,
         };
         let outcome = match command.show_id() {
@@ -647,6 +648,7 @@ mod tests {
                 request: *command.request().expect("it is one"),
                 body: body_hash(command).expect("it has one"),
                 events: &mut events,
+                behaviour: 2,
                 allowance: &mut Allowance::default(),
             };
             let outcome = state.apply_to_no_show(command, case, 2);

@@ -3100,8 +3100,9 @@ pub struct CommandBatch {
     /// first. 1 chooses seats, blocks them, keeps the lone-seat rule and tells seats apart. 2 loads
     /// claims, advances queues, and keeps the operators' settings and acts; the commands of a lower one
     /// mean there what they always did. From 2 on an entry, and not each of its commands, ends and
-    /// forgets so much at most; the highest so far is followed. A leader writes one only when every member
-    /// has said that it knows it, or the log has it already.
+    /// forgets so much at most, and a choice looks at so many seats at most; the highest so far is
+    /// followed. A leader writes one only when every member has said that it knows it, or the log has it
+    /// already.
     #[prost(uint32, tag = "3")]
     pub behaviour: u32,
     #[prost(message, repeated, tag = "4")]

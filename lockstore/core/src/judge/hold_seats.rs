@@ -15,9 +15,12 @@ use super::{Case, conflict, room_to_remember, selection};
 use crate::{
     BestAvailable, Event, Hold, HoldSeats, Outcome, Phase, Refusal, RefusalReason, SeatRefusal,
     Selection,
-    limits::{FILTER_ENTRIES_MAX, REFUSAL_SEATS_MAX, REQUESTS_PER_SHOW_MAX},
+    limits::{FILTER_ENTRIES_MAX, REFUSAL_SEATS_MAX, REQUESTS_PER_SHOW_MAX, SEATS_WALKED_MAX},
     show::{Show, Wanted},
 };
+
+/// From this behaviour on a choice looks at so many seats at most.
+const WALK_BOUNDED: u32 = 2;
 
 /// A selection that is well formed; what is to be chosen isn't yet.
 enum Checked<'a> {
@@ -56,7 +59,12 @@ pub(super) fn judge(
         no_conflict(show, seat_nos)?;
     }
     within_cap(show, command, checked.count())?;
-    let seat_nos = chosen(show, command, checked)?;
+    let seats_walked_max = if case.behaviour < WALK_BOUNDED {
+        usize::MAX
+    } else {
+        SEATS_WALKED_MAX
+    };
+    let seat_nos = chosen(show, command, checked, seats_walked_max)?;
 
     let hold = Arc::new(Hold {
         id: HoldId::from(case.request.id),
@@ -144,6 +152,7 @@ fn chosen(
     show: &Show,
     command: &HoldSeats,
     checked: Checked<'_>,
+    seats_walked_max: usize,
 ) -> Result<Arc<[SeatNo]>, Refusal> {
     let no_lone_seat = show.rules().no_lone_seat && !command.late_money;
     match checked {
@@ -184,6 +193,7 @@ fn chosen(
                 adjacent: best.adjacent,
                 accessible: best.accessible,
                 no_lone_seat,
+                seats_walked_max,
             };
             let best = show.places().best_available(&wanted);
             best.map(Into::into)

@@ -40,6 +40,8 @@ pub(crate) struct Case<'a> {
     pub(crate) request: Request,
     pub(crate) body: BodyHash,
     pub(crate) events: &'a mut Vec<Event>,
+    /// What commands have to do: see [`State::follow`](crate::State::follow).
+    pub(crate) behaviour: u32,
     /// What time may still do.
     pub(crate) allowance: &'a mut Allowance,
 }
@@ -362,6 +364,7 @@ mod tests {
                 request: *asked.request().expect("it is one"),
                 body: crate::body_hash(&asked).expect("it has one"),
                 events: &mut Vec::new(),
+                behaviour: 2,
                 allowance: &mut Allowance::default(),
             };
             command(show, &asked, &mut case)

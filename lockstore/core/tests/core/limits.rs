@@ -14,10 +14,19 @@ const SEGMENT_SEATS: u32 = 512;
 const ROW_SEATS_JUDGED: u32 = 512;
 /// Free stretches that a choice looks into.
 const STRETCHES_EXAMINED: u32 = 512;
+/// Seats that a choice looks at in all.
+const SEATS_WALKED: u32 = 1 << 18;
 
 /// With show 1 of these seats on sale, or why not.
 fn opened(seats: Vec<LayoutSeat>, no_lone_seat: bool) -> Result<Store, RefusalReason> {
-    let mut store = Store::new();
+    opened_in(Store::new(), seats, no_lone_seat)
+}
+
+fn opened_in(
+    mut store: Store,
+    seats: Vec<LayoutSeat>,
+    no_lone_seat: bool,
+) -> Result<Store, RefusalReason> {
     let request = store.request();
     let outcome = store.apply(Command::OpenShow(OpenShow {
         request,
@@ -133,4 +142,46 @@ fn one_tick_forgets_so_many_requests_and_the_next_go_on() {
     assert_eq!(remembered(&store), left);
     store.tick();
     assert_eq!(remembered(&store), 0);
+}
+
+/// Eight rows for companions in front, and behind them accessible places, each alone: whoever wants
+/// several looks along all rows for each, and before that for two together, three, and so on.
+#[test]
+fn choice_looks_at_so_many_seats_and_no_more_from_behaviour_2_on() {
+    const COMPANIONS: u32 = 8 * 504;
+    let seat = |n: u32| {
+        let is_companion = n < COMPANIONS;
+        LayoutSeat {
+            row_no: if is_companion {
+                n / 504
+            } else {
+                8 + n - COMPANIONS
+            },
+            rank: if is_companion { 0 } else { 9 },
+            kind: if is_companion {
+                SeatKind::Companion
+            } else {
+                SeatKind::Accessible
+            },
+            ..LayoutSeat::default()
+        }
+    };
+    let hall: Vec<_> = (0..COMPANIONS + 64).map(seat).collect();
+    let chosen_by = |behaviour, count| {
+        let store = Store::following(behaviour);
+        let mut store = opened_in(store, hall.clone(), false).expect("good seats");
+        let wanted = BestAvailable {
+            adjacent: false,
+            accessible: true,
+            ..best(count)
+        };
+        chosen(&mut store, wanted)
+    };
+    // So many seats are looked at for 33 places.
+    let walked = (32 + 33) * COMPANIONS + 33;
+    assert!((SEATS_WALKED - COMPANIONS..=SEATS_WALKED).contains(&walked));
+    let places = |count| Ok((COMPANIONS..COMPANIONS + count).collect::<Vec<_>>());
+    assert_eq!(chosen_by(2, 33), places(33));
+    assert_eq!(chosen_by(2, 34), Err(RefusalReason::NoBlock));
+    assert_eq!(chosen_by(1, 34), places(34));
 }

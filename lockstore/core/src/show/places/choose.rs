@@ -1,7 +1,7 @@
 //! Choosing seats: the lowest free ones of an area, and the best available.
 //!
 //! Always holds: what is chosen is a function of layout and free seats alone; a choice looks at a
-//! bounded number of stretches.
+//! bounded number of stretches for each block, and from behaviour 2 on at a bounded number of seats.
 //!
 //! The best block of `n` seats: of the stretches that have room for it and that are asked for, the
 //! one that comes nearest to its section's focus (the lowest rank of its seats; then the lowest
@@ -31,6 +31,20 @@ pub(crate) struct Wanted<'a> {
     pub(crate) accessible: bool,
     /// The show's rule.
     pub(crate) no_lone_seat: bool,
+    /// Seats of stretches that are looked at; then there is nothing more to choose.
+    pub(crate) seats_walked_max: usize,
+}
+
+/// What is left of the seats that may be looked at.
+struct Walk(usize);
+
+impl Walk {
+    /// `None` if it was used up before.
+    fn take(&mut self, seats: usize) -> Option<()> {
+        let left = self.0;
+        self.0 = left.saturating_sub(seats);
+        (left > 0).then_some(())
+    }
 }
 
 /// Which blocks count by what they leave.
@@ -72,8 +86,9 @@ impl Places {
     /// needn't be side by side are taken in blocks all the same, the largest that there is first.
     pub(crate) fn best_available(&self, wanted: &Wanted<'_>) -> Option<Vec<SeatNo>> {
         let zones = self.zones_of(wanted);
+        let mut walk = Walk(wanted.seats_walked_max);
         if wanted.adjacent {
-            let block = self.best_block(wanted, &zones, wanted.count)?;
+            let block = self.best_block(wanted, &zones, wanted.count, &mut walk)?;
             return Some(block.map(SeatNo).collect());
         }
         let mut left = self.clone();
@@ -82,7 +97,7 @@ impl Places {
         // Each turn makes one of the two smaller.
         while missing > 0 && size > 0 {
             size = size.min(missing);
-            match left.best_block(wanted, &zones, size) {
+            match left.best_block(wanted, &zones, size, &mut walk) {
                 Some(block) => {
                     let seats: Vec<SeatNo> = block.map(SeatNo).collect();
                     left.set_free(&seats, false);
@@ -118,12 +133,18 @@ impl Places {
             .collect()
     }
 
-    fn best_block(&self, wanted: &Wanted<'_>, zones: &[u16], count: u32) -> Option<Range<u32>> {
+    fn best_block(
+        &self,
+        wanted: &Wanted<'_>,
+        zones: &[u16],
+        count: u32,
+        walk: &mut Walk,
+    ) -> Option<Range<u32>> {
         if wanted.no_lone_seat && !wanted.accessible {
-            self.first_block(wanted, zones, count, Lone::NoneLeft)
-                .or_else(|| self.first_block(wanted, zones, count, Lone::NoOtherWay))
+            self.first_block(wanted, zones, (count, Lone::NoneLeft), walk)
+                .or_else(|| self.first_block(wanted, zones, (count, Lone::NoOtherWay), walk))
         } else {
-            self.first_block(wanted, zones, count, Lone::Ignored)
+            self.first_block(wanted, zones, (count, Lone::Ignored), walk)
         }
     }
 
@@ -132,8 +153,8 @@ impl Places {
         &self,
         wanted: &Wanted<'_>,
         zones: &[u16],
-        count: u32,
-        lone: Lone,
+        (count, lone): (u32, Lone),
+        walk: &mut Walk,
     ) -> Option<Range<u32>> {
         let mut lists = Vec::new();
         let mut heads = BinaryHeap::new();
@@ -166,7 +187,7 @@ impl Places {
         }
         for _ in 0..STRETCHES_EXAMINED_MAX {
             let Reverse((_, first, list)) = heads.pop()?;
-            let block = self.block_in(first, wanted, count, lone);
+            let block = self.block_in(first, wanted, (count, lone), walk)?;
             if block.is_some() {
                 return block;
             }
@@ -178,18 +199,20 @@ impl Places {
         None
     }
 
-    /// The best block of `count` in the stretch that begins at `first`.
+    /// The best block of `count` in the stretch that begins at `first`, if there is one; `None` if as
+    /// many seats were looked at before as may be.
     fn block_in(
         &self,
         first: u32,
         wanted: &Wanted<'_>,
-        count: u32,
-        lone: Lone,
-    ) -> Option<Range<u32>> {
+        (count, lone): (u32, Lone),
+        walk: &mut Walk,
+    ) -> Option<Option<Range<u32>>> {
         let whole = self.segment_of(first).range();
         let end = self.free.find(first..whole.end, false);
+        walk.take((end - first) as usize)?;
         if lone == Lone::NoneLeft && end - first == count + 1 {
-            return None;
+            return Some(None);
         }
         let seats: Vec<(u16, SeatKind)> = self
             .layout
@@ -198,30 +221,42 @@ impl Places {
             .into_iter()
             .map(|seat| (seat.rank, seat.kind))
             .collect();
+        // One step a seat, however large the block is.
+        let accessible = |seat: &(u16, SeatKind)| u32::from(seat.1 == SeatKind::Accessible);
+        let of = |seats: &[(u16, SeatKind)]| {
+            let ranks: u32 = seats.iter().map(|(rank, _)| u32::from(*rank)).sum();
+            (ranks, seats.iter().map(accessible).sum::<u32>())
+        };
+        let size = count as usize;
         let best = |fits: &dyn Fn(&Range<u32>) -> bool| {
             let mut best: Option<(u32, Range<u32>)> = None;
-            for (first, seats) in (first..).zip(seats.windows(count as usize)) {
-                let ranks: u32 = seats.iter().map(|(rank, _)| u32::from(*rank)).sum();
+            let (mut ranks, mut places) = of(seats.get(..size)?);
+            let moves = seats
+                .iter()
+                .zip(seats.iter().skip(size).map(Some).chain([None]));
+            for (first, (leaves, comes)) in (first..).zip(moves) {
                 let is_better = best.as_ref().is_none_or(|(lowest, _)| ranks < *lowest);
-                let is_accessible = |seat: &(u16, SeatKind)| seat.1 == SeatKind::Accessible;
-                let is_asked_for = !wanted.accessible || seats.iter().any(is_accessible);
+                let is_asked_for = !wanted.accessible || places > 0;
                 let block = first..first + count;
                 if is_better && is_asked_for && fits(&block) {
                     best = Some((ranks, block));
                 }
+                let Some(comes) = comes else { break };
+                ranks = ranks - u32::from(leaves.0) + u32::from(comes.0);
+                places = places - accessible(leaves) + accessible(comes);
             }
             best.map(|(_, block)| block)
         };
         if lone == Lone::Ignored {
-            return best(&|_| true);
+            return Some(best(&|_| true));
         }
         let keeping = best(&|block| !self.leaves_one_alone(block));
-        match lone {
+        Some(match lone {
             Lone::NoOtherWay if keeping.is_none() => {
                 let offers = self.row_offers_another_way(first, count);
                 (!offers).then(|| best(&|_| true)).flatten()
             }
             _ => keeping,
-        }
+        })
     }
 }
