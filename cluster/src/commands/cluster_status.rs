@@ -59,6 +59,8 @@ struct NodeStatus {
     state_hash: String,
     /// No hold ends by time, as far as it has applied.
     expiry_paused: bool,
+    /// The newest behaviour of the log that it knows; none of a node that doesn't say.
+    behaviour: Option<u32>,
 }
 
 /// Prints the state of each node.
@@ -137,7 +139,9 @@ async fn ask(channel: Channel, address: String) -> Node {
 impl From<GetStatusResponse> for NodeStatus {
     fn from(s: GetStatusResponse) -> Self {
         let index = |position: Option<LogPosition>| position.map(|p| p.index);
+        let own = s.members.iter().find(|m| m.node_id == s.node_id);
         Self {
+            behaviour: own.and_then(|m| m.behaviour),
             node_id: s.node_id,
             role: s
                 .role()
@@ -176,6 +180,7 @@ fn table(status: &Status) -> String {
         "applied",
         "purged",
         "snapshot",
+        "behaviour",
         "state hash",
     ]);
     let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
@@ -204,6 +209,7 @@ fn table(status: &Status) -> String {
                     applied,
                     number(s.purged),
                     number(s.snapshot),
+                    number(s.behaviour.map(u64::from)),
                     s.state_hash.get(..12).unwrap_or("-").to_owned(),
                 ]);
             }
@@ -239,6 +245,8 @@ fn table(status: &Status) -> String {
 
 #[cfg(test)]
 mod tests {
+    use holdfast_proto::lockstore::v1::MemberStatus;
+
     use super::*;
 
     #[test]
@@ -263,6 +271,11 @@ mod tests {
                 }),
                 state_hash: vec![0xab; 16].into(),
                 expiry: ExpiryState::Paused.into(),
+                members: vec![MemberStatus {
+                    node_id: id,
+                    behaviour: (id == 1).then_some(1),
+                    ..Default::default()
+                }],
                 ..Default::default()
             })),
         };

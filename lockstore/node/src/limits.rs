@@ -66,6 +66,8 @@ pub(crate) const WATCH_REMEMBERED_MAX: usize = 131_072;
 pub(crate) const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 /// Seats of a show that are encoded where it would keep other work waiting for a moment only.
 pub(crate) const SEATS_ENCODED_AT_ONCE_MAX: u32 = 4_096;
+/// How often a node says that commands need a newer release of other members.
+pub(crate) const UPGRADING_LOG_PERIOD: Duration = Duration::from_secs(10);
 /// How often watchers are told that they have everything.
 pub(crate) const BOOKMARK_PERIOD: Duration = Duration::from_millis(200);
 /// How old what is known may be, while they are.

@@ -174,6 +174,9 @@ async fn run(
         Arc::new(Peers::new(&config, context.identity.as_ref())?)
     };
     let node = Arc::new(OnceLock::new());
+    let others = config.members.iter().map(|member| member.node_id);
+    let others = others.filter(|node_id| *node_id != config.node_id);
+    let behaviours = Arc::new(Behaviours::new(knows, others));
     let status = Arc::new(StatusSource {
         node_id: config.node_id,
         incarnation: identity.incarnation(),
@@ -182,6 +185,7 @@ async fn run(
         machine: Arc::clone(&machine),
         clock: Arc::clone(&clock),
         disk: Arc::clone(&disk),
+        behaviours: Arc::clone(&behaviours),
     });
     let (listen, insecure) = (config.listen_peer, config.insecure);
     let own = context.clone();
@@ -205,9 +209,6 @@ async fn run(
         stop_peers.clone(),
     ));
 
-    let others = config.members.iter().map(|member| member.node_id);
-    let others = others.filter(|node_id| *node_id != config.node_id);
-    let behaviours = Arc::new(Behaviours::new(knows, others));
     let config = Arc::new(config);
     let shared = Shared {
         threads: threads.handle().clone(),

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use holdfast_proto::lockstore::v1 as pb;
 
-use crate::{clock::Clock, disk::Disk, machine::Machine, raft::Node};
+use crate::{behaviour::Behaviours, clock::Clock, disk::Disk, machine::Machine, raft::Node};
 
 /// Where a status is taken from.
 pub(crate) struct StatusSource {
@@ -22,6 +22,7 @@ pub(crate) struct StatusSource {
     pub(crate) machine: Arc<Machine>,
     pub(crate) clock: Arc<Clock>,
     pub(crate) disk: Arc<Disk>,
+    pub(crate) behaviours: Arc<Behaviours>,
 }
 
 impl StatusSource {
@@ -42,6 +43,7 @@ impl StatusSource {
             role: pb::NodeRole::Pristine.into(),
             short_of_space: self.disk.is_short(),
             free_bytes: self.disk.free_bytes(),
+            behaviour: self.behaviours.own(),
             ..Default::default()
         };
         let Some(node) = self.node.get() else {

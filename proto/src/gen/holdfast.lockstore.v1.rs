@@ -3456,6 +3456,10 @@ pub struct GetPeerStatusResponse {
     /// doesn't lead. An asker that has less, and knows of no higher term, has lost what it had.
     #[prost(message, optional, tag = "15")]
     pub acknowledged: ::core::option::Option<LogPosition>,
+    /// The newest behaviour (see CommandBatch) that the node knows, before the founding, too. Release 0.1.0
+    /// doesn't say, and knows 0.
+    #[prost(uint32, tag = "16")]
+    pub behaviour: u32,
 }
 /// Who founded the cluster; each node keeps it on disk from before its first vote.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -4389,7 +4393,7 @@ pub struct MemberStatus {
     pub client_addr: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     pub peer_addr: ::prost::alloc::string::String,
-    /// Did it answer? If not, the rest is empty.
+    /// Did it answer? If not, the rest is empty, but for `behaviour`.
     #[prost(bool, tag = "4")]
     pub reachable: bool,
     #[prost(enumeration = "NodeRole", tag = "5")]
@@ -4409,6 +4413,10 @@ pub struct MemberStatus {
     /// Bytes free for its data directory.
     #[prost(uint64, tag = "11")]
     pub free_bytes: u64,
+    /// The newest behaviour (see CommandBatch) that it says it knows: now if it answers, or when the node
+    /// that is asked heard of it last. Absent if it never did.
+    #[prost(uint32, optional, tag = "12")]
+    pub behaviour: ::core::option::Option<u32>,
 }
 /// Generated client implementations.
 pub mod admin_service_client {

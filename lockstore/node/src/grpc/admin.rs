@@ -54,6 +54,7 @@ impl AdminService for Admin {
                 node_id: member.node_id,
                 client_addr: member.client_addr.clone(),
                 peer_addr: member.peer_addr.clone(),
+                behaviour: self.status.behaviours.said_by(member.node_id),
                 ..Default::default()
             };
             let Some(Ok(status)) = statuses.get(&member.node_id) else {
@@ -72,6 +73,7 @@ impl AdminService for Admin {
                 state_hash: status.state_hash.clone(),
                 short_of_space: status.short_of_space,
                 free_bytes: status.free_bytes,
+                behaviour: Some(status.behaviour),
                 ..known
             }
         });

@@ -87,10 +87,12 @@ impl Decider {
             return Err(failure::out_of_space());
         }
         let in_log = || self.machine.read(|view| view.behaviour);
-        if self.behaviours.allow(codec::behaviour(body), in_log) {
+        let needed = codec::behaviour(body);
+        if self.behaviours.allow(needed, in_log) {
             return Ok(());
         }
-        Err(failure::upgrading())
+        let lacking = self.behaviours.refuse(needed, self.config.node_id);
+        Err(failure::upgrading(&lacking))
     }
 
     /// Has a command decided; the answer is the state machine's.

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::{codec::Field, limits, metrics};
+use crate::{behaviour::Lacking, codec::Field, limits, metrics};
 
 const DOMAIN: &str = "holdfast";
 /// After how long a client without a leader should ask again: a fraction of an election.
@@ -40,11 +40,24 @@ pub(super) fn no_quorum() -> Status {
     Status::with_error_details(Code::Unavailable, "no leader with a quorum", details)
 }
 
-/// A member doesn't know the command yet; nothing was done.
-pub(super) fn upgrading() -> Status {
-    let details = ErrorDetails::with_error_info("UPGRADING", DOMAIN, HashMap::new());
-    let message =
-        "the command needs a newer release on every node, and not all have said that they are";
+/// A member doesn't know the command yet, or hasn't said so; nothing was done.
+pub(super) fn upgrading(lacking: &Lacking) -> Status {
+    let ids = |ids: &[u64]| {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        ids.join(",")
+    };
+    let mut metadata = HashMap::from([("behaviour".to_owned(), lacking.behaviour.to_string())]);
+    let mut message = "the command needs a newer release on every node".to_owned();
+    for (key, what, members) in [
+        ("too_old", "too old", &lacking.too_old),
+        ("unheard", "not heard of", &lacking.unheard),
+    ] {
+        if !members.is_empty() {
+            message += &format!("; {what}: {}", ids(members));
+            metadata.insert(key.to_owned(), ids(members));
+        }
+    }
+    let details = ErrorDetails::with_error_info("UPGRADING", DOMAIN, metadata);
     Status::with_error_details(Code::Unavailable, message, details)
 }
 

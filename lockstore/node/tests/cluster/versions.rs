@@ -6,6 +6,7 @@ use holdfast_proto::lockstore::v1 as pb;
 use lockstore_node::Error;
 use pb::hold_seats_request::Choice;
 use tonic::Status;
+use tonic_types::StatusExt;
 
 use crate::{
     reason,
@@ -40,14 +41,17 @@ async fn choose(cluster: &Cluster, node_id: u64, show_id: &Bytes) -> Result<u32,
 
 /// What whoever leads answers to that, once it is anything but that there is no leader.
 async fn choose_anywhere(cluster: &Cluster, show_id: &Bytes) -> Result<u32, String> {
+    let judged = judged_anywhere(cluster, show_id).await;
+    judged.map_err(|status| reason(&status))
+}
+
+async fn judged_anywhere(cluster: &Cluster, show_id: &Bytes) -> Result<u32, Status> {
     cluster
         .until("the leader judges", || async {
             for node_id in cluster.ids() {
                 match choose(cluster, node_id, show_id).await {
                     Ok(seat) => return Some(Ok(seat)),
-                    Err(status) if reason(&status) == "UPGRADING" => {
-                        return Some(Err(reason(&status)));
-                    }
+                    Err(status) if reason(&status) == "UPGRADING" => return Some(Err(status)),
                     Err(_) => {}
                 }
             }
@@ -77,7 +81,30 @@ async fn new_behaviour_waits_for_the_last_node_and_then_stays() {
         let refused = choose_anywhere(&cluster, &show).await;
         assert_eq!(refused, Err("UPGRADING".to_owned()));
     }
-    cluster.agrees().await;
+    let status = cluster.agrees().await;
+    let known: Vec<_> = status
+        .members
+        .iter()
+        .map(|member| member.behaviour)
+        .collect();
+    assert!(known[0] >= Some(1) && known[1] >= Some(1), "{known:?}");
+    assert_eq!(known[2], Some(0), "{known:?}");
+    let refused = cluster
+        .until("the leader has heard of all", || async {
+            let status = judged_anywhere(&cluster, &show).await.expect_err("too old");
+            let details = status.get_error_details();
+            let metadata = details.error_info().expect("info").metadata.clone();
+            (!metadata.contains_key("unheard")).then_some((status, metadata))
+        })
+        .await;
+    assert_eq!(
+        (
+            refused.1["behaviour"].as_str(),
+            refused.1["too_old"].as_str()
+        ),
+        ("1", "3")
+    );
+    assert!(refused.0.message().ends_with("too old: 3"), "{}", refused.0);
 
     // Nor while it is away, since it may come back as it was.
     cluster.stop_node(3).await;
