@@ -52,7 +52,7 @@ fix: ## Format, apply lint suggestions, regenerate bindings, snapshots and gener
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	UPDATE_BINDINGS=1 cargo test --workspace --test bindings
 	INSTA_UPDATE=always scripts/with-postgres cargo test --workspace --test rest --lib
-	UPDATE_DOCS=1 cargo test --workspace --test contract
+	UPDATE_DOCS=1 cargo test --workspace --test contract --test workflow
 
 .PHONY: queries
 queries: setup ## Check every SQL query against migrated schemas and write .sqlx

@@ -17,6 +17,8 @@
 //! any number of times; its answer counts only while the step and the fence (or attempt) that it
 //! was asked under still stand, so late and repeated answers change nothing.
 //!
+//! Every decision, for every state and input, is in `docs/purchase-workflow.md`, which a test writes.
+//!
 //! | Step | Asks the store | Answer and what follows | Undo |
 //! |---|---|---|---|
 //! | `Idle` | nothing | | |
