@@ -28,6 +28,10 @@ pub(crate) const ALARMS: &str = "holdfast_booking_alarms_total";
 /// Unfinished steps that were taken over, each time that they were.
 pub(crate) const TAKEN_OVER: &str = "holdfast_booking_steps_taken_over_total";
 
+/// What payment-svc was told again because nobody knew its end; label `kind`: `refund` (asked for again),
+/// `fate` (it asked what became of a payment).
+pub(crate) const AGAIN: &str = "holdfast_booking_again_total";
+
 /// Payments that are under way too long, at most 100. Any is worth waking somebody.
 pub(crate) const PAYMENTS_STUCK: &str = "holdfast_booking_payments_stuck";
 

@@ -154,7 +154,10 @@ fn start_tasks(app: &Arc<App>, config: &Config, end: &CancellationToken) -> Join
         end.clone(),
         move || {
             let app = watching.clone();
-            async move { app.watch_payments().await.map(drop) }
+            async move {
+                app.ask_refunds_again().await?;
+                app.watch_payments().await.map(drop)
+            }
         },
     ));
     tasks

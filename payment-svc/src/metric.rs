@@ -21,8 +21,11 @@ pub(crate) const REFUNDED_MONEY: &str = "holdfast_payment_refunded_minor_units_t
 pub(crate) const WEBHOOKS: &str = "holdfast_payment_webhooks_total";
 /// Seconds since the oldest unfinished one was asked for, 0 with none, as the database had it at the
 /// last look (at the start, then every `payment.reconcile_period_ms`); label `kind` (`payment`,
-/// `refund`).
+/// `refund`; `undecided`: captured, and neither a confirmed booking's nor to go back).
 pub(crate) const OLDEST_UNFINISHED: &str = "holdfast_payment_oldest_unfinished_seconds";
+/// What had no answer and was sent again by itself; label `kind`: `session` (asked for at the provider),
+/// `refund` (sent to the provider), `undecided` (captured money that booking-svc was told of again).
+pub(crate) const AGAIN: &str = "holdfast_payment_again_total";
 /// Silent sessions the provider was asked about; label `outcome` (`settled`, `open`, `unknown`).
 pub(crate) const RECONCILED: &str = "holdfast_payment_reconciled_total";
 

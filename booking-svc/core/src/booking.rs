@@ -45,6 +45,13 @@ impl Booking {
             .find(|payment| payment.fate == Fate::Pending)
     }
 
+    /// The payment that pays for the confirmed booking.
+    pub fn kept_payment(&self) -> Option<&Payment> {
+        self.payments
+            .iter()
+            .find(|payment| payment.fate == Fate::Kept)
+    }
+
     /// Whether a captured payment stands for this booking, decided or not.
     pub fn is_paid(&self) -> bool {
         self.payments

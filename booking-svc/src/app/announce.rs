@@ -1,15 +1,14 @@
 //! What other services are told, in the transaction of the change itself.
 
-use booking_core::{Booking, Reason, RefundReason};
+use booking_core::{Booking, Reason};
 use chrono::{DateTime, Utc};
 use holdfast_eventlog::{NewEvent, Outbox};
 use holdfast_proto::events::v1;
-use holdfast_types::{BookingState, Money, PaymentId};
+use holdfast_types::{BookingId, BookingState, Money, PaymentId};
 use prost::Message;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
-use crate::{app::inventory::Inventory, error::Error};
+use crate::{app::inventory::Inventory, error::Error, store::refunds::RefundOrder};
 
 const OUTBOX: Outbox = Outbox::new("booking");
 const TOPIC: &str = "booking";
@@ -33,20 +32,18 @@ async fn tell(
     event_type: &'static str,
     message: &impl Message,
 ) -> Result<(), Error> {
-    let key = booking.id.to_string();
-    let payload = message.encode_to_vec();
-    OUTBOX
-        .append(
-            connection,
-            NewEvent {
-                topic: TOPIC,
-                key,
-                event_type,
-                payload,
-            },
-        )
-        .await?;
+    let event = event(booking.id.to_string(), event_type, message);
+    OUTBOX.append(connection, event).await?;
     Ok(())
+}
+
+fn event(key: String, event_type: &'static str, message: &impl Message) -> NewEvent {
+    NewEvent {
+        topic: TOPIC,
+        key,
+        event_type,
+        payload: message.encode_to_vec(),
+    }
 }
 
 pub(super) async fn created(
@@ -82,8 +79,26 @@ pub(super) async fn confirmed(
         show_id: id(booking.show_id.to_bytes()),
         seat_ids: inventory.labels(&booking.seats),
         total: Some(money(booking.total)),
+        payment_id: booking
+            .kept_payment()
+            .map_or(Vec::new(), |kept| id(kept.payment_id.to_bytes())),
     };
     tell(connection, booking, "BookingConfirmed", &event).await
+}
+
+/// To who asked what became of a payment; under the payment's own key, as that question was.
+pub(super) async fn kept(
+    connection: &mut PgConnection,
+    booking_id: BookingId,
+    payment_id: PaymentId,
+) -> Result<(), Error> {
+    let kept = v1::PaymentKept {
+        payment_id: id(payment_id.to_bytes()),
+        booking_id: id(booking_id.to_bytes()),
+    };
+    let event = event(payment_id.to_string(), "PaymentKept", &kept);
+    OUTBOX.append(connection, event).await?;
+    Ok(())
 }
 
 pub(super) async fn ended(
@@ -100,26 +115,39 @@ pub(super) async fn ended(
     tell(connection, booking, "BookingEnded", &event).await
 }
 
-/// A refund as it is asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RefundOrder {
-    pub(super) refund_id: Uuid,
-    pub(super) payment_id: PaymentId,
-    pub(super) amount: Money,
-    pub(super) reason: RefundReason,
-}
-
 pub(super) async fn refund_requested(
     connection: &mut PgConnection,
-    booking: &Booking,
-    order: RefundOrder,
+    order: &RefundOrder,
 ) -> Result<(), Error> {
-    let event = v1::RefundRequested {
+    let event = event(
+        order.booking_id.to_string(),
+        "RefundRequested",
+        &wanted(order, false),
+    );
+    OUTBOX.append(connection, event).await?;
+    Ok(())
+}
+
+/// Under the payments' own keys, so that none waits behind what keeps its booking's events.
+pub(super) async fn refunds_requested_again(
+    connection: &mut PgConnection,
+    orders: &[RefundOrder],
+) -> Result<(), Error> {
+    let events = orders.iter().map(|order| {
+        let key = order.payment_id.to_string();
+        event(key, "RefundRequested", &wanted(order, true))
+    });
+    OUTBOX.append_all(connection, events.collect()).await?;
+    Ok(())
+}
+
+fn wanted(order: &RefundOrder, again: bool) -> v1::RefundRequested {
+    v1::RefundRequested {
         refund_id: id(order.refund_id.into_bytes()),
-        booking_id: id(booking.id.to_bytes()),
+        booking_id: id(order.booking_id.to_bytes()),
         payment_id: id(order.payment_id.to_bytes()),
         amount: Some(money(order.amount)),
-        reason: order.reason.as_str().to_owned(),
-    };
-    tell(connection, booking, "RefundRequested", &event).await
+        reason: order.reason.clone(),
+        again,
+    }
 }

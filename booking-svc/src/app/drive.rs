@@ -13,15 +13,17 @@ use holdfast_types::{BookingId, BookingState, ClusterTime, Lineage, TicketId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{
-    App,
-    announce::{self, RefundOrder},
-    inventory::Inventory,
-};
+use super::{App, again::ASK_AGAIN_AFTER, announce, inventory::Inventory};
 use crate::{
     error::Error,
     metrics,
-    store::{bookings, lineage, seats, seats::Claim, tickets},
+    store::{
+        bookings, lineage,
+        refunds::{self, RefundOrder},
+        seats,
+        seats::Claim,
+        tickets,
+    },
 };
 
 /// Decisions in one run; the longest chain is every late hold and an ending. What is left then
@@ -197,11 +199,13 @@ impl App {
             } => {
                 let order = RefundOrder {
                     refund_id,
+                    booking_id: booking.id,
                     payment_id,
                     amount,
-                    reason,
+                    reason: reason.as_str().to_owned(),
                 };
-                announce::refund_requested(connection, booking, order).await?;
+                refunds::insert(connection, &order, ASK_AGAIN_AFTER).await?;
+                announce::refund_requested(connection, &order).await?;
             }
             Record::AnnounceConfirmed => {
                 announce::confirmed(connection, booking, inventory_of(grounds)).await?;

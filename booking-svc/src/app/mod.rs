@@ -1,5 +1,6 @@
 //! The use cases. No SQL and no gRPC types.
 
+mod again;
 mod announce;
 pub(crate) mod ask;
 pub(crate) mod book;

@@ -92,10 +92,9 @@ pub async fn refunds(
     limit: u32,
 ) -> Result<Vec<(Uuid, Money)>, Error> {
     let rows = sqlx::query!(
-        r#"SELECT refund_id AS "refund_id!", amount, currency FROM booking.booking_payments
-           WHERE refund_id > $1 AND amount > 0
-               AND fate_since <= now() - make_interval(secs => $2)
-           ORDER BY refund_id LIMIT $3"#,
+        "SELECT refund_id, amount, currency FROM booking.refunds
+         WHERE refund_id > $1 AND asked_at <= now() - make_interval(secs => $2)
+         ORDER BY refund_id LIMIT $3",
         after,
         age_min.as_secs_f64(),
         i64::from(limit)
@@ -105,7 +104,7 @@ pub async fn refunds(
     rows.into_iter()
         .map(|row| {
             let currency = row.currency.parse();
-            let currency = currency.map_err(|error| corrupt("booking_payments", error))?;
+            let currency = currency.map_err(|error| corrupt("refunds", error))?;
             let amount = row.amount;
             Ok((row.refund_id, Money { amount, currency }))
         })

@@ -35,6 +35,10 @@ findings AS (
     FROM booking.booking_payments
     WHERE fate IN ('PENDING', 'REFUNDING') AND fate_since < now() - make_interval(mins => 15)
     UNION ALL
+    SELECT 'BK-2', p.booking_id, format('payment %s is %s and nobody asks for its refund', p.payment_id, p.fate)
+    FROM booking.booking_payments p LEFT JOIN booking.refunds r USING (refund_id)
+    WHERE p.fate = 'REFUNDING' AND r.ask_at IS NULL
+    UNION ALL
     SELECT 'BK-3', s.booking_id, format('seat %s of show %s is sold to a booking that is %s',
         s.seat_no, s.show_id, coalesce(b.state, 'unknown'))
     FROM booking.seats s LEFT JOIN booking.bookings b USING (booking_id)

@@ -7,7 +7,7 @@ use holdfast_types::{BookingId, Money, PaymentId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Corrupt, Error, corrupt};
+use super::{Corrupt, Error, corrupt, refunds};
 
 /// Writes the payments that differ between `before` and `after`. One that stops standing is
 /// written before another begins to.
@@ -37,6 +37,9 @@ pub(super) async fn save(
         )
         .execute(&mut *connection)
         .await?;
+        if let Fate::Refunded(refund_id) = payment.fate {
+            refunds::went(connection, refund_id).await?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What goes on in the background: payments come in, bookings past their end are swept, steps
-//! that a crash or an outage left open are taken over, bookings whose holds ended are ended, money
-//! that is stuck is noticed.
+//! that a crash or an outage left open are taken over, bookings whose holds ended are ended, refunds
+//! that have no end are asked for again, money that is stuck is noticed.
 
 pub(crate) mod holds;
 pub(crate) mod payments;

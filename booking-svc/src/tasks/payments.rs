@@ -39,13 +39,25 @@ impl Payments {
 
 impl Handler for Payments {
     async fn handle(&self, event: &Event) -> Result<(), HandleError> {
-        let Some((booking_id, input)) = decode(event)? else {
+        let Some(Told {
+            booking_id,
+            input,
+            again,
+        }) = decode(event)?
+        else {
             return Ok(());
         };
         let driven = match self.now(&input).await {
             Ok(now) => self.app.drive(booking_id, input, now).await,
             Err(error) => Err(error),
         };
+        if let Some(payment_id) = again {
+            let answered = match driven {
+                Ok(_) => self.app.tell_fate_again(booking_id, payment_id).await,
+                Err(error) => Err(error),
+            };
+            return said_again(booking_id, answered);
+        }
         match driven {
             Ok(Some(_)) => Ok(()),
             // Money for a booking that this database has never seen: for people to look at.
@@ -56,15 +68,37 @@ impl Handler for Payments {
     }
 }
 
-/// What an event means to which booking; `None` for a type that means nothing here.
-fn decode(event: &Event) -> Result<Option<(BookingId, Input)>, HandleError> {
+/// What is told again comes again by itself until it is answered: no key is parked for it, behind
+/// which the next would wait.
+fn said_again(booking_id: BookingId, answered: Result<(), Error>) -> Result<(), HandleError> {
+    match answered {
+        Err(error) if error.is_outage() => Err(HandleError::Unavailable(error.to_string())),
+        Err(error) => {
+            tracing::error!(booking.id = %booking_id, %error, "a payment told again was not taken; it comes again");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// What an event means to which booking.
+struct Told {
+    booking_id: BookingId,
+    input: Input,
+    /// The payment whose ending payment-svc wants to hear again.
+    again: Option<PaymentId>,
+}
+
+/// `None` for a type that means nothing here.
+fn decode(event: &Event) -> Result<Option<Told>, HandleError> {
     let payload = event.payload.as_slice();
     let bad = |what: &dyn std::fmt::Display| {
         HandleError::Permanent(format!("{} {}: {what}", event.event_type, event.id))
     };
     let booking = |bytes: &[u8]| BookingId::from_slice(bytes).map_err(|error| bad(&error));
     let payment = |bytes: &[u8]| PaymentId::from_slice(bytes).map_err(|error| bad(&error));
-    let decoded = match event.event_type.as_str() {
+    let mut again = None;
+    let (booking_id, input) = match event.event_type.as_str() {
         "PaymentSessionCreated" => {
             let told = v1::PaymentSessionCreated::decode(payload).map_err(|error| bad(&error))?;
             let payment_id = payment(&told.payment_id)?;
@@ -83,6 +117,7 @@ fn decode(event: &Event) -> Result<Option<(BookingId, Input)>, HandleError> {
                 currency,
             };
             let payment_id = payment(&told.payment_id)?;
+            again = told.again.then_some(payment_id);
             (
                 booking(&told.booking_id)?,
                 Input::PaymentSucceeded { payment_id, amount },
@@ -106,5 +141,9 @@ fn decode(event: &Event) -> Result<Option<(BookingId, Input)>, HandleError> {
         }
         _ => return Ok(None),
     };
-    Ok(Some(decoded))
+    Ok(Some(Told {
+        booking_id,
+        input,
+        again,
+    }))
 }

@@ -1,6 +1,7 @@
 //! Looks for money that is under way too long (BK-2): a payment that waits for a decision, or a
 //! refund that payment-svc has not told the end of, for 15 minutes; and sooner, a payment that
-//! waits on a booking with no open step, which no decision leaves behind. People must look.
+//! waits on a booking with no open step, which no decision leaves behind. People must look. Refunds
+//! were asked for again by then, several times, by this loop.
 //!
 //! Reads an index of payments under way only, which is near empty. What this service was never
 //! told of shows by `holdfast audit`, which reads every table and is left to people and tests.

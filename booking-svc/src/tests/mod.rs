@@ -1,5 +1,6 @@
 //! The service against a real Postgres and a real lock store of one node, both of each test's own.
 
+mod again;
 mod bookings;
 mod crashes;
 mod guards;

@@ -369,10 +369,10 @@ pub(super) fn user(n: u8) -> UserId {
     UserId::from_bytes([n; 16])
 }
 
-/// The `n`th payment of a booking; no two bookings share one.
+/// The `n`th payment of a booking; no two bookings share one, and none is a booking's id.
 pub(super) fn payment(booking_id: BookingId, n: u8) -> PaymentId {
     let mut bytes = booking_id.to_bytes();
-    bytes[0] = n;
+    bytes[0] = !n;
     PaymentId::from_bytes(bytes)
 }
 
@@ -385,8 +385,17 @@ pub(super) fn paid(booking_id: BookingId, n: u8, seats: usize) -> (&'static str,
             amount: PRICE * i64::try_from(seats).expect("few"),
             currency: "EUR".to_owned(),
         }),
+        again: false,
     };
     ("PaymentSucceeded", event.encode_to_vec())
+}
+
+/// As [`paid`], by a payment-svc that heard nothing of what became of it.
+pub(super) fn paid_again(booking_id: BookingId, n: u8, seats: usize) -> (&'static str, Vec<u8>) {
+    let (event_type, payload) = paid(booking_id, n, seats);
+    let mut event = v1::PaymentSucceeded::decode(&*payload).expect("readable");
+    event.again = true;
+    (event_type, event.encode_to_vec())
 }
 
 /// Told when the `n`th payment, of `seats`, went back.

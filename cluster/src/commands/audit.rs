@@ -149,7 +149,11 @@ mod tests {
              INSERT INTO booking.booking_payments (payment_id, booking_id, position, amount,
                  currency, fate, refund_id)
              SELECT gen_random_uuid(), booking_id, 0, 2500, 'EUR', 'REFUNDED', gen_random_uuid()
-             FROM booking.bookings",
+             FROM booking.bookings;
+             INSERT INTO booking.refunds (refund_id, booking_id, payment_id, amount, currency,
+                 reason, ask_at)
+             SELECT refund_id, booking_id, payment_id, amount, currency, 'r', NULL
+             FROM booking.booking_payments",
         )
         .execute(&pool)
         .await
@@ -157,7 +161,7 @@ mod tests {
         assert_eq!(found().await, Vec::<String>::new(), "it may be under way");
         sqlx::raw_sql(
             "UPDATE payment.payments SET updated_at = now() - make_interval(mins => 16);
-             UPDATE booking.booking_payments SET fate_since = now() - make_interval(mins => 16)",
+             UPDATE booking.refunds SET asked_at = now() - make_interval(mins => 16)",
         )
         .execute(&pool)
         .await

@@ -4,7 +4,7 @@
 //! provider's idempotency key.
 
 use holdfast_mesh::trace::{self, FutureExt as _};
-use holdfast_types::PaymentState;
+use holdfast_types::{PaymentId, PaymentState};
 
 use super::{App, Error, asking, publish, said, settle::settle};
 use crate::{
@@ -17,6 +17,25 @@ pub(super) async fn create_session<P: Provider>(app: &App<P>, new: New) -> Resul
     let Some(payment) = record(app, &new).await? else {
         return Ok(());
     };
+    ask(app, payment).await
+}
+
+/// Asks for the session of a payment that isn't known to have one: with the same idempotency key, so
+/// that a lost answer is given again. Does nothing once it has.
+pub(super) async fn create_again<P: Provider>(
+    app: &App<P>,
+    payment_id: PaymentId,
+) -> Result<(), Error> {
+    let mut transaction = app.pool.begin().await?;
+    let payment = payments::locked(&mut transaction, payment_id).await?;
+    transaction.commit().await?;
+    match payment {
+        Some(payment) if payment.state == PaymentState::CreatingSession => ask(app, payment).await,
+        _ => Ok(()),
+    }
+}
+
+async fn ask<P: Provider>(app: &App<P>, payment: Payment) -> Result<(), Error> {
     let wanted = NewSession {
         payment_id: payment.payment_id.as_uuid(),
         price: payment.price,
@@ -46,7 +65,7 @@ async fn record<P: Provider>(app: &App<P>, new: &New) -> Result<Option<Payment>,
     };
     let mut transaction = app.pool.begin().await?;
     let mut settled = None;
-    let payment = match payments::insert(&mut transaction, new, state).await? {
+    let payment = match payments::insert(&mut transaction, new, state, app.reconcile_after).await? {
         Inserted::OtherOpen => return Err(Error::OtherOpen),
         Inserted::Known(payment) => payment,
         Inserted::New(payment) => {

@@ -11,7 +11,8 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::{
-    App, Error, create_session::create_session, end_session::end_session, refund, refund::refund,
+    App, Error, create_session::create_session, end_session::end_session, keep::keep, refund,
+    refund::refund,
 };
 use crate::{provider, provider::Provider, store::payments};
 
@@ -33,7 +34,34 @@ impl<P: Provider> Handler for BookingEvents<P> {
                 let ended: v1::BookingEnded = decode(payload)?;
                 end_session(&self.0, id(&ended.booking_id, BookingId::from_slice)?).await
             }
-            "RefundRequested" => refund(&self.0, &wanted_refund(decode(payload)?)?).await,
+            "BookingConfirmed" => {
+                let told: v1::BookingConfirmed = decode(payload)?;
+                if told.payment_id.is_empty() {
+                    // The release before doesn't say which; it is asked about.
+                    return Ok(());
+                }
+                let booking_id = id(&told.booking_id, BookingId::from_slice)?;
+                keep(
+                    &self.0,
+                    booking_id,
+                    id(&told.payment_id, PaymentId::from_slice)?,
+                )
+                .await
+            }
+            "PaymentKept" => {
+                let told: v1::PaymentKept = decode(payload)?;
+                let booking_id = id(&told.booking_id, BookingId::from_slice)?;
+                let kept = id(&told.payment_id, PaymentId::from_slice)?;
+                return said_again(event, keep(&self.0, booking_id, kept).await);
+            }
+            "RefundRequested" => {
+                let wanted = wanted_refund(decode(payload)?)?;
+                let done = refund(&self.0, &wanted).await;
+                if wanted.again {
+                    return said_again(event, done);
+                }
+                done
+            }
             _ => Ok(()),
         };
         done.map_err(refusal)
@@ -70,6 +98,7 @@ fn wanted_refund(event: v1::RefundRequested) -> Result<refund::Wanted, HandleErr
         payment_id: id(&event.payment_id, PaymentId::from_slice)?,
         amount: money(event.amount.as_ref())?,
         reason: event.reason,
+        again: event.again,
     })
 }
 
@@ -94,6 +123,19 @@ fn unreadable(what: &str) -> HandleError {
     HandleError::Permanent(format!("unreadable event: {what}"))
 }
 
+/// What is said again comes again by itself until it is heard: no key is parked for it, behind which
+/// the next would wait.
+fn said_again(event: &Event, done: Result<(), Error>) -> Result<(), HandleError> {
+    let Err(error) = done else { return Ok(()) };
+    match refusal(error) {
+        away @ HandleError::Unavailable(_) => Err(away),
+        error => {
+            tracing::error!(event.type = event.event_type, event.key = event.key, %error, "not done, and asked for again until it is");
+            Ok(())
+        }
+    }
+}
+
 /// What the stream does with an event that wasn't handled.
 fn refusal(error: Error) -> HandleError {
     let text = error.to_string();
@@ -101,7 +143,8 @@ fn refusal(error: Error) -> HandleError {
         Error::Provider(provider::Error::Unknown(_)) => HandleError::Unavailable(text),
         Error::Store(error) if error.is_away() => HandleError::Unavailable(text),
         Error::Provider(provider::Error::Refused(_) | provider::Error::NoSession(_))
-        | Error::RefundImpossible(_) => HandleError::Permanent(text),
+        | Error::RefundImpossible(_)
+        | Error::NotThatPayment(_) => HandleError::Permanent(text),
         Error::Store(_) | Error::OtherOpen | Error::NoSessionYet | Error::Webhook(_) => {
             HandleError::Retry(text)
         }

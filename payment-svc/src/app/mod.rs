@@ -3,6 +3,7 @@
 mod create_session;
 mod end_session;
 mod handle_event;
+mod keep;
 mod publish;
 mod receive_webhook;
 mod reconcile;
@@ -25,6 +26,13 @@ use crate::{
     provider::{self, Provider},
     store,
 };
+
+/// How long a refund is left to its event before it is sent again.
+const RESEND_AFTER: Duration = Duration::from_secs(60);
+
+/// How long booking-svc has to say what becomes of captured money before it is told again: short enough
+/// that money without an ending is found within a minute.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(45);
 
 /// What the use cases work with.
 pub(crate) struct App<P> {
@@ -77,6 +85,9 @@ pub(crate) enum Error {
     /// The booking ended before its session was made; the event that makes it comes first.
     #[error("the payment's session is still being created")]
     NoSessionYet,
+    /// Told of a payment that can't be meant.
+    #[error("told of a payment that can't be: {0}")]
+    NotThatPayment(&'static str),
     /// A refund that can't be: of a payment that isn't there or brought no money, of more than
     /// it brought, or under an id that was used for another.
     #[error("refund refused: {0}")]

@@ -1,4 +1,4 @@
-//! What payment-svc tells the others: topic `payment`, keyed by booking.
+//! What payment-svc tells the others: topic `payment`, keyed by booking; what is told again, by payment.
 
 use holdfast_eventlog::{NewEvent, Outbox};
 use holdfast_proto::events::v1;
@@ -7,7 +7,7 @@ use prost::Message;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::store;
+use crate::store::{self, payments::Undecided};
 
 pub(super) const OUTBOX: Outbox = Outbox::new("payment");
 
@@ -35,8 +35,27 @@ pub(super) async fn succeeded(
         payment_id: payment_id.to_bytes().to_vec(),
         booking_id: booking_id.to_bytes().to_vec(),
         amount: Some(wire(money)),
+        again: false,
     };
     append(connection, booking_id, "PaymentSucceeded", &message).await
+}
+
+/// Under the payments' own keys, so that none waits behind what keeps its booking's events.
+pub(super) async fn succeeded_again(
+    connection: &mut PgConnection,
+    undecided: &[Undecided],
+) -> Result<(), store::Error> {
+    let events = undecided.iter().map(|one| {
+        let message = v1::PaymentSucceeded {
+            payment_id: one.payment_id.to_bytes().to_vec(),
+            booking_id: one.booking_id.to_bytes().to_vec(),
+            amount: Some(wire(one.captured)),
+            again: true,
+        };
+        event(&one.payment_id.to_string(), "PaymentSucceeded", &message)
+    });
+    OUTBOX.append_all(connection, events.collect()).await?;
+    Ok(())
 }
 
 pub(super) async fn failed(
@@ -53,20 +72,34 @@ pub(super) async fn failed(
     append(connection, booking_id, "PaymentFailed", &message).await
 }
 
+/// Money that went back.
+pub(super) struct Refunded {
+    pub(super) booking_id: BookingId,
+    pub(super) payment_id: PaymentId,
+    pub(super) refund_id: Uuid,
+    pub(super) money: Money,
+    /// Said to who asked again, under the payment's own key.
+    pub(super) again: bool,
+}
+
 pub(super) async fn refunded(
     connection: &mut PgConnection,
-    booking_id: BookingId,
-    payment_id: PaymentId,
-    refund_id: Uuid,
-    money: Money,
+    refunded: Refunded,
 ) -> Result<(), store::Error> {
     let message = v1::RefundSucceeded {
-        refund_id: refund_id.into_bytes().to_vec(),
-        payment_id: payment_id.to_bytes().to_vec(),
-        booking_id: booking_id.to_bytes().to_vec(),
-        amount: Some(wire(money)),
+        refund_id: refunded.refund_id.into_bytes().to_vec(),
+        payment_id: refunded.payment_id.to_bytes().to_vec(),
+        booking_id: refunded.booking_id.to_bytes().to_vec(),
+        amount: Some(wire(refunded.money)),
     };
-    append(connection, booking_id, "RefundSucceeded", &message).await
+    let key = if refunded.again {
+        refunded.payment_id.to_string()
+    } else {
+        refunded.booking_id.to_string()
+    };
+    let event = event(&key, "RefundSucceeded", &message);
+    OUTBOX.append(connection, event).await?;
+    Ok(())
 }
 
 async fn append(
@@ -75,14 +108,18 @@ async fn append(
     event_type: &'static str,
     message: &impl Message,
 ) -> Result<(), store::Error> {
-    let event = NewEvent {
-        topic: "payment",
-        key: booking_id.to_string(),
-        event_type,
-        payload: message.encode_to_vec(),
-    };
+    let event = event(&booking_id.to_string(), event_type, message);
     OUTBOX.append(connection, event).await?;
     Ok(())
+}
+
+fn event(key: &str, event_type: &'static str, message: &impl Message) -> NewEvent {
+    NewEvent {
+        topic: "payment",
+        key: key.to_owned(),
+        event_type,
+        payload: message.encode_to_vec(),
+    }
 }
 
 fn wire(money: Money) -> v1::Money {

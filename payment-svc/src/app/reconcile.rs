@@ -1,4 +1,5 @@
-//! Asks the provider about sessions nobody has heard of, so that a lost webhook loses nothing.
+//! Asks the provider about sessions nobody has heard of, so that a lost webhook loses nothing; and for
+//! sessions that it was asked for and gave no answer to.
 //!
 //! A session is asked about after it was silent for a while, then ever more rarely; what the
 //! provider doesn't answer stays as it is.
@@ -12,6 +13,7 @@ use futures::{StreamExt, stream};
 
 use super::{
     App, Error,
+    create_session::create_again,
     settle::{Settled, settle},
 };
 use crate::{
@@ -76,7 +78,12 @@ async fn outcome<P: Provider>(app: &App<P>, silent: &Silent, away: &AtomicBool) 
 }
 
 async fn ask<P: Provider>(app: &App<P>, silent: &Silent) -> Result<Settled, Error> {
-    let session = app.provider.session(&silent.session_id).await?;
+    let Some(session_id) = &silent.session_id else {
+        create_again(app, silent.payment_id.into()).await?;
+        metrics::counter!(metric::AGAIN, "kind" => "session").increment(1);
+        return Ok(Settled::Unchanged);
+    };
+    let session = app.provider.session(session_id).await?;
     let transaction = app.pool.begin().await?;
     settle(transaction, silent.payment_id.into(), &session).await
 }

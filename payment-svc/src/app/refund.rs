@@ -1,13 +1,14 @@
 //! Money goes back: recorded, sent under the refund's own id, posted, told.
 //!
-//! May run again after any step; the provider sends money once for a refund id.
+//! May run again after any step; the provider sends money once for a refund id. From when it is
+//! recorded, the money has its ending in the books.
 
 use holdfast_mesh::trace::{self, FutureExt as _};
 use holdfast_types::{BookingId, Money, PaymentId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{App, Error, asking, publish, said};
+use super::{App, Error, RESEND_AFTER, asking, publish, said};
 use crate::{
     metric,
     provider::{NewRefund, Provider},
@@ -22,6 +23,8 @@ pub(super) struct Wanted {
     pub(super) payment_id: PaymentId,
     pub(super) amount: Money,
     pub(super) reason: String,
+    /// Nobody was told of its end, so that it is told even if it was told before.
+    pub(super) again: bool,
 }
 
 pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result<(), Error> {
@@ -40,6 +43,11 @@ pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result
         ));
     }
     if record(&mut transaction, wanted, captured).await? {
+        if wanted.again {
+            tell(&mut transaction, wanted).await?;
+            transaction.commit().await?;
+            app.wake_relay().await;
+        }
         return Ok(());
     }
     transaction.commit().await?;
@@ -131,8 +139,11 @@ async fn record(
         payment_id,
         amount.amount,
         &wanted.reason,
+        RESEND_AFTER,
     )
     .await?;
+    ledger::post_refund_due(connection, payment_id, refund_id, amount).await?;
+    payments::decided(connection, payment_id).await?;
     Ok(false)
 }
 
@@ -142,8 +153,16 @@ async fn tell(connection: &mut PgConnection, wanted: &Wanted) -> Result<(), Erro
         booking_id,
         payment_id,
         amount,
+        again,
         ..
     } = *wanted;
-    publish::refunded(connection, booking_id, payment_id, refund_id, amount).await?;
+    let refunded = publish::Refunded {
+        booking_id,
+        payment_id,
+        refund_id,
+        money: amount,
+        again,
+    };
+    publish::refunded(connection, refunded).await?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use holdfast_proto::part;
 use holdfast_types::{Money, PaymentId, PaymentState};
 use sqlx::{Postgres, Transaction};
 
-use super::{Error, publish};
+use super::{Error, TELL_AGAIN_AFTER, publish};
 use crate::{
     metric,
     provider::{Session, Status},
@@ -112,7 +112,16 @@ async fn end(
     let known = (!session.session_id.is_empty())
         .then_some((session.session_id.as_str(), session.url.as_str()));
     let connection = &mut *transaction;
-    payments::end(connection, payment_id, state, captured, known, failure).await?;
+    payments::end(
+        connection,
+        payment_id,
+        state,
+        captured,
+        known,
+        failure,
+        TELL_AGAIN_AFTER,
+    )
+    .await?;
     if let Some(captured) = captured {
         ledger::post_capture(connection, payment_id, &payment.provider, captured).await?;
         publish::succeeded(connection, booking_id, payment_id, captured).await?;

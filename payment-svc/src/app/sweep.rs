@@ -1,9 +1,11 @@
-//! Sends refunds again that were recorded and didn't go: their event was parked, or waits for its
-//! next try. A refund whose event never got here isn't recorded and isn't found here; booking-svc
-//! shows it as overdue, and `holdfast audit` names it.
+//! Finds money that is stuck, by the books, and moves it on: refunds that were recorded and didn't go
+//! are sent again, and booking-svc is told again of captured money that it said no ending of. Neither
+//! waits behind a parked key.
 //!
-//! Always holds: a refund is sent again at most once in `RESEND_AFTER`, under its own id, so money
-//! goes once. Leaves to others: sessions nobody heard of (`reconcile`).
+//! Always holds: a refund is sent again under its own id, so money goes once; what is told again
+//! changes nothing where it was known; each further time comes after twice the wait, up to
+//! `AGAIN_EVERY_MAX`, and none is the last while the money has no ending. Leaves to others: sessions
+//! nobody heard of (`reconcile`), refunds that never got here (booking-svc asks again).
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -13,26 +15,27 @@ use std::{
 use futures::{StreamExt, stream};
 
 use super::{
-    App, Error,
+    App, Error, RESEND_AFTER, TELL_AGAIN_AFTER, publish,
     refund::{Wanted, refund},
 };
 use crate::{
     metric,
     provider::{self, Provider},
     store::{
-        self, payments,
+        self,
+        payments::{self, Undecided},
         refunds::{self, Unfinished},
         webhooks,
     },
 };
 
-/// How long a refund is left to its event, and between two tries.
-const RESEND_AFTER: Duration = Duration::from_secs(60);
+/// Longest wait between two tries: several fall into the 15 minutes that money has.
+const AGAIN_EVERY_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// How long money may be under way before somebody should look (BK-2).
 const OVERDUE_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// Refunds in one step, the longest untried first; the rest waits for the next.
+/// Refunds, and payments, in one step, the longest due first; the rest waits for the next.
 const BATCH: i64 = 64;
 
 /// Refunds under way at once.
@@ -45,15 +48,19 @@ const WEBHOOKS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const FORGOTTEN_BATCH: i64 = 1_000;
 const FORGOTTEN_BATCHES_MAX: usize = 100;
 
-/// One step: shows how old the oldest unfinished payment and refund are, and sends overdue refunds
-/// again.
+/// One step: shows how old the oldest unfinished payment and refund and the oldest undecided money are,
+/// tells of the latter again, and sends overdue refunds again.
 pub(crate) async fn sweep<P: Provider>(app: &App<P>) -> Result<(), store::Error> {
     // First, so that no provider that takes its time keeps anybody from seeing it.
     let payment_s = payments::oldest_unfinished_s(&app.pool).await?;
     let refund_s = refunds::oldest_unfinished_s(&app.pool).await?;
     metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "payment").set(payment_s);
     metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "refund").set(refund_s);
-    let unfinished = refunds::take_unfinished(&app.pool, BATCH, RESEND_AFTER).await?;
+    let undecided_s = payments::oldest_undecided_s(&app.pool).await?;
+    metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "undecided").set(undecided_s);
+    tell_again(app).await?;
+    let unfinished =
+        refunds::take_unfinished(&app.pool, BATCH, RESEND_AFTER, AGAIN_EVERY_MAX).await?;
     let away = AtomicBool::new(false);
     stream::iter(unfinished)
         .for_each_concurrent(SENT_AT_ONCE, async |unfinished| {
@@ -66,6 +73,35 @@ pub(crate) async fn sweep<P: Provider>(app: &App<P>) -> Result<(), store::Error>
     Ok(())
 }
 
+/// Tells of captured money whose ending nobody said, in the transaction that puts off the next time.
+async fn tell_again<P>(app: &App<P>) -> Result<(), store::Error> {
+    let mut transaction = app.pool.begin().await?;
+    let undecided =
+        payments::take_undecided(&mut transaction, BATCH, TELL_AGAIN_AFTER, AGAIN_EVERY_MAX)
+            .await?;
+    if undecided.is_empty() {
+        return Ok(());
+    }
+    publish::succeeded_again(&mut transaction, &undecided).await?;
+    transaction.commit().await?;
+    for Undecided {
+        payment_id,
+        booking_id,
+        age,
+        ..
+    } in undecided
+    {
+        metrics::counter!(metric::AGAIN, "kind" => "undecided").increment(1);
+        if age > OVERDUE_AFTER {
+            tracing::error!(payment.id = %payment_id, booking.id = %booking_id, ?age, "captured money has no ending");
+        } else {
+            tracing::info!(payment.id = %payment_id, booking.id = %booking_id, ?age, "captured money has no ending yet; told again");
+        }
+    }
+    app.wake_relay().await;
+    Ok(())
+}
+
 async fn resend<P: Provider>(app: &App<P>, unfinished: Unfinished, away: &AtomicBool) {
     let Unfinished { refund_id, age, .. } = unfinished;
     let wanted = Wanted {
@@ -74,7 +110,9 @@ async fn resend<P: Provider>(app: &App<P>, unfinished: Unfinished, away: &Atomic
         payment_id: unfinished.payment_id,
         amount: unfinished.amount,
         reason: unfinished.reason,
+        again: false,
     };
+    metrics::counter!(metric::AGAIN, "kind" => "refund").increment(1);
     let Err(error) = refund(app, &wanted).await else {
         return;
     };

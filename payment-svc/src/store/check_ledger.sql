@@ -26,5 +26,25 @@ SELECT kind AS "kind!", id AS "id!" FROM (
     FROM payment.payments p JOIN payment.refunds r USING (payment_id)
     GROUP BY p.payment_id
     HAVING sum(r.amount) > CASE p.state WHEN 'SUCCEEDED' THEN p.captured_amount ELSE 0 END
+    UNION ALL
+    -- What is to go back is what was asked for and hasn't gone.
+    SELECT 'REFUND_DUE_WRONG', r.refund_id::text
+    FROM payment.refunds r
+    WHERE (CASE r.state WHEN 'REQUESTED' THEN -r.amount ELSE 0 END) <> (
+        SELECT coalesce(sum(e.amount), 0) FROM payment.journal j
+        JOIN payment.entries e USING (journal_id)
+        WHERE j.refund_id = r.refund_id AND e.account = 'refunds')
+    UNION ALL
+    -- More left an account than came.
+    SELECT 'ENDED_TWICE', j.payment_id::text
+    FROM payment.journal j JOIN payment.entries e USING (journal_id)
+    WHERE e.account IN ('undecided', 'bookings')
+    GROUP BY j.payment_id, e.account HAVING sum(e.amount) > 0
+    UNION ALL
+    SELECT 'UNDECIDED_UNWATCHED', p.payment_id::text
+    FROM payment.payments p
+    JOIN payment.journal j USING (payment_id) JOIN payment.entries e USING (journal_id)
+    WHERE e.account = 'undecided'
+    GROUP BY p.payment_id HAVING (sum(e.amount) <> 0) <> (p.tell_at IS NOT NULL)
 ) AS findings
 LIMIT $1

@@ -7,7 +7,7 @@ use holdfast_types::{BookingId, Money, PaymentId, PaymentState, ShowId, UserId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::Error;
+use super::{Error, ledger};
 
 /// A payment to be made.
 #[derive(Debug, Clone)]
@@ -121,11 +121,13 @@ pub(crate) enum Inserted {
     OtherOpen,
 }
 
-/// Records that money is wanted, in `state`; once for a booking and attempt.
+/// Records that money is wanted, in `state`; once for a booking and attempt. A session that has no
+/// answer within `ask_in` is asked for again.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     new: &New,
     state: PaymentState,
+    ask_in: Duration,
 ) -> Result<Inserted, Error> {
     let attempt = i32::try_from(new.attempt).map_err(|_| Error::Corrupt {
         table: "payments",
@@ -146,6 +148,7 @@ pub(crate) async fn insert(
         new.pay_until,
         new.provider,
         new.traceparent,
+        ask_in.as_secs_f64(),
     )
     .execute(&mut *connection)
     .await?;
@@ -227,13 +230,15 @@ pub(crate) async fn end(
     captured: Option<Money>,
     session: Option<(&str, &str)>,
     failure: Option<&str>,
+    tell_again_in: Duration,
 ) -> Result<(), Error> {
     let (session_id, url) = session.unzip();
     sqlx::query!(
         "UPDATE payment.payments
          SET state = $2, session_id = coalesce(session_id, $3),
              payment_url = coalesce(payment_url, $4), failure = $5, ask_at = NULL,
-             captured_amount = $6, captured_currency = $7, updated_at = now()
+             captured_amount = $6::bigint, captured_currency = $7, updated_at = now(),
+             tell_at = CASE WHEN $6::bigint > 0 THEN now() + make_interval(secs => $8) END
          WHERE payment_id = $1",
         payment_id.as_uuid(),
         state.as_str(),
@@ -241,7 +246,8 @@ pub(crate) async fn end(
         url,
         failure,
         captured.map(|captured| captured.amount),
-        captured.map(|captured| captured.currency.to_string())
+        captured.map(|captured| captured.currency.to_string()),
+        tell_again_in.as_secs_f64()
     )
     .execute(connection)
     .await?;
@@ -257,15 +263,85 @@ pub(crate) async fn oldest_unfinished_s(pool: &PgPool) -> Result<f64, Error> {
     Ok(seconds.fetch_one(pool).await?)
 }
 
-/// A session nobody has heard of for a while.
+/// Nothing of its money is undecided any more: nobody need be told of it again. Not if some is.
+pub(crate) async fn decided(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+) -> Result<(), Error> {
+    if ledger::undecided(connection, payment_id).await? == 0 {
+        sqlx::query!(
+            "UPDATE payment.payments SET tell_at = NULL WHERE payment_id = $1",
+            payment_id.as_uuid()
+        )
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Captured money that nobody said the ending of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Undecided {
+    pub(crate) payment_id: PaymentId,
+    pub(crate) booking_id: BookingId,
+    pub(crate) captured: Money,
+    /// Since it was captured.
+    pub(crate) age: Duration,
+}
+
+/// Takes up to `limit` payments that are due to be told again, longest due first, and puts off the
+/// next time by twice as long as before (between `after` and `after_max`).
+pub(crate) async fn take_undecided(
+    connection: &mut PgConnection,
+    limit: i64,
+    after: Duration,
+    after_max: Duration,
+) -> Result<Vec<Undecided>, Error> {
+    let rows = sqlx::query_file!(
+        "src/store/take_undecided.sql",
+        limit,
+        after.as_secs_f64(),
+        after_max.as_secs_f64()
+    );
+    let rows = rows.fetch_all(connection).await?;
+    rows.into_iter()
+        .map(|row| {
+            let currency = row.captured_currency.parse().map_err(|_| Error::Corrupt {
+                table: "payments",
+                what: row.captured_currency.clone(),
+            })?;
+            Ok(Undecided {
+                payment_id: row.payment_id.into(),
+                booking_id: row.booking_id.into(),
+                captured: Money {
+                    amount: row.captured_amount,
+                    currency,
+                },
+                age: Duration::from_secs_f64(row.age_s),
+            })
+        })
+        .collect()
+}
+
+/// Seconds since the oldest money that is undecided was captured; 0 with none.
+pub(crate) async fn oldest_undecided_s(pool: &PgPool) -> Result<f64, Error> {
+    let seconds = sqlx::query_scalar!(
+        r#"SELECT coalesce(extract(epoch FROM now() - min(updated_at)), 0)::float8 AS "seconds!"
+           FROM payment.payments WHERE tell_at IS NOT NULL"#
+    );
+    Ok(seconds.fetch_one(pool).await?)
+}
+
+/// A session nobody has heard of for a while, or one that isn't known to be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Silent {
     pub(crate) payment_id: Uuid,
-    pub(crate) session_id: String,
+    /// None: it was asked for, and no answer was recorded.
+    pub(crate) session_id: Option<String>,
 }
 
-/// Takes up to `limit` sessions that are due to be asked about, longest due first, and puts off
-/// the next time by twice as long as before (between `after` and `after_max`).
+/// Takes up to `limit` sessions that are due to be asked about or asked for, longest due first, and
+/// puts off the next time by twice as long as before (between `after` and `after_max`).
 pub(crate) async fn take_silent(
     pool: &PgPool,
     limit: i64,

@@ -51,14 +51,16 @@ pub(crate) async fn insert(
     payment_id: PaymentId,
     amount: i64,
     reason: &str,
+    try_in: Duration,
 ) -> Result<(), Error> {
     sqlx::query!(
-        "INSERT INTO payment.refunds (refund_id, payment_id, amount, reason, state)
-         VALUES ($1, $2, $3, $4, 'REQUESTED')",
+        "INSERT INTO payment.refunds (refund_id, payment_id, amount, reason, state, try_at)
+         VALUES ($1, $2, $3, $4, 'REQUESTED', now() + make_interval(secs => $5))",
         refund_id,
         payment_id.as_uuid(),
         amount,
-        reason
+        reason,
+        try_in.as_secs_f64()
     )
     .execute(connection)
     .await?;
@@ -93,17 +95,19 @@ pub(crate) struct Unfinished {
     pub(crate) age: Duration,
 }
 
-/// Takes up to `limit` refunds that were not tried for `after`, the longest untried first, and
-/// counts them as tried now.
+/// Takes up to `limit` refunds that are due to be sent again, the longest due first, and puts off the
+/// next time by twice as long as before (between `after` and `after_max`).
 pub(crate) async fn take_unfinished(
     pool: &PgPool,
     limit: i64,
     after: Duration,
+    after_max: Duration,
 ) -> Result<Vec<Unfinished>, Error> {
     let rows = sqlx::query_file!(
         "src/store/take_unfinished_refunds.sql",
         limit,
-        after.as_secs_f64()
+        after.as_secs_f64(),
+        after_max.as_secs_f64()
     );
     let rows = rows.fetch_all(pool).await?;
     rows.into_iter()

@@ -1,9 +1,10 @@
 UPDATE payment.refunds r
-SET updated_at = now()
+SET tries = r.tries + 1, updated_at = now(),
+    try_at = now() + make_interval(secs => least($3, $2 * 2 ^ least(r.tries + 1, 20)))
 FROM (
     SELECT refund_id FROM payment.refunds
-    WHERE state = 'REQUESTED' AND updated_at <= now() - make_interval(secs => $2)
-    ORDER BY updated_at LIMIT $1
+    WHERE state = 'REQUESTED' AND try_at <= now()
+    ORDER BY try_at LIMIT $1
     FOR UPDATE SKIP LOCKED
 ) AS due, payment.payments p
 WHERE r.refund_id = due.refund_id AND p.payment_id = r.payment_id

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::system::{System, until};
 
-fn wanted(booking_id: Uuid, payment_id: &[u8], amount: i64) -> v1::RefundRequested {
+pub(crate) fn wanted(booking_id: Uuid, payment_id: &[u8], amount: i64) -> v1::RefundRequested {
     v1::RefundRequested {
         refund_id: Uuid::new_v4().into_bytes().to_vec(),
         booking_id: booking_id.into_bytes().to_vec(),
@@ -20,6 +20,7 @@ fn wanted(booking_id: Uuid, payment_id: &[u8], amount: i64) -> v1::RefundRequest
             currency: "EUR".into(),
         }),
         reason: "test".into(),
+        again: false,
     }
 }
 
@@ -216,7 +217,7 @@ async fn a_refund_whose_event_was_parked_is_sent_by_the_sweep(pool: PgPool) {
     .await;
     system.refuse(false);
     system
-        .execute("UPDATE payment.refunds SET updated_at = now() - interval '61 seconds'")
+        .execute("UPDATE payment.refunds SET try_at = now()")
         .await;
     let told: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
     assert_eq!(told.refund_id, refund.refund_id);
@@ -265,7 +266,7 @@ async fn the_age_of_unfinished_money_is_right_after_a_restart(pool: PgPool) {
 
     system.refuse(false);
     system
-        .execute("UPDATE payment.refunds SET updated_at = now() - interval '61 seconds'")
+        .execute("UPDATE payment.refunds SET try_at = now()")
         .await;
     system.end(open).await;
     until("nothing to be unfinished", async || ages() == [0, 0]).await;

@@ -348,9 +348,19 @@ impl System {
         event_type: &'static str,
         message: &impl Message,
     ) {
+        self.tell_under(booking_id, event_type, message).await;
+    }
+
+    /// As [`System::tell`], under another key than the booking's.
+    pub(crate) async fn tell_under(
+        &self,
+        key: Uuid,
+        event_type: &'static str,
+        message: &impl Message,
+    ) {
         let event = NewEvent {
             topic: "booking",
-            key: booking_id.to_string(),
+            key: key.to_string(),
             event_type,
             payload: message.encode_to_vec(),
         };

@@ -251,6 +251,7 @@ async fn money_that_was_not_asked_for_is_recorded_told_and_can_go_back(pool: PgP
         payment_id: told.payment_id,
         amount: Some(captured.clone()),
         reason: "mismatch".into(),
+        again: false,
     };
     system.tell(booking_id, "RefundRequested", &refund).await;
     let told: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;

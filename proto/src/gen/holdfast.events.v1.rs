@@ -40,6 +40,18 @@ pub struct BookingConfirmed {
     pub seat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "5")]
     pub total: ::core::option::Option<Money>,
+    /// The payment that pays for it.
+    #[prost(bytes = "vec", tag = "6")]
+    pub payment_id: ::prost::alloc::vec::Vec<u8>,
+}
+/// Topic `booking`: a payment pays for a booking that is confirmed. Said to who asked
+/// (PaymentSucceeded.again); everybody was told by BookingConfirmed. The key is the payment id.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PaymentKept {
+    #[prost(bytes = "vec", tag = "1")]
+    pub payment_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub booking_id: ::prost::alloc::vec::Vec<u8>,
 }
 /// Topic `booking`: it ended without, or no longer with, tickets. Open payment sessions of it are
 /// to be cancelled.
@@ -66,6 +78,10 @@ pub struct RefundRequested {
     pub amount: ::core::option::Option<Money>,
     #[prost(string, tag = "5")]
     pub reason: ::prost::alloc::string::String,
+    /// It was asked for before and nobody told of its end: if the money went, that is told again. The
+    /// key is the payment id then, so that it doesn't wait behind whatever keeps the booking's events.
+    #[prost(bool, tag = "6")]
+    pub again: bool,
 }
 /// Topic `payment`: the customer can pay.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -86,6 +102,10 @@ pub struct PaymentSucceeded {
     pub booking_id: ::prost::alloc::vec::Vec<u8>,
     #[prost(message, optional, tag = "3")]
     pub amount: ::core::option::Option<Money>,
+    /// It was told before and nobody said what becomes of the money: to be said again, by PaymentKept or
+    /// RefundRequested. The key is the payment id then.
+    #[prost(bool, tag = "4")]
+    pub again: bool,
 }
 /// Topic `payment`: this attempt will bring no money.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
