@@ -16,7 +16,7 @@ pub struct Config {
     pub insecure: bool,
     /// Postgres, schema `booking`, with the rights of a service on schema `eventlog`.
     pub database_url: Secret,
-    /// Connections in the pool, at least 6; the stream takes three more.
+    /// Connections in the pool, at least 7; the stream takes three more.
     pub database_connections_max: u32,
     /// identity-svc, for the keys that tokens are checked with.
     pub identity: String,
@@ -29,7 +29,7 @@ pub struct Config {
 }
 
 /// The background loops take their turns with one each, and calls need some too.
-pub const DATABASE_CONNECTIONS_MIN: u32 = 6;
+pub const DATABASE_CONNECTIONS_MIN: u32 = 7;
 
 impl Default for Config {
     fn default() -> Self {

@@ -147,6 +147,16 @@ fn start_tasks(app: &Arc<App>, config: &Config, end: &CancellationToken) -> Join
             async move { app.recover().await }
         },
     ));
+    let refunding = app.clone();
+    tasks.spawn(periodic(
+        "booking.refund_shows",
+        config.sweep_period(),
+        end.clone(),
+        move || {
+            let app = refunding.clone();
+            async move { app.refund_shows().await }
+        },
+    ));
     let watching = app.clone();
     tasks.spawn(periodic(
         "booking.watch",

@@ -35,7 +35,8 @@ pub(crate) const CALLERS: &[(&str, &[&str])] = &[
         part::CATALOG,
         &[
             "holdfast.identity.v1.IdentityService/GetJwks",
-            "holdfast.booking.v1.InventoryService",
+            "holdfast.booking.v1.InventoryService/OpenInventory",
+            "holdfast.booking.v1.InventoryService/ChangeInventoryState",
         ],
     ),
     (
@@ -77,6 +78,7 @@ pub(crate) const CALLERS: &[(&str, &[&str])] = &[
             "holdfast.catalog.v1.CatalogService/GetShow",
             "holdfast.catalog.v1.ImportService",
             "holdfast.booking.v1.BookingService/GetAvailability",
+            "holdfast.booking.v1.InventoryService/RefundShow",
             // By tests of ours alone.
             "holdfast.payment.v1.PaymentService/ListPayments",
             "holdfast.search.v1.SearchAdminService",

@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Look at the search index, or have it built anew
     #[command(subcommand)]
     Search(Search),
+    /// Refund the bookings of a show that was cancelled
+    #[command(subcommand)]
+    Show(Show),
     /// Look at the event stream between services
     #[command(subcommand)]
     Events(Events),
@@ -438,6 +441,29 @@ pub(crate) enum Search {
 /// `holdfast search status`
 #[derive(Debug, Args)]
 pub(crate) struct SearchStatusArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast show`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Show {
+    /// Refund every confirmed booking of a cancelled show, in the background; again: how far it is
+    Refund(ShowRefundArgs),
+}
+
+/// `holdfast show refund`
+#[derive(Debug, Args)]
+pub(crate) struct ShowRefundArgs {
+    /// The show
+    pub(crate) show_id: uuid::Uuid,
+    /// Say what would be refunded, or how far it is, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,

@@ -39,7 +39,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Certs, Cli, Cluster, Command, Db, Demo, Events, Import, Search, User},
+    cli::{Certs, Cli, Cluster, Command, Db, Demo, Events, Import, Search, Show, User},
     data_dir::DataDir,
     error::Error,
 };
@@ -78,6 +78,7 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::User(User::Grant(args)) => on_this_thread(commands::user_grant(args)),
         Command::Search(Search::Status(args)) => on_this_thread(commands::search_status(args)),
         Command::Search(Search::Rebuild(args)) => on_this_thread(commands::search_rebuild(args)),
+        Command::Show(Show::Refund(args)) => on_this_thread(commands::show_refund(args)),
         Command::Events(Events::Parked(args)) => on_this_thread(commands::events_parked(args)),
         Command::Events(Events::Replay(args)) => on_this_thread(commands::events_replay(args)),
         Command::Audit(args) => on_this_thread(commands::audit(DataDir::choose(args.data_dir)?)),

@@ -8,7 +8,10 @@ use std::{
 
 use holdfast_mesh::{self as mesh, client::Channel};
 use holdfast_proto::{
-    booking::v1::booking_service_client::BookingServiceClient,
+    booking::v1::{
+        booking_service_client::BookingServiceClient,
+        inventory_service_client::InventoryServiceClient,
+    },
     catalog::v1::{
         catalog_service_client::CatalogServiceClient, import_service_client::ImportServiceClient,
     },
@@ -163,6 +166,14 @@ impl Operator {
     /// An address that can't be used.
     pub(crate) fn search(&self) -> Result<SearchAdminServiceClient<Channel>, Error> {
         Ok(SearchAdminServiceClient::new(self.channel(part::SEARCH)?))
+    }
+
+    /// Shows as they are sold.
+    ///
+    /// # Errors
+    /// An address that can't be used.
+    pub(crate) fn inventory(&self) -> Result<InventoryServiceClient<Channel>, Error> {
+        Ok(InventoryServiceClient::new(self.channel(part::BOOKING)?))
     }
 
     /// Availability.

@@ -141,6 +141,8 @@ pub enum Reason {
     PaymentFailed,
     /// The customer cancelled.
     CancelledByCustomer,
+    /// The organiser called the show off.
+    ShowCancelled,
     /// Paid late, and others have the seats.
     SeatsGone,
     /// Paid late, and the customer has as many seats as the show allows.
@@ -157,6 +159,7 @@ impl Reason {
         Self::PaymentTimeout,
         Self::PaymentFailed,
         Self::CancelledByCustomer,
+        Self::ShowCancelled,
         Self::SeatsGone,
         Self::LimitExceeded,
         Self::ShowOver,
@@ -169,6 +172,7 @@ impl Reason {
             Self::PaymentTimeout => "PAYMENT_TIMEOUT",
             Self::PaymentFailed => "PAYMENT_FAILED",
             Self::CancelledByCustomer => "CANCELLED_BY_CUSTOMER",
+            Self::ShowCancelled => "SHOW_CANCELLED",
             Self::SeatsGone => "SEATS_GONE",
             Self::LimitExceeded => "LIMIT_EXCEEDED",
             Self::ShowOver => "SHOW_OVER",

@@ -30,6 +30,7 @@ pub fn decide(booking: &Booking, input: Input, now: ClusterTime) -> Decision {
         Input::ExpiryDue => work.expiry_due(now),
         Input::HoldEnded { fence } => work.hold_ended(fence),
         Input::CancelRequested { confirmed_too } => work.cancel_requested(confirmed_too),
+        Input::ShowCancelled => work.show_cancelled(),
         Input::Resume => work.asking(),
         Input::Released { fence, answer } => work.released(fence, answer),
         Input::Committed { fence, answer } => work.committed(fence, answer),
@@ -197,18 +198,30 @@ impl Work {
 
     fn cancel_requested(self, confirmed_too: bool) -> Self {
         if self.next.state == BookingState::Confirmed && confirmed_too {
-            let fence = self.next.hold.fence;
-            return self
-                .record(Record::VoidTickets)
-                .record(Record::FreeSeats { fence })
-                .refund_standing(RefundReason::Cancelled)
-                .end(BookingState::Cancelled, Reason::CancelledByCustomer)
-                .step(Step::Returning);
+            return self.take_back(Reason::CancelledByCustomer, RefundReason::Cancelled);
         }
         if self.may_end() {
             return self.step(Step::Releasing(Ending::Cancelled));
         }
         self.asking()
+    }
+
+    /// One that is unpaid ends with its hold, which ended with the show.
+    fn show_cancelled(self) -> Self {
+        if self.next.state == BookingState::Confirmed {
+            return self.take_back(Reason::ShowCancelled, RefundReason::ShowCancelled);
+        }
+        self.asking()
+    }
+
+    /// A confirmed booking's tickets are void, its money goes back, then its seats.
+    fn take_back(self, reason: Reason, refund: RefundReason) -> Self {
+        let fence = self.next.hold.fence;
+        self.record(Record::VoidTickets)
+            .record(Record::FreeSeats { fence })
+            .refund_standing(refund)
+            .end(BookingState::Cancelled, reason)
+            .step(Step::Returning)
     }
 
     /// Pending, unpaid, and nothing asked of the store.

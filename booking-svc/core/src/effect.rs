@@ -122,6 +122,8 @@ pub enum RefundReason {
     NotCompleted,
     /// The customer cancelled.
     Cancelled,
+    /// The organiser called the show off.
+    ShowCancelled,
 }
 
 impl RefundReason {
@@ -133,6 +135,7 @@ impl RefundReason {
             Self::BookingEnded => "BOOKING_ENDED",
             Self::NotCompleted => "NOT_COMPLETED",
             Self::Cancelled => "CANCELLED",
+            Self::ShowCancelled => "SHOW_CANCELLED",
         }
     }
 }

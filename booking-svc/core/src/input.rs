@@ -45,6 +45,8 @@ pub enum Input {
         /// Also of a confirmed booking; otherwise only an unpaid one ends.
         confirmed_too: bool,
     },
+    /// The organiser called the show off, and whoever paid is to be refunded.
+    ShowCancelled,
     /// Nothing new: go on with the open step.
     Resume,
     /// The store answered `Release`.

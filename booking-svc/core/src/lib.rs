@@ -46,7 +46,7 @@
 //! | not paid, or declined | `EXPIRED`, or `FAILED` |
 //! | its hold ended before that (the show was called off) | `EXPIRED` |
 //! | cancelled unpaid | `CANCELLED` |
-//! | cancelled confirmed | `CANCELLED`, tickets void, refunded, seats returned |
+//! | cancelled confirmed, or its show called off | `CANCELLED`, tickets void, refunded, seats returned |
 //! | sold in the store, but fewer rows than seats here | `FAILED`, refunded, returned, alarm |
 
 mod booking;

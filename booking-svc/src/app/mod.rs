@@ -12,6 +12,7 @@ pub(crate) mod inventory;
 mod lock_store;
 pub(crate) mod open_inventory;
 pub(crate) mod read;
+pub(crate) mod refund_show;
 pub(crate) mod refusal;
 pub(crate) mod rights;
 mod store_numbers;

@@ -7,7 +7,10 @@ use holdfast_types::{DurationMs, ShowState, UserId};
 use tonic::{Request, Response, Status};
 
 use super::{Service, show_id};
-use crate::{app::open_inventory::OpenInventory, store::shows::NewSeat};
+use crate::{
+    app::open_inventory::OpenInventory,
+    store::{show_refunds::Progress, shows::NewSeat},
+};
 
 #[tonic::async_trait]
 impl InventoryService for Service {
@@ -48,6 +51,42 @@ impl InventoryService for Service {
         Ok(Response::new(pb::ChangeInventoryStateResponse {
             state: state.to_string(),
         }))
+    }
+
+    async fn refund_show(
+        &self,
+        request: Request<pb::RefundShowRequest>,
+    ) -> Result<Response<pb::RefundShowResponse>, Status> {
+        let actor = self.organiser(request.metadata()).await?;
+        let pb::RefundShowRequest {
+            show_id: id,
+            dry_run,
+        } = request.into_inner();
+        let progress = self
+            .app
+            .refund_show(actor, show_id(&id)?, dry_run)
+            .await
+            .map_err(Failure::from)?;
+        Ok(Response::new(progress_message(progress)))
+    }
+}
+
+fn progress_message(progress: Progress) -> pb::RefundShowResponse {
+    let state = match (progress.asked, progress.finished) {
+        (false, _) => "NOT_ASKED",
+        (true, false) => "RUNNING",
+        (true, true) => "FINISHED",
+    };
+    pb::RefundShowResponse {
+        state: state.to_owned(),
+        bookings: progress.bookings,
+        bookings_left: progress.bookings_left,
+        seats_left: progress.seats_left,
+        amount_left: Some(pb::Money {
+            amount: progress.amount_left.amount,
+            currency: progress.amount_left.currency.to_string(),
+        }),
+        refunds_under_way: progress.refunds_under_way,
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod lineage;
 pub(crate) mod payments;
 pub(crate) mod refunds;
 pub(crate) mod seats;
+pub(crate) mod show_refunds;
 pub(crate) mod shows;
 pub(crate) mod tickets;
 

@@ -1,5 +1,6 @@
 //! What goes on in the background: payments come in, bookings past their end are swept, steps
-//! that a crash or an outage left open are taken over, bookings whose holds ended are ended, refunds
+//! that a crash or an outage left open are taken over, bookings whose holds ended are ended, shows that were
+//! called off are refunded, refunds
 //! that have no end are asked for again, money that is stuck is noticed.
 
 pub(crate) mod holds;

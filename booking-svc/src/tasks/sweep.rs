@@ -2,6 +2,8 @@
 //!
 //! From an index, and sooner from what the store tells of holds that ended ([`super::holds`]).
 
+use std::time::Duration;
+
 use booking_core::Input;
 use futures::{StreamExt, stream};
 use holdfast_mesh::trace::{self, Context, FutureExt as _, KeyValue, SpanKind};
@@ -9,14 +11,21 @@ use holdfast_proto::part;
 use holdfast_types::{BookingId, ClusterTime, Fence, HoldId};
 
 use crate::{
-    app::{App, cancel::wall_time},
+    app::{
+        App,
+        cancel::wall_time,
+        refund_show::{LEASE, PAUSE},
+    },
     error::Error,
     metrics,
-    store::bookings,
+    store::{bookings, show_refunds},
 };
 
 /// Bookings in one round of either kind: a second's worth at the rates planned for.
 const BATCH_MAX: u32 = 500;
+
+/// Pages of bookings that are refunded in one round; the rest follows in the next.
+const REFUND_PAGES_MAX: usize = 20;
 
 /// Bookings driven at once: each waits for the store, and few may hold a connection.
 const AT_ONCE_MAX: usize = 8;
@@ -50,6 +59,26 @@ impl App {
         }
         let open = unfinished.into_iter().map(|id| (id, Input::Resume));
         self.drive_all(open.collect(), wall_time()).await
+    }
+
+    /// Goes on with the refunding of shows that were called off.
+    pub(crate) async fn refund_shows(&self) -> Result<(), Error> {
+        for _ in 0..REFUND_PAGES_MAX {
+            let Some(run) = show_refunds::take_run(&self.pool, LEASE).await? else {
+                return Ok(());
+            };
+            let confirmed = show_refunds::confirmed(&self.pool, run, BATCH_MAX).await?;
+            let Some(last) = confirmed.last().copied() else {
+                if show_refunds::end_pass(&self.pool, run, PAUSE).await? {
+                    tracing::info!(show.id = %run.show_id, "every booking of a cancelled show was looked at");
+                }
+                continue;
+            };
+            let ends = confirmed.into_iter().map(|id| (id, Input::ShowCancelled));
+            self.drive_all(ends.collect(), wall_time()).await?;
+            show_refunds::looked_at(&self.pool, run, last, Duration::ZERO).await?;
+        }
+        Ok(())
     }
 
     /// Drives each; the last error is the round's, and none keeps others from being tried.

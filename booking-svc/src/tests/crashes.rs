@@ -19,7 +19,7 @@ use crate::{
 
 impl World {
     /// Decides and commits, but doesn't ask: what the process would have asked, had it lived.
-    async fn die_before_asking(&self, id: BookingId, input: Input) -> (Booking, Call) {
+    pub(super) async fn die_before_asking(&self, id: BookingId, input: Input) -> (Booking, Call) {
         let decided = self.app.decide_once(id, input, wall_time(), None).await;
         match decided.expect("decides").expect("is there") {
             Outcome::Decided(booking, Some(call)) => (booking, call),
@@ -28,7 +28,7 @@ impl World {
     }
 
     /// As before, but the store was asked, and its answer is lost.
-    async fn die_after_asking(&self, id: BookingId, input: Input) -> Input {
+    pub(super) async fn die_after_asking(&self, id: BookingId, input: Input) -> Input {
         let (booking, call) = self.die_before_asking(id, input).await;
         self.app
             .ask(&booking, call)
@@ -38,7 +38,7 @@ impl World {
     }
 }
 
-fn money(id: BookingId, seats: i64) -> Input {
+pub(super) fn money(id: BookingId, seats: i64) -> Input {
     let currency = "EUR".parse().expect("valid");
     let amount = Money {
         amount: seats * PRICE,

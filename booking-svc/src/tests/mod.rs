@@ -3,10 +3,12 @@
 mod again;
 mod bookings;
 mod crashes;
+mod endings;
 mod guards;
 mod holds;
 mod inventory;
 mod late_money;
 mod races;
 mod served;
+mod show_refunds;
 mod world;

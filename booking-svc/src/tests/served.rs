@@ -8,7 +8,7 @@ use std::{
 use holdfast_eventlog::{NewEvent, Outbox};
 use holdfast_mesh::{Context, Failure, client::Channel, config::Secret};
 use holdfast_proto::booking::v1::{
-    GetAvailabilityRequest, ListBookingsRequest, OpenInventoryRequest,
+    GetAvailabilityRequest, ListBookingsRequest, OpenInventoryRequest, RefundShowRequest,
     booking_service_client::BookingServiceClient, inventory_service_client::InventoryServiceClient,
 };
 use holdfast_types::{BookingState, ErrorCode};
@@ -219,5 +219,8 @@ async fn anyone_sees_availability_and_nobody_without_a_token_anything_else(pool:
         Failure::from_status(&refused).code(),
         ErrorCode::Unauthorized
     );
+    let refused = inventory.refund_show(RefundShowRequest::default()).await;
+    let refused = Failure::from_status(&refused.expect_err("no token"));
+    assert_eq!(refused.code(), ErrorCode::Unauthorized);
     context.shutdown.cancel();
 }

@@ -12,7 +12,7 @@ use holdfast_eventlog::{Event, Handler};
 use holdfast_mesh::{Context, Failure, deadline::Deadline};
 use holdfast_proto::events::v1;
 use holdfast_types::{
-    BookingId, BookingState, DurationMs, ErrorCode, PaymentId, SeatState, ShowId, UserId,
+    BookingId, BookingState, DurationMs, ErrorCode, PaymentId, SeatState, ShowId, ShowState, UserId,
 };
 use lockstore_node::Member;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -122,6 +122,22 @@ impl World {
             .open_inventory(opener(), opening(show_id, ttl), deadline());
         assert_eq!(open.await.expect("opens"), SEATS as u32);
         world
+    }
+
+    /// From here on everything is about another show, as new as the first was.
+    pub(super) async fn open_another(&mut self) {
+        self.show_id = ShowId::from_uuid(Uuid::now_v7());
+        let opening = opening(self.show_id, DurationMs::from_secs(600));
+        let open = self.app.open_inventory(opener(), opening, deadline());
+        assert_eq!(open.await.expect("opens"), SEATS as u32);
+    }
+
+    /// The organiser calls the show off.
+    pub(super) async fn call_off(&self) {
+        let cancelled =
+            self.app
+                .change_show(opener(), self.show_id, ShowState::Cancelled, deadline());
+        assert_eq!(cancelled.await.expect("cancels"), ShowState::Cancelled);
     }
 
     pub(super) async fn try_hold(

@@ -16,7 +16,7 @@ use holdfast_mesh::{
 use holdfast_proto::{
     booking::v1::{
         ChangeInventoryStateRequest, ChangeInventoryStateResponse, OpenInventoryRequest,
-        OpenInventoryResponse,
+        OpenInventoryResponse, RefundShowRequest, RefundShowResponse,
         inventory_service_server::{InventoryService, InventoryServiceServer},
     },
     catalog::v1::{
@@ -269,6 +269,13 @@ impl InventoryService for Inventory {
             },
         )?;
         Ok(Response::new(ChangeInventoryStateResponse { state }))
+    }
+
+    async fn refund_show(
+        &self,
+        _: Request<RefundShowRequest>,
+    ) -> Result<Response<RefundShowResponse>, Status> {
+        Err(Status::unimplemented("the operator's call"))
     }
 }
 

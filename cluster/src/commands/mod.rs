@@ -12,6 +12,7 @@ mod events;
 mod import_discovery;
 mod import_plan;
 mod search;
+mod show_refund;
 mod user_grant;
 
 pub(crate) use audit::audit;
@@ -26,4 +27,5 @@ pub(crate) use events::{events_parked, events_replay};
 pub(crate) use import_discovery::import_discovery;
 pub(crate) use import_plan::import_plan;
 pub(crate) use search::{search_rebuild, search_status};
+pub(crate) use show_refund::show_refund;
 pub(crate) use user_grant::user_grant;

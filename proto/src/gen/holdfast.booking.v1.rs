@@ -284,6 +284,35 @@ pub struct ChangeInventoryStateResponse {
     #[prost(string, tag = "1")]
     pub state: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefundShowRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+    /// Says what would be refunded, or how far a refunding is, of a show in any state; changes nothing.
+    #[prost(bool, tag = "2")]
+    pub dry_run: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefundShowResponse {
+    /// NOT_ASKED, RUNNING, FINISHED.
+    #[prost(string, tag = "1")]
+    pub state: ::prost::alloc::string::String,
+    /// Confirmed bookings when it was first asked for; 0 before.
+    #[prost(uint32, tag = "2")]
+    pub bookings: u32,
+    /// Confirmed bookings now, which have yet to be refunded; once it has FINISHED, those that it left
+    /// because a ticket of theirs was used.
+    #[prost(uint32, tag = "3")]
+    pub bookings_left: u32,
+    #[prost(uint32, tag = "4")]
+    pub seats_left: u32,
+    /// What was paid for those.
+    #[prost(message, optional, tag = "5")]
+    pub amount_left: ::core::option::Option<Money>,
+    /// Refunds of the show's bookings, for whatever reason, whose money hasn't gone.
+    #[prost(uint32, tag = "6")]
+    pub refunds_under_way: u32,
+}
 /// Generated client implementations.
 pub mod booking_service_client {
     #![allow(
@@ -1361,7 +1390,7 @@ pub mod inventory_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// What catalog-svc calls.
+    /// What catalog-svc calls, and the operator.
     #[derive(Debug, Clone)]
     pub struct InventoryServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1505,6 +1534,36 @@ pub mod inventory_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Refunds every confirmed booking of a cancelled show, in the background: tickets void, money back.
+        /// Idempotent: asked again it says how far it is; asked again when it has finished, it looks once
+        /// more at the bookings that are left. Called by the operator, on an organiser's or an admin's behalf. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (the show isn't cancelled), UNAVAILABLE.
+        pub async fn refund_show(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RefundShowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RefundShowResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.booking.v1.InventoryService/RefundShow",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.booking.v1.InventoryService", "RefundShow"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1539,8 +1598,19 @@ pub mod inventory_service_server {
             tonic::Response<super::ChangeInventoryStateResponse>,
             tonic::Status,
         >;
+        /// Refunds every confirmed booking of a cancelled show, in the background: tickets void, money back.
+        /// Idempotent: asked again it says how far it is; asked again when it has finished, it looks once
+        /// more at the bookings that are left. Called by the operator, on an organiser's or an admin's behalf. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (the show isn't cancelled), UNAVAILABLE.
+        async fn refund_show(
+            &self,
+            request: tonic::Request<super::RefundShowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RefundShowResponse>,
+            tonic::Status,
+        >;
     }
-    /// What catalog-svc calls.
+    /// What catalog-svc calls, and the operator.
     #[derive(Debug)]
     pub struct InventoryServiceServer<T> {
         inner: Arc<T>,
@@ -1697,6 +1767,51 @@ pub mod inventory_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ChangeInventoryStateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.booking.v1.InventoryService/RefundShow" => {
+                    #[allow(non_camel_case_types)]
+                    struct RefundShowSvc<T: InventoryService>(pub Arc<T>);
+                    impl<
+                        T: InventoryService,
+                    > tonic::server::UnaryService<super::RefundShowRequest>
+                    for RefundShowSvc<T> {
+                        type Response = super::RefundShowResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RefundShowRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as InventoryService>::refund_show(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RefundShowSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

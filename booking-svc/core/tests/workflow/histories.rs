@@ -39,6 +39,7 @@ enum Event {
     Cancel {
         confirmed_too: bool,
     },
+    CallOff,
     /// From here on decisions are made at this distance from the booking's end.
     Time {
         after_end: i64,
@@ -75,6 +76,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         2 => Just(Event::Sweep),
         1 => (0_u64..4).prop_map(|fence_no| Event::Told { fence_no }),
         1 => any::<bool>().prop_map(|confirmed_too| Event::Cancel { confirmed_too }),
+        1 => Just(Event::CallOff),
         2 => (-2_i64..3).prop_map(|after_end| Event::Time { after_end }),
         2 => Just(Event::Resume),
         8 => any::<usize>().prop_map(|i| Event::Run { i }),
@@ -367,6 +369,7 @@ impl History {
             Event::Cancel { confirmed_too } => {
                 self.feed(Input::CancelRequested { confirmed_too }, false);
             }
+            Event::CallOff => self.feed(Input::ShowCancelled, false),
             Event::Time { after_end } => {
                 self.now = ClusterTime(END.0.saturating_add_signed(after_end));
             }

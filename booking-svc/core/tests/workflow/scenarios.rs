@@ -346,6 +346,26 @@ fn cancelling_a_confirmed_booking_writes_first_then_returns_the_seats() {
 }
 
 #[test]
+fn show_that_is_called_off_refunds_a_confirmed_booking_and_leaves_others_to_their_holds() {
+    let decision = after(&confirmed(), Input::ShowCancelled);
+    assert_eq!(decision.next.state, BookingState::Cancelled);
+    assert_eq!(decision.next.reason, Some(Reason::ShowCancelled));
+    assert_eq!(fates(&decision.next), [refunding(1)]);
+    assert!(matches!(
+        decision.records[2],
+        Record::Refund {
+            reason: RefundReason::ShowCancelled,
+            ..
+        }
+    ));
+    assert_eq!(decision.call, Some(Call::Return { fence: fence(1) }));
+    for other in [pending(), expired(), through(pending(), [paid(1)])] {
+        let told = after(&other, Input::ShowCancelled);
+        assert_eq!((&told.next, told.records), (&other, vec![]));
+    }
+}
+
+#[test]
 fn confirmed_booking_is_not_cancelled_by_who_may_cancel_unpaid_ones_only() {
     let unpaid_only = Input::CancelRequested {
         confirmed_too: false,

@@ -162,6 +162,7 @@ fn inputs(booking: &Booking) -> Vec<Told> {
             ..told("expiry due, too early", Input::ExpiryDue)
         },
         told("expiry due", Input::ExpiryDue),
+        told("show cancelled", Input::ShowCancelled),
         told("resumed", Input::Resume),
         told(
             "not marked",

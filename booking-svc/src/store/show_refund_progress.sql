@@ -1,0 +1,17 @@
+SELECT s.currency,
+       r.show_id IS NOT NULL AS "asked!",
+       r.finished_at IS NOT NULL AS "finished!",
+       coalesce(r.bookings, 0) AS "bookings!",
+       l.bookings AS "bookings_left!",
+       l.seats AS "seats_left!",
+       l.amount AS "amount_left!",
+       (SELECT count(*) FROM booking.refunds f JOIN booking.bookings b USING (booking_id)
+        WHERE f.ask_at IS NOT NULL AND b.show_id = s.show_id) AS "refunds_under_way!"
+FROM booking.shows s
+LEFT JOIN booking.show_refunds r USING (show_id)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS bookings, coalesce(sum(cardinality(b.seat_nos)), 0) AS seats,
+           coalesce(sum(b.amount), 0)::bigint AS amount
+    FROM booking.bookings b WHERE b.show_id = s.show_id AND b.state = 'CONFIRMED'
+) AS l
+WHERE s.show_id = $1
