@@ -146,6 +146,9 @@ pub enum ServeError {
     /// A table can't be read.
     #[error("booking tables")]
     Store(#[source] store::Error),
+    /// The lock store was lost, and isn't rebuilt yet.
+    #[error("the lock store can't be rebuilt yet")]
+    Rebuild(#[from] crate::rebuild::Error),
     /// A peer's address is malformed.
     #[error(transparent)]
     Peer(#[from] holdfast_mesh::client::Error),

@@ -13,13 +13,15 @@
 //! holds and their time (lockstore).
 //!
 //! In reading order: `app` the use cases, `grpc` the wire, `store` the SQL, `tasks` what goes on
-//! in the background, `server` putting it together.
+//! in the background, `rebuild` what is done after the lock store was lost, `server` putting it
+//! together.
 
 mod app;
 mod config;
 mod error;
 mod grpc;
 mod metrics;
+mod rebuild;
 mod server;
 mod store;
 mod tasks;
@@ -33,7 +35,7 @@ pub use server::serve;
 pub use store::{
     Corrupt, Error as StoreError,
     audit::{Finding, audit, missing_payments, refunds},
-    lineage::{current_lineage, raise_lineage},
+    lineage::{begin_rebuild, current_lineage, is_rebuild_pending, raise_lineage},
     shows::has_shows,
 };
 

@@ -24,7 +24,7 @@ use crate::{
     Config,
     app::{App, inventory::Inventories, ticket_code::TicketKey},
     error::ServeError,
-    grpc, store,
+    grpc, rebuild, store,
     tasks::{
         holds,
         payments::{CONSUMER, Payments, TOPICS},
@@ -41,8 +41,8 @@ const ACQUIRE_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for connections that are still in use when everything else has ended.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
-/// Runs booking-svc until shutdown and a drain: brings its schema up to date, serves gRPC, relays
-/// its outbox, consumes payments, sweeps. Schema `eventlog` must be there.
+/// Runs booking-svc until shutdown and a drain: brings its schema up to date, loads the lock store if
+/// it was lost, serves gRPC, relays its outbox, consumes payments, sweeps. Schema `eventlog` must be there.
 ///
 /// # Errors
 /// [`ServeError`] if it can't start, or the listener breaks, or a background loop ends early.
@@ -57,6 +57,10 @@ pub async fn serve(config: Config, context: Context) -> Result<(), ServeError> {
         .await?;
     crate::migrate(&pool).await?;
     let app = Arc::new(compose(&config, pool.clone(), &context).await?);
+    tokio::select! {
+        rebuilt = rebuild::if_pending(&app) => drop(rebuilt?),
+        () = context.shutdown.cancelled() => return Ok(()),
+    }
     let verifier = verifier(context.channel(&config.identity, part::IDENTITY)?);
 
     let tasks_end = CancellationToken::new();

@@ -15,7 +15,7 @@ pub(crate) mod read;
 pub(crate) mod refund_show;
 pub(crate) mod refusal;
 pub(crate) mod rights;
-mod store_numbers;
+pub(crate) mod store_numbers;
 pub(crate) mod ticket_code;
 mod wall_clock;
 

@@ -56,29 +56,73 @@ pub async fn current_lineage(pool: &PgPool) -> Result<Option<Lineage>, Error> {
 }
 
 /// Raises the lineage by one, when no transaction builds on an answer any more, and returns it:
-/// for a cluster that is about to be initialised, restored or rebuilt. `None` when all 255 are
-/// used up.
+/// for a cluster that is about to be initialised. `None` when all 255 are used up.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub async fn raise_lineage(pool: &PgPool) -> Result<Option<Lineage>, Error> {
+    raise(pool, false).await
+}
+
+/// The same for a cluster that takes the place of one that was lost: booking-svc loads what it knows
+/// into it before it serves again. While that is pending nothing is raised again.
+///
+/// # Errors
+/// As [`raise_lineage`].
+pub async fn begin_rebuild(pool: &PgPool) -> Result<Option<Lineage>, Error> {
+    raise(pool, true).await
+}
+
+async fn raise(pool: &PgPool, rebuilds: bool) -> Result<Option<Lineage>, Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query!("SELECT pg_advisory_xact_lock($1)::text AS locked", LOCK)
         .fetch_one(&mut *transaction)
         .await?;
     let next = match read(&mut transaction).await? {
         None => Some(Lineage(1)),
+        current if rebuilds && is_pending(&mut transaction).await? => return Ok(current),
         Some(Lineage(lineage)) => lineage.checked_add(1).map(Lineage),
     };
     if let Some(Lineage(next)) = next {
         sqlx::query!(
-            "INSERT INTO booking.lineage (lineage) VALUES ($1)
-             ON CONFLICT (only_row) DO UPDATE SET lineage = excluded.lineage",
-            i16::from(next)
+            "INSERT INTO booking.lineage (lineage, rebuilding) VALUES ($1, $2)
+             ON CONFLICT (only_row) DO UPDATE
+             SET lineage = excluded.lineage, rebuilding = excluded.rebuilding",
+            i16::from(next),
+            rebuilds
         )
         .execute(&mut *transaction)
         .await?;
     }
     transaction.commit().await?;
     Ok(next)
+}
+
+async fn is_pending(connection: &mut PgConnection) -> Result<bool, Error> {
+    let row = sqlx::query_scalar!("SELECT rebuilding FROM booking.lineage")
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.unwrap_or(false))
+}
+
+/// Whether the lock store has yet to be loaded with what is known here.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn is_rebuild_pending(pool: &PgPool) -> Result<bool, Error> {
+    is_pending(&mut *pool.acquire().await?).await
+}
+
+/// `lineage` has been loaded.
+pub(crate) async fn end_rebuild(
+    connection: &mut PgConnection,
+    lineage: Lineage,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE booking.lineage SET rebuilding = false WHERE lineage = $1",
+        i16::from(lineage.0)
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

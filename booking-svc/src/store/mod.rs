@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod bookings;
 pub(crate) mod lineage;
 pub(crate) mod payments;
+pub(crate) mod rebuild;
 pub(crate) mod refunds;
 pub(crate) mod seats;
 pub(crate) mod show_refunds;

@@ -9,6 +9,7 @@ mod holds;
 mod inventory;
 mod late_money;
 mod races;
+mod rebuild;
 mod served;
 mod show_refunds;
 mod world;

@@ -66,12 +66,13 @@ impl Drop for World {
     }
 }
 
-/// A node of a cluster of one, ready; its client plane's address.
-async fn start_node(folder: &TempDir) -> (Context, String) {
+/// A node of a cluster of one in its life of that number, ready; its client plane's address.
+async fn start_node(folder: &TempDir, lineage: u8) -> (Context, String) {
     let context = Context::new();
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let config = lockstore_node::Config {
-        data_dir: folder.path().join("node"),
+        data_dir: folder.path().join(format!("node-{lineage}")),
+        lineage,
         listen_client: any,
         listen_peer: any,
         // A node alone calls nobody and sends nobody elsewhere.
@@ -103,7 +104,7 @@ impl World {
         let counters = recorder.handle();
         let recorder = metrics::set_default_local_recorder(recorder);
         let folder = tempfile::tempdir().expect("a folder");
-        let (node, lockstore) = start_node(&folder).await;
+        let (node, lockstore) = start_node(&folder, 1).await;
         crate::migrate(&pool).await.expect("migrates");
         let app = app(&pool, &lockstore, ttl.into()).await;
         let show_id = ShowId::from_uuid(Uuid::now_v7());
@@ -122,6 +123,15 @@ impl World {
             .open_inventory(opener(), opening(show_id, ttl), deadline());
         assert_eq!(open.await.expect("opens"), SEATS as u32);
         world
+    }
+
+    /// The lock store is lost, and a new one is there, empty, in the next life of the cluster.
+    pub(super) async fn lose_store(&mut self) {
+        self.node.shutdown.cancel();
+        let raised = crate::begin_rebuild(&self.pool).await.expect("raises");
+        let lineage = raised.expect("there are more");
+        (self.node, self.lockstore) = start_node(&self._folder, lineage.0).await;
+        self.app = app(&self.pool, &self.lockstore, LIMIT).await;
     }
 
     /// From here on everything is about another show, as new as the first was.

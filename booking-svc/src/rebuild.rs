@@ -1,0 +1,348 @@
+//! After the lock store was lost: what Postgres knows is loaded into the new life of the cluster.
+//!
+//! Always holds: it is done before anything is served; a show is on sale only when all its claims are
+//! in the store, and each claim has the id and the fence that it had, so that whoever was about to pay
+//! goes on; what an answer of another lineage says counts for nothing. It may be broken off anywhere,
+//! and begun again by any instance: what is there is there already. Holds that were never booked are
+//! gone, because nobody but the lost store knew them.
+
+use std::time::Duration;
+
+use holdfast_types::{DurationMs, Lineage, SeatNo, SeatState, ShowId, ShowState, limits};
+use lockstore_client::{
+    Answer, ChangeOutcome, ChangeShow, Client, LoadOutcome, LoadSeats, LoadedClaim, LoadedKind,
+    OpenOutcome, OpenShow, RefusalReason, ShowRules, ShowState as StoreShowState,
+};
+use sqlx::{PgConnection, PgPool};
+use tokio::time::Instant;
+
+use crate::{
+    app::{App, store_numbers},
+    store::{self, lineage, rebuild as known},
+};
+
+/// Longest wait for one answer of the store: it may be founding itself.
+const ASK_MAX: Duration = Duration::from_secs(60);
+/// How often it says how far it is.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+/// Least time that a buyer has after a rebuild: the time the store was away is none of theirs.
+const LEFT_MIN: DurationMs = DurationMs::from_secs(120);
+/// Claims in one request, and their seats: half of what the store takes.
+const CLAIMS_PER_LOAD: usize = 128;
+const SEATS_PER_LOAD: usize = 512;
+/// One instance at a time; any fixed value: "hf" "rebuild" in ASCII.
+const LOCK: i64 = 0x6866_7265_6275_696c;
+
+/// Why the store isn't rebuilt; it is tried again at the next start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Postgres refused, or is away.
+    #[error("booking database")]
+    Database(#[from] sqlx::Error),
+    /// A table can't be read.
+    #[error("booking tables")]
+    Store(#[from] store::Error),
+    /// The lock store can't be asked.
+    #[error("the lock store can't be asked")]
+    LockStore(#[from] lockstore_client::Error),
+    /// The cluster that answered isn't the new one.
+    #[error(
+        "the lock store answered in lineage {answered}, and is to be rebuilt in {wanted}: start new nodes, without data, with lockstore.lineage = {wanted}"
+    )]
+    OtherLineage {
+        /// Whose answer it was.
+        answered: Lineage,
+        /// Which is the current one.
+        wanted: Lineage,
+    },
+    /// The store refused what it must not.
+    #[error("show {show_id}: the lock store refused {what}: {reason:?}")]
+    Refused {
+        /// Of which show.
+        show_id: ShowId,
+        /// What was asked.
+        what: &'static str,
+        /// Its reason.
+        reason: RefusalReason,
+    },
+    /// A seat is another thing in the store than here.
+    #[error("show {show_id}: seat {seat_no} is {found} in the lock store, and {known} here")]
+    Differs {
+        /// Of which show.
+        show_id: ShowId,
+        /// Which.
+        seat_no: SeatNo,
+        /// What the store says.
+        found: SeatState,
+        /// What the database says.
+        known: SeatState,
+    },
+}
+
+/// What was loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Report {
+    pub(crate) shows: u64,
+    pub(crate) sold: u64,
+    pub(crate) held: u64,
+}
+
+/// Loads the store if that is pending, when no other instance does.
+///
+/// # Errors
+/// [`Error`]; what was loaded stays.
+pub(crate) async fn if_pending(app: &App) -> Result<Option<Report>, Error> {
+    if !lineage::is_rebuild_pending(&app.pool).await? {
+        return Ok(None);
+    }
+    // Of this session, which ends with the connection, however this ends.
+    let mut alone = app.pool.acquire().await?.detach();
+    sqlx::query!("SELECT pg_advisory_lock($1)::text AS locked", LOCK)
+        .fetch_one(&mut alone)
+        .await?;
+    load_all(app, &mut alone).await
+}
+
+async fn load_all(app: &App, alone: &mut PgConnection) -> Result<Option<Report>, Error> {
+    let Some(lineage) = lineage::current_lineage(&app.pool).await? else {
+        return Ok(None);
+    };
+    // Another instance may have done it meanwhile.
+    if !lineage::is_rebuild_pending(&app.pool).await? {
+        return Ok(None);
+    }
+    let loader = Loader {
+        pool: &app.pool,
+        lock_store: &app.lock_store,
+        lineage,
+    };
+    let total = known::count(&app.pool).await?;
+    tracing::info!(shows = total, %lineage, "the lock store is rebuilt from the database");
+    let (mut report, mut said) = (Report::default(), Instant::now());
+    let mut after = ShowId::from_bytes([0; 16]);
+    loop {
+        let page = known::shows_after(&app.pool, after).await?;
+        let Some(last) = page.last() else { break };
+        after = last.show_id;
+        for show in &page {
+            let (sold, held) = loader.show(show).await?;
+            report.shows += 1;
+            report.sold += sold;
+            report.held += held;
+            if said.elapsed() >= SAY_EVERY {
+                said = Instant::now();
+                tracing::info!(
+                    shows = report.shows,
+                    of = total,
+                    "loaded into the lock store"
+                );
+            }
+        }
+    }
+    lineage::end_rebuild(alone, lineage).await?;
+    tracing::info!(
+        shows = report.shows,
+        seats_sold = report.sold,
+        seats_held = report.held,
+        "the lock store is rebuilt; holds that were not booked are gone"
+    );
+    Ok(Some(report))
+}
+
+struct Loader<'a> {
+    pool: &'a PgPool,
+    lock_store: &'a Client,
+    lineage: Lineage,
+}
+
+impl Loader<'_> {
+    /// Checks whose answer it is.
+    fn of<T>(&self, answer: Answer<T>) -> Result<Answer<T>, Error> {
+        if answer.lineage != self.lineage {
+            return Err(Error::OtherLineage {
+                answered: answer.lineage,
+                wanted: self.lineage,
+            });
+        }
+        Ok(answer)
+    }
+
+    /// Loads a show, and says how many of its seats are sold and held.
+    async fn show(&self, show: &known::Show) -> Result<(u64, u64), Error> {
+        let found = self.of(self.lock_store.show(show.show_id, ASK_MAX).await?)?;
+        let stands = found.outcome.map(|show| show.state);
+        // From the first change of state on it is whole.
+        let is_loaded = !matches!(
+            stands,
+            None | Some(StoreShowState::Opening | StoreShowState::Paused)
+        );
+        if !is_loaded {
+            self.open(show).await?;
+            self.load(show).await?;
+        }
+        let counted = self.check(show).await?;
+        if !is_loaded {
+            self.set_state(show).await?;
+        }
+        Ok(counted)
+    }
+
+    async fn open(&self, show: &known::Show) -> Result<(), Error> {
+        let layout = store_numbers::layout(&known::layout(self.pool, show.show_id).await?);
+        let seat_count = u32::try_from(layout.len()).expect("a show has 100,000 seats at most");
+        let mut first = 0;
+        for seats in layout.chunks(limits::LAYOUT_CHUNK_SEATS_MAX) {
+            let open = OpenShow {
+                show_id: show.show_id,
+                seat_count,
+                rules: ShowRules {
+                    hold_ttl: DurationMs(show.hold_ttl_ms),
+                    hold_total_max: DurationMs(show.hold_total_ms_max),
+                    seats_per_customer_max: show.seats_per_customer_max,
+                    no_lone_seat: false,
+                },
+                first_seat_no: SeatNo(first),
+                seats: seats.to_vec(),
+                on_sale: false,
+            };
+            first += u32::try_from(seats.len()).expect("a chunk is small");
+            let answer = self.of(self.lock_store.open_show(open, ASK_MAX).await?)?;
+            if let OpenOutcome::Refused(refused) = answer.outcome {
+                return Err(refusal(show.show_id, "OpenShow", refused.reason));
+            }
+        }
+        Ok(())
+    }
+
+    async fn load(&self, show: &known::Show) -> Result<(), Error> {
+        // In a show that was called off nobody holds anything.
+        let counts =
+            |claim: &known::Claim| show.state != ShowState::Cancelled || claim.held_until.is_none();
+        let claims = known::claims(self.pool, show.show_id).await?;
+        let claims: Vec<_> = claims.into_iter().filter(counts).collect();
+        let mut rest = &claims[..];
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(fitting(rest));
+            rest = others;
+            match self.ask_to_load(show.show_id, some).await? {
+                None => {}
+                // This was broken off, and some of the holds have ended since: each for itself.
+                Some(RefusalReason::StaleFence) => {
+                    for claim in some {
+                        let one = std::slice::from_ref(claim);
+                        let refused = self.ask_to_load(show.show_id, one).await?;
+                        let has_ended = claim.held_until.is_some()
+                            && refused == Some(RefusalReason::StaleFence);
+                        if let Some(reason) = refused.filter(|_| !has_ended) {
+                            return Err(refusal(show.show_id, "LoadSeats", reason));
+                        }
+                    }
+                }
+                Some(reason) => return Err(refusal(show.show_id, "LoadSeats", reason)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Why they were refused, if they were.
+    async fn ask_to_load(
+        &self,
+        show_id: ShowId,
+        claims: &[known::Claim],
+    ) -> Result<Option<RefusalReason>, Error> {
+        let now = self.of(self.lock_store.time(ASK_MAX).await?)?.cluster_time;
+        let loaded = |claim: &known::Claim| LoadedClaim {
+            fence: claim.fence,
+            hold_id: claim.hold_id,
+            holder: claim.holder,
+            seat_nos: claim.seat_nos.clone(),
+            kind: match claim.held_until {
+                None => LoadedKind::Sale {
+                    booking_id: claim.booking_id,
+                },
+                Some(until) => {
+                    let left = now.until(until).max(LEFT_MIN).min(limits::HOLD_TOTAL_MAX);
+                    LoadedKind::Hold {
+                        left,
+                        extendable: left,
+                        price_version: claim.price_version,
+                    }
+                }
+            },
+        };
+        let load = LoadSeats {
+            show_id,
+            claims: claims.iter().map(loaded).collect(),
+        };
+        let answer = self.of(self.lock_store.load_seats(load, ASK_MAX).await?)?;
+        Ok(match answer.outcome {
+            LoadOutcome::Loaded { .. } => None,
+            LoadOutcome::Refused(refused) => Some(refused.reason),
+        })
+    }
+
+    /// That the store says of every seat what the database does. A hold may have ended by now.
+    async fn check(&self, show: &known::Show) -> Result<(u64, u64), Error> {
+        let states = known::states(self.pool, show.show_id).await?;
+        let found = self.of(self.lock_store.show(show.show_id, ASK_MAX).await?)?;
+        let found = found.outcome.map_or(Vec::new(), |show| show.seat_states);
+        let (mut sold, mut held) = (0, 0);
+        let missing = std::iter::repeat(SeatState::Available);
+        for ((seat_no, known), found) in (0..).zip(states).zip(found.into_iter().chain(missing)) {
+            match (known, found) {
+                (SeatState::Sold, SeatState::Sold) => sold += 1,
+                (SeatState::Held, SeatState::Held) => held += 1,
+                (SeatState::Held | SeatState::Available, SeatState::Available) => {}
+                (known, found) => {
+                    return Err(Error::Differs {
+                        show_id: show.show_id,
+                        seat_no: SeatNo(seat_no),
+                        found,
+                        known,
+                    });
+                }
+            }
+        }
+        Ok((sold, held))
+    }
+
+    async fn set_state(&self, show: &known::Show) -> Result<(), Error> {
+        let state = match show.state {
+            ShowState::OnSale => StoreShowState::OnSale,
+            ShowState::Closed => StoreShowState::Closed,
+            ShowState::Cancelled => StoreShowState::Cancelled,
+            // As it was loaded.
+            ShowState::Paused | ShowState::Draft => return Ok(()),
+        };
+        let change = ChangeShow {
+            show_id: show.show_id,
+            state: Some(state),
+            rules: None,
+        };
+        let answer = self.of(self.lock_store.change_show(change, ASK_MAX).await?)?;
+        match answer.outcome {
+            ChangeOutcome::Changed { .. } => Ok(()),
+            ChangeOutcome::Refused(refused) => {
+                Err(refusal(show.show_id, "ChangeShow", refused.reason))
+            }
+        }
+    }
+}
+
+/// How many of the first claims go into one request; at least one.
+fn fitting(claims: &[known::Claim]) -> usize {
+    let mut seats = 0;
+    let fits = claims.iter().take(CLAIMS_PER_LOAD).take_while(|claim| {
+        seats += claim.seat_nos.len();
+        seats <= SEATS_PER_LOAD
+    });
+    fits.count().max(1)
+}
+
+const fn refusal(show_id: ShowId, what: &'static str, reason: RefusalReason) -> Error {
+    Error::Refused {
+        show_id,
+        what,
+        reason,
+    }
+}

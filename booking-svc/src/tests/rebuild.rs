@@ -1,0 +1,172 @@
+//! The lock store is lost with all its nodes, and rebuilt from the database.
+
+use holdfast_types::{BookingState, ErrorCode, SeatState, ShowState};
+use sqlx::PgPool;
+
+use crate::rebuild::{Error, Report, if_pending};
+
+use super::{
+    crashes::money,
+    world::{CANCEL, World, app, deadline, opener, paid, user},
+};
+
+async fn rebuild(world: &World) -> Report {
+    let rebuilt = if_pending(&world.app).await.expect("rebuilds");
+    rebuilt.expect("it is pending")
+}
+
+fn letters(seats: &[SeatState]) -> String {
+    let letter = |state: &SeatState| match state {
+        SeatState::Available => 'A',
+        SeatState::Held => 'H',
+        SeatState::Sold => 'S',
+        SeatState::Blocked => 'B',
+    };
+    seats.iter().map(letter).collect()
+}
+
+#[sqlx::test(migrations = false)]
+async fn sold_seats_stay_sold_and_whoever_was_about_to_pay_gets_a_ticket(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let sold = world.buy(user(1), &[0, 1]).await;
+    let paying = world.book(user(2), &[3, 4]).await;
+    world.hold(user(3), &[6]).await;
+    let returned = world.buy(user(4), &[8]).await;
+    world
+        .app
+        .cancel_booking(user(4), returned)
+        .await
+        .expect("cancels");
+    assert_eq!(letters(&world.seats().await), "SSAHHAHAAA");
+
+    world.lose_store().await;
+    let report = rebuild(&world).await;
+    let expected = Report {
+        shows: 1,
+        sold: 2,
+        held: 2,
+    };
+    assert_eq!(report, expected);
+    // What was held and not booked is free.
+    assert_eq!(letters(&world.seats().await), "SSAHHAAAAA");
+    assert_eq!(if_pending(&world.app).await.expect("reads"), None);
+
+    world.tell(paying, paid(paying, 1, 2)).await;
+    assert_eq!(world.state(paying).await, BookingState::Confirmed);
+    assert_eq!(world.state(sold).await, BookingState::Confirmed);
+    // What a customer has counts as before, and so does what is sold.
+    let full = world.try_hold(user(1), &[2, 5, 6, 7, 8], "too many").await;
+    assert_eq!(
+        full.expect_err("refused").code(),
+        ErrorCode::SeatLimitExceeded
+    );
+    world
+        .try_hold(user(5), &[3], "sold")
+        .await
+        .expect_err("it is sold");
+    world.buy(user(3), &[6]).await;
+    world
+        .app
+        .cancel_booking(user(1), sold)
+        .await
+        .expect("cancels");
+    assert_eq!(letters(&world.seats().await), "AAASSASAAA");
+    world.audit().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn questions_whose_answers_were_lost_with_the_store_are_asked_again(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let committed = world.book(user(1), &[0]).await;
+    world.die_after_asking(committed, money(committed, 1)).await;
+    let released = world.book(user(2), &[1]).await;
+    world.die_after_asking(released, CANCEL).await;
+    let returned = world.buy(user(3), &[2]).await;
+    world.die_before_asking(returned, CANCEL).await;
+    let late = world.book(user(4), &[3]).await;
+    world.expire(late).await;
+    let gone = world.die_after_asking(late, money(late, 1)).await;
+    world.die_after_asking(late, gone).await;
+
+    world.lose_store().await;
+    rebuild(&world).await;
+    for _ in 0..3 {
+        world.recover().await;
+    }
+    assert_eq!(world.state(committed).await, BookingState::Confirmed);
+    assert_eq!(world.state(released).await, BookingState::Cancelled);
+    assert_eq!(world.state(returned).await, BookingState::Cancelled);
+    assert_eq!(world.state(late).await, BookingState::Confirmed);
+    assert_eq!(letters(&world.seats().await), "SAASAAAAAA");
+    world.audit().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn shows_are_as_they_were(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let mut shows = vec![(world.show_id, ShowState::OnSale)];
+    for state in [ShowState::Paused, ShowState::Closed, ShowState::Cancelled] {
+        world.open_another().await;
+        world.buy(user(1), &[0]).await;
+        let change = world
+            .app
+            .change_show(opener(), world.show_id, state, deadline());
+        assert_eq!(change.await.expect("changes"), state);
+        shows.push((world.show_id, state));
+    }
+    world.lose_store().await;
+    assert_eq!(rebuild(&world).await.shows, 4);
+    for (show_id, state) in shows {
+        let found = world.app.availability(show_id, "", deadline()).await;
+        assert_eq!(found.expect("is there").show_state, state.as_str());
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn rebuild_that_was_broken_off_goes_on(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    world.buy(user(1), &[0, 1]).await;
+    let paying = world.book(user(2), &[3]).await;
+    let first = world.show_id;
+    world.open_another().await;
+    world.buy(user(1), &[5]).await;
+    let paused = world
+        .app
+        .change_show(opener(), world.show_id, ShowState::Paused, deadline());
+    paused.await.expect("pauses");
+    world.lose_store().await;
+    let report = rebuild(&world).await;
+    // All of it was done but this.
+    sqlx::query!("UPDATE booking.lineage SET rebuilding = true")
+        .execute(&world.pool)
+        .await
+        .expect("writes");
+    assert_eq!(rebuild(&world).await, report);
+    // And nobody raises the lineage again before it is.
+    sqlx::query!("UPDATE booking.lineage SET rebuilding = true")
+        .execute(&world.pool)
+        .await
+        .expect("writes");
+    let raised = crate::begin_rebuild(&world.pool).await.expect("reads");
+    let current = crate::current_lineage(&world.pool).await.expect("reads");
+    assert_eq!(raised, current);
+    assert_eq!(rebuild(&world).await, report);
+    world.show_id = first;
+    world.tell(paying, paid(paying, 1, 1)).await;
+    assert_eq!(world.state(paying).await, BookingState::Confirmed);
+}
+
+#[sqlx::test(migrations = false)]
+async fn nothing_is_loaded_into_a_cluster_that_is_not_the_new_one(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.buy(user(1), &[0]).await;
+    // The old one is still there.
+    crate::begin_rebuild(&world.pool).await.expect("raises");
+    let refused = if_pending(&world.app).await;
+    assert!(
+        matches!(refused, Err(Error::OtherLineage { .. })),
+        "{refused:?}"
+    );
+    let again = app(&world.pool, &world.lockstore, super::world::LIMIT).await;
+    assert!(if_pending(&again).await.is_err(), "it is still pending");
+}
