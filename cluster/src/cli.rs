@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Look at the lock-store cluster, and operate it
     #[command(subcommand)]
     Cluster(Cluster),
+    /// Act on a lock store that is lost
+    #[command(subcommand)]
+    Lockstore(Lockstore),
     /// Prepare the database
     #[command(subcommand)]
     Db(Db),
@@ -84,6 +87,9 @@ pub(crate) struct UpArgs {
     /// A server to use instead of a private Postgres; its user must be allowed to make roles
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
+    /// The lock store's data is lost: make a new lock store and load it with what the database knows; seats that were held and not booked are free then
+    #[arg(long)]
+    pub(crate) rebuild_lock_store: bool,
 }
 
 /// How `up` chooses ports.
@@ -352,6 +358,27 @@ pub(crate) enum Output {
     Table,
     /// For programs
     Json,
+}
+
+/// `holdfast lockstore`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lockstore {
+    /// Begin a new life of the cluster: booking-svc loads it with what the database knows
+    Rebuild(LockstoreRebuildArgs),
+}
+
+/// `holdfast lockstore rebuild`
+#[derive(Debug, Args)]
+pub(crate) struct LockstoreRebuildArgs {
+    /// The old cluster is gone for good: what it says counts for nothing from now on
+    #[arg(long, required = true)]
+    pub(crate) the_old_one_is_lost: bool,
+    /// The database, as a user who may make roles
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: String,
+    /// Where the roles' passwords are.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
 }
 
 /// `holdfast db`

@@ -39,7 +39,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Certs, Cli, Cluster, Command, Db, Demo, Events, Import, Search, Show, User},
+    cli::{Certs, Cli, Cluster, Command, Db, Demo, Events, Import, Lockstore, Search, Show, User},
     data_dir::DataDir,
     error::Error,
 };
@@ -70,6 +70,9 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Cluster(Cluster::Expiry(args)) => on_this_thread(commands::cluster_expiry(args)),
         Command::Cluster(Cluster::Note(args)) => on_this_thread(commands::cluster_note(args)),
         Command::Cluster(Cluster::Acts(args)) => on_this_thread(commands::cluster_acts(args)),
+        Command::Lockstore(Lockstore::Rebuild(args)) => {
+            on_this_thread(commands::lockstore_rebuild(args))
+        }
         Command::Db(Db::Init(args)) => on_this_thread(commands::db_init(args)),
         Command::Certs(Certs::Init(args)) => commands::certs_init(args),
         Command::Certs(Certs::Issue(args)) => commands::certs_issue(args),

@@ -100,6 +100,7 @@ async fn second_up_on_a_data_directory_is_refused_and_a_third_after_a_kill_goes_
         ensure!(!system.dir().join("run.json").exists(), "run.json is left");
         sells_without_one_node(&mut system, show).await?;
         refuses_to_found_again(&system)?;
+        rebuilds_what_was_lost(&mut system, show).await?;
         system.check_said()
     };
     if let Err(error) = work.await {
@@ -213,5 +214,26 @@ fn refuses_to_found_again(system: &System) -> Result<()> {
     };
     let text = format!("{error:#}");
     ensure!(text.contains("the lock store's data is gone"), "{text}");
+    Ok(())
+}
+
+/// When that is asked for, a new one is loaded with what the database knows.
+async fn rebuilds_what_was_lost(system: &mut System, show: Uuid) -> Result<()> {
+    system.restart_with(&["--rebuild-lock-store"]).await?;
+    assert_agreed(system, show, 3).await?;
+    system.cli(&["audit"])?;
+    let rest = system.rest()?;
+    let free = rest.free_seats(show).await?;
+    let customer = Customer::register(&rest).await?;
+    customer.buy(show, &[&free[0]]).await?;
+    assert_agreed(system, show, 3).await?;
+    ensure!(system.stop().await?.success());
+    let Err(error) = system.cli(&["up", "--ports", "auto", "--rebuild-lock-store"]) else {
+        bail!("a lock store that is there was thrown away");
+    };
+    ensure!(format!("{error:#}").contains("isn't lost"), "{error:#}");
+    system.restart().await?;
+    ensure!(system.rest()?.free_seats(show).await?.len() == free.len() - 1);
+    ensure!(system.stop().await?.success());
     Ok(())
 }

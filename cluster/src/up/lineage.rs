@@ -1,8 +1,9 @@
 //! Which life of the lock-store cluster `up` starts: the one whose data is there, or a new one.
 //!
-//! Always holds: a cluster is founded only on a database that has sold nothing yet, so no sale is
-//! ever unknown to the store; a lineage is raised in Postgres before a node is started with it.
-//! Leaves to others: rebuilding a lost store from Postgres, which this version can't.
+//! Always holds: a cluster is founded only on a database that has sold nothing yet, or to be loaded with
+//! what the database knows, so no sale is ever unknown to the store; a lineage is raised in Postgres
+//! before a node is started with it.
+//! Leaves to booking-svc: loading a store that takes the place of a lost one.
 
 use std::{fs, io};
 
@@ -20,6 +21,9 @@ use crate::{
     secrets::{LINEAGE, Secrets},
 };
 
+/// Folders of lost stores that are kept under numbers.
+const ASIDE_MAX: u32 = 99;
+
 /// What is known when `up` starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Known {
@@ -31,6 +35,8 @@ struct Known {
     current: Option<Lineage>,
     /// Whether Postgres has shows, so perhaps sales.
     shows: bool,
+    /// The current life takes the place of one that was lost, and isn't loaded yet.
+    pending: bool,
 }
 
 /// What follows.
@@ -40,6 +46,8 @@ enum Choice {
     Keep(Lineage),
     /// Found a cluster in the next one.
     Raise,
+    /// The same, to be loaded with what Postgres knows.
+    Rebuild,
 }
 
 /// The lineage to start the nodes with; makes schema `booking`, where it is kept.
@@ -51,24 +59,51 @@ pub(super) async fn choose(
     dir: &DataDir,
     database: &PgConnectOptions,
     secrets: &mut Secrets,
+    rebuild: bool,
 ) -> anyhow::Result<Lineage> {
+    let pool = booking_database(database, secrets).await?;
+    let chosen = choose_with(dir, &pool, secrets, rebuild).await;
+    pool.close().await;
+    chosen
+}
+
+/// The database as booking-svc sees it.
+///
+/// # Errors
+/// No server answers, or the secrets are of another.
+pub(crate) async fn booking_database(
+    database: &PgConnectOptions,
+    secrets: &Secrets,
+) -> anyhow::Result<PgPool> {
     let options: PgConnectOptions = service_url(database, "booking", secrets)?
         .parse()
         .context("can't tell how booking-svc signs in")?;
-    let pool = PgPoolOptions::new()
+    PgPoolOptions::new()
         .max_connections(1)
         .connect_with(options)
         .await
-        .context("can't connect to the database as booking-svc")?;
-    let chosen = choose_with(dir, &pool, secrets).await;
-    pool.close().await;
-    chosen
+        .context("can't connect to the database as booking-svc")
+}
+
+/// The lineage of a cluster that takes the place of a lost one.
+///
+/// # Errors
+/// What Postgres says, or there is none left.
+pub(crate) async fn raise_for_rebuild(pool: &PgPool) -> anyhow::Result<Lineage> {
+    booking_svc::migrate(pool)
+        .await
+        .context("can't make booking-svc's tables")?;
+    booking_svc::begin_rebuild(pool)
+        .await
+        .context("can't raise the lineage")?
+        .context("all lineages of this database are used up: use another one")
 }
 
 async fn choose_with(
     dir: &DataDir,
     pool: &PgPool,
     secrets: &mut Secrets,
+    rebuild: bool,
 ) -> anyhow::Result<Lineage> {
     booking_svc::migrate(pool)
         .await
@@ -82,9 +117,14 @@ async fn choose_with(
             .context("lineage in secrets.toml is no number")?,
         current: booking_svc::current_lineage(pool).await?,
         shows: booking_svc::has_shows(pool).await?,
+        pending: booking_svc::is_rebuild_pending(pool).await?,
     };
-    let lineage = match known.decide()? {
+    let lineage = match known.decide(rebuild)? {
         Choice::Keep(lineage) => lineage,
+        Choice::Rebuild => {
+            set_aside(dir)?;
+            raise_for_rebuild(pool).await?
+        }
         Choice::Raise => booking_svc::raise_lineage(pool)
             .await
             .context("can't raise the lineage")?
@@ -96,12 +136,44 @@ async fn choose_with(
     Ok(lineage)
 }
 
+/// Puts what is left of the lost store's data where no node finds it.
+fn set_aside(dir: &DataDir) -> anyhow::Result<()> {
+    for node in 1..=NODES {
+        let path = dir.lockstore(node);
+        let is_there = path.try_exists();
+        if !is_there.with_context(|| format!("can't read {}", path.display()))? {
+            continue;
+        }
+        let aside = (1..=ASIDE_MAX)
+            .map(|number| path.with_extension(format!("lost-{number}")))
+            .find(|aside| !aside.exists())
+            .with_context(|| format!("remove {}.lost-1 and those after it", path.display()))?;
+        fs::rename(&path, &aside).with_context(|| format!("can't rename {}", path.display()))?;
+    }
+    Ok(())
+}
+
 impl Known {
-    fn decide(self) -> anyhow::Result<Choice> {
+    fn decide(self, rebuild: bool) -> anyhow::Result<Choice> {
+        // Whatever was there is of a life that is over.
+        if let (true, Some(current)) = (self.pending, self.current)
+            && (self.remembered == Some(current) || self.nodes == 0)
+        {
+            return Ok(Choice::Keep(current));
+        }
+        if rebuild {
+            if self.nodes > NODES / 2 {
+                bail!(
+                    "the lock store isn't lost: {} of {NODES} nodes have their data, and with it every hold; `holdfast up` goes on with it. To rebuild it all the same, move the folders lockstore-1 to lockstore-{NODES} away",
+                    self.nodes
+                );
+            }
+            return Ok(Choice::Rebuild);
+        }
         // Without a majority of what it knew, the store would found itself anew, or never lead.
         if self.shows && self.nodes <= NODES / 2 {
             bail!(
-                "the lock store's data is gone ({} of {NODES} nodes have theirs) while the database has shows and perhaps sales. If the folders lockstore-1 to lockstore-{NODES} were only moved, move them back. Don't put an older copy in their place, which could lose acknowledged writes, and don't start over on this database; this version can't rebuild the store yet",
+                "the lock store's data is gone ({} of {NODES} nodes have theirs) while the database has shows and perhaps sales. If the folders lockstore-1 to lockstore-{NODES} were only moved, move them back. Don't put an older copy in their place, which could lose acknowledged writes. If they are lost, `holdfast up --rebuild-lock-store` makes a new lock store of what the database knows",
                 self.nodes
             );
         }
@@ -146,16 +218,42 @@ mod tests {
         remembered: None,
         current: None,
         shows: false,
+        pending: false,
     };
     const RUNNING: Known = Known {
         nodes: 3,
         remembered: Some(Lineage(1)),
         current: Some(Lineage(1)),
         shows: true,
+        pending: false,
     };
 
     fn decide(known: Known) -> Option<Choice> {
-        known.decide().ok()
+        known.decide(false).ok()
+    }
+
+    #[test]
+    fn lost_store_is_rebuilt_when_asked_for_and_a_rebuild_that_was_interrupted_goes_on() {
+        for nodes in [0, 1] {
+            let lost = Known { nodes, ..RUNNING };
+            assert_eq!(lost.decide(true).ok(), Some(Choice::Rebuild));
+            // Raised, and perhaps not remembered yet; some nodes were started.
+            for (remembered, nodes) in [(1, 0), (2, 0), (2, 1), (2, 3)] {
+                let raised = Known {
+                    nodes,
+                    remembered: Some(Lineage(remembered)),
+                    current: Some(Lineage(2)),
+                    pending: true,
+                    ..RUNNING
+                };
+                for rebuild in [false, true] {
+                    let choice = raised.decide(rebuild).ok();
+                    assert_eq!(choice, Some(Choice::Keep(Lineage(2))));
+                }
+            }
+        }
+        let text = RUNNING.decide(true).unwrap_err().to_string();
+        assert!(text.contains("isn't lost"), "{text}");
     }
 
     #[test]
@@ -173,7 +271,10 @@ mod tests {
     #[test]
     fn a_store_that_lost_its_data_is_not_founded_again_on_a_database_with_shows() {
         for nodes in [0, 1] {
-            let text = Known { nodes, ..RUNNING }.decide().unwrap_err().to_string();
+            let text = Known { nodes, ..RUNNING }
+                .decide(false)
+                .unwrap_err()
+                .to_string();
             assert!(text.contains("lock store's data is gone"), "{text}");
             assert!(text.contains("Don't put an older copy"), "{text}");
             let forgotten = Known {

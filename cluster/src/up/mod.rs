@@ -15,6 +15,7 @@ mod progress;
 
 pub(crate) use accounts::ORGANISER_EMAIL;
 pub(crate) use children::ALL_SERVICES;
+pub(crate) use lineage::{booking_database, raise_for_rebuild};
 
 use std::{sync::Arc, time::Duration};
 
@@ -88,7 +89,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Error> {
     board.update(|_| {});
 
     let ended = tokio::select! {
-        started = start.everything(database_url) => started,
+        started = start.everything(database_url, args.rebuild_lock_store) => started,
         () = signals.any() => Ok(()),
     };
     if ended.is_ok() && board.snapshot().state == RunState::Ready {
@@ -145,7 +146,11 @@ struct Start {
 }
 
 impl Start {
-    async fn everything(&mut self, database_url: Option<String>) -> Result<(), Error> {
+    async fn everything(
+        &mut self,
+        database_url: Option<String>,
+        rebuild: bool,
+    ) -> Result<(), Error> {
         say(&format!(
             "Holdfast {}, data in {}",
             env!("CARGO_PKG_VERSION"),
@@ -158,7 +163,7 @@ impl Start {
         };
         let progress = Progress::start("database roles and schemas");
         database::init(&database, &mut secrets).await?;
-        let lineage = lineage::choose(&self.dir, &database, &mut secrets).await?;
+        let lineage = lineage::choose(&self.dir, &database, &mut secrets, rebuild).await?;
         progress.done("");
 
         let configs =

@@ -147,6 +147,14 @@ impl System {
     /// # Errors
     /// As [`System::start`].
     pub async fn restart(&mut self) -> Result<()> {
+        self.restart_with(&[]).await
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Errors
+    /// As [`System::start`].
+    pub async fn restart_with(&mut self, args: &[&str]) -> Result<()> {
         ensure!(self.up.is_none(), "it runs already");
         // All that was ever said is kept, as the logs are.
         let out = OpenOptions::new()
@@ -155,7 +163,7 @@ impl System {
             .open(self.dir().join("up.out"))
             .context("can't write up.out")?;
         let mut command = self.command();
-        command.arg("up");
+        command.arg("up").args(args);
         if self.options.other_ports {
             command.args(["--ports", "auto"]);
         }
