@@ -1,7 +1,8 @@
 //! Choosing seats: the lowest free ones of an area, and the best available.
 //!
 //! Always holds: what is chosen is a function of layout and free seats alone; a choice looks at a
-//! bounded number of stretches for each block, and from behaviour 2 on at a bounded number of seats.
+//! bounded number of stretches for each block, at each zone once, however many blocks it is made of, and
+//! from behaviour 2 on at a bounded number of seats.
 //!
 //! The best block of `n` seats: of the stretches that have room for it and that are asked for, the
 //! one that comes nearest to its section's focus (the lowest rank of its seats; then the lowest
@@ -58,6 +59,16 @@ enum Lone {
     NoOtherWay,
 }
 
+/// Before every stretch of this zone and class.
+const fn first_of(zone_no: u16, class: u8) -> Stretch {
+    Stretch {
+        zone_no,
+        class,
+        rank: 0,
+        first: 0,
+    }
+}
+
 impl Places {
     pub(crate) fn has_area(&self, section_no: u16) -> bool {
         self.areas.contains_key(&section_no)
@@ -88,19 +99,30 @@ impl Places {
         let zones = self.zones_of(wanted);
         let mut walk = Walk(wanted.seats_walked_max);
         if wanted.adjacent {
-            let block = self.best_block(wanted, &zones, wanted.count, &mut walk)?;
+            let heads = self.heads(&zones, wanted.count);
+            let block = self.best_block(wanted, &heads, wanted.count, &mut walk)?;
             return Some(block.map(SeatNo).collect());
         }
         let mut left = self.clone();
+        let mut heads = left.heads(&zones, 1);
         let mut chosen: Vec<SeatNo> = Vec::new();
         let (mut missing, mut size) = (wanted.count, wanted.count);
         // Each turn makes one of the two smaller.
         while missing > 0 && size > 0 {
             size = size.min(missing);
-            match left.best_block(wanted, &zones, size, &mut walk) {
+            match left.best_block(wanted, &heads, size, &mut walk) {
                 Some(block) => {
+                    let zone_no = left.segment_of(block.start).zone_no;
                     let seats: Vec<SeatNo> = block.map(SeatNo).collect();
                     left.set_free(&seats, false);
+                    // One zone of all, or what stands for them all.
+                    let changed = if zones.contains(&zone_no) {
+                        zone_no
+                    } else {
+                        zones[0]
+                    };
+                    heads.retain(|head| head.zone_no != changed);
+                    heads.extend(left.heads(&[changed], 1));
                     missing -= size;
                     chosen.extend(seats);
                 }
@@ -133,18 +155,40 @@ impl Places {
             .collect()
     }
 
+    /// The first stretch of each zone and class, where there may be room for `count`.
+    fn heads(&self, zones: &[u16], count: u32) -> Vec<Stretch> {
+        let mut heads = Vec::new();
+        for zone_no in zones {
+            let mut class = class_of(count);
+            // One look finds the next class that has any.
+            while class <= CLASSES
+                && let Some(head) = self.next_stretch(first_of(*zone_no, class), CLASSES)
+            {
+                heads.push(head);
+                class = head.class + 1;
+            }
+        }
+        heads
+    }
+
+    /// The first stretch from `at` on in its zone, up to those of `class`.
+    fn next_stretch(&self, at: Stretch, class: u8) -> Option<Stretch> {
+        let after = first_of(at.zone_no, class + 1);
+        self.stretches.range(at..after).next().copied()
+    }
+
     fn best_block(
         &self,
         wanted: &Wanted<'_>,
-        zones: &[u16],
+        heads: &[Stretch],
         count: u32,
         walk: &mut Walk,
     ) -> Option<Range<u32>> {
         if wanted.no_lone_seat && !wanted.accessible {
-            self.first_block(wanted, zones, (count, Lone::NoneLeft), walk)
-                .or_else(|| self.first_block(wanted, zones, (count, Lone::NoOtherWay), walk))
+            self.first_block(wanted, heads, (count, Lone::NoneLeft), walk)
+                .or_else(|| self.first_block(wanted, heads, (count, Lone::NoOtherWay), walk))
         } else {
-            self.first_block(wanted, zones, (count, Lone::Ignored), walk)
+            self.first_block(wanted, heads, (count, Lone::Ignored), walk)
         }
     }
 
@@ -152,49 +196,32 @@ impl Places {
     fn first_block(
         &self,
         wanted: &Wanted<'_>,
-        zones: &[u16],
+        heads: &[Stretch],
         (count, lone): (u32, Lone),
         walk: &mut Walk,
     ) -> Option<Range<u32>> {
-        let mut lists = Vec::new();
-        let mut heads = BinaryHeap::new();
         let skipped = (lone == Lone::NoneLeft)
             .then(|| exact_class_of(count + 1))
             .flatten();
-        for zone_no in zones {
-            let at = |class| Stretch {
-                zone_no: *zone_no,
-                class,
-                rank: 0,
-                first: 0,
-            };
-            let mut class = class_of(count);
-            while class <= CLASSES {
-                if Some(class) == skipped {
-                    class += 1;
-                    continue;
-                }
-                // One look finds the next class that has any.
-                let mut list = self.stretches.range(at(class)..at(CLASSES + 1));
-                let Some(head) = list.next() else { break };
-                class = head.class;
-                if Some(class) != skipped {
-                    heads.push(Reverse((head.rank, head.first, lists.len())));
-                    lists.push((list, class));
-                    class += 1;
-                }
-            }
-        }
+        let may_have =
+            |head: &&Stretch| head.class >= class_of(count) && Some(head.class) != skipped;
+        // The nearest to the focus comes first.
+        let order = |head: Stretch| Reverse((head.rank, head.first, head.zone_no, head.class));
+        let heads = heads.iter().filter(may_have).copied();
+        let mut nearest: BinaryHeap<_> = heads.map(order).collect();
         for _ in 0..STRETCHES_EXAMINED_MAX {
-            let Reverse((_, first, list)) = heads.pop()?;
+            let Reverse((rank, first, zone_no, class)) = nearest.pop()?;
             let block = self.block_in(first, wanted, (count, lone), walk)?;
             if block.is_some() {
                 return block;
             }
-            let (rest, class) = &mut lists[list];
-            if let Some(head) = rest.next().filter(|head| head.class == *class) {
-                heads.push(Reverse((head.rank, head.first, list)));
-            }
+            let after = Stretch {
+                zone_no,
+                class,
+                rank,
+                first: first + 1,
+            };
+            nearest.extend(self.next_stretch(after, class).map(order));
         }
         None
     }
