@@ -17,8 +17,8 @@ pub enum Consistency {
     /// Whatever the answer that carried this revision saw or did is in it. Any node answers, and one
     /// that hasn't come so far waits for it.
     AtLeast(Revision),
-    /// Everything that was decided until so long before the answer is in it, by the clock of the node
-    /// that answers; 1 ms to 60 s. Any node answers that knows this of its state, for so long also
+    /// Everything that was decided until so long before is in it, by the clock of the node that
+    /// answers; 1 ms to 60 s. Any node answers that knows this of its state, for so long also
     /// without a leader. Under some 300 ms mostly the leader does.
     Stale {
         /// How long.

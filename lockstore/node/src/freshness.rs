@@ -2,14 +2,14 @@
 //!
 //! Always holds: who isn't sure says older, or nothing: a leader's word counts from when that leader had
 //! its majority, less the time that it was seen to be under way, and only once something of the
-//! leader's own term is decided, since it may not know of all that was decided before; a state is as new
-//! as the newest word that it has everything of. What is known is bounded, and gone after a restart.
+//! leader's own term is decided, since it may not know of all that was decided before; a leader is told
+//! by itself; a state is as new as the newest word that it has everything of. What is known is bounded, and gone after a restart.
 //! The one notion of "new" for bookmarks of watchers and for reads of a bounded age.
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::{clock::Clock, limits, machine::Machine, raft::Node};
@@ -73,41 +73,39 @@ pub(crate) struct Freshness {
 }
 
 impl Freshness {
-    /// Takes what `look` finds, and says as of when that was all there was: `look` also says up to
-    /// which entry it has everything.
-    pub(crate) fn of<T>(&self, look: impl FnOnce() -> (T, u64)) -> (T, Option<Instant>) {
-        // What is decided after this is found as well.
-        let led = self.led();
+    /// Takes what `look` finds, and says how long before now that was all there was: `look` also says
+    /// up to which entry it has everything.
+    pub(crate) fn of<T>(&self, look: impl FnOnce() -> (T, u64)) -> (T, Option<Duration>) {
+        let now = Instant::now();
+        let words = self.machine.leaders_words();
+        if let Some((decided, as_of)) = self.own_word(now) {
+            words.hear(decided, as_of);
+        }
         let (found, applied) = look();
-        let as_of = match led {
-            Some(as_of) => as_of,
-            None => self.machine.leaders_words().as_of(applied),
-        };
-        (found, as_of)
+        let age = words.as_of(applied).map(|as_of| now - as_of);
+        (found, age)
     }
 
-    /// If this node leads: as of when it had its majority. It has applied whatever it answered; what
-    /// was before its term, when its time runs.
-    fn led(&self) -> Option<Option<Instant>> {
-        let now = Instant::now();
+    /// What this node says itself, if it leads and everything before its term is applied, so that its
+    /// time runs.
+    fn own_word(&self, now: Instant) -> Option<(u64, Instant)> {
         let standing = self.node.standing();
         let term = {
             let standing = standing.borrow();
             (standing.leader == Some(self.node_id)).then_some(standing.term)?
         };
-        let settled = self
-            .clock
+        self.clock
             .leading(now)
-            .is_some_and(|(leads, _)| leads == term);
-        let age = self.node.quorum_age().filter(|_| settled);
-        Some(age.and_then(|age| now.checked_sub(age)))
+            .filter(|(leads, _)| *leads == term)?;
+        let (age, decided) = self.node.decided()?;
+        // One that is alone may have applied more meanwhile.
+        let decided = decided.max(self.machine.applied());
+        Some((decided, now.checked_sub(age)?))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn ms(span: u64) -> Duration {

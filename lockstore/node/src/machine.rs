@@ -194,6 +194,11 @@ impl Machine {
         matches!(tokio::time::timeout(wait, reached).await, Ok(Ok(_)))
     }
 
+    /// The index of the last entry that the state has.
+    pub(crate) fn applied(&self) -> u64 {
+        self.changed.borrow().index()
+    }
+
     /// Whether it has it now.
     pub(crate) fn has(&self, revision: Revision) -> bool {
         *self.changed.borrow() >= revision

@@ -321,10 +321,9 @@ pub(crate) async fn keep_bookmarks(freshness: Freshness, shutdown: CancellationT
             _ = looks.tick() => {}
             () = shutdown.cancelled() => return,
         }
-        let ((), as_of) = freshness.of(|| ((), hub.published().index()));
-        let now = Instant::now();
-        let is_new = as_of.is_some_and(|as_of| now - as_of < limits::BOOKMARK_AGE_MAX);
-        if is_new && let Some(word) = freshness.clock.newest(now) {
+        let ((), age) = freshness.of(|| ((), hub.published().index()));
+        let is_new = age.is_some_and(|age| age < limits::BOOKMARK_AGE_MAX);
+        if is_new && let Some(word) = freshness.clock.newest(Instant::now()) {
             hub.bookmark(word.time_ms.saturating_add(word.age_ms));
         } else {
             hub.put_away();

@@ -649,7 +649,7 @@ pub mod read_consistency {
         /// with metadata `lineage`.
         #[prost(uint64, tag = "1")]
         AtLeastRevision(u64),
-        /// Everything that was decided so long before the answer, 1 ms to 60 s, by the node's clock: it has
+        /// Everything that was decided so long before the node took the read, 1 ms to 60 s, by its clock: it has
         /// heard a leader that had its majority since, and has applied what that one said was decided. Time
         /// that the leader's word was under way counts only as far as the node can tell. Followers hear
         /// ten words a second, so under some 300 ms the leader answers most.

@@ -155,14 +155,13 @@ impl Reader {
     fn stale(&self, age_max: Duration) -> Result<Read<'_>, Status> {
         let place = failure::place(&self.reads)?;
         let machine = &self.decider.machine;
-        let (view, as_of) = self.freshness.of(|| {
+        let (view, age) = self.freshness.of(|| {
             let view = machine.view();
             let applied = view.revision().index();
             (view, applied)
         });
-        let now = Instant::now();
-        match as_of {
-            Some(as_of) if now - as_of <= age_max => Ok(self.as_it_is(view, place)),
+        match age {
+            Some(age) if age <= age_max => Ok(self.as_it_is(view, place)),
             _ => Err(failure::not_new()),
         }
     }

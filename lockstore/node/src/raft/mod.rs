@@ -268,13 +268,13 @@ impl Node {
     /// Whether a majority answered this leader within its lease. `false` also for a leader that
     /// was just elected and for a node that doesn't lead.
     pub(crate) fn has_quorum(&self) -> bool {
-        self.quorum_age().is_some_and(|age| age < self.lease)
+        self.quorum.age().is_some_and(|age| age < self.lease)
     }
 
-    /// How long ago this leader sent what a majority answered; `None` where [`Self::has_quorum`]
-    /// says `false`.
-    pub(crate) fn quorum_age(&self) -> Option<Duration> {
-        self.quorum.age()
+    /// How long ago this leader sent what a majority answered, and up to where the log was decided
+    /// then; `None` where [`Self::has_quorum`] says `false` for want of an answer.
+    pub(crate) fn decided(&self) -> Option<(Duration, u64)> {
+        self.quorum.decided()
     }
 
     /// How long a leader may go unheard, and a majority unheard by it, before that counts.

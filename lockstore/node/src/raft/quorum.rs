@@ -47,6 +47,18 @@ impl Quorum {
         Some(acked.elapsed())
     }
 
+    /// [`Self::age`], and up to where the log was decided then.
+    pub(super) fn decided(&self) -> Option<(Duration, u64)> {
+        // Of one moment.
+        let metrics = self.metrics.get()?.borrow_watched();
+        let decided = metrics.cluster_committed.as_ref()?.index;
+        let age = match metrics.last_quorum_acked {
+            _ if self.alone => Duration::ZERO,
+            acked => acked?.elapsed(),
+        };
+        Some((age, decided))
+    }
+
     /// [`Self::age`] as peers are told it: the largest number for none.
     pub(super) fn age_ms(&self) -> u64 {
         self.age().map_or(u64::MAX, |age| {

@@ -164,11 +164,22 @@ async fn every_node_reads_what_was_decided_within_the_age_that_is_allowed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn node_that_lost_the_others_answers_what_it_knows_and_says_what_it_does_not() {
-    let mut cluster = Cluster::start(|_| {}).await;
+    let cluster = Cluster::start(|_| {}).await;
+    let left = cluster.follower().await;
+    lose_the_others(cluster, left).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leader_that_lost_the_others_does_so_too() {
+    let cluster = Cluster::start(|_| {}).await;
+    let left = cluster.leader().await;
+    lose_the_others(cluster, left).await;
+}
+
+async fn lose_the_others(mut cluster: Cluster, left: u64) {
     let show_id = cluster.open_show(3, TTL_MS).await;
     let held = cluster.hold(&show_id, &[1]).await;
     let seen = Level::AtLeastRevision(held.hold.fence);
-    let left = cluster.follower().await;
     until_there(&cluster, async || {
         show(&cluster, left, &show_id, seen).await
     })
