@@ -19,7 +19,7 @@ pub enum Consistency {
     AtLeast(Revision),
     /// Everything that was decided until so long before is in it, by the clock of the node that
     /// answers; 1 ms to 60 s. Any node answers that knows this of its state, for so long also
-    /// without a leader. Under some 300 ms mostly the leader does.
+    /// without a leader. Much under 300 ms hardly any can promise.
     Stale {
         /// How long.
         max_age: Duration,

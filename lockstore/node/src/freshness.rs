@@ -2,9 +2,10 @@
 //!
 //! Always holds: who isn't sure says older, or nothing: a leader's word counts from when that leader had
 //! its majority, less the time that it was seen to be under way, and only once something of the
-//! leader's own term is decided, since it may not know of all that was decided before; a leader is told
-//! by itself; a state is as new as the newest word that it has everything of. What is known is bounded, and gone after a restart.
-//! The one notion of "new" for bookmarks of watchers and for reads of a bounded age.
+//! leader's own term is decided, since it may not know of all that was decided before; a leader takes
+//! its own word; a state is as new as the newest word that it has everything of. What is known is
+//! bounded, and gone after a restart. The one notion of "new" for bookmarks of watchers and for reads of
+//! a bounded age.
 
 use std::{
     collections::VecDeque,

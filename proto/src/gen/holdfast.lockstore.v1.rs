@@ -18,8 +18,8 @@ pub struct AnswerInfo {
     /// The revision of the write, or the one a read saw.
     #[prost(uint64, tag = "2")]
     pub revision: u64,
-    /// Cluster time: at a write's revision; at a read's answer, as a leader has it. With a
-    /// `consistency` it is what that is at the least, by what the node heard from a leader and by the state.
+    /// Cluster time: at a write's revision, or when a read was answered. With a `consistency` it is what
+    /// that was at the least, by the state and by what the node heard from a leader.
     #[prost(uint64, tag = "3")]
     pub cluster_time_ms: u64,
 }
@@ -649,10 +649,10 @@ pub mod read_consistency {
         /// with metadata `lineage`.
         #[prost(uint64, tag = "1")]
         AtLeastRevision(u64),
-        /// Everything that was decided so long before the node took the read, 1 ms to 60 s, by its clock: it has
-        /// heard a leader that had its majority since, and has applied what that one said was decided. Time
-        /// that the leader's word was under way counts only as far as the node can tell. Followers hear
-        /// ten words a second, so under some 300 ms the leader answers most.
+        /// Everything that was decided so long before the node took the read, 1 ms to 60 s by its clock: it
+        /// has heard a leader that had its majority since, and has applied what that one said was decided.
+        /// Time that the leader's word was under way counts only as far as the node can tell. An idle leader
+        /// sends ten words a second, so much under 300 ms hardly any node can promise.
         #[prost(uint64, tag = "2")]
         StaleMaxAgeMs(u64),
     }
