@@ -38,10 +38,6 @@ pub const FINISHED_REQUEST_KEPT: DurationMs = DurationMs::from_secs(10 * 60);
 /// Overdue holds that one command sweeps at most before behaviour 2.
 pub const SWEEP_PER_COMMAND_MAX: usize = 4_096;
 
-/// Overdue holds that one entry sweeps at most, whatever its commands, from behaviour 2 on: a
-/// millisecond or two, which everything else waits for.
-pub const SWEEP_PER_ENTRY_MAX: usize = 256;
-
 /// Clock-rate difference the store pads a TTL for: ρ = 1 %, as parts per thousand (HS-4).
 pub const CLOCK_RATE_PADDING_PER_MILLE: u64 = 10;
 

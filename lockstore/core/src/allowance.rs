@@ -2,12 +2,16 @@
 //!
 //! Always holds: it is bounded, before [`BY_ENTRY`] by command and from it on by entry, however many
 //! commands that has, so that nothing waits long for an entry in which many holds end; what is left
-//! over is due, and the next entries go on with it. A command forgets a little in any case, more than
-//! it can add. Nothing of this outlives an entry, so no snapshot has it.
+//! over is due, and the next entries go on with it. A leader in whose entry nothing else waits puts
+//! more ticks into it, each of which is allowed as much again, up to the bound of an entry. A command
+//! forgets a little in any case, more than it can add. Nothing of this outlives an entry, so no
+//! snapshot has it.
 
-use holdfast_types::limits::{SWEEP_PER_COMMAND_MAX, SWEEP_PER_ENTRY_MAX};
+use holdfast_types::limits::SWEEP_PER_COMMAND_MAX;
 
-use crate::limits::{FORGET_PER_COMMAND_MAX, FORGET_PER_ENTRY_MAX};
+use crate::limits::{
+    FORGET_PER_COMMAND_MAX, FORGET_PER_ENTRY_MAX, SWEEP_PER_ENTRY_MAX, SWEEP_PER_TICK_MAX,
+};
 
 /// From this behaviour on what is allowed is allowed to an entry.
 const BY_ENTRY: u32 = 2;
@@ -18,8 +22,11 @@ pub(crate) struct Allowance {
     /// Of which entry, by its place in the log.
     entry: Option<u64>,
     sweeps: usize,
+    /// What further ticks may allow.
+    spare_sweeps: usize,
     forgets: usize,
     by_entry: bool,
+    ticked: bool,
 }
 
 impl Allowance {
@@ -31,18 +38,30 @@ impl Allowance {
                 entry,
                 sweeps: SWEEP_PER_COMMAND_MAX,
                 forgets: FORGET_PER_COMMAND_MAX,
-                by_entry: false,
+                ..Self::default()
             }
         } else if self.entry == entry && self.by_entry {
             self
         } else {
             Self {
                 entry,
-                sweeps: SWEEP_PER_ENTRY_MAX,
+                sweeps: SWEEP_PER_TICK_MAX,
+                spare_sweeps: SWEEP_PER_ENTRY_MAX - SWEEP_PER_TICK_MAX,
                 forgets: FORGET_PER_ENTRY_MAX,
                 by_entry: true,
+                ticked: false,
             }
         }
+    }
+
+    /// The next command is a tick.
+    pub(crate) fn tick(&mut self) {
+        if self.ticked {
+            let more = self.spare_sweeps.min(SWEEP_PER_TICK_MAX);
+            self.spare_sweeps -= more;
+            self.sweeps += more;
+        }
+        self.ticked = true;
     }
 
     /// Whether it is of the entry, and not of each command.

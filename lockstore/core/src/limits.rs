@@ -14,6 +14,14 @@ pub const REQUESTS_PER_SHOW_MAX: usize = 1 << 20;
 /// this: each ends a hold or a sale, and those are bounded by [`REQUESTS_PER_SHOW_MAX`].
 pub const REQUESTS_PER_SHOW_HARD_MAX: usize = 2 << 20;
 
+/// Overdue holds that one entry sweeps at most with one tick or none, from behaviour 2 on, and each
+/// further tick of it besides: less than a millisecond, which everything else waits for.
+pub const SWEEP_PER_TICK_MAX: usize = 128;
+
+/// Overdue holds that one entry sweeps at most, whatever its commands, from behaviour 2 on: some
+/// milliseconds.
+pub const SWEEP_PER_ENTRY_MAX: usize = 512;
+
 /// Remembered requests that one command forgets at most, after their time, before behaviour 2.
 pub const FORGET_PER_COMMAND_MAX: usize = 4_096;
 

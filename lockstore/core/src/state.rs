@@ -311,6 +311,7 @@ impl State {
         if !allowance.is_by_entry() {
             return self.tick_by_command(allowance, events);
         }
+        allowance.tick();
         let mut swept_in_all = 0;
         while allowance.sweeps() > 0
             && let Some((_, show_id)) = self.next_to_sweep()

@@ -19,6 +19,8 @@ use crate::limits;
 
 /// The newest behaviour that this program knows.
 pub(crate) const NEWEST: u32 = 2;
+/// From it on what ticks may do at once is bounded by entry.
+pub(crate) const BY_ENTRY: u32 = 2;
 /// What a member knows that says nothing: one of release 0.1.0.
 const UNSAID: u32 = 0;
 /// In place of what a member knows that was not heard of.

@@ -52,7 +52,7 @@ pub struct Config {
     pub members: Vec<Member>,
     /// Entries between snapshots.
     pub snapshot_logs_since_last: u64,
-    /// MiB of log between snapshots, unless a fifth of the last snapshot is more: what a start after a
+    /// MiB of log between snapshots, unless a third of the last snapshot is more: what a start after a
     /// kill applies besides, some ten thousand commands each.
     pub snapshot_log_mb: u64,
     /// Entries kept after a snapshot, for followers that are a little behind.
@@ -85,7 +85,7 @@ impl Default for Config {
                 client_addr: "http://127.0.0.1:7101".to_owned(),
             }],
             snapshot_logs_since_last: 50_000,
-            snapshot_log_mb: 24,
+            snapshot_log_mb: 48,
             snapshot_logs_kept: 20_000,
             election_timeout_ms_min: 500,
             free_space_min_mb: 512,

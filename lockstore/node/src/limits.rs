@@ -154,6 +154,9 @@ pub(crate) const ACTS_LISTED_MAX: usize = 100;
 /// How often readiness looks whether the leader still has a quorum.
 pub(crate) const QUORUM_LOOK_PERIOD: Duration = Duration::from_millis(250);
 
+/// Ticks in an entry that has nothing else: the store ends as many holds with each as it does in an entry
+/// of commands, and nobody waits for this one.
+pub(crate) const TICKS_ALONE: usize = 4;
 /// How late a Tick may be proposed after something fell due.
 pub(crate) const TICK_PERIOD: Duration = Duration::from_millis(50);
 /// How long a read waits for the state machine to catch up with the read index.

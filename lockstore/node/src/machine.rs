@@ -312,7 +312,7 @@ fn count(replies: &[Reply]) {
 mod tests {
     use std::{sync::mpsc, time::Duration};
 
-    use holdfast_types::limits;
+    use lockstore_core::limits;
 
     use super::*;
 
@@ -354,7 +354,7 @@ mod tests {
     /// and a batch that says less later takes nothing back.
     #[test]
     fn highest_behaviour_so_far_is_followed() {
-        const HOLDS: u32 = 1_200;
+        const HOLDS: u32 = 600;
         let machine = Machine::new(Lineage(1));
         let mut index = 0;
         let mut apply = |behaviour, stamp_ms, bodies: Vec<codec::Body>| {
@@ -388,7 +388,7 @@ mod tests {
             other => other,
         };
         apply(1, 2_000, new.map(hold).map(late).collect());
-        let most = u32::try_from(limits::SWEEP_PER_ENTRY_MAX).expect("a few hundred");
+        let most = u32::try_from(limits::SWEEP_PER_TICK_MAX).expect("a few hundred");
         assert_eq!(apply(2, 3_011, tick()), swept(most));
         assert_eq!(apply(0, 3_011, tick()), swept(most));
         assert_eq!(apply(1, 3_011, tick()), swept(HOLDS / 2 - 2 * most));

@@ -25,7 +25,7 @@ use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
-    behaviour::Behaviours,
+    behaviour::{self, Behaviours},
     clock::{Clock, Jump},
     codec, limits,
     machine::{Machine, Reply},
@@ -353,7 +353,13 @@ async fn run(
             .map(|pending| (pending.command, pending.waiting))
             .unzip();
         let due = machine.next_due();
-        let commands = with_tick(commands, due.is_some_and(|due| due.0 <= stamp_ms));
+        let ticks_alone = if behaviours.common() < behaviour::BY_ENTRY {
+            1
+        } else {
+            limits::TICKS_ALONE
+        };
+        let is_due = due.is_some_and(|due| due.0 <= stamp_ms);
+        let commands = with_tick(commands, is_due, ticks_alone);
         let jump = must_pause(&clock, &machine, &behaviours, term)
             .then(|| clock.take_jump(term))
             .flatten();
@@ -413,12 +419,19 @@ fn gather(first: Pending, waiting: &mut mpsc::Receiver<Pending>) -> Vec<Pending>
 }
 
 /// The commands with a tick before them if something is due, unless they begin with one: holds
-/// of a quiet show must not wait for the queue of a busy one.
-fn with_tick(mut commands: Vec<pb::LogCommand>, due: bool) -> Vec<pb::LogCommand> {
+/// of a quiet show must not wait for the queue of a busy one. A tick that is alone comes several times,
+/// so that many holds end fast where nothing waits for it.
+fn with_tick(
+    mut commands: Vec<pb::LogCommand>,
+    due: bool,
+    ticks_alone: usize,
+) -> Vec<pb::LogCommand> {
     let tick = pb::LogCommand {
         command: Some(codec::Body::Tick(pb::Tick {})),
     };
-    if due && commands.first() != Some(&tick) {
+    if due && commands == [tick.clone()] {
+        commands.resize(ticks_alone, tick);
+    } else if due && commands.first() != Some(&tick) {
         commands.insert(0, tick);
     }
     commands
@@ -554,8 +567,8 @@ mod tests {
         let batch = gather(first, &mut waiting);
         assert_eq!(batch.len(), limits::COMMANDS_PER_ENTRY_MAX);
         let commands: Vec<_> = batch.into_iter().map(|pending| pending.command).collect();
-        assert_eq!(with_tick(commands.clone(), false), commands);
-        let ticked = with_tick(commands.clone(), true);
+        assert_eq!(with_tick(commands.clone(), false, 4), commands);
+        let ticked = with_tick(commands.clone(), true, 4);
         assert!(is_tick(&ticked[0]));
         assert_eq!(ticked[1..], commands);
     }
@@ -586,10 +599,14 @@ mod tests {
     }
 
     #[test]
-    fn entry_that_begins_with_a_tick_gets_no_second_one() {
-        let tick = with_tick(Vec::new(), true);
-        assert!(is_tick(&tick[0]));
-        assert_eq!(with_tick(tick.clone(), true), tick);
+    fn entry_that_begins_with_a_tick_gets_more_only_if_it_is_alone_and_due() {
+        let tick = with_tick(Vec::new(), true, 4);
+        assert!(tick.len() == 1 && is_tick(&tick[0]));
+        assert_eq!(with_tick(tick.clone(), false, 4), tick);
+        assert_eq!(with_tick(tick.clone(), true, 1), tick);
+        assert_eq!(with_tick(tick.clone(), true, 4), vec![tick[0].clone(); 4]);
+        let with_another = vec![tick[0].clone(), hold(1)];
+        assert_eq!(with_tick(with_another.clone(), true, 4), with_another);
     }
 
     #[test]

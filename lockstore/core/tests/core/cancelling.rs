@@ -1,15 +1,16 @@
 //! A show is called off while hundreds hold seats: to callers all holds end at once, and the work
 //! of it is done in batches.
 
-use holdfast_types::{DurationMs, SeatState, limits::SWEEP_PER_ENTRY_MAX};
+use holdfast_types::{DurationMs, SeatState};
 use lockstore_core::{
     Command, Event, Hold, HoldEnd, Outcome, RefusalReason, ShowState, State, invariants,
+    limits::SWEEP_PER_TICK_MAX,
 };
 
 use crate::kit::*;
 
-const HOLDS: u32 = 400;
-const LEFT: u32 = HOLDS - SWEEP_PER_ENTRY_MAX as u32;
+const HOLDS: u32 = 200;
+const LEFT: u32 = HOLDS - SWEEP_PER_TICK_MAX as u32;
 
 fn ended_by_cancelling(events: &[Event]) -> usize {
     let cancelled = |event: &&Event| {
@@ -46,7 +47,7 @@ fn holds_of_a_cancelled_show_have_ended_at_once_and_are_put_away_in_batches() {
     store.change(ShowState::Cancelled);
     assert_eq!(
         ended_by_cancelling(&store.events),
-        SWEEP_PER_ENTRY_MAX,
+        SWEEP_PER_TICK_MAX,
         "more than one batch of work in one entry"
     );
     assert_all_ended(&mut store, &holds);
@@ -107,7 +108,7 @@ fn hold_not_put_away_yet_is_answered_as_one_that_was() {
 
 #[test]
 fn cancelled_show_does_not_keep_the_holds_of_others_from_ending() {
-    let (mut store, _) = Store::with_crowd(3 * SWEEP_PER_ENTRY_MAX as u32 / 2);
+    let (mut store, _) = Store::with_crowd(3 * SWEEP_PER_TICK_MAX as u32 / 2);
     let request = store.request();
     let Command::OpenShow(mut other) = open(request, 20, true) else {
         panic!("open makes this command")

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use holdfast_types::{DurationMs, limits::SWEEP_PER_ENTRY_MAX};
+use holdfast_types::DurationMs;
 use lockstore_core::{
-    Command, Event, Hold, RefusalReason, ShowState,
-    limits::{FORGET_PER_ENTRY_MAX, FORGET_SLACK_MS},
+    Command, Event, Hold, Outcome, RefusalReason, ShowState,
+    limits::{FORGET_PER_ENTRY_MAX, FORGET_SLACK_MS, SWEEP_PER_ENTRY_MAX, SWEEP_PER_TICK_MAX},
 };
 
 use crate::kit::*;
@@ -77,9 +77,9 @@ fn what_an_older_command_sweeps_is_bounded() {
     assert_eq!(store.tick(), 4_096);
     assert_eq!(store.state.next_due(), Some(store.now()));
     store.state.follow(NEWEST);
-    assert_eq!(store.tick(), 256);
+    assert_eq!(store.tick(), 128);
     store.state.follow(OLD);
-    assert_eq!(store.tick(), 904 - 256);
+    assert_eq!(store.tick(), 904 - 128);
 }
 
 #[test]
@@ -88,20 +88,26 @@ fn one_entry_sweeps_a_bounded_number_oldest_first_whatever_its_commands() {
     store.wait(OVERDUE_MS);
     let commands: Vec<Command> = (0..20).map(|n| hold_by(&mut store, 9, 1_000 + n)).collect();
     store.apply_entry(std::iter::once(Command::Tick).chain(commands));
-    assert_eq!(ended(&store), SWEEP_PER_ENTRY_MAX);
+    assert_eq!(ended(&store), SWEEP_PER_TICK_MAX);
     let mut oldest: Vec<_> = holds.iter().map(|hold| hold.id).collect();
     oldest.sort_unstable();
     let first = store.events.iter().zip(&oldest);
-    for (event, oldest) in first.take(SWEEP_PER_ENTRY_MAX) {
+    for (event, oldest) in first.take(SWEEP_PER_TICK_MAX) {
         assert!(matches!(event, Event::HoldEnded { hold_id, .. } if hold_id == oldest));
     }
     // What is left is due, and the next entry goes on, with a tick or without.
     assert_eq!(store.state.next_due(), Some(store.now()));
     let command = hold_by(&mut store, 9, 1_100);
     store.apply(command);
+    assert_eq!(ended(&store), SWEEP_PER_TICK_MAX);
+    assert_eq!(store.tick(), 128);
+    // Ticks of one entry have their share each, up to a bound.
+    let swept = |swept| Outcome::Ticked { swept };
+    let outcomes = store.apply_entry(vec![Command::Tick; 6]);
+    let expected = [128, 128, 128, 128, 0, 0].map(swept);
+    assert_eq!(outcomes, expected);
     assert_eq!(ended(&store), SWEEP_PER_ENTRY_MAX);
-    assert_eq!(store.tick(), 256);
-    assert_eq!(store.tick(), 1_000 - 3 * 256);
+    assert_eq!(store.tick(), 1_000 - 7 * 128);
     assert_eq!(store.tick(), 0);
 }
 
@@ -122,7 +128,7 @@ fn command_finds_its_own_hold_ended_however_many_are_overdue() {
     {
         assert_eq!(reason(&outcome), RefusalReason::Expired);
     }
-    assert_eq!(ended(&store), SWEEP_PER_ENTRY_MAX + 2);
+    assert_eq!(ended(&store), SWEEP_PER_TICK_MAX + 2);
 }
 
 #[test]

@@ -357,9 +357,10 @@ impl Snapshots {
             wall_ms: view.wall_ms,
             behaviour: view.behaviour,
         };
-        write_record(out, Record::Header(header))?;
+        let mut body = Vec::new();
+        write_record(out, &mut body, Record::Header(header))?;
         for record in view.state.records() {
-            write_record(out, codec::record_to_pb(&record))?;
+            write_record(out, &mut body, codec::record_to_pb(&record))?;
         }
         Ok(())
     }
@@ -494,15 +495,17 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn write_record(out: &mut impl Write, record: Record) -> io::Result<()> {
-    let body = pb::SnapshotRecord {
+/// `body` is room that is used again for each record.
+fn write_record(out: &mut impl Write, body: &mut Vec<u8>, record: Record) -> io::Result<()> {
+    let record = pb::SnapshotRecord {
         record: Some(record),
-    }
-    .encode_to_vec();
+    };
+    body.clear();
+    record.encode(body).map_err(io::Error::other)?;
     let length = u32::try_from(body.len()).map_err(io::Error::other)?;
     out.write_all(&length.to_le_bytes())?;
-    out.write_all(&crc32c::crc32c(&body).to_le_bytes())?;
-    out.write_all(&body)
+    out.write_all(&crc32c::crc32c(body).to_le_bytes())?;
+    out.write_all(body)
 }
 
 /// `None` at the end of the file.
