@@ -18,7 +18,8 @@ pub(crate) const ENDINGS: &str = "holdfast_booking_state_total";
 pub(crate) const TICKETS: &str = "holdfast_booking_tickets_issued_total";
 /// Seats sold, counted when it is committed: less those returned, what is sold.
 pub(crate) const SEATS_SOLD: &str = "holdfast_booking_seats_sold_total";
-/// Sold seats whose tickets were made void because their booking was cancelled, counted when it is
+/// Sold seats whose tickets were made void because they were given back or their booking was cancelled,
+/// counted when it is
 /// committed.
 pub(crate) const SEATS_RETURNED: &str = "holdfast_booking_seats_returned_total";
 /// Refunds asked for, counted when it is committed; label `reason`.

@@ -18,6 +18,8 @@ pub struct Booking {
     pub show_id: ShowId,
     /// The seats, ascending; never changes.
     pub seats: Vec<SeatNo>,
+    /// Those of them that were given back while it was confirmed, ascending.
+    pub returned: Vec<SeatNo>,
     /// What it costs; never changes.
     pub total: Money,
     /// Where the purchase stands.
@@ -43,6 +45,22 @@ impl Booking {
         self.payments
             .iter()
             .find(|payment| payment.fate == Fate::Pending)
+    }
+
+    /// The seats that weren't given back, ascending.
+    pub fn seats_left(&self) -> Vec<SeatNo> {
+        let seats = self.seats.iter();
+        let left = seats.filter(|seat| !self.returned.contains(seat));
+        left.copied().collect()
+    }
+
+    /// What `Return` puts back on sale: of a confirmed booking what was given back.
+    pub fn seats_to_return(&self) -> &[SeatNo] {
+        if self.state == BookingState::Confirmed {
+            &self.returned
+        } else {
+            &self.seats
+        }
     }
 
     /// The payment that pays for the confirmed booking.
@@ -81,14 +99,36 @@ pub struct Session {
 }
 
 /// One captured payment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
     /// Its id.
     pub payment_id: PaymentId,
     /// What was captured.
     pub amount: Money,
-    /// Where the money is, or goes.
+    /// Where the money is, or goes; of one that goes back, what no part took.
     pub fate: Fate,
+    /// What went back of it while it was kept, in the order of asking.
+    pub parts: Vec<Part>,
+}
+
+impl Payment {
+    /// What no part took.
+    pub fn left(&self) -> Money {
+        let parts: i64 = self.parts.iter().map(|part| part.amount).sum();
+        Money {
+            amount: self.amount.amount - parts,
+            ..self.amount
+        }
+    }
+}
+
+/// A part of a payment that goes back because seats were given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Minor units of the payment's currency.
+    pub amount: i64,
+    /// Whether the money went.
+    pub went: bool,
 }
 
 /// Where a captured payment's money is (BK-2).

@@ -1,12 +1,13 @@
 //! The decision itself. Every arm says when its input counts; whatever doesn't count changes
 //! nothing and asks for nothing.
 
-use holdfast_types::{BookingState, ClusterTime, Fence, HoldId, Money, PaymentId};
+use holdfast_types::{BookingState, ClusterTime, Fence, HoldId, Money, PaymentId, SeatNo};
 use uuid::Uuid;
 
 use crate::{
-    Alarm, Booking, Call, CommitAnswer, Decision, Ending, Fate, HeldAs, HoldAnswer, Input, Payment,
-    Reason, Record, RefundReason, ReleaseAnswer, Session, Step, late_hold_id, refund_id,
+    Alarm, Booking, Call, CommitAnswer, Decision, Ending, Fate, HeldAs, HoldAnswer, Input, Part,
+    Payment, Reason, Record, RefundReason, ReleaseAnswer, Session, Step, late_hold_id,
+    part_refund_id, refund_id,
 };
 
 /// Holds that late money may take for one booking. One is enough unless a crash outlives the
@@ -30,12 +31,13 @@ pub fn decide(booking: &Booking, input: Input, now: ClusterTime) -> Decision {
         Input::ExpiryDue => work.expiry_due(now),
         Input::HoldEnded { fence } => work.hold_ended(fence),
         Input::CancelRequested { confirmed_too } => work.cancel_requested(confirmed_too),
+        Input::SeatsGivenBack { seats, amount } => work.seats_given_back(seats, amount),
         Input::ShowCancelled => work.show_cancelled(),
         Input::Resume => work.asking(),
         Input::Released { fence, answer } => work.released(fence, answer),
         Input::Committed { fence, answer } => work.committed(fence, answer),
         Input::HeldAgain { attempt, answer } => work.held_again(attempt, answer),
-        Input::Returned { fence } => work.returned(fence),
+        Input::Returned { fence, seats } => work.returned(fence, seats),
         Input::SeatsNotMarked {
             attempt,
             hold_id,
@@ -130,6 +132,7 @@ impl Work {
             payment_id,
             amount,
             fate: Fate::Pending,
+            parts: Vec::new(),
         });
         if let Some(reason) = refund {
             return self.refund(payment_id, reason);
@@ -174,6 +177,9 @@ impl Work {
             if payment.fate == Fate::Refunding(refund_id) {
                 payment.fate = Fate::Refunded(refund_id);
             }
+            for (n, part) in payment.parts.iter_mut().enumerate() {
+                part.went |= part_refund_id(payment.payment_id, n) == refund_id;
+            }
         }
         self
     }
@@ -204,6 +210,48 @@ impl Work {
             return self.step(Step::Releasing(Ending::Cancelled));
         }
         self.asking()
+    }
+
+    /// Not of seats that it doesn't have, nor of all that are left: that is a cancellation. Seats that
+    /// are on their way back already don't keep others from following.
+    fn seats_given_back(mut self, mut seats: Vec<SeatNo>, amount: i64) -> Self {
+        seats.sort_unstable();
+        let left = self.next.seats_left();
+        let some = !seats.is_empty() && seats.len() < left.len();
+        let ours = seats.iter().all(|seat| left.contains(seat))
+            && seats.windows(2).all(|two| two[0] != two[1]);
+        let kept = self
+            .next
+            .payments
+            .iter_mut()
+            .find(|payment| payment.fate == Fate::Kept);
+        let Some(kept) = kept else {
+            return self.asking();
+        };
+        if !(some && ours && (0..=kept.left().amount).contains(&amount)) {
+            return self.asking();
+        }
+        let fence = self.next.hold.fence;
+        if amount > 0 {
+            let refund_id = part_refund_id(kept.payment_id, kept.parts.len());
+            kept.parts.push(Part {
+                amount,
+                went: false,
+            });
+            self.records.push(Record::Refund {
+                refund_id,
+                payment_id: kept.payment_id,
+                amount: Money {
+                    amount,
+                    ..kept.amount
+                },
+                reason: RefundReason::SeatsGivenBack,
+            });
+        }
+        self.next.returned.extend(&seats);
+        self.next.returned.sort_unstable();
+        self.record(Record::GiveBackSeats { fence, seats })
+            .step(Step::Returning)
     }
 
     /// One that is unpaid ends with its hold, which ended with the show.
@@ -316,8 +364,12 @@ impl Work {
         }
     }
 
-    fn returned(self, fence: Fence) -> Self {
-        if self.next.step != Step::Returning || fence != self.next.hold.fence {
+    fn returned(self, fence: Fence, seats: usize) -> Self {
+        // Seats are only ever added to those that go back, so that their number says which they are.
+        if self.next.step != Step::Returning
+            || fence != self.next.hold.fence
+            || seats != self.next.seats_to_return().len()
+        {
             return self;
         }
         if self.next.pending_payment().is_some() {
@@ -404,9 +456,9 @@ impl Work {
         let refund_id = refund_id(payment_id);
         for payment in &mut self.next.payments {
             if payment.payment_id == payment_id {
-                let amount = payment.amount;
+                let amount = payment.left();
                 if amount.amount == 0 {
-                    // A free booking's: nothing to send.
+                    // A free booking's, or all went in parts: nothing to send.
                     payment.fate = Fate::Refunded(refund_id);
                     continue;
                 }

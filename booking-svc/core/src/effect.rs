@@ -1,7 +1,9 @@
 //! What a decision asks for: records in the same transaction as the new state, then at most one
 //! call to the store. Every key is derived, so that a repeated effect is the same effect.
 
-use holdfast_types::{BookingId, BookingState, ClusterTime, Fence, HoldId, Money, PaymentId};
+use holdfast_types::{
+    BookingId, BookingState, ClusterTime, Fence, HoldId, Money, PaymentId, SeatNo,
+};
 use uuid::Uuid;
 
 use crate::{Booking, Reason};
@@ -49,7 +51,7 @@ pub enum Call {
 }
 
 /// A change in the database, or an event, committed with the state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// Seats `HELD` for the booking where the stored fence is smaller and the seat isn't sold.
     /// Fewer rows than seats: roll back, and [`crate::Input::SeatsNotMarked`].
@@ -74,13 +76,21 @@ pub enum Record {
     },
     /// Every ticket `VOID`. If one was used: roll back, the cancellation is refused.
     VoidTickets,
+    /// Some seats `AVAILABLE`, their fence kept, and their tickets `VOID`. If one was used: roll back,
+    /// giving them back is refused.
+    GiveBackSeats {
+        /// The fence they were sold under.
+        fence: Fence,
+        /// Which.
+        seats: Vec<SeatNo>,
+    },
     /// Ask payment-svc to send money back.
     Refund {
-        /// Derived by [`refund_id`].
+        /// Derived by [`refund_id`] or [`part_refund_id`].
         refund_id: Uuid,
         /// Which payment.
         payment_id: PaymentId,
-        /// All of it.
+        /// A part, or all that no part took.
         amount: Money,
         /// Why.
         reason: RefundReason,
@@ -122,6 +132,8 @@ pub enum RefundReason {
     NotCompleted,
     /// The customer cancelled.
     Cancelled,
+    /// The customer gave some seats back.
+    SeatsGivenBack,
     /// The organiser called the show off.
     ShowCancelled,
 }
@@ -135,6 +147,7 @@ impl RefundReason {
             Self::BookingEnded => "BOOKING_ENDED",
             Self::NotCompleted => "NOT_COMPLETED",
             Self::Cancelled => "CANCELLED",
+            Self::SeatsGivenBack => "SEATS_GIVEN_BACK",
             Self::ShowCancelled => "SHOW_CANCELLED",
         }
     }
@@ -145,9 +158,17 @@ const REFUNDS: Uuid = Uuid::from_u128(0x7a0c_31d2_5d0f_4b6e_9a57_0f6b_1f60_52e1)
 /// Namespace of [`late_hold_id`]; any fixed value, never changed.
 const LATE_HOLDS: Uuid = Uuid::from_u128(0x2f3d_9b18_66c4_4c0b_8f0e_d1a4_7e3b_90c7);
 
-/// The idempotency key under which a payment is refunded: one per payment.
+/// The idempotency key under which a payment, or what no part took of it, is refunded: one per payment.
 pub fn refund_id(payment_id: PaymentId) -> Uuid {
     Uuid::new_v5(&REFUNDS, &payment_id.to_bytes())
+}
+
+/// The idempotency key under which the `n`th part of a payment is refunded, from 0.
+pub fn part_refund_id(payment_id: PaymentId, n: usize) -> Uuid {
+    let mut name = [0_u8; 24];
+    name[..16].copy_from_slice(&payment_id.to_bytes());
+    name[16..].copy_from_slice(&(n as u64).to_be_bytes());
+    Uuid::new_v5(&REFUNDS, &name)
 }
 
 /// The store's id of the hold that late money takes at its `attempt`, from 1.

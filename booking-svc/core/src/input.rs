@@ -1,7 +1,7 @@
 //! What can happen to a booking: events of payment-svc, wishes of people, answers of the store,
 //! and refusals of our own database. Each may come twice and late.
 
-use holdfast_types::{ClusterTime, Fence, HoldId, Money, PaymentId};
+use holdfast_types::{ClusterTime, Fence, HoldId, Money, PaymentId, SeatNo};
 use uuid::Uuid;
 
 use crate::Reason;
@@ -45,6 +45,13 @@ pub enum Input {
         /// Also of a confirmed booking; otherwise only an unpaid one ends.
         confirmed_too: bool,
     },
+    /// The customer gives some seats of a confirmed booking back, and keeps others.
+    SeatsGivenBack {
+        /// Which.
+        seats: Vec<SeatNo>,
+        /// What was paid for them, in minor units.
+        amount: i64,
+    },
     /// The organiser called the show off, and whoever paid is to be refunded.
     ShowCancelled,
     /// Nothing new: go on with the open step.
@@ -70,10 +77,12 @@ pub enum Input {
         /// What it said.
         answer: HoldAnswer,
     },
-    /// The store has none of the seats sold to this booking under this fence any more.
+    /// The store has none of the seats that it was asked about sold to this booking under this fence any more.
     Returned {
         /// The fence it was asked under.
         fence: Fence,
+        /// Of how many seats it was asked: there may be more by now.
+        seats: usize,
     },
     /// [`crate::Record::MarkSeats`] met fewer rows than seats, and the transaction was rolled
     /// back; the hold at the store is there.

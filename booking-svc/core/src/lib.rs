@@ -31,6 +31,7 @@
 //! |---|---|
 //! | [`Record::MarkSeats`] | [`Record::FreeSeats`] |
 //! | [`Record::SellSeats`], [`Record::IssueTickets`] | [`Record::FreeSeats`], [`Record::VoidTickets`], then `Returning` |
+//! | [`Record::GiveBackSeats`] | none: given back is given back |
 //! | [`Record::Refund`] | none: money that went back is asked for anew |
 //!
 //! # Endings
@@ -46,6 +47,7 @@
 //! | not paid, or declined | `EXPIRED`, or `FAILED` |
 //! | its hold ended before that (the show was called off) | `EXPIRED` |
 //! | cancelled unpaid | `CANCELLED` |
+//! | some tickets given back | `CONFIRMED` with the others; these void, their price refunded, their seats returned |
 //! | cancelled confirmed, or its show called off | `CANCELLED`, tickets void, refunded, seats returned |
 //! | sold in the store, but fewer rows than seats here | `FAILED`, refunded, returned, alarm |
 
@@ -54,7 +56,9 @@ mod decide;
 mod effect;
 mod input;
 
-pub use booking::{Booking, Ending, Fate, HeldAs, Payment, Reason, Session, Step};
+pub use booking::{Booking, Ending, Fate, HeldAs, Part, Payment, Reason, Session, Step};
 pub use decide::{LATE_HOLDS_MAX, decide};
-pub use effect::{Alarm, Call, Decision, Record, RefundReason, late_hold_id, refund_id};
+pub use effect::{
+    Alarm, Call, Decision, Record, RefundReason, late_hold_id, part_refund_id, refund_id,
+};
 pub use input::{CommitAnswer, HoldAnswer, Input, ReleaseAnswer};

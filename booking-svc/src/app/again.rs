@@ -60,6 +60,7 @@ impl App {
         let payments = booking.map(|booking| booking.payments).unwrap_or_default();
         let payment = payments.iter().find(|known| known.payment_id == payment_id);
         match payment.map(|payment| payment.fate) {
+            // Parts that go back are asked for by themselves.
             None | Some(Fate::Pending) => return Ok(()),
             Some(Fate::Kept) => announce::kept(&mut transaction, booking_id, payment_id).await?,
             Some(Fate::Refunding(refund_id) | Fate::Refunded(refund_id)) => {

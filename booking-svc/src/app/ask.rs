@@ -121,12 +121,16 @@ impl App {
         let seats = ReturnSeats {
             show_id: booking.show_id,
             fence,
-            seat_nos: booking.seats.clone(),
+            seat_nos: booking.seats_to_return().to_vec(),
             booking_id: booking.id,
         };
+        let asked = seats.seat_nos.len();
         let answer = self.lock_store.return_seats(seats, ASK_MAX).await?;
         let said = match answer.outcome {
-            ReturnOutcome::Returned { .. } => Ok(Input::Returned { fence }),
+            ReturnOutcome::Returned { .. } => Ok(Input::Returned {
+                fence,
+                seats: asked,
+            }),
             ReturnOutcome::Refused(refusal) => Err(refusal.reason),
         };
         Ok((said, answer.lineage))

@@ -209,6 +209,7 @@ pub(super) fn new_booking(
         user_id,
         show_id: token.show_id,
         seats: hold.seat_nos.clone(),
+        returned: Vec::new(),
         total: inventory.total(&hold.seat_nos),
         state: BookingState::PendingPayment,
         reason: None,

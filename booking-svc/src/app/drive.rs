@@ -46,7 +46,7 @@ pub(crate) struct Grounds {
 /// What one transaction came to.
 pub(crate) enum Outcome {
     /// The booking as it is now, and what to ask.
-    Decided(Booking, Option<Call>),
+    Decided(Box<Booking>, Option<Call>),
     /// The database refused a record; nothing was written. This is what it means.
     Refused(Input),
 }
@@ -79,22 +79,22 @@ impl App {
             };
             match outcome {
                 Outcome::Refused(refusal) => input = refusal,
-                Outcome::Decided(booking, None) => return Ok(Some(booking)),
+                Outcome::Decided(booking, None) => return Ok(Some(*booking)),
                 Outcome::Decided(booking, Some(call)) => {
                     let inventory = self.inventories.get(booking.show_id).await?;
                     if let Some(refusal) = refuse_begun(call, &inventory) {
                         // Ours, not the store's: there is no answer whose lineage could be old.
                         input = refusal;
                         grounds = None;
-                        last = Some(booking);
+                        last = Some(*booking);
                         continue;
                     }
                     let Some((answer, lineage)) = self.ask(&booking, call).await else {
-                        return Ok(Some(booking));
+                        return Ok(Some(*booking));
                     };
                     input = answer;
                     grounds = Some(Grounds { lineage, inventory });
-                    last = Some(booking);
+                    last = Some(*booking);
                 }
             }
         }
@@ -119,11 +119,11 @@ impl App {
         };
         let decision = decide(&before, input, now);
         if decision.next == before && decision.records.is_empty() {
-            return Ok(Some(Outcome::Decided(before, decision.call)));
+            return Ok(Some(Outcome::Decided(Box::new(before), decision.call)));
         }
         for record in &decision.records {
             match self
-                .record(&mut transaction, &decision.next, *record, grounds)
+                .record(&mut transaction, &decision.next, record, grounds)
                 .await?
             {
                 Recorded::Done => {}
@@ -133,21 +133,24 @@ impl App {
                 }
                 Recorded::TicketUsed => {
                     transaction.rollback().await?;
-                    return Ok(Some(Outcome::Decided(before, None)));
+                    return Ok(Some(Outcome::Decided(Box::new(before), None)));
                 }
             }
         }
         bookings::save(&mut transaction, &before, &decision.next, STEP_LEASE_S).await?;
         transaction.commit().await?;
         count(&before, &decision);
-        Ok(Some(Outcome::Decided(decision.next, decision.call)))
+        Ok(Some(Outcome::Decided(
+            Box::new(decision.next),
+            decision.call,
+        )))
     }
 
     async fn record(
         &self,
         connection: &mut PgConnection,
         booking: &Booking,
-        record: Record,
+        record: &Record,
         grounds: Option<&Grounds>,
     ) -> Result<Recorded, Error> {
         let claim = |fence| Claim {
@@ -157,7 +160,7 @@ impl App {
             fence,
         };
         let wanted = booking.seats.len() as u64;
-        match record {
+        match *record {
             Record::MarkSeats { fence, expires_at } => {
                 if seats::mark(connection, claim(fence), expires_at).await? != wanted {
                     let (hold_id, attempt) = (booking.hold.hold_id, booking.hold.attempt);
@@ -187,9 +190,24 @@ impl App {
                 seats::free(connection, claim(fence)).await?;
             }
             Record::VoidTickets => {
+                let wanted = booking.seats_left().len() as u64;
                 if tickets::void(connection, booking.id).await? != wanted {
                     return Ok(Recorded::TicketUsed);
                 }
+            }
+            Record::GiveBackSeats { fence, ref seats } => {
+                let voided = tickets::void_seats(connection, booking.id, seats).await?;
+                if voided != seats.len() as u64 {
+                    return Ok(Recorded::TicketUsed);
+                }
+                seats::free(
+                    connection,
+                    Claim {
+                        seats,
+                        ..claim(fence)
+                    },
+                )
+                .await?;
             }
             Record::Refund {
                 refund_id,
@@ -306,7 +324,8 @@ fn count(before: &Booking, decision: &Decision) {
         match record {
             Record::SellSeats { .. } => metrics::seats_sold(booking.seats.len()),
             Record::IssueTickets => metrics::tickets_issued(booking.seats.len()),
-            Record::VoidTickets => metrics::seats_returned(booking.seats.len()),
+            Record::VoidTickets => metrics::seats_returned(booking.seats_left().len()),
+            Record::GiveBackSeats { seats, .. } => metrics::seats_returned(seats.len()),
             Record::Refund {
                 reason, payment_id, ..
             } => {

@@ -14,6 +14,7 @@ pub(crate) mod open_inventory;
 pub(crate) mod read;
 pub(crate) mod refund_show;
 pub(crate) mod refusal;
+mod return_tickets;
 pub(crate) mod rights;
 pub(crate) mod store_numbers;
 pub(crate) mod ticket_code;

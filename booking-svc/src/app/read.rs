@@ -24,6 +24,8 @@ const PAGE_ITEMS_DEFAULT: u32 = 20;
 pub(crate) struct BookingView {
     pub(crate) booking: Booking,
     pub(crate) seat_ids: Vec<String>,
+    /// Those of them that were given back.
+    pub(crate) returned_seat_ids: Vec<String>,
     pub(crate) created_at: DateTime<Utc>,
     /// When its hold ends unless it is paid, by the wall clock.
     pub(crate) pay_until: DateTime<Utc>,
@@ -36,10 +38,12 @@ impl BookingView {
         self.booking.reason = None;
         self.booking.session = None;
         self.booking.payments.clear();
+        self.booking.returned.clear();
+        self.returned_seat_ids.clear();
         self
     }
 
-    /// `NONE`, `PENDING` or `REFUNDED`.
+    /// `NONE`, `PENDING`, `PARTLY_REFUNDED` or `REFUNDED`.
     pub(crate) fn refund_status(&self) -> &'static str {
         let any = |wanted: fn(&Fate) -> bool| {
             self.booking
@@ -47,10 +51,13 @@ impl BookingView {
                 .iter()
                 .any(|payment| wanted(&payment.fate))
         };
-        if any(|fate| matches!(fate, Fate::Refunding(_))) {
+        let parts = || self.booking.payments.iter().flat_map(|paid| &paid.parts);
+        if any(|fate| matches!(fate, Fate::Refunding(_))) || parts().any(|part| !part.went) {
             "PENDING"
         } else if any(|fate| matches!(fate, Fate::Refunded(_))) {
             "REFUNDED"
+        } else if parts().next().is_some() {
+            "PARTLY_REFUNDED"
         } else {
             "NONE"
         }
@@ -82,6 +89,7 @@ impl App {
         let inventory = self.inventories.get(stored.booking.show_id).await?;
         let seat_ids = inventory.labels(&stored.booking.seats);
         Ok(BookingView {
+            returned_seat_ids: inventory.labels(&stored.booking.returned),
             booking: stored.booking,
             seat_ids,
             created_at: stored.created_at,

@@ -205,6 +205,25 @@ impl BookingService for Service {
         }))
     }
 
+    async fn return_tickets(
+        &self,
+        request: Request<pb::ReturnTicketsRequest>,
+    ) -> Answer<pb::ReturnTicketsResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        let pb::ReturnTicketsRequest {
+            booking_id: id,
+            seat_ids,
+        } = request.into_inner();
+        let view = self
+            .app
+            .return_tickets(user_id, booking_id(&id)?, &seat_ids)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(pb::ReturnTicketsResponse {
+            booking: Some(booking_message(view)),
+        }))
+    }
+
     async fn list_tickets(
         &self,
         request: Request<pb::ListTicketsRequest>,
@@ -271,5 +290,6 @@ pub(crate) fn booking_message(view: BookingView) -> pb::Booking {
             .map_or("", booking_core::Reason::as_str)
             .to_owned(),
         refund_status,
+        returned_seat_ids: view.returned_seat_ids,
     }
 }

@@ -1,6 +1,7 @@
 -- One row for each broken promise; see audit.rs. One statement, so one snapshot.
 WITH confirmed AS (
-    SELECT b.booking_id, b.show_id, b.fence, cardinality(b.seat_nos) AS seats
+    SELECT b.booking_id, b.show_id, b.fence,
+        cardinality(b.seat_nos) - cardinality(b.returned_nos) AS seats
     FROM booking.bookings b WHERE b.state = 'CONFIRMED'
 ),
 sold AS (
@@ -34,6 +35,11 @@ findings AS (
     SELECT 'BK-2', booking_id, format('payment %s is %s since %s', payment_id, fate, fate_since)
     FROM booking.booking_payments
     WHERE fate IN ('PENDING', 'REFUNDING') AND fate_since < now() - make_interval(mins => 15)
+    UNION ALL
+    SELECT 'BK-2', p.booking_id, format('payment %s was captured with %s, and %s go back', p.payment_id, p.amount, sum(r.amount))
+    FROM booking.booking_payments p JOIN booking.refunds r USING (payment_id)
+    GROUP BY p.payment_id, p.booking_id, p.amount, p.fate, p.parts
+    HAVING sum(r.amount) <> CASE p.fate WHEN 'KEPT' THEN (SELECT coalesce(sum(part), 0) FROM unnest(p.parts) AS part) ELSE p.amount END
     UNION ALL
     SELECT 'BK-2', p.booking_id, format('payment %s is %s and nobody asks for its refund', p.payment_id, p.fate)
     FROM booking.booking_payments p LEFT JOIN booking.refunds r USING (refund_id)

@@ -49,6 +49,7 @@ struct Row {
     body_hash: Vec<u8>,
     show_id: Uuid,
     seat_nos: Vec<i32>,
+    returned_nos: Vec<i32>,
     amount: i64,
     currency: String,
     state: String,
@@ -104,7 +105,7 @@ pub(crate) async fn lock(
 ) -> Result<Option<Booking>, Error> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT booking_id, user_id, body_hash, show_id, seat_nos, amount, currency, state, reason,
+        "SELECT booking_id, user_id, body_hash, show_id, seat_nos, returned_nos, amount, currency, state, reason,
              step, step_ending, hold_id, fence, hold_attempt, expires_at, session_payment_id,
              payment_url, created_at, pay_until
          FROM booking.bookings WHERE booking_id = $1 FOR NO KEY UPDATE",
@@ -145,7 +146,7 @@ pub(crate) async fn find(pool: &PgPool, which: Which<'_>) -> Result<Option<Store
     // Three index scans of which two have nothing to look for.
     let row = sqlx::query_as!(
         Row,
-        "SELECT booking_id, user_id, body_hash, show_id, seat_nos, amount, currency, state, reason,
+        "SELECT booking_id, user_id, body_hash, show_id, seat_nos, returned_nos, amount, currency, state, reason,
              step, step_ending, hold_id, fence, hold_attempt, expires_at, session_payment_id,
              payment_url, created_at, pay_until
          FROM booking.bookings
@@ -173,7 +174,7 @@ pub(crate) async fn list(
     let mut connection = pool.acquire().await?;
     let rows = sqlx::query_as!(
         Row,
-        "SELECT booking_id, user_id, body_hash, show_id, seat_nos, amount, currency, state, reason,
+        "SELECT booking_id, user_id, body_hash, show_id, seat_nos, returned_nos, amount, currency, state, reason,
              step, step_ending, hold_id, fence, hold_attempt, expires_at, session_payment_id,
              payment_url, created_at, pay_until
          FROM booking.bookings WHERE user_id = $1 AND booking_id < $2
@@ -200,7 +201,7 @@ pub(crate) async fn save(
         "UPDATE booking.bookings SET state = $2, reason = $3, step = $4, step_ending = $5,
              step_due_at = now() + make_interval(secs => $6), step_tries = 0,
              hold_id = $7, fence = $8, hold_attempt = $9, session_payment_id = $10,
-             payment_url = $11, updated_at = now()
+             payment_url = $11, returned_nos = $12, updated_at = now()
          WHERE booking_id = $1",
         after.id.as_uuid(),
         after.state.as_str(),
@@ -216,6 +217,7 @@ pub(crate) async fn save(
             .as_ref()
             .map(|session| session.payment_id.as_uuid()),
         after.session.as_ref().map(|session| session.url.as_str()),
+        &to_columns(&after.returned),
     )
     .execute(&mut *connection)
     .await?;
@@ -322,6 +324,7 @@ fn from_row(row: Row) -> Result<Booking, Corrupt> {
         user_id: UserId::from_uuid(row.user_id),
         show_id: ShowId::from_uuid(row.show_id),
         seats: to_seats(&row.seat_nos),
+        returned: to_seats(&row.returned_nos),
         total: Money {
             amount: row.amount,
             currency: row

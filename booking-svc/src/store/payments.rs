@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use booking_core::{Booking, Fate, Payment};
+use booking_core::{Booking, Fate, Part, Payment, part_refund_id};
 use holdfast_types::{BookingId, Money, PaymentId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -21,12 +21,16 @@ pub(super) async fn save(
             continue;
         }
         let (fate, refund_id) = fate_columns(payment.fate);
+        let parts = payment.parts.iter().map(|part| (part.amount, part.went));
+        let (amounts, went): (Vec<i64>, Vec<bool>) = parts.unzip();
         sqlx::query!(
             "INSERT INTO booking.booking_payments
-                 (payment_id, booking_id, position, amount, currency, fate, refund_id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
+                 (payment_id, booking_id, position, amount, currency, fate, refund_id, parts,
+                  parts_went)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
              ON CONFLICT (payment_id) DO UPDATE
-                 SET fate = excluded.fate, refund_id = excluded.refund_id, fate_since = now()",
+                 SET fate = excluded.fate, refund_id = excluded.refund_id, fate_since = now(),
+                     parts = excluded.parts, parts_went = excluded.parts_went",
             payment.payment_id.as_uuid(),
             after.id.as_uuid(),
             i32::try_from(position).unwrap_or(i32::MAX),
@@ -34,11 +38,19 @@ pub(super) async fn save(
             payment.amount.currency.as_str(),
             fate,
             refund_id,
+            &amounts,
+            &went,
         )
         .execute(&mut *connection)
         .await?;
         if let Fate::Refunded(refund_id) = payment.fate {
             refunds::went(connection, refund_id).await?;
+        }
+        for (n, part) in payment.parts.iter().enumerate() {
+            if part.went {
+                let refund_id = part_refund_id(payment.payment_id, n);
+                refunds::went(connection, refund_id).await?;
+            }
         }
     }
     Ok(())
@@ -50,7 +62,7 @@ pub(super) async fn of(
     bookings: &[Uuid],
 ) -> Result<HashMap<BookingId, Vec<Payment>>, Error> {
     let rows = sqlx::query!(
-        "SELECT payment_id, booking_id, amount, currency, fate, refund_id
+        "SELECT payment_id, booking_id, amount, currency, fate, refund_id, parts, parts_went
          FROM booking.booking_payments WHERE booking_id = ANY($1) ORDER BY booking_id, position",
         bookings
     )
@@ -72,6 +84,12 @@ pub(super) async fn of(
                     currency,
                 },
                 fate: fate_from(&row.fate, row.refund_id)?,
+                parts: row
+                    .parts
+                    .into_iter()
+                    .zip(row.parts_went)
+                    .map(|(amount, went)| Part { amount, went })
+                    .collect(),
             });
     }
     Ok(payments)

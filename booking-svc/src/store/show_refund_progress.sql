@@ -10,8 +10,12 @@ SELECT s.currency,
 FROM booking.shows s
 LEFT JOIN booking.show_refunds r USING (show_id)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS bookings, coalesce(sum(cardinality(b.seat_nos)), 0) AS seats,
-           coalesce(sum(b.amount), 0)::bigint AS amount
+    SELECT count(*) AS bookings,
+           coalesce(sum(cardinality(b.seat_nos) - cardinality(b.returned_nos)), 0) AS seats,
+           coalesce(sum(b.amount - (
+               SELECT coalesce(sum(part), 0)
+               FROM booking.booking_payments p, unnest(p.parts) AS part
+               WHERE p.booking_id = b.booking_id)), 0)::bigint AS amount
     FROM booking.bookings b WHERE b.show_id = s.show_id AND b.state = 'CONFIRMED'
 ) AS l
 WHERE s.show_id = $1

@@ -3,7 +3,7 @@
 use holdfast_types::{BookingId, SeatNo, ShowId, TicketId, TicketState};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Error, corrupt, to_seats};
+use super::{Error, corrupt, to_columns, to_seats};
 
 /// A ticket to be issued.
 #[derive(Debug, Clone)]
@@ -66,6 +66,23 @@ pub(crate) async fn void(
     let voided = sqlx::query!(
         "UPDATE booking.tickets SET state = 'VOID' WHERE booking_id = $1 AND state = 'VALID'",
         booking_id.as_uuid()
+    )
+    .execute(connection)
+    .await?;
+    Ok(voided.rows_affected())
+}
+
+/// Makes the valid tickets of some of a booking's seats void. Returns how many were.
+pub(crate) async fn void_seats(
+    connection: &mut PgConnection,
+    booking_id: BookingId,
+    seats: &[SeatNo],
+) -> Result<u64, Error> {
+    let voided = sqlx::query!(
+        "UPDATE booking.tickets SET state = 'VOID'
+         WHERE booking_id = $1 AND seat_no = ANY($2) AND state = 'VALID'",
+        booking_id.as_uuid(),
+        &to_columns(seats)
     )
     .execute(connection)
     .await?;

@@ -22,7 +22,7 @@ impl World {
     pub(super) async fn die_before_asking(&self, id: BookingId, input: Input) -> (Booking, Call) {
         let decided = self.app.decide_once(id, input, wall_time(), None).await;
         match decided.expect("decides").expect("is there") {
-            Outcome::Decided(booking, Some(call)) => (booking, call),
+            Outcome::Decided(booking, Some(call)) => (*booking, call),
             _ => panic!("a question was expected"),
         }
     }

@@ -2,11 +2,14 @@
 //! and of each answer before it was fed back. Every event comes twice, and once more, in reverse, when
 //! all is over.
 
-use booking_core::{Input, Reason};
+use booking_core::{Input, Reason, part_refund_id};
 use holdfast_types::{BookingId, BookingState, Money};
 use sqlx::PgPool;
 
-use super::world::{CANCEL, PRICE, World, failed, paid, payment, refunded, user};
+use super::{
+    given_back::{part_refunded, second_seat},
+    world::{CANCEL, PRICE, World, failed, paid, payment, refunded, user},
+};
 use crate::app::{
     cancel::wall_time,
     drive::{Grounds, Outcome},
@@ -28,6 +31,10 @@ enum Told {
     /// The booking's time is up, and the sweep finds it.
     Expires,
     Cancels,
+    /// The second seat is given back.
+    GivesBack,
+    /// What it cost went back.
+    PartRefunded,
     /// Another customer buys the second seat.
     OtherBuys,
     /// The show is cancelled.
@@ -85,6 +92,7 @@ impl Told {
             Self::Paid(n, seats) => Some(paid(id, n, seats)),
             Self::Failed(n) => Some(failed(id, n)),
             Self::Refunded(n) => Some(refunded(id, n, SEATS)),
+            Self::PartRefunded => Some(part_refunded(id)),
             _ => None,
         }
     }
@@ -101,6 +109,10 @@ impl Told {
             Self::Refunded(n) => Input::RefundSucceeded {
                 refund_id: booking_core::refund_id(payment(id, n)),
             },
+            Self::PartRefunded => Input::RefundSucceeded {
+                refund_id: part_refund_id(payment(id, 1), 0),
+            },
+            Self::GivesBack => second_seat(),
             Self::Expires => Input::ExpiryDue,
             Self::Cancels => CANCEL,
             Self::ShowCancelled => Input::ShowCancelled,
@@ -316,6 +328,36 @@ async fn cancelled_by_the_customer(pool: PgPool) {
         confirmations: 1,
     };
     let story = [Told::Paid(1, SEATS), Told::Cancels, Told::Refunded(1)];
+    ends(pool, &story, end).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_ticket_is_given_back(pool: PgPool) {
+    let end = End {
+        refund_status: "PARTLY_REFUNDED",
+        refunds: 1,
+        ..CONFIRMED
+    };
+    let story = [Told::Paid(1, SEATS), Told::GivesBack, Told::PartRefunded];
+    ends(pool, &story, end).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_ticket_is_given_back_and_then_the_other(pool: PgPool) {
+    let end = End {
+        state: BookingState::Cancelled,
+        reason: Some(Reason::CancelledByCustomer),
+        refund_status: "REFUNDED",
+        refunds: 2,
+        confirmations: 1,
+    };
+    let story = [
+        Told::Paid(1, SEATS),
+        Told::GivesBack,
+        Told::Cancels,
+        Told::PartRefunded,
+        Told::Refunded(1),
+    ];
     ends(pool, &story, end).await;
 }
 

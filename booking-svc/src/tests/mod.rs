@@ -4,6 +4,7 @@ mod again;
 mod bookings;
 mod crashes;
 mod endings;
+mod given_back;
 mod guards;
 mod holds;
 mod inventory;

@@ -52,9 +52,13 @@ pub(crate) struct Booking {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "SEATS_GONE")]
     reason: Option<String>,
-    /// NONE, PENDING, REFUNDED.
+    /// NONE, PENDING, PARTLY_REFUNDED, REFUNDED.
     #[schema(example = "NONE")]
     refund_status: String,
+    /// Of `seat_ids`, those whose tickets were given back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["GROUND-3-A-8"]))]
+    returned_seat_ids: Vec<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -96,6 +100,7 @@ fn booking(booking: pb::Booking) -> Result<Booking, ApiError> {
         expires_at,
         reason: optional(booking.reason),
         refund_status: booking.refund_status,
+        returned_seat_ids: booking.returned_seat_ids,
     })
 }
 
@@ -263,6 +268,49 @@ pub(crate) async fn cancel_booking(
         .booking
         .clone()
         .cancel_booking(caller.request(request))
+        .await?
+        .into_inner();
+    Ok(Json(booking(required(answer.booking, "booking")?)?))
+}
+
+/// Which tickets to give back.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GivenBack {
+    /// Seats of the booking, none twice.
+    #[schema(min_items = 1, max_items = 64, example = json!(["GROUND-3-A-8"]))]
+    seat_ids: Vec<String>,
+}
+
+/// Give tickets back
+///
+/// Some of a confirmed booking's: they are void, what they cost is refunded, and their seats go back on
+/// sale; the booking goes on with the others. All that are left are a cancellation. The same again
+/// changes nothing.
+#[utoipa::path(
+    post, path = "/bookings/{booking_id}/return", tag = "buying",
+    params(("booking_id" = Uuid, Path)),
+    request_body = GivenBack,
+    responses((status = 200, description = "The booking as it stands now.", body = Booking)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!([
+        "INVALID_REQUEST", "FORBIDDEN", "BOOKING_NOT_FOUND", "SEAT_NOT_FOUND", "INVALID_STATE", "IN_PROGRESS"
+    ]))),
+)]
+pub(crate) async fn return_tickets(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(booking_id): PathId<BookingId>,
+    Body(body): Body<GivenBack>,
+) -> Result<Json<Booking>, ApiError> {
+    let request = pb::ReturnTicketsRequest {
+        booking_id: booking_id.to_bytes().to_vec(),
+        seat_ids: body.seat_ids,
+    };
+    let answer = app
+        .booking
+        .clone()
+        .return_tickets(caller.request(request))
         .await?
         .into_inner();
     Ok(Json(booking(required(answer.booking, "booking")?)?))

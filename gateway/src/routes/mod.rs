@@ -37,6 +37,7 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(bookings::list_bookings, bookings::create_booking))
         .routes(routes!(bookings::get_booking))
         .routes(routes!(bookings::cancel_booking))
+        .routes(routes!(bookings::return_tickets))
         .routes(routes!(bookings::list_tickets))
         .routes(routes!(webhooks::receive_webhook))
 }

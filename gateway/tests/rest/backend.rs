@@ -170,6 +170,7 @@ scripted!(booking::booking_service_server::BookingService {
     get_booking(booking::GetBookingRequest) -> booking::GetBookingResponse;
     list_bookings(booking::ListBookingsRequest) -> booking::ListBookingsResponse;
     cancel_booking(booking::CancelBookingRequest) -> booking::CancelBookingResponse;
+    return_tickets(booking::ReturnTicketsRequest) -> booking::ReturnTicketsResponse;
     list_tickets(booking::ListTicketsRequest) -> booking::ListTicketsResponse;
 });
 

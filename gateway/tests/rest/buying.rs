@@ -63,6 +63,7 @@ fn pending() -> pb::Booking {
         created_at_ms: AT_MS,
         expires_at_ms: AT_MS + 600_000,
         refund_status: "NONE".to_owned(),
+        returned_seat_ids: Vec::new(),
         ..pb::Booking::default()
     }
 }
@@ -245,6 +246,37 @@ async fn a_booking_tells_where_to_pay_and_why_it_ended() {
         seen[1].message::<pb::CancelBookingRequest>().booking_id,
         booking_id().to_bytes()
     );
+}
+
+#[tokio::test]
+async fn tickets_that_are_given_back_are_named() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("return_tickets", |request: pb::ReturnTicketsRequest| {
+            let booking = pb::Booking {
+                status: "CONFIRMED".to_owned(),
+                refund_status: "PENDING".to_owned(),
+                returned_seat_ids: request.seat_ids,
+                ..pending()
+            };
+            Ok(pb::ReturnTicketsResponse {
+                booking: Some(booking),
+            })
+        });
+    let path = format!("/api/v1/bookings/{}/return", booking_id());
+    let request = gateway.as_customer(Method::POST, &path);
+    let answer = send(request.json(&json!({"seat_ids": ["A-1"]}))).await;
+    let body = answer.json();
+    assert_eq!((answer.status, &body["status"]), (200, &json!("CONFIRMED")));
+    assert_eq!(body["returned_seat_ids"], json!(["A-1"]));
+    let seen = gateway.backend.take_seen();
+    let request = seen[0].message::<pb::ReturnTicketsRequest>();
+    assert_eq!(request.booking_id, booking_id().to_bytes());
+
+    let request = gateway.as_customer(Method::POST, &path);
+    let answer = send(request.json(&json!({"seats": ["A-1"]}))).await;
+    assert_eq!(answer.status, 400);
 }
 
 #[tokio::test]

@@ -151,9 +151,12 @@ pub struct Booking {
     /// Why it is FAILED, EXPIRED or CANCELLED: a short code, e.g. SEATS_GONE; else empty.
     #[prost(string, tag = "9")]
     pub reason: ::prost::alloc::string::String,
-    /// NONE, PENDING or REFUNDED.
+    /// NONE, PENDING, PARTLY_REFUNDED (for tickets that were given back) or REFUNDED.
     #[prost(string, tag = "10")]
     pub refund_status: ::prost::alloc::string::String,
+    /// Of `seat_ids`, those whose tickets were given back.
+    #[prost(string, repeated, tag = "11")]
+    pub returned_seat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateBookingResponse {
@@ -194,6 +197,19 @@ pub struct CancelBookingRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelBookingResponse {
+    #[prost(message, optional, tag = "1")]
+    pub booking: ::core::option::Option<Booking>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReturnTicketsRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub booking_id: ::prost::alloc::vec::Vec<u8>,
+    /// 1 to 64 of the booking's, none twice.
+    #[prost(string, repeated, tag = "2")]
+    pub seat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReturnTicketsResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
 }
@@ -674,6 +690,40 @@ pub mod booking_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded, and their
+        /// seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
+        /// left are a cancellation. Reasons: UNAUTHORIZED, INVALID_REQUEST (no seat, or one that isn't the
+        /// booking's), SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a payment is being decided
+        /// on), UNAVAILABLE.
+        pub async fn return_tickets(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReturnTicketsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnTicketsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.booking.v1.BookingService/ReturnTickets",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.booking.v1.BookingService",
+                        "ReturnTickets",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// The tickets of a confirmed booking. Reasons: UNAUTHORIZED, BOOKING_NOT_FOUND, INVALID_STATE.
         pub async fn list_tickets(
             &mut self,
@@ -800,6 +850,18 @@ pub mod booking_service_server {
             request: tonic::Request<super::CancelBookingRequest>,
         ) -> std::result::Result<
             tonic::Response<super::CancelBookingResponse>,
+            tonic::Status,
+        >;
+        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded, and their
+        /// seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
+        /// left are a cancellation. Reasons: UNAUTHORIZED, INVALID_REQUEST (no seat, or one that isn't the
+        /// booking's), SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a payment is being decided
+        /// on), UNAVAILABLE.
+        async fn return_tickets(
+            &self,
+            request: tonic::Request<super::ReturnTicketsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReturnTicketsResponse>,
             tonic::Status,
         >;
         /// The tickets of a confirmed booking. Reasons: UNAUTHORIZED, BOOKING_NOT_FOUND, INVALID_STATE.
@@ -1279,6 +1341,51 @@ pub mod booking_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CancelBookingSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.booking.v1.BookingService/ReturnTickets" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReturnTicketsSvc<T: BookingService>(pub Arc<T>);
+                    impl<
+                        T: BookingService,
+                    > tonic::server::UnaryService<super::ReturnTicketsRequest>
+                    for ReturnTicketsSvc<T> {
+                        type Response = super::ReturnTicketsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReturnTicketsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BookingService>::return_tickets(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReturnTicketsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -29,6 +29,7 @@ pub(crate) fn pending() -> Booking {
         user_id: UserId::from_bytes([2; 16]),
         show_id: ShowId::from_bytes([3; 16]),
         seats: vec![SeatNo(4), SeatNo(5)],
+        returned: Vec::new(),
         total: eur(5_000),
         state: BookingState::PendingPayment,
         reason: None,

@@ -8,8 +8,9 @@ use booking_core::{
     Booking, Call, CommitAnswer, Decision, Fate, HoldAnswer, Input, Reason, Record, ReleaseAnswer,
     Step, decide,
 };
-use holdfast_types::{BookingState, ClusterTime, Fence, HoldId, Money, PaymentId};
+use holdfast_types::{BookingState, ClusterTime, Fence, HoldId, Money, PaymentId, SeatNo};
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use crate::fixtures::{END, eur, fence, payment, pending};
 
@@ -40,6 +41,11 @@ enum Event {
         confirmed_too: bool,
     },
     CallOff,
+    /// One of the two seats, for its price or for too much.
+    GiveBack {
+        seat: u32,
+        amount: i64,
+    },
     /// From here on decisions are made at this distance from the booking's end.
     Time {
         after_end: i64,
@@ -77,6 +83,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => (0_u64..4).prop_map(|fence_no| Event::Told { fence_no }),
         1 => any::<bool>().prop_map(|confirmed_too| Event::Cancel { confirmed_too }),
         1 => Just(Event::CallOff),
+        1 => (4_u32..7, prop_oneof![3 => Just(2_500_i64), 1 => 0_i64..6_000])
+            .prop_map(|(seat, amount)| Event::GiveBack { seat, amount }),
         2 => (-2_i64..3).prop_map(|after_end| Event::Time { after_end }),
         2 => Just(Event::Resume),
         8 => any::<usize>().prop_map(|i| Event::Run { i }),
@@ -124,10 +132,13 @@ struct Store {
     over: bool,
     fences: u64,
     granted: BTreeMap<HoldId, Fence>,
+    /// Of those that are sold, by the sale's fence: put back on sale.
+    returned: BTreeMap<Fence, BTreeSet<SeatNo>>,
 }
 
 impl Store {
-    fn run(&mut self, call: Call) -> Input {
+    /// As asked for `booking` as it is.
+    fn run(&mut self, call: Call, booking: &Booking) -> Input {
         match call {
             Call::Release { hold_id, fence } => {
                 if self.seats == Seats::Held(hold_id, fence) {
@@ -180,10 +191,16 @@ impl Store {
                 Input::HeldAgain { attempt, answer }
             }
             Call::Return { fence } => {
+                let seats = booking.seats_to_return();
                 if self.seats == Seats::Sold(fence) {
-                    self.seats = Seats::Free;
+                    let returned = self.returned.entry(fence).or_default();
+                    returned.extend(seats);
+                    if returned.len() == booking.seats.len() {
+                        self.seats = Seats::Free;
+                    }
                 }
-                Input::Returned { fence }
+                let seats = seats.len();
+                Input::Returned { fence, seats }
             }
         }
     }
@@ -198,7 +215,8 @@ struct History {
     calls: Vec<Call>,
     answers: Vec<Input>,
     captured: BTreeMap<PaymentId, Money>,
-    refunds: BTreeSet<PaymentId>,
+    /// By payment, what was asked back under which id.
+    refunds: BTreeMap<PaymentId, BTreeMap<Uuid, i64>>,
     sold_answers: BTreeSet<Fence>,
     tickets: bool,
 }
@@ -215,11 +233,12 @@ impl History {
                 over: false,
                 fences: 1,
                 granted: BTreeMap::new(),
+                returned: BTreeMap::new(),
             },
             calls: Vec::new(),
             answers: Vec::new(),
             captured: BTreeMap::new(),
-            refunds: BTreeSet::new(),
+            refunds: BTreeMap::new(),
             sold_answers: BTreeSet::new(),
             tickets: false,
         }
@@ -249,10 +268,20 @@ impl History {
         for record in &decision.records {
             match *record {
                 Record::Refund {
-                    payment_id, amount, ..
+                    payment_id,
+                    refund_id,
+                    amount,
+                    ..
                 } => {
-                    assert!(self.refunds.insert(payment_id), "refunded twice");
-                    assert_eq!(self.captured.get(&payment_id), Some(&amount));
+                    let refunds = self.refunds.entry(payment_id).or_default();
+                    let before = refunds.insert(refund_id, amount.amount);
+                    assert_eq!(before, None, "refunded twice");
+                    let captured = self.captured[&payment_id];
+                    assert_eq!(captured.currency, amount.currency);
+                    assert!(
+                        refunds.values().sum::<i64>() <= captured.amount,
+                        "refunded too much"
+                    );
                 }
                 Record::IssueTickets => {
                     assert!(!self.tickets, "tickets issued twice");
@@ -285,17 +314,15 @@ impl History {
             match paid.fate {
                 Fate::Pending | Fate::Kept => {
                     standing += 1;
-                    assert!(
-                        !self.refunds.contains(&paid.payment_id),
-                        "refunded and standing"
-                    );
+                    let refunds = self.refunds.get(&paid.payment_id);
+                    let parts = refunds.map_or(0, BTreeMap::len);
+                    assert_eq!(parts, paid.parts.len(), "refunded and standing");
                     assert_eq!(paid.amount, booking.total);
                 }
                 Fate::Refunding(_) | Fate::Refunded(_) => {
-                    assert!(
-                        self.refunds.contains(&paid.payment_id),
-                        "refund was never asked"
-                    );
+                    let refunds = &self.refunds[&paid.payment_id];
+                    let asked: i64 = refunds.values().sum();
+                    assert_eq!(asked, paid.amount.amount, "refund was never asked");
                 }
             }
         }
@@ -312,7 +339,8 @@ impl History {
                 self.sold_answers.contains(&booking.hold.fence),
                 "confirmed, never sold"
             );
-            assert_eq!(booking.step, Step::Idle);
+            let idle = matches!(booking.step, Step::Idle | Step::Returning);
+            assert!(idle, "{:?}", booking.step);
         }
         if booking.pending_payment().is_some() {
             assert_ne!(
@@ -358,6 +386,8 @@ impl History {
                 );
             }
             Event::Refunded { n } => {
+                let refund_id = booking_core::part_refund_id(payment(n), 0);
+                self.feed(Input::RefundSucceeded { refund_id }, false);
                 let refund_id = booking_core::refund_id(payment(n));
                 self.feed(Input::RefundSucceeded { refund_id }, false);
             }
@@ -369,6 +399,10 @@ impl History {
             Event::Cancel { confirmed_too } => {
                 self.feed(Input::CancelRequested { confirmed_too }, false);
             }
+            Event::GiveBack { seat, amount } => {
+                let seats = vec![SeatNo(seat)];
+                self.feed(Input::SeatsGivenBack { seats, amount }, false);
+            }
             Event::CallOff => self.feed(Input::ShowCancelled, false),
             Event::Time { after_end } => {
                 self.now = ClusterTime(END.0.saturating_add_signed(after_end));
@@ -376,7 +410,7 @@ impl History {
             Event::Resume => self.feed(Input::Resume, false),
             Event::Run { i } => {
                 if let Some(call) = pick(&self.calls, i) {
-                    self.answers.push(self.store.run(call));
+                    self.answers.push(self.store.run(call, &self.booking));
                 }
             }
             Event::Answer { i, refuse } => {
@@ -416,7 +450,7 @@ impl History {
         for _ in 0..HEALING_STEPS_MAX {
             let decision = decide(&self.booking, Input::Resume, self.now);
             let Some(call) = decision.call else { return };
-            let answer = self.store.run(call);
+            let answer = self.store.run(call, &self.booking);
             self.feed(answer, false);
         }
         panic!(
@@ -463,7 +497,10 @@ fn nonsense_input(fence_no: u64, attempt: u32, kind: u8) -> Input {
             fence,
             answer: CommitAnswer::Gone,
         },
-        4 => Input::Returned { fence },
+        4 => Input::Returned {
+            fence,
+            seats: usize::try_from(attempt).unwrap_or_default(),
+        },
         5 => Input::SeatsNotMarked {
             attempt,
             hold_id,
@@ -497,7 +534,7 @@ proptest! {
         history.heal();
         // Copies of old calls that were still on their way.
         for call in history.calls.clone() {
-            let answer = history.store.run(call);
+            let answer = history.store.run(call, &history.booking);
             history.feed(answer, false);
         }
         history.heal();
@@ -506,6 +543,11 @@ proptest! {
         prop_assert!(booking.pending_payment().is_none(), "money without an ending");
         let sold = matches!(history.store.seats, Seats::Sold(_));
         prop_assert_eq!(sold, booking.state == BookingState::Confirmed);
+        if sold {
+            let none = BTreeSet::new();
+            let returned = history.store.returned.get(&booking.hold.fence).unwrap_or(&none);
+            prop_assert!(returned.iter().eq(&booking.returned), "{returned:?}");
+        }
     }
 
     #[test]

@@ -2,14 +2,20 @@
 
 use booking_core::{
     Alarm, Booking, Call, CommitAnswer, Ending, Fate, HoldAnswer, Input, LATE_HOLDS_MAX, Reason,
-    Record, RefundReason, ReleaseAnswer, Step, late_hold_id, refund_id,
+    Record, RefundReason, ReleaseAnswer, Step, late_hold_id, part_refund_id, refund_id,
 };
-use holdfast_types::{BookingState, ClusterTime};
+use holdfast_types::{BookingState, ClusterTime, Fence, Lineage, SeatNo};
 
 use crate::fixtures::{after, before, eur, fence, paid, payment, pending, through};
 
 const CANCEL: Input = Input::CancelRequested {
     confirmed_too: true,
+};
+
+/// Both seats, under the first fence.
+const RETURNED: Input = Input::Returned {
+    fence: Fence::new(Lineage(1), 1, 0),
+    seats: 2,
 };
 
 fn sold(n: u64) -> Input {
@@ -105,7 +111,7 @@ fn repeated_inputs_change_nothing_and_record_nothing() {
         gone(1),
         held(1, 9),
         released(1, ReleaseAnswer::Gone),
-        Input::Returned { fence: fence(1) },
+        RETURNED,
         Input::ExpiryDue,
         Input::HoldEnded { fence: fence(1) },
         Input::PaymentFailed {
@@ -341,8 +347,81 @@ fn cancelling_a_confirmed_booking_writes_first_then_returns_the_seats() {
     assert_eq!(decision.call, Some(Call::Return { fence: fence(1) }));
     let twice = after(&decision.next, CANCEL);
     assert_eq!((&twice.next, twice.records), (&decision.next, vec![]));
-    let done = after(&decision.next, Input::Returned { fence: fence(1) });
+    let done = after(&decision.next, RETURNED);
     assert_eq!((done.next.step, done.call), (Step::Idle, None));
+}
+
+fn given_back(seat: u32, amount: i64) -> Input {
+    Input::SeatsGivenBack {
+        seats: vec![SeatNo(seat)],
+        amount,
+    }
+}
+
+#[test]
+fn seat_that_is_given_back_is_refunded_and_returned_and_the_other_is_kept() {
+    let decision = after(&confirmed(), given_back(4, 2_000));
+    let refund_id = part_refund_id(payment(1), 0);
+    assert_eq!(
+        decision.records,
+        [
+            Record::Refund {
+                refund_id,
+                payment_id: payment(1),
+                amount: eur(2_000),
+                reason: RefundReason::SeatsGivenBack
+            },
+            Record::GiveBackSeats {
+                fence: fence(1),
+                seats: vec![SeatNo(4)]
+            }
+        ]
+    );
+    let booking = decision.next;
+    assert_eq!(booking.state, BookingState::Confirmed);
+    assert_eq!(fates(&booking), [Fate::Kept]);
+    assert_eq!(booking.seats_to_return(), [SeatNo(4)]);
+    assert_eq!(decision.call, Some(Call::Return { fence: fence(1) }));
+    let returned = Input::Returned {
+        fence: fence(1),
+        seats: 1,
+    };
+    let done = through(booking, [returned, Input::RefundSucceeded { refund_id }]);
+    assert_eq!(done.step, Step::Idle);
+    assert!(done.payments[0].parts[0].went);
+    for again in [given_back(4, 2_000), given_back(5, 2_000), given_back(6, 1)] {
+        let decision = after(&done, again);
+        assert_eq!((&decision.next, decision.records), (&done, vec![]));
+    }
+    // What is left goes back with the rest of the booking.
+    let cancelled = after(&done, CANCEL);
+    assert!(cancelled.records.contains(&Record::Refund {
+        refund_id: booking_core::refund_id(payment(1)),
+        payment_id: payment(1),
+        amount: eur(3_000),
+        reason: RefundReason::Cancelled
+    }));
+    assert_eq!(cancelled.next.seats_to_return().len(), 2);
+}
+
+#[test]
+fn answer_about_fewer_seats_than_go_back_by_now_leaves_the_step_open() {
+    let one = Input::Returned {
+        fence: fence(1),
+        seats: 1,
+    };
+    let both = through(confirmed(), [given_back(4, 2_000), CANCEL]);
+    let still = through(both.clone(), [one]);
+    assert_eq!((&still, still.step), (&both, Step::Returning));
+    assert_eq!(through(still, [RETURNED]).step, Step::Idle);
+}
+
+#[test]
+fn more_than_was_paid_is_not_given_back() {
+    let decision = after(&confirmed(), given_back(4, 5_001));
+    assert_eq!((decision.next, decision.records), (confirmed(), vec![]));
+    let decision = after(&pending(), given_back(4, 1));
+    assert_eq!((decision.next, decision.records), (pending(), vec![]));
 }
 
 #[test]
@@ -426,10 +505,7 @@ fn seats_sold_to_nobody_are_returned_and_alarmed() {
     assert_eq!(decision.call, Some(Call::Return { fence: fence(1) }));
     let paid = through(decision.next, [paid(1)]);
     assert_eq!(paid.step, Step::Returning);
-    assert_eq!(
-        through(paid, [Input::Returned { fence: fence(1) }]).step,
-        Step::Holding
-    );
+    assert_eq!(through(paid, [RETURNED]).step, Step::Holding);
 }
 
 #[test]
