@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::{self, App, Received},
-    provider::{Provider, WebhookError},
+    provider::{Dispute, Provider, WebhookError},
     store::{self, payments},
 };
 
@@ -116,5 +116,6 @@ fn encode(payment: payments::Payment) -> Payment {
             .captured
             .map(|captured| captured.currency.to_string())
             .unwrap_or_default(),
+        dispute: payment.dispute.map_or("", Dispute::as_str).to_owned(),
     }
 }

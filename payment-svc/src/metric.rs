@@ -6,6 +6,8 @@
 
 use holdfast_types::{Money, PaymentState};
 
+use crate::provider::Dispute;
+
 /// Payments that reached an end, counted when it is committed; label `state`. One that is paid after
 /// it was called off counts under both.
 pub(crate) const SETTLED: &str = "holdfast_payment_settled_total";
@@ -26,6 +28,8 @@ pub(crate) const OLDEST_UNFINISHED: &str = "holdfast_payment_oldest_unfinished_s
 /// What had no answer and was sent again by itself; label `kind`: `session` (asked for at the provider),
 /// `refund` (sent to the provider), `undecided` (captured money that booking-svc was told of again).
 pub(crate) const AGAIN: &str = "holdfast_payment_again_total";
+/// Disputes, each for every way it stands; label `state` (`OPEN`, `WON`, `LOST`). Any is worth a look.
+pub(crate) const DISPUTES: &str = "holdfast_payment_disputes_total";
 /// Silent sessions the provider was asked about; label `outcome` (`settled`, `open`, `unknown`).
 pub(crate) const RECONCILED: &str = "holdfast_payment_reconciled_total";
 
@@ -41,6 +45,11 @@ pub(crate) fn settled(state: PaymentState, captured: Option<Money>) {
 pub(crate) fn refunded(Money { amount, currency }: Money) {
     metrics::counter!(REFUNDED).increment(1);
     metrics::counter!(REFUNDED_MONEY, "currency" => currency.to_string()).increment(units(amount));
+}
+
+/// A dispute stands so now.
+pub(crate) fn disputed(dispute: Dispute) {
+    metrics::counter!(DISPUTES, "state" => dispute.as_str()).increment(1);
 }
 
 /// What a counter takes: nobody captures or refunds less than nothing.

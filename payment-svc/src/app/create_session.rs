@@ -117,6 +117,7 @@ async fn refuse<P: Provider>(app: &App<P>, payment: &Payment, why: String) -> Re
         session_id: String::new(),
         url: String::new(),
         status: Status::Failed(why),
+        dispute: None,
     };
     settle(transaction, payment.payment_id, &session).await?;
     app.wake_relay().await;

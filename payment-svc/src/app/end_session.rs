@@ -53,6 +53,7 @@ async fn cancel<P: Provider>(app: &App<P>, session_id: &str) -> Result<Option<Se
                 session_id: String::new(),
                 url: String::new(),
                 status: Status::Cancelled,
+                dispute: None,
             }))
         }
         Err(provider::Error::Refused(why)) => {

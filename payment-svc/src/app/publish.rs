@@ -7,7 +7,13 @@ use prost::Message;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::store::{self, payments::Undecided};
+use crate::{
+    provider::Dispute,
+    store::{
+        self,
+        payments::{Payment, Undecided},
+    },
+};
 
 pub(super) const OUTBOX: Outbox = Outbox::new("payment");
 
@@ -70,6 +76,19 @@ pub(super) async fn failed(
         reason: reason.to_owned(),
     };
     append(connection, booking_id, "PaymentFailed", &message).await
+}
+
+pub(super) async fn disputed(
+    connection: &mut PgConnection,
+    payment: &Payment,
+    dispute: Dispute,
+) -> Result<(), store::Error> {
+    let message = v1::PaymentDisputed {
+        payment_id: payment.payment_id.to_bytes().to_vec(),
+        booking_id: payment.booking_id.to_bytes().to_vec(),
+        state: dispute.as_str().to_owned(),
+    };
+    append(connection, payment.booking_id, "PaymentDisputed", &message).await
 }
 
 /// Money that went back.

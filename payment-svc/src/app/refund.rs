@@ -1,7 +1,9 @@
 //! Money goes back: recorded, sent under the refund's own id, posted, told.
 //!
 //! May run again after any step; the provider sends money once for a refund id. From when it is
-//! recorded, the money has its ending in the books.
+//! recorded, the money has its ending in the books. While the payment is disputed, and after a dispute
+//! that was lost, nothing is sent: the payer's bank sends the same money. What was held goes when the
+//! dispute is won; of a lost one people decide.
 
 use holdfast_mesh::trace::{self, FutureExt as _};
 use holdfast_types::{BookingId, Money, PaymentId};
@@ -11,7 +13,7 @@ use uuid::Uuid;
 use super::{App, Error, RESEND_AFTER, asking, publish, said};
 use crate::{
     metric,
-    provider::{NewRefund, Provider},
+    provider::{Dispute, NewRefund, Provider},
     store::{ledger, payments, refunds},
 };
 
@@ -51,6 +53,13 @@ pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result
         return Ok(());
     }
     transaction.commit().await?;
+    if payment.dispute.is_some_and(Dispute::holds_refunds) {
+        tracing::warn!(
+            refund.id = %wanted.refund_id, payment.id = %wanted.payment_id,
+            "a refund waits, because its payment is disputed and the money may go back that way"
+        );
+        return Ok(());
+    }
     let context = match trace::current() {
         ours if trace::has_trace(&ours) => ours,
         // Sent again by the sweep.
@@ -142,8 +151,10 @@ async fn record(
         RESEND_AFTER,
     )
     .await?;
-    ledger::post_refund_due(connection, payment_id, refund_id, amount).await?;
-    payments::decided(connection, payment_id).await?;
+    let undecided = ledger::post_refund_due(connection, payment_id, refund_id, amount).await?;
+    if undecided == 0 {
+        payments::decided(connection, payment_id).await?;
+    }
     Ok(false)
 }
 

@@ -1,12 +1,12 @@
 //! Brings a payment to where the provider says it is: the one place where a payment ends.
 //!
 //! Ends the caller's transaction, any number of times and in any order of what the provider said:
-//! money outranks every other word, and an end is told and counted once.
+//! money outranks every other word, and an end is told and counted once. Disputes are noted here, too.
 
 use holdfast_mesh::trace::{self, Context, FutureExt as _, KeyValue, SpanKind};
 use holdfast_proto::part;
 use holdfast_types::{Money, PaymentId, PaymentState};
-use sqlx::{Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{Error, TELL_AGAIN_AFTER, publish};
 use crate::{
@@ -39,6 +39,7 @@ pub(super) async fn settle(
         transaction.commit().await?;
         return Ok(Settled::UnknownPayment);
     };
+    note_dispute(&mut transaction, &payment, session).await?;
     let (state, failure) = match &session.status {
         // Even where it was called off before: captured money is never overlooked.
         Status::Paid(_) if payment.state != PaymentState::Succeeded => {
@@ -73,6 +74,29 @@ pub(super) async fn settle(
     metric::settled(state, captured);
     tracing::info!(payment.id = %payment_id, booking.id = %payment.booking_id, %state, "payment settled");
     Ok(Settled::Now(state))
+}
+
+/// A dispute is told once for each way it stands, whatever comes again or late.
+async fn note_dispute(
+    connection: &mut PgConnection,
+    payment: &Payment,
+    session: &Session,
+) -> Result<(), Error> {
+    let Some(dispute) = session.dispute else {
+        return Ok(());
+    };
+    if payment.dispute >= Some(dispute) {
+        return Ok(());
+    }
+    payments::set_dispute(connection, payment.payment_id, dispute).await?;
+    publish::disputed(connection, payment, dispute).await?;
+    // Counted before the commit: rare enough that one too many after a crash is no matter.
+    metric::disputed(dispute);
+    tracing::error!(
+        payment.id = %payment.payment_id, booking.id = %payment.booking_id,
+        dispute = dispute.as_str(), "a payment is disputed"
+    );
+    Ok(())
 }
 
 /// The end is a part of the trace in which the payment was asked for, whoever tells of it: a webhook

@@ -65,6 +65,40 @@ pub(crate) struct Session {
     /// Where the customer pays.
     pub(crate) url: String,
     pub(crate) status: Status,
+    /// Of a paid one whose payer went to the bank.
+    pub(crate) dispute: Option<Dispute>,
+}
+
+/// How a dispute stands; a later word outranks an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Dispute {
+    /// The bank has yet to decide.
+    Open,
+    /// We keep the money.
+    Won,
+    /// The payer has it back.
+    Lost,
+}
+
+impl Dispute {
+    /// In events and in the database.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "OPEN",
+            Self::Won => "WON",
+            Self::Lost => "LOST",
+        }
+    }
+
+    pub(crate) fn from_column(text: &str) -> Option<Self> {
+        let known = [Self::Open, Self::Won, Self::Lost];
+        known.into_iter().find(|known| known.as_str() == text)
+    }
+
+    /// Whether a refund now might send the same money twice.
+    pub(crate) fn holds_refunds(self) -> bool {
+        matches!(self, Self::Open | Self::Lost)
+    }
 }
 
 /// How a session stands.

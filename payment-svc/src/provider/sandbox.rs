@@ -8,7 +8,8 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Error, NewRefund, NewSession, Provider, Session, Status, Webhook, WebhookError, signature,
+    Dispute, Error, NewRefund, NewSession, Provider, Session, Status, Webhook, WebhookError,
+    signature,
 };
 use crate::{config::Config, sandbox::wire};
 
@@ -101,6 +102,11 @@ fn session(session: wire::Session) -> Result<Session, Error> {
         session_id: session.id,
         url: session.url,
         status,
+        dispute: session.dispute.map(|dispute| match dispute {
+            wire::Dispute::Open => Dispute::Open,
+            wire::Dispute::Won => Dispute::Won,
+            wire::Dispute::Lost => Dispute::Lost,
+        }),
     })
 }
 

@@ -1,8 +1,8 @@
 //! A payment provider to develop, test and demonstrate with: a server of its own, no real money.
 //!
 //! It behaves as the real ones do: sessions with a hosted page, idempotency keys, charges,
-//! refunds, signed webhooks that are sent again until they are taken, and twice if the payer says
-//! so. Owns schema `sandbox`, so that everything survives a restart.
+//! refunds, disputes, signed webhooks that are sent again until they are taken, and twice if the payer
+//! says so. Owns schema `sandbox`, so that everything survives a restart.
 //!
 //! Always holds: a session is charged at most once; never more goes back than came in; one
 //! idempotency key, one session or refund; a webhook is written in the transaction of what it

@@ -57,6 +57,12 @@ enum Choices {
     Pay,
     Decline,
     Cancel,
+    /// Of a paid session, by testers: there is no button for it.
+    Dispute,
+    #[serde(rename = "dispute_won")]
+    DisputeWon,
+    #[serde(rename = "dispute_lost")]
+    DisputeLost,
 }
 
 async fn show(State(sandbox): State<Arc<Sandbox>>, Path(session_id): Path<String>) -> Response {
@@ -87,6 +93,9 @@ async fn submit(
         Choices::Pay => Action::Pay { delay_s },
         Choices::Decline => Action::Decline { delay_s },
         Choices::Cancel => Action::Cancel,
+        Choices::Dispute => Action::Dispute,
+        Choices::DisputeWon => Action::CloseDispute { won: true },
+        Choices::DisputeLost => Action::CloseDispute { won: false },
     };
     match sessions::act(&sandbox, &session_id, action, duplicate).await {
         // Seen again after a reload, the page must not pay again.

@@ -25,6 +25,26 @@ pub(super) enum Action {
     Decline { delay_s: Option<f64> },
     /// Doesn't want to.
     Cancel,
+    /// Has paid, and tells the bank that it wasn't them.
+    Dispute,
+    /// The bank has decided about that.
+    CloseDispute { won: bool },
+}
+
+impl Action {
+    /// What becomes of the session's dispute, if the action is about that.
+    fn dispute(self, now: Option<&str>) -> Option<(&'static str, &'static str)> {
+        match (self, now) {
+            (Self::Dispute, None) => Some(("OPEN", "session.disputed")),
+            (Self::CloseDispute { won: true }, Some("OPEN")) => {
+                Some(("WON", "session.dispute_closed"))
+            }
+            (Self::CloseDispute { won: false }, Some("OPEN")) => {
+                Some(("LOST", "session.dispute_closed"))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Why the API says no.
@@ -92,7 +112,8 @@ pub(super) async fn look(
     change(sandbox, session_id, None, false).await
 }
 
-/// Does `action` to a session that is open, and nothing to another; returns how it stands then.
+/// Does `action` to a session that is open, or disputes one that is paid, and does nothing to another;
+/// returns how it stands then.
 /// `duplicate` sends its webhooks twice from here on.
 pub(super) async fn act(
     sandbox: &Sandbox,
@@ -126,6 +147,14 @@ async fn change(
         session.declines += i32::from(declined);
         session = apply(sandbox, &mut transaction, session, action).await?;
     }
+    if let Some(action) = action
+        && session.status == "PAID"
+        && let Some((dispute, event_type)) = action.dispute(session.dispute.as_deref())
+    {
+        store::set_dispute(&mut transaction, session_id, dispute).await?;
+        session.dispute = Some(dispute.to_owned());
+        tell(sandbox, &mut transaction, &session, event_type).await?;
+    }
     transaction.commit().await?;
     sandbox.webhook_written.notify_one();
     Ok(Some(session))
@@ -146,6 +175,7 @@ async fn apply(
         } => (delay_s, "FAILED"),
         Action::Pay { delay_s: None } => return end(sandbox, connection, session, "PAID").await,
         Action::Cancel => return end(sandbox, connection, session, "CANCELLED").await,
+        Action::Dispute | Action::CloseDispute { .. } => return Ok(session),
         Action::Decline { delay_s: None } => {
             tell(sandbox, connection, &session, "session.declined").await?;
             return Ok(session);
@@ -243,6 +273,10 @@ pub(super) fn describe(session: &Session, base: &str) -> wire::Session {
         currency: session.currency.clone(),
         reference: session.reference.clone(),
         expires_at_ms: session.expires_at.timestamp_millis(),
+        dispute: session
+            .dispute
+            .as_deref()
+            .and_then(wire::Dispute::from_column),
     }
 }
 

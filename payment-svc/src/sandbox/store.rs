@@ -17,6 +17,7 @@ pub(super) struct Session {
     pub(super) settles_as: Option<String>,
     pub(super) duplicate: bool,
     pub(super) declines: i32,
+    pub(super) dispute: Option<String>,
     /// Its time to be paid in, or to be processed in, has passed.
     pub(super) due: bool,
 }
@@ -102,6 +103,22 @@ pub(super) async fn set_status(
          WHERE session_id = $1",
         session_id,
         status
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// How a paid session's dispute stands now.
+pub(super) async fn set_dispute(
+    connection: &mut PgConnection,
+    session_id: &str,
+    dispute: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE sandbox.sessions SET dispute = $2 WHERE session_id = $1",
+        session_id,
+        dispute
     )
     .execute(connection)
     .await?;

@@ -35,6 +35,33 @@ pub(crate) struct Session {
     pub(crate) currency: String,
     pub(crate) reference: String,
     pub(crate) expires_at_ms: i64,
+    /// Of a paid one whose payer went to the bank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dispute: Option<Dispute>,
+}
+
+/// How a dispute stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Dispute {
+    /// The bank has yet to decide.
+    Open,
+    /// The merchant keeps the money.
+    Won,
+    /// The payer has it back.
+    Lost,
+}
+
+impl Dispute {
+    /// As in the database.
+    pub(crate) fn from_column(text: &str) -> Option<Self> {
+        Some(match text {
+            "OPEN" => Self::Open,
+            "WON" => Self::Won,
+            "LOST" => Self::Lost,
+            _ => return None,
+        })
+    }
 }
 
 /// How a session stands.
@@ -93,7 +120,7 @@ pub(crate) struct Event {
     /// The same for every delivery of one event.
     pub(crate) id: String,
     /// `session.` and what it became: `processing`, `paid`, `failed`, `cancelled`, `expired`, or
-    /// `declined`, after which it is still open.
+    /// `declined`, after which it is still open; `disputed` and `dispute_closed`.
     #[serde(rename = "type")]
     pub(crate) event_type: String,
     /// The session as it stood then.

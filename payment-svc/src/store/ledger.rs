@@ -83,14 +83,16 @@ pub(crate) async fn post_sale(
     Ok(amount)
 }
 
-/// Money is to go back: first what is undecided, then what paid for a booking.
+/// Money is to go back: first what is undecided, then what paid for a booking. Returns how much is
+/// undecided still.
 pub(crate) async fn post_refund_due(
     connection: &mut PgConnection,
     payment_id: PaymentId,
     refund_id: Uuid,
     money: Money,
-) -> Result<(), Error> {
-    let undecided = undecided(connection, payment_id).await?.min(money.amount);
+) -> Result<i64, Error> {
+    let before = undecided(connection, payment_id).await?;
+    let undecided = before.min(money.amount);
     let journal = Journal {
         kind: "REFUND_DUE",
         payment_id,
@@ -101,7 +103,8 @@ pub(crate) async fn post_refund_due(
         (BOOKINGS, money.amount - undecided),
         (REFUNDS, -money.amount),
     ];
-    post(connection, journal, money.currency, &entries).await
+    post(connection, journal, money.currency, &entries).await?;
+    Ok(before - undecided)
 }
 
 /// Money went back.
@@ -123,10 +126,7 @@ pub(crate) async fn post_refund(
 }
 
 /// Minor units of a payment that have no ending yet; the caller has the payment locked.
-pub(crate) async fn undecided(
-    connection: &mut PgConnection,
-    payment_id: PaymentId,
-) -> Result<i64, Error> {
+async fn undecided(connection: &mut PgConnection, payment_id: PaymentId) -> Result<i64, Error> {
     let undecided = sqlx::query_scalar!(
         r#"SELECT coalesce(-sum(e.amount), 0)::bigint AS "undecided!"
            FROM payment.journal j JOIN payment.entries e USING (journal_id)

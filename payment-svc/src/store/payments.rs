@@ -7,7 +7,8 @@ use holdfast_types::{BookingId, Money, PaymentId, PaymentState, ShowId, UserId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Error, ledger};
+use super::Error;
+use crate::provider::Dispute;
 
 /// A payment to be made.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub(crate) struct Payment {
     pub(crate) captured: Option<Money>,
     /// Minor units that went back.
     pub(crate) refunded: i64,
+    /// How its dispute stands, if there is one.
+    pub(crate) dispute: Option<Dispute>,
     /// What asked for it (W3C).
     pub(crate) traceparent: Option<String>,
 }
@@ -68,6 +71,7 @@ struct Row {
     captured_amount: Option<i64>,
     captured_currency: Option<String>,
     refunded: i64,
+    dispute: Option<String>,
     traceparent: Option<String>,
 }
 
@@ -105,6 +109,7 @@ impl TryFrom<Row> for Payment {
             payment_url: row.payment_url,
             captured,
             refunded: row.refunded,
+            dispute: row.dispute.as_deref().and_then(Dispute::from_column),
             traceparent: row.traceparent,
         })
     }
@@ -263,19 +268,34 @@ pub(crate) async fn oldest_unfinished_s(pool: &PgPool) -> Result<f64, Error> {
     Ok(seconds.fetch_one(pool).await?)
 }
 
-/// Nothing of its money is undecided any more: nobody need be told of it again. Not if some is.
+/// How a payment's dispute stands now; the caller has it locked and knows the change is right.
+pub(crate) async fn set_dispute(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+    dispute: Dispute,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE payment.payments SET dispute = $2, disputed_at = coalesce(disputed_at, now())
+         WHERE payment_id = $1",
+        payment_id.as_uuid(),
+        dispute.as_str()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Nothing of its money is undecided any more: nobody need be told of it again.
 pub(crate) async fn decided(
     connection: &mut PgConnection,
     payment_id: PaymentId,
 ) -> Result<(), Error> {
-    if ledger::undecided(connection, payment_id).await? == 0 {
-        sqlx::query!(
-            "UPDATE payment.payments SET tell_at = NULL WHERE payment_id = $1",
-            payment_id.as_uuid()
-        )
-        .execute(connection)
-        .await?;
-    }
+    sqlx::query!(
+        "UPDATE payment.payments SET tell_at = NULL WHERE payment_id = $1",
+        payment_id.as_uuid()
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -117,6 +117,18 @@ pub struct PaymentFailed {
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
 }
+/// Topic `payment`: the payer went to the bank, or the bank has decided. A notice for people: bookings and
+/// tickets stay as they are.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PaymentDisputed {
+    #[prost(bytes = "vec", tag = "1")]
+    pub payment_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub booking_id: ::prost::alloc::vec::Vec<u8>,
+    /// OPEN, WON (the money stays) or LOST (the payer has it back).
+    #[prost(string, tag = "3")]
+    pub state: ::prost::alloc::string::String,
+}
 /// Topic `payment`: money went back.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RefundSucceeded {

@@ -54,6 +54,10 @@ pub struct Payment {
     /// Empty before.
     #[prost(string, tag = "10")]
     pub captured_currency: ::prost::alloc::string::String,
+    /// OPEN, WON or LOST if its payer disputed it at the bank; else empty. While it is OPEN, and once it is
+    /// LOST, no refund is sent.
+    #[prost(string, tag = "11")]
+    pub dispute: ::prost::alloc::string::String,
 }
 /// Generated client implementations.
 pub mod payment_service_client {
