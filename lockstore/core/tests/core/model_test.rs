@@ -113,7 +113,7 @@ enum Step {
         show: u8,
         request: u8,
         first: u64,
-        claims: Vec<(u8, u8, Vec<u32>, Option<u8>)>,
+        claims: Vec<Claim>,
     },
     Advance {
         show: u8,
@@ -482,9 +482,10 @@ impl History {
     }
 }
 
-fn loaded(
-    (fence, (id, holder, seat_nos, sold_to)): (u64, &(u8, u8, Vec<u32>, Option<u8>)),
-) -> LoadedClaim {
+/// Of a claim: the hold, the holder, the seats, and whom it is sold to.
+type Claim = (u8, u8, Vec<u32>, Option<u8>);
+
+fn loaded((fence, (id, holder, seat_nos, sold_to)): (u64, &Claim)) -> LoadedClaim {
     LoadedClaim {
         fence: Fence::new(Lineage(0), fence, 0),
         hold_id: HoldId::from_bytes([*id; 16]),
