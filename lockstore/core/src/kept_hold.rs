@@ -99,7 +99,7 @@ impl KeptHold {
             id: self.id,
             holder: self.holder,
             fence: self.fence,
-            seat_nos: self.seats.iter().collect(),
+            seat_nos: self.seats.shared(),
             granted_at: self.granted_at,
             expires_at,
             extendable_until: self.extendable_until(),
@@ -206,6 +206,15 @@ impl SeatSet {
             Self::Neighbours { count, .. } => *count,
             Self::Few { count, .. } => u32::from(*count),
             Self::Many(seats) => u32::try_from(seats.len()).expect("a show has fewer seats"),
+        }
+    }
+
+    /// All of them, in one allocation.
+    fn shared(&self) -> Arc<[SeatNo]> {
+        match self {
+            Self::Neighbours { first, count } => (*first..*first + *count).map(SeatNo).collect(),
+            Self::Few { seats, count } => Arc::from(&seats[..usize::from(*count)]),
+            Self::Many(seats) => Arc::from(&seats[..]),
         }
     }
 
