@@ -19,6 +19,7 @@ use holdfast_proto::{
 };
 use serde::Serialize;
 use tonic::{Code, Response, Status};
+use tonic_types::StatusExt as _;
 
 use crate::{
     cli::{ClusterActsArgs, ClusterExpiryArgs, ClusterNoteArgs, ClusterSource, Expiry, Output},
@@ -201,6 +202,10 @@ impl Store {
                 }
                 match ask(admin, status.cluster_time_ms).await {
                     Ok(answer) => return Ok(answer.into_inner()),
+                    // Nothing that a wait of ours mends.
+                    Err(status) if is_upgrading(&status) => {
+                        return Err(Error::Refused(format!("{what}: {}", status.message())));
+                    }
                     Err(status) if passes(status.code()) => why = status.message().to_owned(),
                     Err(status) => return Err(Error::from_status(what, &status)),
                 }
@@ -220,6 +225,12 @@ fn passes(code: Code) -> bool {
         code,
         Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Cancelled
     )
+}
+
+fn is_upgrading(status: &Status) -> bool {
+    let details = status.get_error_details();
+    let info = details.error_info();
+    info.is_some_and(|info| info.reason == "UPGRADING")
 }
 
 fn timed<T>(message: T) -> tonic::Request<T> {

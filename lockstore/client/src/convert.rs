@@ -249,9 +249,11 @@ pub(crate) fn changes(changes: pb::RevisionChanges) -> Result<Changes, Error> {
         Ok(ShowChanges {
             show_id: show_id(&show.show_id)?,
             previous: revision(show.previous_revision)?,
+            // A kind that this release doesn't know is of nothing that it follows.
             changes: show
                 .changes
                 .into_iter()
+                .filter_map(|changed| changed.change)
                 .map(change)
                 .collect::<Result<_, _>>()?,
         })
@@ -263,62 +265,60 @@ pub(crate) fn changes(changes: pb::RevisionChanges) -> Result<Changes, Error> {
     })
 }
 
-fn change(change: pb::ShowChange) -> Result<Change, Error> {
+fn change(change: pb::show_change::Change) -> Result<Change, Error> {
     use pb::show_change::Change as Wire;
     let fence = |number| Fence::from_u64(number).map_err(|_| Error::Malformed("fence"));
     let hold_id = |id: &[u8]| HoldId::from_slice(id).map_err(|_| Error::Malformed("hold id"));
     let booking_id =
         |id: &[u8]| BookingId::from_slice(id).map_err(|_| Error::Malformed("booking id"));
-    Ok(
-        match change.change.ok_or(Error::Malformed("an empty change"))? {
-            Wire::State(state) => Change::State {
-                state: show_state(state.state)?,
-                seat_count: state.seat_count,
-            },
-            Wire::Held(held) => Change::Held {
-                hold_id: hold_id(&held.hold_id)?,
-                fence: fence(held.fence)?,
-                seat_nos: seat_nos(&held.seat_nos),
-                expires_at: ClusterTime(held.expires_at_ms),
-            },
-            Wire::Extended(extended) => Change::Extended {
-                hold_id: hold_id(&extended.hold_id)?,
-                fence: fence(extended.fence)?,
-                expires_at: ClusterTime(extended.expires_at_ms),
-            },
-            Wire::Ended(ended) => Change::Ended {
-                hold_id: hold_id(&ended.hold_id)?,
-                fence: fence(ended.fence)?,
-                why: match ended.reason() {
-                    pb::HoldEndReason::Expired => HoldEnd::Expired,
-                    pb::HoldEndReason::Released => HoldEnd::Released,
-                    pb::HoldEndReason::ShowCancelled => HoldEnd::ShowCancelled,
-                    pb::HoldEndReason::Unspecified => {
-                        return Err(Error::Malformed("why a hold ended"));
-                    }
-                },
-                seat_nos: seat_nos(&ended.seat_nos),
-            },
-            Wire::Bought(bought) => Change::Sold {
-                hold_id: hold_id(&bought.hold_id)?,
-                fence: fence(bought.fence)?,
-                seat_nos: seat_nos(&bought.seat_nos),
-                booking_id: booking_id(&bought.booking_id)?,
-            },
-            Wire::PutBack(back) => Change::Returned {
-                fence: fence(back.fence)?,
-                seat_nos: seat_nos(&back.seat_nos),
-                booking_id: booking_id(&back.booking_id)?,
-            },
-            Wire::Withdrawn(withdrawn) => Change::Blocked {
-                seat_nos: seat_nos(&withdrawn.seat_nos),
-            },
-            Wire::Restored(restored) => Change::Unblocked {
-                seat_nos: seat_nos(&restored.seat_nos),
-            },
-            Wire::Queue(now) => Change::Queue(queue(&now)),
+    Ok(match change {
+        Wire::State(state) => Change::State {
+            state: show_state(state.state)?,
+            seat_count: state.seat_count,
         },
-    )
+        Wire::Held(held) => Change::Held {
+            hold_id: hold_id(&held.hold_id)?,
+            fence: fence(held.fence)?,
+            seat_nos: seat_nos(&held.seat_nos),
+            expires_at: ClusterTime(held.expires_at_ms),
+        },
+        Wire::Extended(extended) => Change::Extended {
+            hold_id: hold_id(&extended.hold_id)?,
+            fence: fence(extended.fence)?,
+            expires_at: ClusterTime(extended.expires_at_ms),
+        },
+        Wire::Ended(ended) => Change::Ended {
+            hold_id: hold_id(&ended.hold_id)?,
+            fence: fence(ended.fence)?,
+            why: match ended.reason() {
+                pb::HoldEndReason::Expired => HoldEnd::Expired,
+                pb::HoldEndReason::Released => HoldEnd::Released,
+                pb::HoldEndReason::ShowCancelled => HoldEnd::ShowCancelled,
+                pb::HoldEndReason::Unspecified => {
+                    return Err(Error::Malformed("why a hold ended"));
+                }
+            },
+            seat_nos: seat_nos(&ended.seat_nos),
+        },
+        Wire::Bought(bought) => Change::Sold {
+            hold_id: hold_id(&bought.hold_id)?,
+            fence: fence(bought.fence)?,
+            seat_nos: seat_nos(&bought.seat_nos),
+            booking_id: booking_id(&bought.booking_id)?,
+        },
+        Wire::PutBack(back) => Change::Returned {
+            fence: fence(back.fence)?,
+            seat_nos: seat_nos(&back.seat_nos),
+            booking_id: booking_id(&back.booking_id)?,
+        },
+        Wire::Withdrawn(withdrawn) => Change::Blocked {
+            seat_nos: seat_nos(&withdrawn.seat_nos),
+        },
+        Wire::Restored(restored) => Change::Unblocked {
+            seat_nos: seat_nos(&restored.seat_nos),
+        },
+        Wire::Queue(now) => Change::Queue(queue(&now)),
+    })
 }
 
 fn show_id(id: &[u8]) -> Result<ShowId, Error> {

@@ -1,7 +1,7 @@
 //! How much the passing of time may do at once: end overdue holds, forget finished requests.
 //!
 //! Always holds: it is bounded, before [`BY_ENTRY`] by command and from it on by entry, however many
-//! commands that has, so that nothing waits long for an entry in which many holds end; what is left
+//! commands that has (besides the one hold that each may name), so that nothing waits long for an entry in which many holds end; what is left
 //! over is due, and the next entries go on with it. A leader in whose entry nothing else waits puts
 //! more ticks into it, each of which is allowed as much again, up to the bound of an entry. A command
 //! forgets a little in any case, more than it can add. Nothing of this outlives an entry, so no

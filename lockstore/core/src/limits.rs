@@ -18,8 +18,8 @@ pub const REQUESTS_PER_SHOW_HARD_MAX: usize = 2 << 20;
 /// further tick of it besides: less than a millisecond, which everything else waits for.
 pub const SWEEP_PER_TICK_MAX: usize = 128;
 
-/// Overdue holds that one entry sweeps at most, whatever its commands, from behaviour 2 on: some
-/// milliseconds.
+/// Overdue holds that one entry sweeps at most, besides those that its commands name, from behaviour 2
+/// on: some milliseconds.
 pub const SWEEP_PER_ENTRY_MAX: usize = 512;
 
 /// Remembered requests that one command forgets at most, after their time, before behaviour 2.
@@ -75,9 +75,9 @@ pub(crate) const ROW_SEATS_JUDGED_MAX: u32 = 512;
 /// will do: one doesn't only if what it offers would leave a seat alone.
 pub(crate) const STRETCHES_EXAMINED_MAX: usize = 512;
 
-/// Seats of free stretches that a choice looks at in all before it answers `NoBlock`: what it takes to
-/// look into as many stretches as it may for one block, each of as many seats as there are; about a
-/// millisecond. From behaviour 2 on.
+/// Seats of free stretches, and first stretches of zones, that a choice looks at in all before it
+/// answers `NoBlock`: what it takes to look into as many stretches as it may for one block, each of as
+/// many seats as there are; some milliseconds. From behaviour 2 on.
 pub(crate) const SEATS_WALKED_MAX: usize = STRETCHES_EXAMINED_MAX * SEGMENT_SEATS_MAX as usize;
 
 /// Seats that a refusal names at most.

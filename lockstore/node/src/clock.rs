@@ -73,13 +73,26 @@ pub(crate) struct Jump {
     pub(crate) now_ms: u64,
 }
 
+/// A jump for which expiry isn't paused yet.
+#[derive(Debug, Clone, Copy)]
+struct Unpaused {
+    /// Of the leader that has to do it.
+    term: u64,
+    jump: Jump,
+    /// It is being done.
+    taken: bool,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     heard: Option<Heard>,
+    /// The word that makes time the furthest, of any term: what is heard later was under way for as long
+    /// as it is behind that. Only for this, and never taken back.
+    furthest: Option<Heard>,
     /// The term that this node leads, with `heard` as its own base.
     leading: Option<u64>,
-    /// The term in which this node leads and has yet to have expiry paused.
-    jump: Option<(u64, Jump)>,
+    /// Expiry has yet to be paused, as whoever leads says, or this node finds when it does.
+    jump: Option<Unpaused>,
     /// The term stood for last, and the term of the last log entry then.
     stood: Option<(u64, u64)>,
     /// As of when a leader whose messages were accepted had its majority, the messages' time under
@@ -105,8 +118,12 @@ impl Clock {
         if inner.leading.is_some_and(|led| term <= led) {
             return Duration::ZERO;
         }
-        let before = inner.heard.filter(|known| known.term == term);
-        let late_ms = before.map_or(0, |known| known.least_at(at).saturating_sub(time_ms));
+        // Whichever leader said it: the next goes on from the time of the one before.
+        let least = inner.furthest.map_or(0, |known| known.least_at(at));
+        let late_ms = least.saturating_sub(time_ms);
+        if time_ms > least {
+            inner.furthest = Some(Heard { term, time_ms, at });
+        }
         let newer = inner.heard.is_none_or(|known| {
             term > known.term || (term == known.term && time_ms > known.least_at(at))
         });
@@ -224,10 +241,20 @@ impl Clock {
             (None, Ok(passed_ms)) => logged.now_ms.saturating_add(passed_ms),
             (None, Err(jump)) => {
                 say_jump(jump);
-                inner.jump = Some((term, jump));
+                inner.jump = Some(Unpaused {
+                    term,
+                    jump,
+                    taken: false,
+                });
                 logged.now_ms
             }
         };
+        // One that the leader before didn't come to.
+        inner.jump = inner.jump.map(|unpaused| Unpaused {
+            term,
+            taken: false,
+            ..unpaused
+        });
         let time_ms = time_ms.max(logged.now_ms);
         inner.heard = Some(Heard {
             term,
@@ -237,24 +264,55 @@ impl Clock {
         inner.leading = Some(term);
     }
 
-    /// The jump for which expiry has yet to be paused in `term`.
-    pub(crate) fn jump(&self, term: u64) -> Option<Jump> {
-        let (at, jump) = self.inner().jump?;
-        (at == term).then_some(jump)
-    }
-
-    /// The same, for who pauses it.
-    pub(crate) fn take_jump(&self, term: u64) -> Option<Jump> {
-        let jump = self.jump(term)?;
-        self.inner().jump = None;
-        Some(jump)
-    }
-
-    /// Expiry could not be paused.
-    pub(crate) fn jumped(&self, term: u64, jump: Jump) {
+    /// A leader of `term` says for which jump expiry has yet to be paused.
+    pub(crate) fn hear_jump(&self, term: u64, jump: Option<Jump>) {
         let mut inner = self.inner();
-        if inner.leading == Some(term) {
-            inner.jump = Some((term, jump));
+        let known = inner.heard.map_or(0, |heard| heard.term);
+        if inner.leading.is_some() || term < known {
+            return;
+        }
+        inner.jump = jump.map(|jump| Unpaused {
+            term,
+            jump,
+            taken: false,
+        });
+    }
+
+    /// A voter heard of this one.
+    pub(crate) fn hear_of_jump(&self, term: u64, jump: Jump) {
+        self.hear_jump(term, Some(jump));
+    }
+
+    /// The jump for which expiry isn't known to be paused.
+    pub(crate) fn unpaused(&self) -> Option<Jump> {
+        Some(self.inner().jump?.jump)
+    }
+
+    /// Whether this leader of `term` has to have expiry paused, and doesn't yet.
+    pub(crate) fn must_pause(&self, term: u64) -> bool {
+        let jump = self.inner().jump;
+        jump.is_some_and(|unpaused| unpaused.term == term && !unpaused.taken)
+    }
+
+    /// The jump for which the caller has expiry paused now, in `term`.
+    pub(crate) fn take_jump(&self, term: u64) -> Option<Jump> {
+        let mut inner = self.inner();
+        let unpaused = inner.jump.as_mut()?;
+        if unpaused.term != term || unpaused.taken {
+            return None;
+        }
+        unpaused.taken = true;
+        Some(unpaused.jump)
+    }
+
+    /// Whether that was `done`; if not, it has to be tried again.
+    pub(crate) fn paused(&self, term: u64, done: bool) {
+        let mut inner = self.inner();
+        if let Some(unpaused) = inner.jump.as_mut().filter(|unpaused| unpaused.term == term) {
+            unpaused.taken = false;
+            if done {
+                inner.jump = None;
+            }
         }
     }
 
@@ -295,8 +353,8 @@ fn say_jump(jump: Jump) {
         then_ms = jump.then_ms,
         now_ms = jump.now_ms,
         "the wall clock jumped while the whole cluster was down; cluster time goes on from where \
-         it stood, and no hold ends by time: set this machine's clock, then `holdfast cluster expiry \
-         resume`"
+         it stood, and expiry is paused as soon as every node knows how: set this machine's clock, then \
+         `holdfast cluster expiry resume`"
     );
 }
 
@@ -311,6 +369,40 @@ mod tests {
 
     fn ms(span: u64) -> Duration {
         Duration::from_millis(span)
+    }
+
+    #[test]
+    fn pause_that_a_leader_did_not_come_to_is_its_successors() {
+        let t0 = Instant::now();
+        let jumped = LOGGED.wall_ms + limits::WALL_FORWARD_MS_MAX + 1;
+        let jump = Jump {
+            then_ms: LOGGED.wall_ms,
+            now_ms: jumped,
+        };
+        let (first, second, third) = (Clock::default(), Clock::default(), Clock::default());
+        first.lead(4, LOGGED, t0, jumped);
+        assert_eq!(first.leading(t0), Some((4, LOGGED.now_ms)));
+        assert!(first.must_pause(4) && !first.must_pause(5));
+        // While it is being done it is nobody else's, and said to the others all the same.
+        assert_eq!(first.take_jump(4), Some(jump));
+        assert!(!first.must_pause(4));
+        second.hear(4, 1_000, t0);
+        second.hear_jump(4, first.unpaused());
+        first.paused(4, false);
+        assert!(first.must_pause(4));
+
+        second.stand(5, 4);
+        second.lead(5, LOGGED, t0, jumped);
+        assert_eq!(second.take_jump(5), Some(jump));
+        second.paused(5, true);
+        assert_eq!((second.unpaused(), second.must_pause(5)), (None, false));
+        // Whoever heard of it is told that it is done.
+        third.hear_of_jump(4, jump);
+        third.hear(5, 2_000, t0);
+        third.hear_jump(5, second.unpaused());
+        third.stand(6, 5);
+        third.lead(6, LOGGED, t0, jumped);
+        assert!(!third.must_pause(6));
     }
 
     #[test]
@@ -424,8 +516,16 @@ mod tests {
         let late = clock.hear(3, 9_200, t0 + ms(60_201));
         assert!(late > ms(58_000) && late <= ms(60_000), "{late:?}");
         assert_eq!(clock.hear(3, 69_300, t0 + ms(60_301)), Duration::ZERO);
-        // Another leader's time says nothing of how long its word took.
-        assert_eq!(clock.hear(4, 9_300, t0 + ms(60_400)), Duration::ZERO);
+        assert_eq!(clock.hear(4, 69_500, t0 + ms(60_501)), Duration::ZERO);
+        // Two words of a new leader that waited together: the first makes the second no newer.
+        for time_ms in [69_600, 69_700] {
+            let late = clock.hear(5, time_ms, t0 + ms(70_601));
+            assert!(late > ms(9_000) && late <= ms(10_100), "{late:?}");
+        }
+        assert_eq!(
+            clock.newest(t0 + ms(70_601)).expect("heard").time_ms,
+            69_700
+        );
         // Nor does that of one whose clock is as slow as may be, to a node with one as fast.
         let (clock, hour_ms) = (Clock::default(), 3_600_000);
         clock.hear(3, 0, t0);

@@ -15,12 +15,16 @@ pub(crate) const MEMBERS_MAX: usize = 9;
 /// Requests that may wait to be proposed; beyond it the answer is OVERLOADED. Several times what
 /// one entry takes, and still under a second of work.
 pub(crate) const PROPOSALS_QUEUED_MAX: usize = 16_384;
-/// Commands in one entry: far under the 32,768 that a revision can number, and some milliseconds
-/// of applying.
+/// Commands in one entry, fewer of those that are more work: far under the 32,768 that a revision can
+/// number, and some ten milliseconds of applying, which everything else waits for.
 pub(crate) const COMMANDS_PER_ENTRY_MAX: usize = 2_048;
-/// Commands in one entry that have seats chosen: one may look into hundreds of stretches of seats, a few
-/// milliseconds of work in a hall made for it, and everything else waits for an entry that is applied.
+/// Commands in one entry that have seats chosen: a fraction of a millisecond each, and a few in a hall
+/// made for it.
 pub(crate) const CHOICES_PER_ENTRY_MAX: usize = 64;
+/// Seats held, opened or loaded by one command that are as much work as one more command.
+pub(crate) const SEATS_PER_WORK: usize = 8;
+/// The same of seats blocked or unblocked.
+pub(crate) const BLOCKED_PER_WORK: usize = 3;
 /// Bytes of commands in one entry, unless a single command is larger.
 pub(crate) const ENTRY_BYTES_MAX: usize = 1 << 20;
 /// Entries proposed and not yet applied. Few, so that under load entries fill up; several, so

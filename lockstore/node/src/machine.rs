@@ -3,7 +3,7 @@
 //! Always holds: only committed entries change it, each once and in order; a view is taken in
 //! O(1) between two entries and stays as it was, and while nobody has one, applying copies nothing;
 //! what changed is told to watchers in order, after whoever looks can see it. Whoever looks waits for
-//! the entry being applied at most, some milliseconds of work. Leaves to `lockstore-core` what a
+//! the entry being applied at most (see `limits`). Leaves to `lockstore-core` what a
 //! command does.
 
 use std::{

@@ -21,6 +21,7 @@ use holdfast_mesh::{
 };
 use holdfast_proto::lockstore::v1 as pb;
 use holdfast_types::limits::NOT_AFTER_AHEAD_MAX;
+use lockstore_core::Outcome;
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -167,9 +168,23 @@ struct Pending {
 }
 
 impl Pending {
-    /// Whether seats are chosen for it.
-    fn is_choice(&self) -> bool {
-        matches!(&self.command.command, Some(codec::Body::HoldSeats(c)) if c.choice.is_some())
+    /// How much work it is to apply, in holds of a few seats.
+    fn work(&self) -> usize {
+        use codec::Body;
+        match &self.command.command {
+            Some(Body::HoldSeats(c)) if c.choice.is_some() => {
+                limits::COMMANDS_PER_ENTRY_MAX / limits::CHOICES_PER_ENTRY_MAX
+            }
+            Some(Body::HoldSeats(c)) => 1 + c.seat_nos.len() / limits::SEATS_PER_WORK,
+            Some(Body::OpenShow(c)) => 1 + c.seats.len() / limits::SEATS_PER_WORK,
+            Some(Body::BlockSeats(c)) => 1 + c.seat_nos.len() / limits::BLOCKED_PER_WORK,
+            Some(Body::UnblockSeats(c)) => 1 + c.seat_nos.len() / limits::BLOCKED_PER_WORK,
+            Some(Body::LoadSeats(c)) => {
+                let seats: usize = c.claims.iter().map(|claim| claim.seat_nos.len()).sum();
+                1 + c.claims.len() + seats / limits::SEATS_PER_WORK
+            }
+            _ => 1,
+        }
     }
 
     /// Takes it for the log, unless nobody waits for it any more.
@@ -374,10 +389,9 @@ async fn run(
         let clock = Arc::clone(&clock);
         let proposed = propose(node.clone(), term, batch, replies, permit);
         tokio::spawn(async move {
-            if !proposed.await
-                && let Some(jump) = jump
-            {
-                clock.jumped(term, jump);
+            let paused = proposed.await;
+            if jump.is_some() {
+                clock.paused(term, paused);
             }
         });
     }
@@ -399,15 +413,12 @@ async fn place(node: &Node, in_flight: &Arc<Semaphore>) -> Option<OwnedSemaphore
 /// `first` and those that wait behind it, as many as fit one entry.
 fn gather(first: Pending, waiting: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
     let mut bytes = first.command.encoded_len();
-    let mut choices = usize::from(first.is_choice());
+    let mut work = first.work();
     let mut batch = vec![first];
-    while batch.len() < limits::COMMANDS_PER_ENTRY_MAX
-        && choices < limits::CHOICES_PER_ENTRY_MAX
-        && bytes < limits::ENTRY_BYTES_MAX
-    {
+    while work < limits::COMMANDS_PER_ENTRY_MAX && bytes < limits::ENTRY_BYTES_MAX {
         let Ok(next) = waiting.try_recv() else { break };
         bytes += next.command.encoded_len();
-        choices += usize::from(next.is_choice());
+        work += next.work();
         batch.push(next);
     }
     let (taken, given_up): (Vec<_>, Vec<_>) = batch.into_iter().partition(Pending::take);
@@ -446,8 +457,7 @@ pub(crate) fn must_pause(
     term: u64,
 ) -> bool {
     let in_log = || machine.read(|view| view.behaviour);
-    clock.jump(term).is_some()
-        && behaviours.allow(codec::behaviour(&pause(Jump::default(), 0)), in_log)
+    clock.must_pause(term) && behaviours.allow(codec::behaviour(&pause(Jump::default(), 0)), in_log)
 }
 
 /// The commands after one that pauses expiry, for a jump of the wall clock.
@@ -478,7 +488,7 @@ fn pause(jump: Jump, stamp_ms: u64) -> codec::Body {
     })
 }
 
-/// Says whether it took effect.
+/// Says whether its first command paused expiry.
 async fn propose(
     node: Node,
     term: u64,
@@ -493,6 +503,14 @@ async fn propose(
         Ok(replies) if replies.len() == commands => {
             // Nobody waits for what was put in front.
             let put_in_front = commands - waiting.len();
+            let first = replies.first().map(|reply| &reply.outcome);
+            let paused = matches!(
+                first,
+                Some(Outcome::ConfigSet {
+                    expiry_paused: true,
+                    ..
+                })
+            );
             let now = Instant::now();
             for (waiting, reply) in waiting
                 .into_iter()
@@ -500,7 +518,7 @@ async fn propose(
             {
                 waiting.answer(Ok(reply), now);
             }
-            return true;
+            return paused;
         }
         Ok(replies) => {
             tracing::error!(
@@ -571,6 +589,36 @@ mod tests {
         let ticked = with_tick(commands.clone(), true, 4);
         assert!(is_tick(&ticked[0]));
         assert_eq!(ticked[1..], commands);
+    }
+
+    #[test]
+    fn commands_that_are_more_work_are_fewer_in_an_entry() {
+        let seat_nos = |count| (0..count).collect::<Vec<u32>>();
+        let block = |count| {
+            codec::Body::BlockSeats(pb::BlockSeatsRequest {
+                seat_nos: seat_nos(count),
+                ..Default::default()
+            })
+        };
+        let wide = codec::Body::HoldSeats(pb::HoldSeatsRequest {
+            seat_nos: seat_nos(64),
+            ..Default::default()
+        });
+        // As many as take no more work than plain holds do, and one that is begun with.
+        for (body, expected) in [(block(1_024), 6), (block(3), 1_024), (wide, 228)] {
+            let (queue, mut waiting) = mpsc::channel(limits::PROPOSALS_QUEUED_MAX);
+            let mut answers = Vec::new();
+            for _ in 0..2 * limits::COMMANDS_PER_ENTRY_MAX {
+                let command = pb::LogCommand {
+                    command: Some(body.clone()),
+                };
+                let (pending, answer) = pending(command);
+                assert!(queue.try_send(pending).is_ok());
+                answers.push(answer);
+            }
+            let first = waiting.try_recv().expect("one waits");
+            assert_eq!(gather(first, &mut waiting).len(), expected);
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! Always holds: however much clients ask, and whatever keeps the threads busy that serve them,
 //! heartbeats and votes are sent, received and answered here; nothing of it runs on when this is gone,
 //! so that the data directory can be opened again. Applying entries is done here, too, and others come
-//! to their turn between two entries: one takes some milliseconds, and up to a few hundred where it
-//! chooses seats in a hall made to be hard. Snapshots and the log's writes
+//! to their turn between two entries: one takes some ten milliseconds at most, and up to a few hundred
+//! where it chooses seats in a hall made to be hard. Snapshots and the log's writes
 //! are handed to threads that may block; what a peer lacks that memory no longer has is read here.
 
 use std::{io, thread};

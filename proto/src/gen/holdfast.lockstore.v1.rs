@@ -745,7 +745,8 @@ pub mod set_config_response {
 pub struct ConfigSet {
     #[prost(enumeration = "ExpiryState", tag = "1")]
     pub expiry: i32,
-    /// True if it was so before: nothing was recorded.
+    /// True if it was so before, or this is a copy of a request that was dealt with: nothing is recorded
+    /// by it.
     #[prost(bool, tag = "2")]
     pub already: bool,
 }
@@ -1770,8 +1771,8 @@ pub mod lock_store_service_client {
         /// from what the services know. All or nothing. The show has to be paused, and claims come by ascending
         /// fences, over all requests of a show; caps don't count. Idempotent by `request.id`, and judged by
         /// the seats: claims that are there as they are named are success. Refusals of its own: STALE_FENCE (a
-        /// fence isn't above those loaded before, or above that of its seats), CONFLICT. Needs behaviour 2.
-        /// Called by the operator's rebuild.
+        /// fence isn't above those loaded before, or above that of its seats), CONFLICT. A copy of the HoldSeats
+        /// that made a hold in the earlier life is REQUEST_REUSED. Needs behaviour 2. Called by booking-svc.
         pub async fn load_seats(
             &mut self,
             request: impl tonic::IntoRequest<super::LoadSeatsRequest>,
@@ -2088,8 +2089,8 @@ pub mod lock_store_service_server {
         /// from what the services know. All or nothing. The show has to be paused, and claims come by ascending
         /// fences, over all requests of a show; caps don't count. Idempotent by `request.id`, and judged by
         /// the seats: claims that are there as they are named are success. Refusals of its own: STALE_FENCE (a
-        /// fence isn't above those loaded before, or above that of its seats), CONFLICT. Needs behaviour 2.
-        /// Called by the operator's rebuild.
+        /// fence isn't above those loaded before, or above that of its seats), CONFLICT. A copy of the HoldSeats
+        /// that made a hold in the earlier life is REQUEST_REUSED. Needs behaviour 2. Called by booking-svc.
         async fn load_seats(
             &self,
             request: tonic::Request<super::LoadSeatsRequest>,
@@ -3177,6 +3178,19 @@ pub struct LeaderTime {
     /// How long ago that was, by the sender's monotonic clock; 0 from a leader.
     #[prost(uint64, tag = "3")]
     pub age_ms: u64,
+    /// Expiry has yet to be paused, because the wall clock jumped while every node was down; whoever leads
+    /// next has to do it.
+    #[prost(message, optional, tag = "4")]
+    pub jump: ::core::option::Option<WallJump>,
+}
+/// What a wall clock showed last while the cluster was up, and when it was up again; milliseconds since
+/// the Unix epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WallJump {
+    #[prost(uint64, tag = "1")]
+    pub then_ms: u64,
+    #[prost(uint64, tag = "2")]
+    pub now_ms: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppendEntriesRequest {
@@ -4315,7 +4329,7 @@ pub mod peer_service_server {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListActsRequest {
-    /// Those before this revision; 0 for the newest.
+    /// Those before this revision, of this lineage; 0 for the newest.
     #[prost(uint64, tag = "1")]
     pub before_revision: u64,
     /// 1 to 100.

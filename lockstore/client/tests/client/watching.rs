@@ -108,6 +108,35 @@ fn watch(nodes: &[&Node]) -> Watch {
     client.watch(Watched::Show(SHOW), Start::Now)
 }
 
+/// A later release may tell of what this one doesn't know: it is left out, and the watch goes on.
+#[tokio::test]
+async fn kind_of_change_that_is_not_known_is_left_out() {
+    let node = Node::start(&[], Say::Yes).await;
+    let unknown = Message::Changes(pb::RevisionChanges {
+        revision: at(4).as_u64(),
+        shows: vec![pb::ShowChanges {
+            show_id: SHOW.to_bytes().to_vec().into(),
+            previous_revision: at(3).as_u64(),
+            // As an unknown field of the oneof is read.
+            changes: vec![pb::ShowChange { change: None }],
+        }],
+    });
+    node.stream_next(Stream::Stays(vec![
+        begun(at(3), false, 0),
+        unknown,
+        changes(5),
+    ]));
+    let mut watch = watch(&[&node]);
+    assert_eq!(take(&mut watch, 1).await, ["begun 3 with 0"]);
+    let item = tokio::time::timeout(LIMIT, watch.next()).await;
+    let Ok(WatchItem::Changes(found)) = item else {
+        panic!("{item:?}")
+    };
+    assert_eq!(found.revision, at(4));
+    assert!(found.shows[0].changes.is_empty());
+    assert_eq!(take(&mut watch, 1).await, ["changes 5"]);
+}
+
 #[tokio::test]
 async fn another_node_goes_on_where_the_first_broke() {
     let node = Node::start(&[], Say::Yes).await;

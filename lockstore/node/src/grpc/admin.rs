@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use holdfast_mesh::deadline::Deadline;
 use holdfast_proto::lockstore::v1::{self as pb, admin_service_server::AdminService};
+use holdfast_types::Lineage;
 use lockstore_core::Outcome;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
@@ -147,7 +148,14 @@ impl AdminService for Admin {
         let asked = request.into_inner();
         let before = match asked.before_revision {
             0 => None,
-            revision => Some(codec::fence("before_revision", revision).map_err(failure::invalid)?),
+            revision => {
+                let before = codec::fence("before_revision", revision).map_err(failure::invalid)?;
+                let lineage = Lineage(self.config.lineage);
+                if before.lineage() != lineage {
+                    return Err(failure::lineage_changed(lineage));
+                }
+                Some(before)
+            }
         };
         let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
         if !(1..=limits::ACTS_LISTED_MAX).contains(&limit) {

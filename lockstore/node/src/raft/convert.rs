@@ -11,7 +11,7 @@ use openraft::{EmptyNode, EntryPayload};
 use prost::Message;
 
 use super::types::{Batch, Entry, Leader, LogId, Membership, StoredMembership, Vote};
-use crate::{frame, limits};
+use crate::{clock::Jump, frame, limits};
 
 /// The format of a log entry on disk.
 pub(crate) const ENTRY_VERSION: u8 = 1;
@@ -34,6 +34,20 @@ pub(crate) enum Error {
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         Self::new(std::io::ErrorKind::InvalidData, error)
+    }
+}
+
+pub(crate) fn jump_to_pb(jump: Jump) -> pb::WallJump {
+    pb::WallJump {
+        then_ms: jump.then_ms,
+        now_ms: jump.now_ms,
+    }
+}
+
+pub(crate) fn jump_from_pb(jump: pb::WallJump) -> Jump {
+    Jump {
+        then_ms: jump.then_ms,
+        now_ms: jump.now_ms,
     }
 }
 

@@ -115,6 +115,7 @@ impl Link {
             term,
             time_ms,
             age_ms: 0,
+            jump: self.clock.unpaused().map(convert::jump_to_pb),
         })
     }
 
@@ -313,6 +314,10 @@ impl RaftNetworkV2<TypeConfig> for Link {
                 age_ms: time.age_ms,
             };
             self.clock.hear_of(word, Instant::now());
+            if let Some(jump) = time.jump {
+                self.clock
+                    .hear_of_jump(time.term, convert::jump_from_pb(jump));
+            }
         }
         Ok(VoteResponse {
             vote: convert::vote_from_pb(response.vote.as_ref()).map_err(malformed)?,

@@ -66,7 +66,10 @@ impl PeerServer {
     /// Takes a leader's time; returns how long its message was under way at the least.
     fn hear(&self, time: Option<&pb::LeaderTime>, received: Instant) -> Duration {
         time.map_or(Duration::ZERO, |time| {
-            self.clock.hear(time.term, time.time_ms, received)
+            let late = self.clock.hear(time.term, time.time_ms, received);
+            let jump = time.jump.map(convert::jump_from_pb);
+            self.clock.hear_jump(time.term, jump);
+            late
         })
     }
 
@@ -146,7 +149,9 @@ impl PeerService for PeerServer {
             let late = self.hear(request.leader_time.as_ref(), received);
             if let Some(as_of) = majority_as_of(request.quorum_age_ms, received, late) {
                 self.clock.leader_spoke(as_of);
-                if let Some(index) = decided(request.vote.as_ref(), request.committed.as_ref()) {
+                let decided = decided(request.vote.as_ref(), request.committed.as_ref());
+                // A leader of 0.1.0 doesn't say whether it has its majority.
+                if let Some(index) = decided.filter(|_| request.quorum_age_ms.is_some()) {
                     self.status.machine.leaders_words().hear(index, as_of);
                 }
             }
@@ -192,6 +197,7 @@ impl PeerService for PeerServer {
                 term: word.term,
                 time_ms: word.time_ms,
                 age_ms: word.age_ms,
+                jump: self.clock.unpaused().map(convert::jump_to_pb),
             }),
         }))
     }

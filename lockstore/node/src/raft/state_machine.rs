@@ -108,7 +108,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.machine.snapshot_begun();
         Builder {
             snapshots: Arc::clone(&self.snapshots),
-            view: self.machine.view(),
+            view: Some(self.machine.view()),
             meta: SnapshotMeta {
                 last_log_id: self.applied,
                 last_membership: self.membership.clone(),
@@ -148,7 +148,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 /// The state at one position, to be written to a file.
 pub(crate) struct Builder {
     snapshots: Arc<Snapshots>,
-    view: View,
+    /// Given to who writes it, so that it isn't freed here.
+    view: Option<View>,
     meta: SnapshotMeta,
 }
 
@@ -158,9 +159,10 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let (snapshots, view, meta) = (
             Arc::clone(&self.snapshots),
-            self.view.clone(),
+            self.view.take(),
             self.meta.clone(),
         );
+        let view = view.ok_or_else(|| io::Error::other("a snapshot is written once"))?;
         let snapshot = blocking(move || {
             let file = snapshots.write(&meta, &view)?;
             Ok(Snapshot {

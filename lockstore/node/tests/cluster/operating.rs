@@ -197,6 +197,9 @@ async fn bad_fields_of_operators_are_named() {
         let refused = cluster.admin(1).list_acts(request).await;
         assert_eq!(named(refused.expect_err("refused")), field);
     }
+    let foreign = cluster.admin(1).list_acts(list(2 << 55, 1)).await;
+    let foreign = foreign.expect_err("of another life");
+    assert_eq!(crate::reason(&foreign), "LINEAGE_CHANGED");
     let good = pb::SetConfigRequest {
         request: request(&cluster).await,
         operator: "ada".to_owned(),

@@ -15,7 +15,9 @@ use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
 
 use holdfast_types::SeatNo;
 
-use super::{ALL_KEPT_BACK, ALL_PLAIN, CLASSES, Offer, Places, Stretch, class_of, exact_class_of};
+use super::{
+    ALL_KEPT_BACK, ALL_PLAIN, CLASSES, EXACT_MAX, Offer, Places, Stretch, class_of, exact_class_of,
+};
 use crate::{SeatKind, limits::STRETCHES_EXAMINED_MAX};
 
 /// What a best choice has to be.
@@ -36,7 +38,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) seats_walked_max: usize,
 }
 
-/// What is left of the seats that may be looked at.
+/// What is left of the seats, and first stretches of zones, that may be looked at.
 struct Walk(usize);
 
 impl Walk {
@@ -107,6 +109,9 @@ impl Places {
         let mut heads = left.heads(&zones, 1);
         let mut chosen: Vec<SeatNo> = Vec::new();
         let (mut missing, mut size) = (wanted.count, wanted.count);
+        // No block is longer than the longest stretch, where that is known.
+        let longest = heads.iter().map(|head| u32::from(head.class)).max();
+        size = size.min(longest.filter(|class| *class <= EXACT_MAX).unwrap_or(size));
         // Each turn makes one of the two smaller.
         while missing > 0 && size > 0 {
             size = size.min(missing);
@@ -200,6 +205,8 @@ impl Places {
         (count, lone): (u32, Lone),
         walk: &mut Walk,
     ) -> Option<Range<u32>> {
+        // To put them in order costs about as much as to look at a seat each.
+        walk.take(heads.len())?;
         let skipped = (lone == Lone::NoneLeft)
             .then(|| exact_class_of(count + 1))
             .flatten();

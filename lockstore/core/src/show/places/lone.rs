@@ -28,11 +28,20 @@ impl Places {
         }
         alone.sort_unstable();
         alone.dedup();
+        // Those of a row come together, and it offers the same to each.
+        let mut judged = None;
         alone.retain(|seat_no| {
+            let row_no = self.seat(*seat_no).row_no;
+            if let Some((_, offers)) = judged.filter(|(judged, _)| *judged == row_no) {
+                return offers;
+            }
             let row = self.row_of(*seat_no);
             let in_row = |taken: &&SeatNo| row.contains(&taken.0) && self.is_plain(taken.0);
             let together = taken.iter().filter(in_row).count();
-            self.offers_another_way(&row, u32::try_from(together).unwrap_or(u32::MAX))
+            let together = u32::try_from(together).unwrap_or(u32::MAX);
+            let offers = self.offers_another_way(&row, together);
+            judged = Some((row_no, offers));
+            offers
         });
         alone.into_iter().map(SeatNo).collect()
     }

@@ -125,6 +125,7 @@ fn messages_of_a_transfer_have_the_bytes_they_always_had() {
             term: 2,
             time_ms: 5,
             age_ms: 0,
+            jump: None,
         }),
         quorum_age_ms: Some(0),
         crc32c: None,
