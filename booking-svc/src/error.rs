@@ -36,6 +36,9 @@ pub(crate) enum Error {
         /// Whose answers count.
         current: Lineage,
     },
+    /// The lock store takes the place of one that was lost, and isn't loaded yet.
+    #[error("the lock store is being rebuilt")]
+    Rebuilding,
     /// The lock store refused for no reason of the caller's.
     #[error("the lock store refused {what}: {reason}")]
     LockStoreRefused {
@@ -63,6 +66,7 @@ impl Error {
             Self::Events(holdfast_eventlog::Error::Database(error)) => database_is_away(error),
             Self::Events(holdfast_eventlog::Error::Timeout(_))
             | Self::ForeignLineage { .. }
+            | Self::Rebuilding
             | Self::LockStoreRefused { .. } => true,
             Self::LockStore(error) => !matches!(error, lockstore_client::Error::Invalid(..)),
             Self::Refused(failure) => {

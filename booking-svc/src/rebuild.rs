@@ -1,12 +1,16 @@
 //! After the lock store was lost: what Postgres knows is loaded into the new life of the cluster.
 //!
-//! Always holds: it is done before anything is served; a show is on sale only when all its claims are
-//! in the store, and each claim has the id and the fence that it had, so that whoever was about to pay
-//! goes on; what an answer of another lineage says counts for nothing. It may be broken off anywhere,
-//! and begun again by any instance: what is there is there already. Holds that were never booked are
+//! Always holds: it is done before anything is served here, and what others serve builds on nothing until
+//! it is done; a show is on sale only when all its claims are in the store, and each claim has the id and
+//! the fence that it had, so that whoever was about to pay goes on; a cluster of another lineage is told
+//! nothing. It may be broken off anywhere, and begun again by any instance: what is there is there already.
+//! A show that can't be loaded is named, and stays paused in the store. Holds that were never booked are
 //! gone, because nobody but the lost store knew them.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use holdfast_types::{DurationMs, Lineage, SeatNo, SeatState, ShowId, ShowState, limits};
 use lockstore_client::{
@@ -30,6 +34,8 @@ const LEFT_MIN: DurationMs = DurationMs::from_secs(120);
 /// Claims in one request, and their seats: half of what the store takes.
 const CLAIMS_PER_LOAD: usize = 128;
 const SEATS_PER_LOAD: usize = 512;
+/// How often another instance that loads it is waited for.
+const WAIT: Duration = Duration::from_secs(2);
 /// One instance at a time; any fixed value: "hf" "rebuild" in ASCII.
 const LOCK: i64 = 0x6866_7265_6275_696c;
 
@@ -65,6 +71,9 @@ pub enum Error {
         /// Its reason.
         reason: RefusalReason,
     },
+    /// The lock that keeps other instances from it is gone, with its connection.
+    #[error("another instance may rebuild the lock store by now")]
+    NotAlone,
     /// A seat is another thing in the store than here.
     #[error("show {show_id}: seat {seat_no} is {found} in the lock store, and {known} here")]
     Differs {
@@ -79,12 +88,24 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether other shows can be loaded all the same.
+    const fn is_of_one_show(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Differs { .. } | Self::Store(store::Error::Corrupt(_))
+        )
+    }
+}
+
 /// What was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Report {
     pub(crate) shows: u64,
     pub(crate) sold: u64,
     pub(crate) held: u64,
+    /// Shows that couldn't be loaded.
+    pub(crate) failed: u64,
 }
 
 /// Loads the store if that is pending, when no other instance does.
@@ -97,10 +118,16 @@ pub(crate) async fn if_pending(app: &App) -> Result<Option<Report>, Error> {
     }
     // Of this session, which ends with the connection, however this ends.
     let mut alone = app.pool.acquire().await?.detach();
-    sqlx::query!("SELECT pg_advisory_lock($1)::text AS locked", LOCK)
-        .fetch_one(&mut alone)
-        .await?;
+    while !is_locked(&mut alone).await? {
+        tracing::info!("another instance rebuilds the lock store");
+        tokio::time::sleep(WAIT).await;
+    }
     load_all(app, &mut alone).await
+}
+
+async fn is_locked(alone: &mut PgConnection) -> Result<bool, Error> {
+    let locked = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "locked!""#, LOCK);
+    Ok(locked.fetch_one(alone).await?)
 }
 
 async fn load_all(app: &App, alone: &mut PgConnection) -> Result<Option<Report>, Error> {
@@ -124,11 +151,23 @@ async fn load_all(app: &App, alone: &mut PgConnection) -> Result<Option<Report>,
         let page = known::shows_after(&app.pool, after).await?;
         let Some(last) = page.last() else { break };
         after = last.show_id;
+        // Kept alive, or another would begin.
+        if !is_locked(alone).await? {
+            return Err(Error::NotAlone);
+        }
         for show in &page {
-            let (sold, held) = loader.show(show).await?;
-            report.shows += 1;
-            report.sold += sold;
-            report.held += held;
+            match loader.show(show).await {
+                Ok((sold, held)) => {
+                    report.shows += 1;
+                    report.sold += sold;
+                    report.held += held;
+                }
+                Err(error) if error.is_of_one_show() => {
+                    report.failed += 1;
+                    tracing::error!(show_id = %show.show_id, %error, "a show can't be loaded into the lock store, and stays paused there");
+                }
+                Err(error) => return Err(error),
+            }
             if said.elapsed() >= SAY_EVERY {
                 said = Instant::now();
                 tracing::info!(
@@ -144,6 +183,7 @@ async fn load_all(app: &App, alone: &mut PgConnection) -> Result<Option<Report>,
         shows = report.shows,
         seats_sold = report.sold,
         seats_held = report.held,
+        shows_failed = report.failed,
         "the lock store is rebuilt; holds that were not booked are gone"
     );
     Ok(Some(report))
@@ -167,23 +207,22 @@ impl Loader<'_> {
         Ok(answer)
     }
 
-    /// Loads a show, and says how many of its seats are sold and held.
+    /// Loads a show, and says how many of its seats are sold and held. From the first change of its state
+    /// on it is whole, and what happens to it is no more to be compared.
     async fn show(&self, show: &known::Show) -> Result<(u64, u64), Error> {
         let found = self.of(self.lock_store.show(show.show_id, ASK_MAX).await?)?;
         let stands = found.outcome.map(|show| show.state);
-        // From the first change of state on it is whole.
         let is_loaded = !matches!(
             stands,
             None | Some(StoreShowState::Opening | StoreShowState::Paused)
         );
-        if !is_loaded {
-            self.open(show).await?;
-            self.load(show).await?;
+        if is_loaded {
+            return Ok((0, 0));
         }
+        self.open(show).await?;
+        self.load(show).await?;
         let counted = self.check(show).await?;
-        if !is_loaded {
-            self.set_state(show).await?;
-        }
+        self.set_state(show).await?;
         Ok(counted)
     }
 
@@ -219,7 +258,17 @@ impl Loader<'_> {
         let counts =
             |claim: &known::Claim| show.state != ShowState::Cancelled || claim.held_until.is_none();
         let claims = known::claims(self.pool, show.show_id).await?;
-        let claims: Vec<_> = claims.into_iter().filter(counts).collect();
+        let mut of_hold = HashMap::new();
+        for claim in &claims {
+            *of_hold.entry(claim.hold_id).or_insert(0) += 1;
+        }
+        // A customer may use a name twice, once the first hold is long over: who holds under it besides
+        // a sale has late money.
+        let is_alone = |claim: &known::Claim| {
+            claim.held_until.is_none() || of_hold.get(&claim.hold_id) == Some(&1)
+        };
+        let claims = claims.into_iter().filter(counts).filter(is_alone);
+        let claims: Vec<_> = claims.collect();
         let mut rest = &claims[..];
         while !rest.is_empty() {
             let (some, others) = rest.split_at(fitting(rest));
@@ -241,6 +290,8 @@ impl Loader<'_> {
                 Some(reason) => return Err(refusal(show.show_id, "LoadSeats", reason)),
             }
         }
+        let now = self.of(self.lock_store.time(ASK_MAX).await?)?.cluster_time;
+        known::give_time(self.pool, show.show_id, now.plus(LEFT_MIN), LEFT_MIN).await?;
         Ok(())
     }
 
@@ -281,7 +332,7 @@ impl Loader<'_> {
         })
     }
 
-    /// That the store says of every seat what the database does. A hold may have ended by now.
+    /// That the store says of every seat what the database does.
     async fn check(&self, show: &known::Show) -> Result<(u64, u64), Error> {
         let states = known::states(self.pool, show.show_id).await?;
         let found = self.of(self.lock_store.show(show.show_id, ASK_MAX).await?)?;
@@ -292,6 +343,7 @@ impl Loader<'_> {
             match (known, found) {
                 (SeatState::Sold, SeatState::Sold) => sold += 1,
                 (SeatState::Held, SeatState::Held) => held += 1,
+                // A hold may have ended by now.
                 (SeatState::Held | SeatState::Available, SeatState::Available) => {}
                 (known, found) => {
                     return Err(Error::Differs {
@@ -329,12 +381,12 @@ impl Loader<'_> {
     }
 }
 
-/// How many of the first claims go into one request; at least one.
+/// How many of the first claims go into one request; at least one, and no hold's id twice.
 fn fitting(claims: &[known::Claim]) -> usize {
-    let mut seats = 0;
+    let (mut seats, mut ids) = (0, HashSet::new());
     let fits = claims.iter().take(CLAIMS_PER_LOAD).take_while(|claim| {
         seats += claim.seat_nos.len();
-        seats <= SEATS_PER_LOAD
+        seats <= SEATS_PER_LOAD && ids.insert(claim.hold_id)
     });
     fits.count().max(1)
 }

@@ -274,7 +274,8 @@ fn refuse_begun(call: Call, inventory: &Inventory) -> Option<Input> {
     }
 }
 
-/// Fails unless `answered` is the current lineage, which then stays so until the transaction ends.
+/// Fails unless `answered` is the current lineage, which then stays so until the transaction ends, and
+/// its store is loaded.
 pub(super) async fn require_current(
     connection: &mut PgConnection,
     answered: Lineage,
@@ -285,11 +286,22 @@ pub(super) async fn require_current(
             .await?
             .unwrap_or(answered),
     };
-    if current == answered {
-        Ok(())
-    } else {
-        Err(Error::ForeignLineage { answered, current })
+    if current != answered {
+        return Err(Error::ForeignLineage { answered, current });
     }
+    refuse_while_rebuilding(connection).await
+}
+
+/// Nothing is built on a lock store that isn't loaded yet, and nothing there is changed but by whoever
+/// loads it.
+///
+/// # Errors
+/// [`Error::Rebuilding`].
+pub(super) async fn refuse_while_rebuilding(connection: &mut PgConnection) -> Result<(), Error> {
+    if lineage::is_pending(connection).await? {
+        return Err(Error::Rebuilding);
+    }
+    Ok(())
 }
 
 /// Tickets and confirmations follow from a store answer, which comes with its show.

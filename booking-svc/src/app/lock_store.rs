@@ -16,6 +16,7 @@ use lockstore_client::{
 
 use super::{
     App, book,
+    drive::refuse_while_rebuilding,
     inventory::{Inventory, show_not_found},
     open_inventory::OpenInventory,
     read::Availability,
@@ -150,6 +151,7 @@ impl App {
     ) -> Result<ShowState, Error> {
         let inventory = self.inventories.get(show_id).await?;
         actor.check(inventory.owner)?;
+        refuse_while_rebuilding(&mut *self.pool.acquire().await?).await?;
         let wanted = match state {
             ShowState::OnSale => StoreShowState::OnSale,
             ShowState::Paused => StoreShowState::Paused,

@@ -98,7 +98,8 @@ async fn raise(pool: &PgPool, rebuilds: bool) -> Result<Option<Lineage>, Error> 
     Ok(next)
 }
 
-async fn is_pending(connection: &mut PgConnection) -> Result<bool, Error> {
+/// [`is_rebuild_pending`], within a transaction.
+pub(crate) async fn is_pending(connection: &mut PgConnection) -> Result<bool, Error> {
     let row = sqlx::query_scalar!("SELECT rebuilding FROM booking.lineage")
         .fetch_optional(connection)
         .await?;

@@ -1,11 +1,12 @@
 //! What a new lock store must know of the old one: shows, seats, and who has them.
 
+use chrono::Utc;
 use holdfast_types::{
-    BookingId, ClusterTime, Fence, HoldId, SeatNo, SeatState, ShowId, ShowState, UserId,
+    BookingId, ClusterTime, DurationMs, Fence, HoldId, SeatNo, SeatState, ShowId, ShowState, UserId,
 };
 use sqlx::PgPool;
 
-use super::{Error, corrupt, shows::NewSeat, to_cluster_time, to_seats};
+use super::{Error, corrupt, shows::NewSeat, to_cluster_time, to_seats, to_timestamp};
 
 /// Shows in one answer.
 const SHOWS_PER_PAGE: i64 = 100;
@@ -129,4 +130,26 @@ pub(crate) async fn claims(pool: &PgPool, show_id: ShowId) -> Result<Vec<Claim>,
         })
     });
     claims.collect()
+}
+
+/// Gives whoever is paying for seats of a show at least so much time, as their holds have it.
+pub(crate) async fn give_time(
+    pool: &PgPool,
+    show_id: ShowId,
+    until: ClusterTime,
+    span: DurationMs,
+) -> Result<(), Error> {
+    let span = chrono::TimeDelta::milliseconds(i64::try_from(span.0).unwrap_or(i64::MAX));
+    let pay_until = Utc::now().checked_add_signed(span);
+    sqlx::query!(
+        "UPDATE booking.bookings SET expires_at = greatest(expires_at, $2),
+             pay_until = greatest(pay_until, $3)
+         WHERE show_id = $1 AND state = 'PENDING_PAYMENT'",
+        show_id.as_uuid(),
+        to_timestamp(until),
+        pay_until.unwrap_or_else(Utc::now),
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
 }

@@ -23,6 +23,9 @@ use crate::{
 
 /// Bookings in one round of either kind: a second's worth at the rates planned for.
 const BATCH_MAX: u32 = 500;
+/// Bookings of a cancelled show that are looked at in one go: done within a run's lease even if none is
+/// answered in time.
+const REFUND_PAGE_MAX: u32 = 40;
 
 /// Pages of bookings that are refunded in one round; the rest follows in the next.
 const REFUND_PAGES_MAX: usize = 20;
@@ -67,7 +70,7 @@ impl App {
             let Some(run) = show_refunds::take_run(&self.pool, LEASE).await? else {
                 return Ok(());
             };
-            let confirmed = show_refunds::confirmed(&self.pool, run, BATCH_MAX).await?;
+            let confirmed = show_refunds::confirmed(&self.pool, run, REFUND_PAGE_MAX).await?;
             let Some(last) = confirmed.last().copied() else {
                 if show_refunds::end_pass(&self.pool, run, PAUSE).await? {
                     tracing::info!(show.id = %run.show_id, "every booking of a cancelled show was looked at");

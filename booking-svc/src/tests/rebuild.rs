@@ -45,6 +45,7 @@ async fn sold_seats_stay_sold_and_whoever_was_about_to_pay_gets_a_ticket(pool: P
         shows: 1,
         sold: 2,
         held: 2,
+        failed: 0,
     };
     assert_eq!(report, expected);
     // What was held and not booked is free.
@@ -136,12 +137,14 @@ async fn rebuild_that_was_broken_off_goes_on(pool: PgPool) {
     paused.await.expect("pauses");
     world.lose_store().await;
     let report = rebuild(&world).await;
-    // All of it was done but this.
+    assert_eq!((report.shows, report.sold, report.held), (2, 3, 1));
+    // All of it was done but this. What is on sale by then isn't loaded again.
     sqlx::query!("UPDATE booking.lineage SET rebuilding = true")
         .execute(&world.pool)
         .await
         .expect("writes");
-    assert_eq!(rebuild(&world).await, report);
+    let again = rebuild(&world).await;
+    assert_eq!((again.shows, again.sold, again.held), (2, 1, 0));
     // And nobody raises the lineage again before it is.
     sqlx::query!("UPDATE booking.lineage SET rebuilding = true")
         .execute(&world.pool)
@@ -150,7 +153,7 @@ async fn rebuild_that_was_broken_off_goes_on(pool: PgPool) {
     let raised = crate::begin_rebuild(&world.pool).await.expect("reads");
     let current = crate::current_lineage(&world.pool).await.expect("reads");
     assert_eq!(raised, current);
-    assert_eq!(rebuild(&world).await, report);
+    assert_eq!(rebuild(&world).await, again);
     world.show_id = first;
     world.tell(paying, paid(paying, 1, 1)).await;
     assert_eq!(world.state(paying).await, BookingState::Confirmed);
@@ -169,4 +172,70 @@ async fn nothing_is_loaded_into_a_cluster_that_is_not_the_new_one(pool: PgPool) 
     );
     let again = app(&world.pool, &world.lockstore, super::world::LIMIT).await;
     assert!(if_pending(&again).await.is_err(), "it is still pending");
+}
+
+#[sqlx::test(migrations = false)]
+async fn buyer_whose_time_was_up_while_the_store_was_away_has_some_more(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let id = world.book(user(1), &[0]).await;
+    world.run_out(id).await;
+    world.lose_store().await;
+    assert_eq!(rebuild(&world).await.held, 1);
+    world.app.sweep().await.expect("sweeps");
+    assert_eq!(world.state(id).await, BookingState::PendingPayment);
+    world.tell(id, paid(id, 1, 1)).await;
+    assert_eq!(world.told(id).await, ["BookingCreated", "BookingConfirmed"]);
+    world.audit().await;
+}
+
+/// A customer may use a key again when its first hold is long forgotten.
+#[sqlx::test(migrations = false)]
+async fn purchases_under_one_hold_id_are_all_loaded(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let first = world.buy(user(1), &[0]).await;
+    let second = world.buy(user(1), &[1, 2]).await;
+    let third = world.book(user(1), &[4]).await;
+    sqlx::query!(
+        "UPDATE booking.bookings SET hold_id =
+             (SELECT hold_id FROM booking.bookings WHERE booking_id = $1)",
+        first.as_uuid()
+    )
+    .execute(&world.pool)
+    .await
+    .expect("writes");
+    world.lose_store().await;
+    let report = rebuild(&world).await;
+    assert_eq!((report.sold, report.held, report.failed), (3, 0, 0));
+    assert_eq!(letters(&world.seats().await), "SSSAAAAAAA");
+    // The seats of the third are free, and its money is late.
+    world.tell(third, paid(third, 1, 1)).await;
+    for id in [first, second, third] {
+        assert_eq!(world.state(id).await, BookingState::Confirmed);
+    }
+    world.audit().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn show_that_can_not_be_loaded_stays_paused_and_others_are_on_sale(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (odd, sold) = (world.show_id, world.buy(user(1), &[0]).await);
+    world.open_another().await;
+    world.buy(user(2), &[3]).await;
+    // A fence that the booking doesn't have.
+    sqlx::query!(
+        "UPDATE booking.bookings SET fence = fence + 1 WHERE booking_id = $1",
+        sold.as_uuid()
+    )
+    .execute(&world.pool)
+    .await
+    .expect("writes");
+    world.lose_store().await;
+    let report = rebuild(&world).await;
+    assert_eq!((report.shows, report.sold, report.failed), (1, 1, 1));
+    world.buy(user(1), &[4]).await;
+    let refused = world.app.availability(odd, "", deadline()).await;
+    assert_eq!(
+        refused.expect("is there").show_state,
+        ShowState::Paused.as_str()
+    );
 }

@@ -29,8 +29,9 @@ pub(crate) async fn lockstore_rebuild(args: LockstoreRebuildArgs) -> Result<(), 
     let lineage = raised?;
     say(&format!(
         "The lock store's next life is lineage {lineage}.\n\
-         1. Start new lock-store nodes with empty data directories and lockstore.lineage = {lineage}.\n\
-         2. Start booking-svc again: before it serves, it loads shows, sold seats and booked holds.\n\
+         1. Stop every booking-svc, and whatever is left of the old lock store.\n\
+         2. Start new lock-store nodes with empty data directories and lockstore.lineage = {lineage}.\n\
+         3. Start booking-svc: before it serves, it loads shows, sold seats and booked holds.\n\
          Seats that were held and not booked are free then."
     ));
     Ok(())

@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::{DEATHS_MAX, POLL, READY_LIMIT, Start, progress::Progress};
+use super::{DEATHS_MAX, POLL, Start, progress::Progress};
 use crate::{
     error::Error,
     ports::listens,
@@ -40,7 +40,7 @@ impl Start {
             .no_proxy()
             .build()
             .context("can't make an HTTP client")?;
-        let end = Instant::now() + READY_LIMIT;
+        let end = Instant::now() + self.ready_limit;
         let mut enough_since = None;
         loop {
             let looks = join_all(specs.iter().map(|spec| self.look(&client, spec))).await;
@@ -77,7 +77,10 @@ impl Start {
                         }
                         true => format!("died {DEATHS_MAX} times"),
                         false => {
-                            format!("was not ready after {} s: {why}", READY_LIMIT.as_secs())
+                            format!(
+                                "was not ready after {} s: {why}",
+                                self.ready_limit.as_secs()
+                            )
                         }
                     };
                     let error = anyhow!("{} {why}", spec.name);

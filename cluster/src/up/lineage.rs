@@ -19,6 +19,7 @@ use crate::{
     data_dir::DataDir,
     database::service_url,
     secrets::{LINEAGE, Secrets},
+    supervisor::say,
 };
 
 /// Folders of lost stores that are kept under numbers.
@@ -50,7 +51,8 @@ enum Choice {
     Rebuild,
 }
 
-/// The lineage to start the nodes with; makes schema `booking`, where it is kept.
+/// The lineage to start the nodes with, and whether their store is to be loaded first; makes schema
+/// `booking`, where it is kept.
 ///
 /// # Errors
 /// The store's data is gone though the database has sales, or is of another life than the
@@ -60,11 +62,12 @@ pub(super) async fn choose(
     database: &PgConnectOptions,
     secrets: &mut Secrets,
     rebuild: bool,
-) -> anyhow::Result<Lineage> {
+) -> anyhow::Result<(Lineage, bool)> {
     let pool = booking_database(database, secrets).await?;
     let chosen = choose_with(dir, &pool, secrets, rebuild).await;
+    let pending = booking_svc::is_rebuild_pending(&pool).await;
     pool.close().await;
-    chosen
+    Ok((chosen?, pending?))
 }
 
 /// The database as booking-svc sees it.
@@ -149,6 +152,7 @@ fn set_aside(dir: &DataDir) -> anyhow::Result<()> {
             .find(|aside| !aside.exists())
             .with_context(|| format!("remove {}.lost-1 and those after it", path.display()))?;
         fs::rename(&path, &aside).with_context(|| format!("can't rename {}", path.display()))?;
+        say(&format!("what is left of a node is in {}", aside.display()));
     }
     Ok(())
 }
@@ -160,6 +164,11 @@ impl Known {
             && (self.remembered == Some(current) || self.nodes == 0)
         {
             return Ok(Choice::Keep(current));
+        }
+        if self.pending {
+            bail!(
+                "a new lock store is to be loaded with what the database knows, and the folders lockstore-1 to lockstore-{NODES} are of the one before: move them away"
+            );
         }
         if rebuild {
             if self.nodes > NODES / 2 {

@@ -47,6 +47,8 @@ use crate::{
 /// How long any one part may take to be ready: a crash recovery of Postgres or a replay of the
 /// store's log is the longest.
 const READY_LIMIT: Duration = Duration::from_secs(120);
+/// The same where the lock store is to be loaded before: some minutes for a million seats.
+const REBUILD_LIMIT: Duration = Duration::from_secs(3_600);
 /// Between two looks at certificates, which are good for months.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Between two looks at what isn't ready yet.
@@ -85,6 +87,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Error> {
         layout,
         board: Arc::clone(&board),
         groups: Vec::new(),
+        ready_limit: READY_LIMIT,
     };
     board.update(|_| {});
 
@@ -143,6 +146,8 @@ struct Start {
     layout: Layout,
     board: Arc<Board>,
     groups: Vec<Vec<Supervised>>,
+    /// How long a group may take to be ready.
+    ready_limit: Duration,
 }
 
 impl Start {
@@ -163,8 +168,13 @@ impl Start {
         };
         let progress = Progress::start("database roles and schemas");
         database::init(&database, &mut secrets).await?;
-        let lineage = lineage::choose(&self.dir, &database, &mut secrets, rebuild).await?;
+        let (lineage, pending) =
+            lineage::choose(&self.dir, &database, &mut secrets, rebuild).await?;
         progress.done("");
+        if pending {
+            say("the lock store is loaded with what the database knows before anything is served");
+            self.ready_limit = REBUILD_LIMIT;
+        }
 
         let configs =
             children::Configs::new(&self.dir, &self.layout, &database, &mut secrets, lineage)?;
