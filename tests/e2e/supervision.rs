@@ -226,7 +226,7 @@ async fn rebuilds_what_was_lost(system: &mut System, show: Uuid) -> Result<()> {
     let free = rest.free_seats(show).await?;
     let customer = Customer::register(&rest).await?;
     customer.buy(show, &[&free[0]]).await?;
-    assert_agreed(system, show, 3).await?;
+    assert_agreed(system, show, 4).await?;
     ensure!(system.stop().await?.success());
     let Err(error) = system.cli(&["up", "--ports", "auto", "--rebuild-lock-store"]) else {
         bail!("a lock store that is there was thrown away");
