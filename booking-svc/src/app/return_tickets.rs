@@ -32,7 +32,11 @@ impl App {
             let label = inventory.label(*seat);
             return Err(refused(&format!("{label} was given back before, others weren't")).into());
         }
-        if seats.len() == found.booking.seats_left().len() {
+        let is_all_of = |stored: &Stored| {
+            stored.booking.state == BookingState::Confirmed
+                && seats.len() == stored.booking.seats_left().len()
+        };
+        if is_all_of(&found) {
             return self.cancel_booking(user_id, booking_id).await;
         }
         if inventory.has_begun() {
@@ -46,6 +50,10 @@ impl App {
         let now = self.booking_of(user_id, booking_id).await?;
         if given_back(&seats, &now) {
             return self.view(now).await;
+        }
+        // The others were given back meanwhile.
+        if is_all_of(&now) {
+            return self.cancel_booking(user_id, booking_id).await;
         }
         match now.booking.state {
             BookingState::PendingPayment | BookingState::Expired

@@ -165,3 +165,32 @@ async fn cancelled_show_refunds_what_was_not_given_back(pool: PgPool) {
     assert_eq!(world.asked_back(id).await, [PRICE, 2 * PRICE]);
     world.audit().await;
 }
+
+#[sqlx::test(migrations = false)]
+async fn both_halves_that_are_given_back_at_once_end_the_booking(pool: PgPool) {
+    let world = World::new(pool).await;
+    let id = world.buy(user(1), &[0, 1]).await;
+    let (first, second) = tokio::join!(world.give_back(id, &[0]), world.give_back(id, &[1]));
+    for given_back in [first, second] {
+        given_back.expect("gives back");
+    }
+    world.recover().await;
+    assert_eq!(world.state(id).await, BookingState::Cancelled);
+    assert!(world.asked_back(id).await.iter().sum::<i64>() == 2 * PRICE);
+    assert_eq!(world.seats().await[..2], [SeatState::Available; 2]);
+    world.audit().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn booking_that_is_not_paid_has_nothing_to_give_back(pool: PgPool) {
+    let world = World::new(pool).await;
+    let id = world.book(user(1), &[0, 1]).await;
+    for seats in [&[0][..], &[0, 1]] {
+        let refused = world.give_back(id, seats).await;
+        assert_eq!(
+            refused.expect_err("refused").code(),
+            ErrorCode::InvalidState
+        );
+    }
+    assert_eq!(world.state(id).await, BookingState::PendingPayment);
+}
