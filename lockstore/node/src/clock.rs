@@ -264,7 +264,7 @@ impl Clock {
         inner.leading = Some(term);
     }
 
-    /// A leader of `term` says for which jump expiry has yet to be paused.
+    /// A leader of `term` says for which jump expiry has yet to be paused, or a voter that it said so.
     pub(crate) fn hear_jump(&self, term: u64, jump: Option<Jump>) {
         let mut inner = self.inner();
         let known = inner.heard.map_or(0, |heard| heard.term);
@@ -276,11 +276,6 @@ impl Clock {
             jump,
             taken: false,
         });
-    }
-
-    /// A voter heard of this one.
-    pub(crate) fn hear_of_jump(&self, term: u64, jump: Jump) {
-        self.hear_jump(term, Some(jump));
     }
 
     /// The jump for which expiry isn't known to be paused.
@@ -397,7 +392,7 @@ mod tests {
         second.paused(5, true);
         assert_eq!((second.unpaused(), second.must_pause(5)), (None, false));
         // Whoever heard of it is told that it is done.
-        third.hear_of_jump(4, jump);
+        third.hear_jump(4, Some(jump));
         third.hear(5, 2_000, t0);
         third.hear_jump(5, second.unpaused());
         third.stand(6, 5);

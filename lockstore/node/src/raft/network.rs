@@ -315,8 +315,8 @@ impl RaftNetworkV2<TypeConfig> for Link {
             };
             self.clock.hear_of(word, Instant::now());
             if let Some(jump) = time.jump {
-                self.clock
-                    .hear_of_jump(time.term, convert::jump_from_pb(jump));
+                let jump = Some(convert::jump_from_pb(jump));
+                self.clock.hear_jump(time.term, jump);
             }
         }
         Ok(VoteResponse {
