@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config,
-    app::{App, inventory::Inventories, ticket_code::TicketKey},
+    app::{App, inventory::Inventories, requests::UnderWay, ticket_code::TicketKey},
     error::ServeError,
     grpc, rebuild, store,
     tasks::{
@@ -115,6 +115,7 @@ pub(crate) async fn compose(
         inventories: Inventories::new(pool.clone()),
         ticket_key: TicketKey::new(key_id, &private),
         payment_window: Duration::from_millis(config.payment_window_ms),
+        under_way: UnderWay::default(),
         pool,
     })
 }
@@ -148,7 +149,10 @@ fn start_tasks(app: &Arc<App>, config: &Config, end: &CancellationToken) -> Join
         end.clone(),
         move || {
             let app = recovering.clone();
-            async move { app.recover().await }
+            async move {
+                app.recover().await?;
+                app.forget_requests().await
+            }
         },
     ));
     let refunding = app.clone();

@@ -250,25 +250,46 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
-        let Some(value) = values.next() else {
-            let message =
-                "send an Idempotency-Key: new for a new purchase, the same to repeat a request";
-            return Err(ApiError::new(ErrorCode::IdempotencyKeyRequired, message));
-        };
-        let visible = |text: &&str| {
-            (1..=limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len())
-                && text.bytes().all(|b| b.is_ascii_graphic())
-        };
-        match (value.to_str().ok().filter(visible), values.next()) {
-            (Some(key), None) => Ok(Self(key.to_owned())),
-            _ => {
-                let why = format!(
-                    "must be there once, with 1 to {} visible ASCII characters",
-                    limits::IDEMPOTENCY_KEY_BYTES_MAX
-                );
-                Err(ApiError::invalid("Idempotency-Key", why))
+        match idempotency_key(&parts.headers)? {
+            Some(key) => Ok(Self(key)),
+            None => {
+                let message =
+                    "send an Idempotency-Key: new for a new purchase, the same to repeat a request";
+                Err(ApiError::new(ErrorCode::IdempotencyKeyRequired, message))
             }
+        }
+    }
+}
+
+/// The `Idempotency-Key` of a request that may do without; empty then.
+pub(crate) struct AnyIdempotencyKey(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for AnyIdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let key = idempotency_key(&parts.headers)?;
+        Ok(Self(key.unwrap_or_default()))
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let visible = |text: &&str| {
+        (1..=limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_graphic())
+    };
+    match (value.to_str().ok().filter(visible), values.next()) {
+        (Some(key), None) => Ok(Some(key.to_owned())),
+        _ => {
+            let why = format!(
+                "must be there once, with 1 to {} visible ASCII characters",
+                limits::IDEMPOTENCY_KEY_BYTES_MAX
+            );
+            Err(ApiError::invalid("Idempotency-Key", why))
         }
     }
 }

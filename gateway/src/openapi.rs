@@ -220,7 +220,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::HoldExpired => "the hold ran out",
         ErrorCode::PayloadTooLarge => "the body is larger than 64 KiB",
         ErrorCode::UnsupportedMediaType => "the body isn't declared as JSON",
-        ErrorCode::IdempotencyKeyReused => "the key was used with another body",
+        ErrorCode::IdempotencyKeyReused => "the key was used with another call or body",
         ErrorCode::RateLimited => "too many requests; wait as long as `Retry-After` says",
         ErrorCode::Unavailable => {
             "a part is down or too slow; the same request may be repeated after `Retry-After`"

@@ -2,36 +2,48 @@
 //!
 //! Always holds: the store extends the hold first, and its answer is the check of holder, fence and
 //! seats; then one transaction writes booking, seats and event, or nothing. A failure after the
-//! extension undoes nothing: the same key tries again, or the hold runs out. Copies of a request
-//! may be under way at once: none is refused for what another of them did.
+//! extension undoes nothing: the same key tries again, or the hold runs out. The key and the answer
+//! are written with the booking. Copies of a request may be under way at once: none is refused for
+//! what another of them did.
 
 use std::time::Duration;
 
 use booking_core::{Booking, HeldAs, Step};
+use chrono::Utc;
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_types::{BookingId, BookingState, DurationMs, ErrorCode, HoldToken, Lineage, UserId};
+use prost::Message;
 use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{
     App, announce,
+    answer::{Answer, booking_message},
     drive::require_current,
     hold_seats::check_key,
     inventory::{Inventory, show_has_begun},
     read::BookingView,
     refusal::hold_not_found,
+    requests::{in_progress, replay, wait_until},
 };
 use crate::{
     error::Error,
     metrics,
     store::{
-        bookings::{self, NewBooking, Stored, Which},
+        bookings::{self, NewBooking},
+        lineage,
+        requests::{self, Named, Route},
         seats::{self, Claim},
     },
 };
 
 /// Long enough to be sent to a provider and pay there.
 const TIME_TO_PAY_MIN: DurationMs = DurationMs::from_secs(60);
+
+/// How often it is looked whether a copy that another process is writing is there: a transaction takes
+/// milliseconds.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// What a customer asks for.
 #[derive(Debug, Clone)]
@@ -41,116 +53,130 @@ pub(crate) struct Book {
     pub(crate) idempotency_key: String,
 }
 
-impl App {
-    /// Makes the booking. The flag: the key was known, and this is the answer given then.
-    pub(crate) async fn book(
-        &self,
-        request: Book,
-        deadline: Deadline,
-    ) -> Result<(BookingView, bool), Error> {
-        check_key(&request.idempotency_key)?;
-        let body_hash: [u8; 32] = Sha256::digest(request.hold_id.as_bytes()).into();
-        if let Some(known) = self.known(&request, body_hash).await? {
-            return Ok((known, true));
+impl Book {
+    /// By its name.
+    pub(crate) fn named(&self) -> Named {
+        Named {
+            user_id: self.user_id,
+            idempotency_key: self.idempotency_key.clone(),
+            route: Route::CreateBooking,
+            body_hash: Sha256::digest(self.hold_id.as_bytes()).into(),
         }
-        self.book_unseen(&request, body_hash, deadline).await
+    }
+}
+
+impl App {
+    /// Makes the booking, or says what was said when its key was new.
+    pub(crate) async fn book(&self, request: Book, deadline: Deadline) -> Result<Answer, Error> {
+        check_key(&request.idempotency_key)?;
+        let (named, token) = (request.named(), request.hold_id.parse().ok());
+        let _turn = self.under_way.turn(&named, deadline).await?;
+        if let Some(answer) = self.answered(&named, token).await? {
+            return Ok(answer);
+        }
+        self.book_unseen(&named, token, deadline).await
     }
 
     /// Goes on with a request that had no booking when it was looked for. If it can't be made
     /// now, that may be the doing of another copy, so it is looked for again.
     pub(crate) async fn book_unseen(
         &self,
-        request: &Book,
-        body_hash: [u8; 32],
+        named: &Named,
+        token: Option<HoldToken>,
         deadline: Deadline,
-    ) -> Result<(BookingView, bool), Error> {
-        match self.make_booking(request, body_hash, deadline).await {
-            Ok(stored) => {
+    ) -> Result<Answer, Error> {
+        let error = match self.make_booking(named, token, deadline).await {
+            Ok(answer) => {
                 metrics::counter(metrics::BOOKINGS, &[]);
-                Ok((self.view(stored).await?, false))
+                return Ok(answer);
             }
-            Err(error) if error.is_outage() => Err(error),
-            Err(error) => match self.known(request, body_hash).await? {
-                Some(known) => Ok((known, true)),
-                None => Err(error),
-            },
+            Err(error) if error.is_outage() => return Err(error),
+            Err(error) => error,
+        };
+        let is_being_written = error.code() == ErrorCode::InProgress;
+        let until = wait_until(deadline);
+        loop {
+            if let Some(answer) = self.answered(named, token).await? {
+                return Ok(answer);
+            }
+            if !is_being_written || Instant::now() >= until {
+                return Err(error);
+            }
+            sleep(LOOK_EVERY).await;
         }
     }
 
     async fn make_booking(
         &self,
-        request: &Book,
-        body_hash: [u8; 32],
+        named: &Named,
+        token: Option<HoldToken>,
         deadline: Deadline,
-    ) -> Result<Stored, Error> {
-        let token: HoldToken = request.hold_id.parse().map_err(|_| hold_not_found())?;
+    ) -> Result<Answer, Error> {
+        let token = token.ok_or_else(hold_not_found)?;
         let inventory = self
             .inventories
             .get(token.show_id)
             .await
             .map_err(super::holds::hide_show)?;
-        self.refuse_taken(request, token).await?;
         if inventory.has_begun() {
             return Err(show_has_begun().into());
         }
         let extended = self
-            .extend_for_payment(request.user_id, token, &inventory, deadline)
+            .extend_for_payment(named.user_id, token, &inventory, deadline)
             .await?;
-        let new = NewBooking {
-            booking: &extended.booking,
-            idempotency_key: &request.idempotency_key,
-            body_hash,
-            price_version: extended.price_version,
+        let view = BookingView {
+            seat_ids: inventory.labels(&extended.booking.seats),
+            booking: extended.booking.clone(),
+            returned_seat_ids: Vec::new(),
+            created_at: Utc::now(),
             pay_until: extended.pay_until,
         };
-        match self.write_booking(new, &inventory, extended.lineage).await {
-            Err(Error::Database(error)) if is_unique_violation(&error) => {
-                // Another copy of this request, or another key for this hold, was faster.
-                self.refuse_taken(request, token).await?;
-                Err(Error::Database(error))
-            }
-            written => written,
-        }
+        let created_at = view.created_at;
+        let booking = booking_message(view);
+        let new = NewBooking {
+            booking: &extended.booking,
+            named,
+            answer: &booking.encode_to_vec(),
+            price_version: extended.price_version,
+            created_at,
+            pay_until: extended.pay_until,
+        };
+        self.write_booking(new, &inventory, extended.lineage)
+            .await?;
+        Ok(Answer {
+            booking,
+            replayed: false,
+        })
     }
 
-    /// The booking made under this key, as it was told then.
-    async fn known(
+    /// What was answered under this name. A hold that has another booking is refused.
+    async fn answered(
         &self,
-        request: &Book,
-        body_hash: [u8; 32],
-    ) -> Result<Option<BookingView>, Error> {
-        let which = Which::Key {
-            user_id: request.user_id,
-            idempotency_key: &request.idempotency_key,
-        };
-        let Some(stored) = bookings::find(&self.pool, which).await? else {
-            return Ok(None);
-        };
-        if stored.body_hash != body_hash {
-            return Err(Failure::new(
-                ErrorCode::IdempotencyKeyReused,
-                "this idempotency key was used with another hold",
-            )
-            .into());
+        named: &Named,
+        token: Option<HoldToken>,
+    ) -> Result<Option<Answer>, Error> {
+        let seen = requests::look(&self.pool, named, token).await?;
+        if let Some(answer) = replay(&seen)? {
+            return Ok(Some(answer));
         }
-        Ok(Some(self.view(stored).await?.first_told()))
-    }
-
-    /// Refuses a hold that has a booking already.
-    async fn refuse_taken(&self, request: &Book, token: HoldToken) -> Result<(), Error> {
-        let which = Which::Hold {
-            hold_id: token.hold_id,
-            fence: token.fence,
-        };
-        match bookings::find(&self.pool, which).await? {
-            None => Ok(()),
-            Some(other) if other.booking.user_id == request.user_id => Err(Failure::new(
+        match seen.booked {
+            None => Ok(None),
+            Some((_, owner)) if owner != named.user_id => Err(hold_not_found().into()),
+            // By the release before, which kept no answers: it is told as it stands.
+            Some((booking_id, owner)) if seen.request.is_some() => {
+                let view = self.get_booking(owner, booking_id).await?;
+                let answer = self.keep(named, view).await?;
+                Ok(Some(Answer {
+                    replayed: true,
+                    ..answer
+                }))
+            }
+            Some((booking_id, _)) => Err(Failure::new(
                 ErrorCode::InvalidState,
                 "this hold was booked already",
             )
-            .with_metadata("booking_id", other.booking.id.to_string())
+            .with_metadata("booking_id", booking_id.to_string())
             .into()),
-            Some(_) => Err(hold_not_found().into()),
         }
     }
 
@@ -159,11 +185,13 @@ impl App {
         new: NewBooking<'_>,
         inventory: &Inventory,
         lineage: Lineage,
-    ) -> Result<Stored, Error> {
+    ) -> Result<(), Error> {
         let booking = new.booking;
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = lineage::begin(&self.pool).await?;
         require_current(&mut transaction, lineage).await?;
-        let created_at = bookings::insert(&mut transaction, new).await?;
+        if !bookings::insert(&mut transaction, new).await? {
+            return Err(in_progress().into());
+        }
         let claim = Claim {
             show_id: booking.show_id,
             seats: &booking.seats,
@@ -187,13 +215,7 @@ impl App {
         }
         announce::created(&mut transaction, booking, new.pay_until, inventory).await?;
         transaction.commit().await?;
-        let body_hash = new.body_hash.to_vec();
-        Ok(Stored {
-            booking: booking.clone(),
-            body_hash,
-            created_at,
-            pay_until: new.pay_until,
-        })
+        Ok(())
     }
 }
 
@@ -233,10 +255,4 @@ pub(super) fn payment_window(configured: Duration, inventory: &Inventory) -> Dur
 /// The shortest time to pay that a booking is made with: a minute, or a tenth of `window`.
 pub(super) fn least_time_to_pay(window: DurationMs) -> DurationMs {
     TIME_TO_PAY_MIN.min(DurationMs(window.0 / 10))
-}
-
-fn is_unique_violation(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }

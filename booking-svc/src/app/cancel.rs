@@ -6,10 +6,10 @@ use booking_core::Input;
 use holdfast_mesh::Failure;
 use holdfast_types::{BookingId, BookingState, ClusterTime, ErrorCode, ShowId, ShowState, UserId};
 
-use super::{App, read::BookingView};
+use super::{App, drive::Basis, read::BookingView};
 use crate::{
     error::{Error, unavailable},
-    store::shows,
+    store::{requests::Named, shows},
 };
 
 /// This machine's time, for inputs that [`booking_core::decide`] judges without a clock.
@@ -27,16 +27,18 @@ impl App {
         &self,
         user_id: UserId,
         booking_id: BookingId,
+        named: Option<&Named>,
     ) -> Result<BookingView, Error> {
         let found = self.booking_of(user_id, booking_id).await?;
         let inventory = self.inventories.get(found.booking.show_id).await?;
         // What was called off didn't begin. The workflow judges by the state the booking is in
         // then: a payment may confirm it any moment.
         let confirmed_too = !inventory.has_begun() || self.is_called_off(inventory.show_id).await?;
-        self.drive(
+        self.drive_on(
             booking_id,
             Input::CancelRequested { confirmed_too },
             wall_time(),
+            named.map_or(Basis::Word, Basis::Request),
         )
         .await?;
         let now = self.booking_of(user_id, booking_id).await?;

@@ -13,13 +13,14 @@ use holdfast_types::{BookingId, BookingState, ClusterTime, Lineage, TicketId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{App, again::ASK_AGAIN_AFTER, announce, inventory::Inventory};
+use super::{App, again::ASK_AGAIN_AFTER, announce, inventory::Inventory, refusal::key_reused};
 use crate::{
     error::Error,
     metrics,
     store::{
         bookings, lineage,
         refunds::{self, RefundOrder},
+        requests::{self, Named},
         seats,
         seats::Claim,
         tickets,
@@ -41,6 +42,17 @@ const TICKETS: Uuid = Uuid::from_u128(0x51c0_8e5d_37f6_4d2b_b1a4_9ad7_0c62_ee13)
 pub(crate) struct Grounds {
     pub(crate) lineage: Lineage,
     pub(crate) inventory: Arc<Inventory>,
+}
+
+/// What a decision builds on, besides its input.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Basis<'a> {
+    /// Others' word, or a step that is open.
+    Word,
+    /// A customer's request with a name, to which the name is bound with the decision.
+    Request(&'a Named),
+    /// What the store answered.
+    Answer(&'a Grounds),
 }
 
 /// What one transaction came to.
@@ -67,13 +79,28 @@ impl App {
         input: Input,
         now: ClusterTime,
     ) -> Result<Option<Booking>, Error> {
+        self.drive_on(booking_id, input, now, Basis::Word).await
+    }
+
+    /// As [`App::drive`], on `first`.
+    pub(super) async fn drive_on(
+        &self,
+        booking_id: BookingId,
+        input: Input,
+        now: ClusterTime,
+        first: Basis<'_>,
+    ) -> Result<Option<Booking>, Error> {
         let mut input = input;
+        let mut first = Some(first);
         let mut grounds: Option<Grounds> = None;
         let mut last = None;
         for _ in 0..DECISIONS_MAX {
-            let decided = self
-                .decide_once(booking_id, input, now, grounds.as_ref())
-                .await?;
+            let basis = match (first.take(), &grounds) {
+                (Some(first), _) => first,
+                (None, Some(grounds)) => Basis::Answer(grounds),
+                (None, None) => Basis::Word,
+            };
+            let decided = self.decide_once(booking_id, input, now, basis).await?;
             let Some(outcome) = decided else {
                 return Ok(None);
             };
@@ -108,12 +135,16 @@ impl App {
         booking_id: BookingId,
         input: Input,
         now: ClusterTime,
-        grounds: Option<&Grounds>,
+        basis: Basis<'_>,
     ) -> Result<Option<Outcome>, Error> {
-        let mut transaction = self.pool.begin().await?;
-        if let Some(grounds) = grounds {
-            require_current(&mut transaction, grounds.lineage).await?;
-        }
+        let mut transaction = match basis {
+            Basis::Answer(grounds) => {
+                let mut transaction = lineage::begin(&self.pool).await?;
+                require_current(&mut transaction, grounds.lineage).await?;
+                transaction
+            }
+            Basis::Word | Basis::Request(_) => self.pool.begin().await?,
+        };
         let Some(before) = bookings::lock(&mut transaction, booking_id).await? else {
             return Ok(None);
         };
@@ -123,7 +154,7 @@ impl App {
         }
         for record in &decision.records {
             match self
-                .record(&mut transaction, &decision.next, record, grounds)
+                .record(&mut transaction, &decision.next, record, basis)
                 .await?
             {
                 Recorded::Done => {}
@@ -136,6 +167,11 @@ impl App {
                     return Ok(Some(Outcome::Decided(Box::new(before), None)));
                 }
             }
+        }
+        if let Basis::Request(named) = basis
+            && !requests::bind(&mut transaction, named).await?
+        {
+            return Err(key_reused().into());
         }
         bookings::save(&mut transaction, &before, &decision.next, STEP_LEASE_S).await?;
         transaction.commit().await?;
@@ -151,7 +187,7 @@ impl App {
         connection: &mut PgConnection,
         booking: &Booking,
         record: &Record,
-        grounds: Option<&Grounds>,
+        basis: Basis<'_>,
     ) -> Result<Recorded, Error> {
         let claim = |fence| Claim {
             show_id: booking.show_id,
@@ -179,7 +215,7 @@ impl App {
             }
             Record::IssueTickets => {
                 let issued = self
-                    .issue_tickets(connection, booking, inventory_of(grounds))
+                    .issue_tickets(connection, booking, inventory_of(basis))
                     .await?;
                 if issued != wanted {
                     let fence = booking.hold.fence;
@@ -226,7 +262,7 @@ impl App {
                 announce::refund_requested(connection, &order).await?;
             }
             Record::AnnounceConfirmed => {
-                announce::confirmed(connection, booking, inventory_of(grounds)).await?;
+                announce::confirmed(connection, booking, inventory_of(basis)).await?;
             }
             Record::AnnounceEnded { state, reason } => {
                 announce::ended(connection, booking, state, reason).await?;
@@ -274,22 +310,26 @@ fn refuse_begun(call: Call, inventory: &Inventory) -> Option<Input> {
     }
 }
 
-/// Fails unless `answered` is the current lineage, which then stays so until the transaction ends, and
-/// its store is loaded.
+/// Fails unless `answered` is the current lineage, and its store is loaded. In a transaction of
+/// [`lineage::begin`] both then stay so.
 pub(super) async fn require_current(
     connection: &mut PgConnection,
     answered: Lineage,
 ) -> Result<(), Error> {
-    let current = match lineage::current(connection).await? {
+    let (current, is_rebuilding) = match lineage::current(connection).await? {
         Some(current) => current,
-        None => lineage::adopt(connection, answered)
-            .await?
-            .unwrap_or(answered),
+        None => {
+            let adopted = lineage::adopt(connection, answered).await?;
+            (adopted.unwrap_or(answered), false)
+        }
     };
     if current != answered {
         return Err(Error::ForeignLineage { answered, current });
     }
-    refuse_while_rebuilding(connection).await
+    if is_rebuilding {
+        return Err(Error::Rebuilding);
+    }
+    Ok(())
 }
 
 /// Nothing is built on a lock store that isn't loaded yet, and nothing there is changed but by whoever
@@ -305,10 +345,13 @@ pub(super) async fn refuse_while_rebuilding(connection: &mut PgConnection) -> Re
 }
 
 /// Tickets and confirmations follow from a store answer, which comes with its show.
-fn inventory_of(grounds: Option<&Grounds>) -> &Inventory {
-    &grounds
-        .expect("a booking is confirmed by an answer of the store only")
-        .inventory
+fn inventory_of(basis: Basis<'_>) -> &Inventory {
+    match basis {
+        Basis::Answer(grounds) => &grounds.inventory,
+        Basis::Word | Basis::Request(_) => {
+            unreachable!("a booking is confirmed by an answer of the store only")
+        }
+    }
 }
 
 /// How the money of a booking that has no reason to end came.

@@ -2,6 +2,7 @@
 
 mod again;
 mod announce;
+pub(crate) mod answer;
 pub(crate) mod ask;
 pub(crate) mod book;
 pub(crate) mod cancel;
@@ -14,6 +15,7 @@ pub(crate) mod open_inventory;
 pub(crate) mod read;
 pub(crate) mod refund_show;
 pub(crate) mod refusal;
+pub(crate) mod requests;
 mod return_tickets;
 pub(crate) mod rights;
 pub(crate) mod store_numbers;
@@ -25,6 +27,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use inventory::Inventories;
+use requests::UnderWay;
 use ticket_code::TicketKey;
 
 /// What every use case works with.
@@ -35,4 +38,5 @@ pub(crate) struct App {
     pub(crate) inventories: Inventories,
     pub(crate) ticket_key: TicketKey,
     pub(crate) payment_window: Duration,
+    pub(crate) under_way: UnderWay,
 }

@@ -32,17 +32,6 @@ pub(crate) struct BookingView {
 }
 
 impl BookingView {
-    /// The answer that its creation was given: before anything happened to it.
-    pub(crate) fn first_told(mut self) -> Self {
-        self.booking.state = BookingState::PendingPayment;
-        self.booking.reason = None;
-        self.booking.session = None;
-        self.booking.payments.clear();
-        self.booking.returned.clear();
-        self.returned_seat_ids.clear();
-        self
-    }
-
     /// `NONE`, `PENDING`, `PARTLY_REFUNDED` or `REFUNDED`.
     pub(crate) fn refund_status(&self) -> &'static str {
         let any = |wanted: fn(&Fate) -> bool| {

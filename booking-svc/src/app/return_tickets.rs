@@ -5,11 +5,12 @@ use holdfast_mesh::Failure;
 use holdfast_types::{BookingId, BookingState, ErrorCode, SeatNo, UserId};
 
 use super::{
-    App, cancel::wall_time, hold_seats::seat_nos, inventory::Inventory, read::BookingView,
+    App, cancel::wall_time, drive::Basis, hold_seats::seat_nos, inventory::Inventory,
+    read::BookingView,
 };
 use crate::{
     error::{Error, unavailable},
-    store::bookings::Stored,
+    store::{bookings::Stored, requests::Named},
 };
 
 impl App {
@@ -20,10 +21,11 @@ impl App {
         user_id: UserId,
         booking_id: BookingId,
         seat_ids: &[String],
+        named: Option<&Named>,
     ) -> Result<BookingView, Error> {
         let found = self.booking_of(user_id, booking_id).await?;
         let inventory = self.inventories.get(found.booking.show_id).await?;
-        let seats = named(seat_ids, &found, &inventory)?;
+        let seats = theirs(seat_ids, &found, &inventory)?;
         if given_back(&seats, &found) {
             return self.view(found).await;
         }
@@ -37,7 +39,7 @@ impl App {
                 && seats.len() == stored.booking.seats_left().len()
         };
         if is_all_of(&found) {
-            return self.cancel_booking(user_id, booking_id).await;
+            return self.cancel_booking(user_id, booking_id, named).await;
         }
         if inventory.has_begun() {
             return Err(refused("the show has begun").into());
@@ -46,14 +48,15 @@ impl App {
             amount: inventory.total(&seats).amount,
             seats: seats.clone(),
         };
-        self.drive(booking_id, input, wall_time()).await?;
+        let basis = named.map_or(Basis::Word, Basis::Request);
+        self.drive_on(booking_id, input, wall_time(), basis).await?;
         let now = self.booking_of(user_id, booking_id).await?;
         if given_back(&seats, &now) {
             return self.view(now).await;
         }
         // The others were given back meanwhile.
         if is_all_of(&now) {
-            return self.cancel_booking(user_id, booking_id).await;
+            return self.cancel_booking(user_id, booking_id, named).await;
         }
         match now.booking.state {
             BookingState::PendingPayment | BookingState::Expired
@@ -82,7 +85,7 @@ fn given_back(seats: &[SeatNo], stored: &Stored) -> bool {
         || seats.iter().all(|seat| booking.returned.contains(seat))
 }
 
-fn named(
+fn theirs(
     seat_ids: &[String],
     stored: &Stored,
     inventory: &Inventory,

@@ -2,18 +2,19 @@
 
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_proto::booking::v1::{self as pb, booking_service_server::BookingService};
-use holdfast_types::{BookingState, Money};
 use tonic::{Request, Response, Status};
 
 use super::{Service, booking_id, show_id};
 use crate::{
     app::{
+        answer::{booking_message, money_message},
         book::Book,
         hold_seats::{Best, HoldSeats, Wanted},
         holds::HoldView,
-        read::BookingView,
+        requests::named,
     },
     error::Error,
+    store::requests::Route,
 };
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -147,11 +148,10 @@ impl BookingService for Service {
             hold_id,
             idempotency_key,
         };
-        let (view, replayed) = self.app.book(book, deadline).await.map_err(refuse)?;
-        let booking = Some(booking_message(view));
+        let answer = self.app.book(book, deadline).await.map_err(refuse)?;
         Ok(Response::new(pb::CreateBookingResponse {
-            booking,
-            replayed,
+            booking: Some(answer.booking),
+            replayed: answer.replayed,
         }))
     }
 
@@ -194,14 +194,17 @@ impl BookingService for Service {
         request: Request<pb::CancelBookingRequest>,
     ) -> Answer<pb::CancelBookingResponse> {
         let user_id = self.user(request.metadata()).await?;
-        let booking_id = booking_id(&request.into_inner().booking_id)?;
-        let view = self
-            .app
-            .cancel_booking(user_id, booking_id)
-            .await
-            .map_err(refuse)?;
+        let deadline = Deadline::of(&request);
+        let pb::CancelBookingRequest {
+            booking_id: id,
+            idempotency_key,
+        } = request.into_inner();
+        let booking_id = booking_id(&id)?;
+        let named = named(user_id, idempotency_key, Route::CancelBooking, &[&id])?;
+        let work = self.app.cancel_booking(user_id, booking_id, named.as_ref());
+        let answer = self.app.once(named.as_ref(), deadline, work).await;
         Ok(Response::new(pb::CancelBookingResponse {
-            booking: Some(booking_message(view)),
+            booking: Some(answer.map_err(refuse)?.booking),
         }))
     }
 
@@ -210,17 +213,24 @@ impl BookingService for Service {
         request: Request<pb::ReturnTicketsRequest>,
     ) -> Answer<pb::ReturnTicketsResponse> {
         let user_id = self.user(request.metadata()).await?;
+        let deadline = Deadline::of(&request);
         let pb::ReturnTicketsRequest {
             booking_id: id,
             seat_ids,
+            idempotency_key,
         } = request.into_inner();
-        let view = self
+        let booking_id = booking_id(&id)?;
+        let mut body: Vec<&[u8]> = seat_ids.iter().map(String::as_bytes).collect();
+        // In any order they are the same seats.
+        body.sort_unstable();
+        body.insert(0, &id);
+        let named = named(user_id, idempotency_key, Route::ReturnTickets, &body)?;
+        let work = self
             .app
-            .return_tickets(user_id, booking_id(&id)?, &seat_ids)
-            .await
-            .map_err(refuse)?;
+            .return_tickets(user_id, booking_id, &seat_ids, named.as_ref());
+        let answer = self.app.once(named.as_ref(), deadline, work).await;
         Ok(Response::new(pb::ReturnTicketsResponse {
-            booking: Some(booking_message(view)),
+            booking: Some(answer.map_err(refuse)?.booking),
         }))
     }
 
@@ -249,13 +259,6 @@ impl BookingService for Service {
     }
 }
 
-fn money_message(money: Money) -> pb::Money {
-    pb::Money {
-        amount: money.amount,
-        currency: money.currency.to_string(),
-    }
-}
-
 fn hold_message(view: HoldView) -> pb::Hold {
     pb::Hold {
         hold_id: view.token.to_string(),
@@ -265,31 +268,5 @@ fn hold_message(view: HoldView) -> pb::Hold {
         expires_at_ms: view.expires_at.timestamp_millis(),
         expires_in_s: u32::try_from(view.expires_in.as_secs()).unwrap_or(u32::MAX),
         revision: view.token.fence.as_u64(),
-    }
-}
-
-pub(crate) fn booking_message(view: BookingView) -> pb::Booking {
-    let refund_status = view.refund_status().to_owned();
-    let booking = view.booking;
-    let pending = booking.state == BookingState::PendingPayment && !booking.is_paid();
-    let payment_url = booking
-        .session
-        .filter(|_| pending)
-        .map_or(String::new(), |open| open.url);
-    pb::Booking {
-        booking_id: booking.id.to_bytes().to_vec(),
-        status: booking.state.to_string(),
-        show_id: booking.show_id.to_bytes().to_vec(),
-        seat_ids: view.seat_ids,
-        total: Some(money_message(booking.total)),
-        payment_url,
-        created_at_ms: view.created_at.timestamp_millis(),
-        expires_at_ms: view.pay_until.timestamp_millis(),
-        reason: booking
-            .reason
-            .map_or("", booking_core::Reason::as_str)
-            .to_owned(),
-        refund_status,
-        returned_seat_ids: view.returned_seat_ids,
     }
 }

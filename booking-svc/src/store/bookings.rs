@@ -7,14 +7,14 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
-    Corrupt, Error, corrupt, payments, to_cluster_time, to_columns, to_seats, to_timestamp,
+    Corrupt, Error, corrupt, payments, requests::Named, to_cluster_time, to_columns, to_seats,
+    to_timestamp,
 };
 
 /// A booking with what the workflow doesn't need of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     pub(crate) booking: Booking,
-    pub(crate) body_hash: Vec<u8>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) pay_until: DateTime<Utc>,
 }
@@ -23,30 +23,24 @@ pub(crate) struct Stored {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewBooking<'a> {
     pub(crate) booking: &'a Booking,
-    pub(crate) idempotency_key: &'a str,
-    pub(crate) body_hash: [u8; 32],
+    /// The request that asked for it, and what it is answered.
+    pub(crate) named: &'a Named,
+    pub(crate) answer: &'a [u8],
     pub(crate) price_version: u32,
+    pub(crate) created_at: DateTime<Utc>,
     pub(crate) pay_until: DateTime<Utc>,
 }
 
 /// Which booking to look for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Which<'a> {
+pub(crate) enum Which {
     Id(BookingId),
-    Key {
-        user_id: UserId,
-        idempotency_key: &'a str,
-    },
-    Hold {
-        hold_id: HoldId,
-        fence: Fence,
-    },
+    Hold { hold_id: HoldId, fence: Fence },
 }
 
 struct Row {
     booking_id: Uuid,
     user_id: Uuid,
-    body_hash: Vec<u8>,
     show_id: Uuid,
     seat_nos: Vec<i32>,
     returned_nos: Vec<i32>,
@@ -66,22 +60,30 @@ struct Row {
     pay_until: DateTime<Utc>,
 }
 
-/// Writes a new booking; a database error names `bookings_one_per_key` or `bookings_one_per_hold`
-/// if one stands in the way.
+/// Writes a new booking with the request that asked for it. False: another transaction is writing
+/// under the request's name. A unique violation says that the request or the hold has a booking.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     new: NewBooking<'_>,
-) -> Result<DateTime<Utc>, Error> {
+) -> Result<bool, Error> {
     let booking = new.booking;
-    let created_at = sqlx::query_scalar!(
-        "INSERT INTO booking.bookings (booking_id, user_id, idempotency_key, body_hash, show_id,
-             seat_nos, amount, currency, price_version, state, hold_id, fence, expires_at,
-             pay_until)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING created_at",
+    let written = sqlx::query!(
+        "WITH turn AS (SELECT pg_try_advisory_xact_lock($1) AS is_ours),
+         request AS (
+             INSERT INTO booking.requests (user_id, idempotency_key, route, body_hash, answer)
+             SELECT $3, $4, $5, $6, $7 FROM turn WHERE is_ours
+         )
+         INSERT INTO booking.bookings (booking_id, user_id, show_id, seat_nos, amount, currency,
+             price_version, state, hold_id, fence, expires_at, pay_until, created_at)
+         SELECT $2, $3, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+         FROM turn WHERE is_ours",
+        new.named.lock(),
         booking.id.as_uuid(),
         booking.user_id.as_uuid(),
-        new.idempotency_key,
-        &new.body_hash[..],
+        new.named.idempotency_key,
+        new.named.route.as_str(),
+        &new.named.body_hash[..],
+        new.answer,
         booking.show_id.as_uuid(),
         &to_columns(&booking.seats),
         booking.total.amount,
@@ -92,10 +94,11 @@ pub(crate) async fn insert(
         booking.hold.fence.as_i64(),
         to_timestamp(booking.expires_at),
         new.pay_until,
+        new.created_at,
     )
-    .fetch_one(connection)
+    .execute(connection)
     .await?;
-    Ok(created_at)
+    Ok(written.rows_affected() == 1)
 }
 
 /// A booking, locked until the caller's transaction ends.
@@ -105,7 +108,7 @@ pub(crate) async fn lock(
 ) -> Result<Option<Booking>, Error> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT booking_id, user_id, body_hash, show_id, seat_nos, returned_nos, amount, currency, state, reason,
+        "SELECT booking_id, user_id, show_id, seat_nos, returned_nos, amount, currency, state, reason,
              step, step_ending, hold_id, fence, hold_attempt, expires_at, session_payment_id,
              payment_url, created_at, pay_until
          FROM booking.bookings WHERE booking_id = $1 FOR NO KEY UPDATE",
@@ -121,40 +124,21 @@ pub(crate) async fn lock(
 }
 
 /// A booking as it is now.
-pub(crate) async fn find(pool: &PgPool, which: Which<'_>) -> Result<Option<Stored>, Error> {
+pub(crate) async fn find(pool: &PgPool, which: Which) -> Result<Option<Stored>, Error> {
     let mut connection = pool.acquire().await?;
-    let (id, user_id, key, hold_id, fence) = match which {
-        Which::Id(id) => (Some(id.as_uuid()), None, None, None, None),
-        Which::Key {
-            user_id,
-            idempotency_key,
-        } => (
-            None,
-            Some(user_id.as_uuid()),
-            Some(idempotency_key),
-            None,
-            None,
-        ),
-        Which::Hold { hold_id, fence } => (
-            None,
-            None,
-            None,
-            Some(hold_id.as_uuid()),
-            Some(fence.as_i64()),
-        ),
+    let (id, hold_id, fence) = match which {
+        Which::Id(id) => (Some(id.as_uuid()), None, None),
+        Which::Hold { hold_id, fence } => (None, Some(hold_id.as_uuid()), Some(fence.as_i64())),
     };
-    // Three index scans of which two have nothing to look for.
+    // Two index scans of which one has nothing to look for.
     let row = sqlx::query_as!(
         Row,
-        "SELECT booking_id, user_id, body_hash, show_id, seat_nos, returned_nos, amount, currency, state, reason,
+        "SELECT booking_id, user_id, show_id, seat_nos, returned_nos, amount, currency, state, reason,
              step, step_ending, hold_id, fence, hold_attempt, expires_at, session_payment_id,
              payment_url, created_at, pay_until
          FROM booking.bookings
-         WHERE booking_id = $1 OR (user_id = $2 AND idempotency_key = $3)
-             OR (hold_id = $4 AND fence = $5)",
+         WHERE booking_id = $1 OR (hold_id = $2 AND fence = $3)",
         id,
-        user_id,
-        key,
         hold_id,
         fence
     )
@@ -174,7 +158,7 @@ pub(crate) async fn list(
     let mut connection = pool.acquire().await?;
     let rows = sqlx::query_as!(
         Row,
-        "SELECT booking_id, user_id, body_hash, show_id, seat_nos, returned_nos, amount, currency, state, reason,
+        "SELECT booking_id, user_id, show_id, seat_nos, returned_nos, amount, currency, state, reason,
              step, step_ending, hold_id, fence, hold_attempt, expires_at, session_payment_id,
              payment_url, created_at, pay_until
          FROM booking.bookings WHERE user_id = $1 AND booking_id < $2
@@ -292,13 +276,11 @@ async fn with_payments(
     let mut payments = payments::of(connection, &ids).await?;
     rows.into_iter()
         .map(|row| {
-            let (body_hash, created_at) = (row.body_hash.clone(), row.created_at);
-            let pay_until = row.pay_until;
+            let (created_at, pay_until) = (row.created_at, row.pay_until);
             let mut booking = from_row(row)?;
             booking.payments = payments.remove(&booking.id).unwrap_or_default();
             Ok(Stored {
                 booking,
-                body_hash,
                 created_at,
                 pay_until,
             })

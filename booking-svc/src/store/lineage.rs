@@ -1,7 +1,7 @@
 //! The current lineage of the lock store: which life of the cluster may decide anything here.
 
 use holdfast_types::Lineage;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 
 use super::{Error, corrupt};
 
@@ -9,27 +9,34 @@ use super::{Error, corrupt};
 /// lineage takes it alone. Any fixed value; "hf" "lineage" in ASCII.
 const LOCK: i64 = 0x6866_6c69_6e65_6167;
 
-/// The current lineage, which can't be raised before the caller's transaction ends.
-pub(crate) async fn current(connection: &mut PgConnection) -> Result<Option<Lineage>, Error> {
-    sqlx::query!(
-        "SELECT pg_advisory_xact_lock_shared($1)::text AS locked",
-        LOCK
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    read(connection).await
+/// Begins a transaction during which the lineage can't be raised, in one message.
+pub(crate) async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
+    let begin = format!("BEGIN; SELECT pg_advisory_xact_lock_shared({LOCK})");
+    Ok(pool.begin_with(AssertSqlSafe(begin)).await?)
+}
+
+/// The current lineage, and whether its store is yet to be loaded.
+pub(crate) async fn current(
+    connection: &mut PgConnection,
+) -> Result<Option<(Lineage, bool)>, Error> {
+    let row = sqlx::query!("SELECT lineage, rebuilding FROM booking.lineage")
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| Ok((to_lineage(row.lineage)?, row.rebuilding)))
+        .transpose()
+}
+
+fn to_lineage(column: i16) -> Result<Lineage, Error> {
+    u8::try_from(column)
+        .map(Lineage)
+        .map_err(|error| corrupt("lineage", error).into())
 }
 
 async fn read(connection: &mut PgConnection) -> Result<Option<Lineage>, Error> {
     let row = sqlx::query_scalar!("SELECT lineage FROM booking.lineage")
         .fetch_optional(connection)
         .await?;
-    row.map(|lineage| {
-        u8::try_from(lineage)
-            .map(Lineage)
-            .map_err(|error| corrupt("lineage", error).into())
-    })
-    .transpose()
+    row.map(to_lineage).transpose()
 }
 
 /// Takes `first` as the lineage of a database that has met no cluster yet; one that has is left.

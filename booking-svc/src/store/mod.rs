@@ -9,6 +9,7 @@ pub(crate) mod lineage;
 pub(crate) mod payments;
 pub(crate) mod rebuild;
 pub(crate) mod refunds;
+pub(crate) mod requests;
 pub(crate) mod seats;
 pub(crate) mod show_refunds;
 pub(crate) mod shows;
@@ -36,7 +37,7 @@ pub enum Error {
     Corrupt(#[from] Corrupt),
 }
 
-fn corrupt(table: &'static str, what: impl std::fmt::Display) -> Corrupt {
+pub(crate) fn corrupt(table: &'static str, what: impl std::fmt::Display) -> Corrupt {
     Corrupt {
         table,
         what: what.to_string(),

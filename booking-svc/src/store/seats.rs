@@ -1,7 +1,7 @@
 //! What bookings do to seats. Each returns how many rows it met; the caller judges.
 //!
-//! Rows are locked in seat order first, so that bookings that share seats wait for each other
-//! instead of deadlocking.
+//! Rows are locked in seat order, so that bookings that share seats wait for each other instead of
+//! deadlocking; and judged as they are once locked, not as they were when the statement began.
 
 use holdfast_types::{BookingId, ClusterTime, Fence, SeatNo, ShowId};
 use sqlx::PgConnection;
@@ -23,10 +23,14 @@ pub(crate) async fn mark(
     claim: Claim<'_>,
     expires_at: ClusterTime,
 ) -> Result<u64, Error> {
-    lock(connection, claim).await?;
     let updated = sqlx::query!(
-        "UPDATE booking.seats SET state = 'HELD', booking_id = $3, fence = $4, expires_at = $5
-         WHERE show_id = $1 AND seat_no = ANY($2) AND fence < $4 AND state IN ('AVAILABLE', 'HELD')",
+        "WITH locked AS (
+             SELECT seat_no, fence, state FROM booking.seats
+             WHERE show_id = $1 AND seat_no = ANY($2) ORDER BY seat_no FOR NO KEY UPDATE)
+         UPDATE booking.seats s SET state = 'HELD', booking_id = $3, fence = $4, expires_at = $5
+         FROM locked l
+         WHERE s.show_id = $1 AND s.seat_no = l.seat_no
+             AND l.fence < $4 AND l.state IN ('AVAILABLE', 'HELD')",
         claim.show_id.as_uuid(),
         &to_columns(claim.seats),
         claim.booking_id.as_uuid(),
@@ -40,11 +44,14 @@ pub(crate) async fn mark(
 
 /// `SOLD` where booking and fence match.
 pub(crate) async fn sell(connection: &mut PgConnection, claim: Claim<'_>) -> Result<u64, Error> {
-    lock(connection, claim).await?;
     let updated = sqlx::query!(
-        "UPDATE booking.seats SET state = 'SOLD', expires_at = NULL
-         WHERE show_id = $1 AND seat_no = ANY($2) AND booking_id = $3 AND fence = $4
-             AND state = 'HELD'",
+        "WITH locked AS (
+             SELECT seat_no, booking_id, fence, state FROM booking.seats
+             WHERE show_id = $1 AND seat_no = ANY($2) ORDER BY seat_no FOR NO KEY UPDATE)
+         UPDATE booking.seats s SET state = 'SOLD', expires_at = NULL
+         FROM locked l
+         WHERE s.show_id = $1 AND s.seat_no = l.seat_no
+             AND l.booking_id = $3 AND l.fence = $4 AND l.state = 'HELD'",
         claim.show_id.as_uuid(),
         &to_columns(claim.seats),
         claim.booking_id.as_uuid(),
@@ -57,10 +64,13 @@ pub(crate) async fn sell(connection: &mut PgConnection, claim: Claim<'_>) -> Res
 
 /// `AVAILABLE`, the fence kept, where booking and fence match.
 pub(crate) async fn free(connection: &mut PgConnection, claim: Claim<'_>) -> Result<u64, Error> {
-    lock(connection, claim).await?;
     let updated = sqlx::query!(
-        "UPDATE booking.seats SET state = 'AVAILABLE', booking_id = NULL, expires_at = NULL
-         WHERE show_id = $1 AND seat_no = ANY($2) AND booking_id = $3 AND fence = $4",
+        "WITH locked AS (
+             SELECT seat_no, booking_id, fence FROM booking.seats
+             WHERE show_id = $1 AND seat_no = ANY($2) ORDER BY seat_no FOR NO KEY UPDATE)
+         UPDATE booking.seats s SET state = 'AVAILABLE', booking_id = NULL, expires_at = NULL
+         FROM locked l
+         WHERE s.show_id = $1 AND s.seat_no = l.seat_no AND l.booking_id = $3 AND l.fence = $4",
         claim.show_id.as_uuid(),
         &to_columns(claim.seats),
         claim.booking_id.as_uuid(),
@@ -86,16 +96,4 @@ pub(crate) async fn has_newer_fence(
     .fetch_one(connection)
     .await?;
     Ok(newer)
-}
-
-async fn lock(connection: &mut PgConnection, claim: Claim<'_>) -> Result<(), Error> {
-    sqlx::query!(
-        "SELECT seat_no FROM booking.seats WHERE show_id = $1 AND seat_no = ANY($2)
-         ORDER BY seat_no FOR NO KEY UPDATE",
-        claim.show_id.as_uuid(),
-        &to_columns(claim.seats),
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(())
 }

@@ -36,7 +36,7 @@ fn events(said: &[(String, Vec<u8>)]) -> Vec<&str> {
 async fn refund_without_an_end_is_asked_for_again_until_the_money_went(pool: PgPool) {
     let world = World::new(pool).await;
     let id = world.buy(user(1), &[0]).await;
-    let cancelled = world.app.cancel_booking(user(1), id).await;
+    let cancelled = world.app.cancel_booking(user(1), id, None).await;
     cancelled.expect("cancels");
     assert_eq!(world.ask_refunds_again().await, 0, "it has a minute");
     for _ in 0..2 {
@@ -121,7 +121,7 @@ async fn payment_of_a_booking_that_is_not_there_parks_nothing_when_it_is_told_ag
 async fn audit_finds_a_refund_that_nobody_asks_for(pool: PgPool) {
     let world = World::new(pool).await;
     let id = world.buy(user(1), &[0]).await;
-    let cancelled = world.app.cancel_booking(user(1), id).await;
+    let cancelled = world.app.cancel_booking(user(1), id, None).await;
     cancelled.expect("cancels");
     world.audit().await;
     let forgotten = sqlx::query("UPDATE booking.refunds SET ask_at = NULL");

@@ -1,12 +1,20 @@
 //! From hold to ticket, and back.
 
+use chrono::Utc;
 use holdfast_proto::events::v1;
 use holdfast_types::{BookingState, ClusterTime, ErrorCode, SeatState, ShowState};
 use prost::Message;
 use sqlx::PgPool;
 
 use super::world::{PRICE, World, code, deadline, failed, opener, paid, payment, refunded, user};
-use crate::{TicketCode, grpc::booking::booking_message, store::bookings::NewBooking};
+use crate::{
+    TicketCode,
+    app::answer::booking_message,
+    store::{
+        bookings::NewBooking,
+        requests::{Named, Route},
+    },
+};
 
 #[sqlx::test(migrations = false)]
 async fn paid_hold_becomes_a_confirmed_booking_with_a_signed_ticket_per_seat(pool: PgPool) {
@@ -60,15 +68,23 @@ async fn time_to_pay_is_told_by_the_wall_clock_however_far_the_clusters_is_behin
     let mut extended = extended.await.expect("extends");
     let two_hours_ms = 7_200_000;
     extended.booking.expires_at = ClusterTime(extended.booking.expires_at.0 - two_hours_ms);
+    let named = Named {
+        user_id: user(1),
+        idempotency_key: "k".to_owned(),
+        route: Route::CreateBooking,
+        body_hash: [0; 32],
+    };
     let new = NewBooking {
         booking: &extended.booking,
-        idempotency_key: "k",
-        body_hash: [0; 32],
+        named: &named,
+        answer: &[],
         price_version: extended.price_version,
+        created_at: Utc::now(),
         pay_until: extended.pay_until,
     };
     let written = app.write_booking(new, &inventory, extended.lineage).await;
-    let id = written.expect("books").booking.id;
+    written.expect("books");
+    let id = extended.booking.id;
 
     let payload = sqlx::query_scalar!("SELECT payload FROM booking.outbox")
         .fetch_one(&world.pool)
@@ -148,7 +164,7 @@ async fn cancelling_an_unpaid_booking_frees_its_seats_and_money_after_it_goes_ba
     for _ in 0..2 {
         let view = world
             .app
-            .cancel_booking(user(1), id)
+            .cancel_booking(user(1), id, None)
             .await
             .expect("cancels");
         assert_eq!(view.booking.state, BookingState::Cancelled);
@@ -169,7 +185,7 @@ async fn cancelling_a_confirmed_booking_refunds_it_and_sells_its_seats_anew(pool
     let id = world.buy(user(1), &[0, 1]).await;
     let view = world
         .app
-        .cancel_booking(user(1), id)
+        .cancel_booking(user(1), id, None)
         .await
         .expect("cancels");
     assert_eq!(view.booking.state, BookingState::Cancelled);
@@ -190,7 +206,7 @@ async fn booking_with_a_used_ticket_is_not_cancelled(pool: PgPool) {
         .await
         .expect("writes");
     assert_eq!(
-        code(world.app.cancel_booking(user(1), id).await),
+        code(world.app.cancel_booking(user(1), id, None).await),
         ErrorCode::InvalidState
     );
     assert_eq!(world.state(id).await, BookingState::Confirmed);
@@ -205,14 +221,17 @@ async fn confirmed_booking_is_not_cancelled_once_the_show_began_unless_it_was_ca
     let id = world.buy(user(1), &[0, 1]).await;
     let app = world.begin_show().await;
     assert_eq!(
-        code(app.cancel_booking(user(1), id).await),
+        code(app.cancel_booking(user(1), id, None).await),
         ErrorCode::InvalidState
     );
     assert_eq!(world.state(id).await, BookingState::Confirmed);
     app.change_show(opener(), world.show_id, ShowState::Cancelled, deadline())
         .await
         .expect("called off");
-    let view = app.cancel_booking(user(1), id).await.expect("cancels");
+    let view = app
+        .cancel_booking(user(1), id, None)
+        .await
+        .expect("cancels");
     assert_eq!(view.booking.state, BookingState::Cancelled);
     assert_eq!(view.refund_status(), "PENDING");
     world.audit().await;

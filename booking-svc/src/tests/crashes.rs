@@ -13,14 +13,20 @@ use super::world::{
     CANCEL, LIMIT, PRICE, World, app, event, failed, paid, payment, refunded, refused, tell, user,
 };
 use crate::{
-    app::{cancel::wall_time, drive::Outcome},
+    app::{
+        cancel::wall_time,
+        drive::{Basis, Outcome},
+    },
     tasks::payments::Payments,
 };
 
 impl World {
     /// Decides and commits, but doesn't ask: what the process would have asked, had it lived.
     pub(super) async fn die_before_asking(&self, id: BookingId, input: Input) -> (Booking, Call) {
-        let decided = self.app.decide_once(id, input, wall_time(), None).await;
+        let decided = self
+            .app
+            .decide_once(id, input, wall_time(), Basis::Word)
+            .await;
         match decided.expect("decides").expect("is there") {
             Outcome::Decided(booking, Some(call)) => (*booking, call),
             _ => panic!("a question was expected"),
@@ -165,7 +171,7 @@ async fn money_that_is_under_way_too_long_is_noticed(pool: PgPool) {
         .die_before_asking(paid_late, money(paid_late, 1))
         .await;
     let refunding = world.buy(user(2), &[1]).await;
-    let cancelled = world.app.cancel_booking(user(2), refunding).await;
+    let cancelled = world.app.cancel_booking(user(2), refunding, None).await;
     cancelled.expect("cancels");
     world.buy(user(3), &[2]).await;
     let age = async |mins: i32| {
@@ -198,7 +204,7 @@ async fn money_that_is_under_way_too_long_is_noticed(pool: PgPool) {
 async fn payment_svcs_money_is_compared_with_ours(pool: PgPool) {
     let world = World::new(pool).await;
     let id = world.buy(user(1), &[0]).await;
-    let cancelled = world.app.cancel_booking(user(1), id).await;
+    let cancelled = world.app.cancel_booking(user(1), id, None).await;
     cancelled.expect("cancels");
     let euros = |amount| Money {
         amount,

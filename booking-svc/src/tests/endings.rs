@@ -12,7 +12,7 @@ use super::{
 };
 use crate::app::{
     cancel::wall_time,
-    drive::{Grounds, Outcome},
+    drive::{Basis, Grounds, Outcome},
 };
 
 /// Crash points of one ending; more than any has.
@@ -124,11 +124,14 @@ impl Told {
 impl World {
     /// As the driver does, as far as `life` goes.
     async fn play(&self, id: BookingId, input: Input, life: &mut Life) {
-        let (mut input, mut grounds) = (input, None);
+        let (mut input, mut grounds) = (input, None::<Grounds>);
         loop {
-            let decided = self
-                .app
-                .decide_once(id, input, wall_time(), grounds.as_ref());
+            let decided = self.app.decide_once(
+                id,
+                input,
+                wall_time(),
+                grounds.as_ref().map_or(Basis::Word, Basis::Answer),
+            );
             match decided.await.expect("decides").expect("is there") {
                 Outcome::Refused(refusal) => input = refusal,
                 Outcome::Decided(_, None) => return,

@@ -8,7 +8,7 @@ use prost::Message;
 use sqlx::PgPool;
 
 use super::world::{CANCEL, PRICE, World, code, label, opener, payment, refunded, user};
-use crate::app::{cancel::wall_time, read::BookingView};
+use crate::app::{cancel::wall_time, drive::Basis, read::BookingView};
 
 /// What is asked for when the second seat is given back.
 pub(super) fn second_seat() -> Input {
@@ -29,7 +29,7 @@ pub(super) fn part_refunded(id: BookingId) -> (&'static str, Vec<u8>) {
 impl World {
     async fn give_back(&self, id: BookingId, seats: &[usize]) -> Result<BookingView, Failure> {
         let seats: Vec<String> = seats.iter().map(|seat| label(*seat)).collect();
-        let done = self.app.return_tickets(user(1), id, &seats).await;
+        let done = self.app.return_tickets(user(1), id, &seats, None).await;
         done.map_err(Failure::from)
     }
 
@@ -95,7 +95,10 @@ async fn what_can_not_be_given_back_is_refused(pool: PgPool) {
     }
     let nowhere = code(world.give_back(id, &[77]).await);
     assert_eq!(nowhere, ErrorCode::SeatNotFound);
-    let others = world.app.return_tickets(user(2), id, &[label(0)]).await;
+    let others = world
+        .app
+        .return_tickets(user(2), id, &[label(0)], None)
+        .await;
     assert_eq!(code(others), ErrorCode::BookingNotFound);
     sqlx::query("UPDATE booking.tickets SET state = 'USED' WHERE seat_no = 2")
         .execute(&world.pool)
@@ -109,7 +112,7 @@ async fn what_can_not_be_given_back_is_refused(pool: PgPool) {
     assert_eq!(mixed, ErrorCode::InvalidState);
     world.audit().await;
     let begun = world.begin_show().await;
-    let late = begun.return_tickets(user(1), id, &[label(1)]).await;
+    let late = begun.return_tickets(user(1), id, &[label(1)], None).await;
     assert_eq!(code(late), ErrorCode::InvalidState);
     world.audit().await;
 }
@@ -142,7 +145,10 @@ async fn seats_given_back_are_returned_through_crashes_and_late_answers(pool: Pg
     let id = world.buy(user(1), &[0, 1]).await;
     let answer = world.die_after_asking(id, second_seat()).await;
     world.die_before_asking(id, CANCEL).await;
-    let decided = world.app.decide_once(id, answer, wall_time(), None).await;
+    let decided = world
+        .app
+        .decide_once(id, answer, wall_time(), Basis::Word)
+        .await;
     decided.expect("decides");
     assert_eq!(world.seats().await[0], SeatState::Sold);
     world.recover().await;

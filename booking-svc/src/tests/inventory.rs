@@ -118,8 +118,8 @@ async fn paused_show_takes_no_new_holds_and_sells_what_is_held(pool: PgPool) {
     }
     let refused = code(world.try_hold(user(2), &[1], "k").await);
     assert_eq!(refused, ErrorCode::ShowNotOnSale);
-    let (booked, _) = world.try_book(user(1), &hold, "k").await.expect("books");
-    let id = booked.booking.id;
+    let booked = world.try_book(user(1), &hold, "k").await.expect("books");
+    let id = super::world::id_of(&booked);
     world.tell(id, super::world::paid(id, 1, 1)).await;
     world.audit().await;
     change(ShowState::OnSale).await.expect("goes on");

@@ -14,7 +14,7 @@ async fn unpaid_booking_expires_and_its_seats_are_sold_to_another(pool: PgPool) 
     world.expire(id).await;
     assert_eq!(world.told(id).await, ["BookingCreated", "BookingEnded"]);
     assert_eq!(
-        code(world.app.cancel_booking(user(1), id).await),
+        code(world.app.cancel_booking(user(1), id, None).await),
         ErrorCode::InvalidState
     );
     world.buy(user(2), &[0]).await;

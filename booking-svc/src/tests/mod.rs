@@ -11,6 +11,7 @@ mod inventory;
 mod late_money;
 mod races;
 mod rebuild;
+mod requests;
 mod served;
 mod show_refunds;
 mod world;

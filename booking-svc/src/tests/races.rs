@@ -8,7 +8,7 @@ use holdfast_types::{BookingState, Money};
 use sqlx::PgPool;
 
 use super::world::{CANCEL, LIMIT, PRICE, World, paid, payment, user};
-use crate::app::cancel::wall_time;
+use crate::app::{cancel::wall_time, drive::Basis};
 
 /// Each begins with another input.
 const ROUNDS: usize = 25;
@@ -28,7 +28,7 @@ async fn inputs_at_once_leave_money_and_seats_in_one_place(pool: PgPool) {
             // Refused where the payment is faster.
             world
                 .app
-                .cancel_booking(user(1), id)
+                .cancel_booking(user(1), id, None)
                 .map(drop)
                 .boxed_local(),
             world
@@ -54,7 +54,7 @@ async fn inputs_at_once_leave_money_and_seats_in_one_place(pool: PgPool) {
         assert_eq!(refunds.count(), usize::from(!confirmed), "{told:?}");
         world.audit().await;
         if confirmed {
-            let cancelled = world.app.cancel_booking(user(1), id).await;
+            let cancelled = world.app.cancel_booking(user(1), id, None).await;
             cancelled.expect("the seats are free for the next round");
         }
     }
@@ -75,7 +75,7 @@ async fn decisions_on_one_booking_wait_for_each_other(pool: PgPool) {
         },
     };
     for input in [CANCEL, money] {
-        let decided = app.decide_once(id, input, wall_time(), None).await;
+        let decided = app.decide_once(id, input, wall_time(), Basis::Word).await;
         decided.expect("decides");
     }
     let mut lock = world.pool.begin().await.expect("begins");

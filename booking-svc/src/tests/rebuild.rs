@@ -34,7 +34,7 @@ async fn sold_seats_stay_sold_and_whoever_was_about_to_pay_gets_a_ticket(pool: P
     let returned = world.buy(user(4), &[8]).await;
     world
         .app
-        .cancel_booking(user(4), returned)
+        .cancel_booking(user(4), returned, None)
         .await
         .expect("cancels");
     assert_eq!(letters(&world.seats().await), "SSAHHAHAAA");
@@ -68,7 +68,7 @@ async fn sold_seats_stay_sold_and_whoever_was_about_to_pay_gets_a_ticket(pool: P
     world.buy(user(3), &[6]).await;
     world
         .app
-        .cancel_booking(user(1), sold)
+        .cancel_booking(user(1), sold, None)
         .await
         .expect("cancels");
     assert_eq!(letters(&world.seats().await), "AAASSASAAA");

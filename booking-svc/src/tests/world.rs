@@ -25,6 +25,7 @@ use crate::{
     Config,
     app::{
         App,
+        answer::Answer,
         book::Book,
         hold_seats::{HoldSeats, Wanted},
         holds::HoldView,
@@ -181,7 +182,7 @@ impl World {
         user_id: UserId,
         hold_id: &str,
         key: &str,
-    ) -> Result<(BookingView, bool), Failure> {
+    ) -> Result<Answer, Failure> {
         let (hold_id, idempotency_key) = (hold_id.to_owned(), key.to_owned());
         let request = Book {
             user_id,
@@ -198,8 +199,9 @@ impl World {
     pub(super) async fn book(&self, user_id: UserId, seats: &[usize]) -> BookingId {
         let hold_id = self.hold(user_id, seats).await;
         let key = Uuid::now_v7().to_string();
-        let (booking, _) = self.try_book(user_id, &hold_id, &key).await.expect("books");
-        booking.booking.id
+        let answer = self.try_book(user_id, &hold_id, &key).await.expect("books");
+        assert!(!answer.replayed);
+        id_of(&answer)
     }
 
     /// Holds, books and pays.
@@ -381,6 +383,10 @@ pub(super) fn opening(show_id: ShowId, ttl: DurationMs) -> OpenInventory {
 /// Who opened the world's show.
 pub(super) fn opener() -> Actor {
     Actor::Organiser(user(200))
+}
+
+pub(super) fn id_of(answer: &Answer) -> BookingId {
+    BookingId::from_slice(&answer.booking.booking_id).expect("an id")
 }
 
 pub(super) fn label(seat: usize) -> String {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     call::Caller,
-    extract::{Body, IdempotencyKey, Params, PathId},
+    extract::{AnyIdempotencyKey, Body, IdempotencyKey, Params, PathId},
     failure::ApiError,
     server::Shared,
     wire::{self, Money, Page, optional, required},
@@ -117,7 +117,10 @@ fn ticket(ticket: pb::Ticket) -> Result<Ticket, ApiError> {
 /// Book a hold
 ///
 /// Makes a booking of a hold and asks for payment: poll the booking for its `payment_url`. The
-/// same `Idempotency-Key` and body again get the same answer.
+/// same `Idempotency-Key` and body again get the same answer for 24 hours, whatever became of the
+/// booking; another call or body under that key is `IDEMPOTENCY_KEY_REUSED`. A copy of a request that is
+/// under way waits for it, and is `IN_PROGRESS` if that takes long. After any other error the same
+/// request is judged anew.
 #[utoipa::path(
     post, path = "/bookings", tag = "buying",
     params(("Idempotency-Key" = String, Header, description = "Names this request.", min_length = 1, max_length = 255)),
@@ -129,7 +132,7 @@ fn ticket(ticket: pb::Ticket) -> Result<Ticket, ApiError> {
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!([
         "INVALID_REQUEST", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_REUSED", "FORBIDDEN",
-        "HOLD_NOT_FOUND", "HOLD_EXPIRED", "SHOW_NOT_ON_SALE", "INVALID_STATE"
+        "HOLD_NOT_FOUND", "HOLD_EXPIRED", "SHOW_NOT_ON_SALE", "INVALID_STATE", "IN_PROGRESS"
     ]))),
 )]
 pub(crate) async fn create_booking(
@@ -249,20 +252,26 @@ pub(crate) async fn get_booking(
 /// An unpaid booking frees its seats; a confirmed one is refunded and its seats go back on sale.
 #[utoipa::path(
     post, path = "/bookings/{booking_id}/cancel", tag = "buying",
-    params(("booking_id" = Uuid, Path)),
-    responses((status = 200, description = "The booking as it stands now.", body = Booking)),
+    params(
+        ("booking_id" = Uuid, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names this request: the same again gets the same answer. Without one it is told as the booking stands then.", min_length = 1, max_length = 255),
+    ),
+    responses((status = 200, description = "The booking as it stands now; of a repeated request as it stood then.", body = Booking)),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!([
-        "INVALID_REQUEST", "FORBIDDEN", "BOOKING_NOT_FOUND", "INVALID_STATE", "IN_PROGRESS"
+        "INVALID_REQUEST", "IDEMPOTENCY_KEY_REUSED", "FORBIDDEN", "BOOKING_NOT_FOUND", "INVALID_STATE",
+        "IN_PROGRESS"
     ]))),
 )]
 pub(crate) async fn cancel_booking(
     State(app): State<Shared>,
     caller: Caller,
     PathId(booking_id): PathId<BookingId>,
+    AnyIdempotencyKey(idempotency_key): AnyIdempotencyKey,
 ) -> Result<Json<Booking>, ApiError> {
     let request = pb::CancelBookingRequest {
         booking_id: booking_id.to_bytes().to_vec(),
+        idempotency_key,
     };
     let answer = app
         .booking
@@ -289,23 +298,29 @@ pub(crate) struct GivenBack {
 /// changes nothing.
 #[utoipa::path(
     post, path = "/bookings/{booking_id}/return", tag = "buying",
-    params(("booking_id" = Uuid, Path)),
+    params(
+        ("booking_id" = Uuid, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names this request: the same again gets the same answer. Without one it is told as the booking stands then.", min_length = 1, max_length = 255),
+    ),
     request_body = GivenBack,
-    responses((status = 200, description = "The booking as it stands now.", body = Booking)),
+    responses((status = 200, description = "The booking as it stands now; of a repeated request as it stood then.", body = Booking)),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!([
-        "INVALID_REQUEST", "FORBIDDEN", "BOOKING_NOT_FOUND", "SEAT_NOT_FOUND", "INVALID_STATE", "IN_PROGRESS"
+        "INVALID_REQUEST", "IDEMPOTENCY_KEY_REUSED", "FORBIDDEN", "BOOKING_NOT_FOUND", "SEAT_NOT_FOUND",
+        "INVALID_STATE", "IN_PROGRESS"
     ]))),
 )]
 pub(crate) async fn return_tickets(
     State(app): State<Shared>,
     caller: Caller,
     PathId(booking_id): PathId<BookingId>,
+    AnyIdempotencyKey(idempotency_key): AnyIdempotencyKey,
     Body(body): Body<GivenBack>,
 ) -> Result<Json<Booking>, ApiError> {
     let request = pb::ReturnTicketsRequest {
         booking_id: booking_id.to_bytes().to_vec(),
         seat_ids: body.seat_ids,
+        idempotency_key,
     };
     let answer = app
         .booking

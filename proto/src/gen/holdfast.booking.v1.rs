@@ -124,6 +124,12 @@ pub struct ReleaseHoldResponse {}
 pub struct CreateBookingRequest {
     #[prost(string, tag = "1")]
     pub hold_id: ::prost::alloc::string::String,
+    /// Names the request: 1 to 255 bytes, the caller's own choice. It counts per user, over bookings,
+    /// cancellations and returns, and is remembered for 24 hours from when the request had its effect: so
+    /// long the same request gets the answer that it first got, whatever became of the booking, and
+    /// another call or body is refused as IDEMPOTENCY_KEY_REUSED. A copy waits for the one that is under
+    /// way, up to 2 s, and is refused as IN_PROGRESS if that takes longer. A request that was refused, or
+    /// met an outage, leaves nothing behind: it is judged anew.
     #[prost(string, tag = "2")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
@@ -194,6 +200,10 @@ pub struct ListBookingsResponse {
 pub struct CancelBookingRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub booking_id: ::prost::alloc::vec::Vec<u8>,
+    /// As CreateBookingRequest's; empty for none: cancelling again changes nothing, but it is told as the
+    /// booking stands then.
+    #[prost(string, tag = "2")]
+    pub idempotency_key: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelBookingResponse {
@@ -207,6 +217,9 @@ pub struct ReturnTicketsRequest {
     /// 1 to 64 of the booking's, none twice.
     #[prost(string, repeated, tag = "2")]
     pub seat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// As CancelBookingRequest's.
+    #[prost(string, tag = "3")]
+    pub idempotency_key: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReturnTicketsResponse {
@@ -569,10 +582,10 @@ pub mod booking_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Makes a booking of a hold and asks for payment. Idempotent by key. Reasons: UNAUTHORIZED,
-        /// INVALID_REQUEST (the key is too long), IDEMPOTENCY_KEY_REQUIRED, IDEMPOTENCY_KEY_REUSED,
-        /// HOLD_NOT_FOUND, HOLD_EXPIRED, SHOW_NOT_ON_SALE (it has begun), INVALID_STATE, RATE_LIMITED,
-        /// UNAVAILABLE.
+        /// Makes a booking of a hold and asks for payment. Idempotent by key (see `idempotency_key` there).
+        /// Reasons: UNAUTHORIZED, INVALID_REQUEST (the key is too long), IDEMPOTENCY_KEY_REQUIRED,
+        /// IDEMPOTENCY_KEY_REUSED, IN_PROGRESS (a copy of it is), HOLD_NOT_FOUND, HOLD_EXPIRED,
+        /// SHOW_NOT_ON_SALE (it has begun), INVALID_STATE, RATE_LIMITED, UNAVAILABLE.
         pub async fn create_booking(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateBookingRequest>,
@@ -659,8 +672,9 @@ pub mod booking_service_client {
         /// Cancels a booking: an unpaid one frees its seats, a confirmed one is refunded and its seats
         /// go back on sale. A cancelled one is told again; but no level says so, because one that was paid
         /// meanwhile is refunded only if its customer asks once more. Reasons: UNAUTHORIZED,
-        /// BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a payment is being decided on), UNAVAILABLE (noted;
-        /// it happens once the lock store can be asked).
+        /// INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a payment
+        /// is being decided on, or a copy of it is under way), UNAVAILABLE (noted; it happens once the lock
+        /// store can be asked).
         pub async fn cancel_booking(
             &mut self,
             request: impl tonic::IntoRequest<super::CancelBookingRequest>,
@@ -693,8 +707,8 @@ pub mod booking_service_client {
         /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded, and their
         /// seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
         /// left are a cancellation. Reasons: UNAUTHORIZED, INVALID_REQUEST (no seat, or one that isn't the
-        /// booking's), SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a payment is being decided
-        /// on), UNAVAILABLE.
+        /// booking's), IDEMPOTENCY_KEY_REUSED, SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a
+        /// payment is being decided on, or a copy of it is under way), UNAVAILABLE.
         pub async fn return_tickets(
             &mut self,
             request: impl tonic::IntoRequest<super::ReturnTicketsRequest>,
@@ -813,10 +827,10 @@ pub mod booking_service_server {
             tonic::Response<super::ReleaseHoldResponse>,
             tonic::Status,
         >;
-        /// Makes a booking of a hold and asks for payment. Idempotent by key. Reasons: UNAUTHORIZED,
-        /// INVALID_REQUEST (the key is too long), IDEMPOTENCY_KEY_REQUIRED, IDEMPOTENCY_KEY_REUSED,
-        /// HOLD_NOT_FOUND, HOLD_EXPIRED, SHOW_NOT_ON_SALE (it has begun), INVALID_STATE, RATE_LIMITED,
-        /// UNAVAILABLE.
+        /// Makes a booking of a hold and asks for payment. Idempotent by key (see `idempotency_key` there).
+        /// Reasons: UNAUTHORIZED, INVALID_REQUEST (the key is too long), IDEMPOTENCY_KEY_REQUIRED,
+        /// IDEMPOTENCY_KEY_REUSED, IN_PROGRESS (a copy of it is), HOLD_NOT_FOUND, HOLD_EXPIRED,
+        /// SHOW_NOT_ON_SALE (it has begun), INVALID_STATE, RATE_LIMITED, UNAVAILABLE.
         async fn create_booking(
             &self,
             request: tonic::Request<super::CreateBookingRequest>,
@@ -843,8 +857,9 @@ pub mod booking_service_server {
         /// Cancels a booking: an unpaid one frees its seats, a confirmed one is refunded and its seats
         /// go back on sale. A cancelled one is told again; but no level says so, because one that was paid
         /// meanwhile is refunded only if its customer asks once more. Reasons: UNAUTHORIZED,
-        /// BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a payment is being decided on), UNAVAILABLE (noted;
-        /// it happens once the lock store can be asked).
+        /// INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a payment
+        /// is being decided on, or a copy of it is under way), UNAVAILABLE (noted; it happens once the lock
+        /// store can be asked).
         async fn cancel_booking(
             &self,
             request: tonic::Request<super::CancelBookingRequest>,
@@ -855,8 +870,8 @@ pub mod booking_service_server {
         /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded, and their
         /// seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
         /// left are a cancellation. Reasons: UNAUTHORIZED, INVALID_REQUEST (no seat, or one that isn't the
-        /// booking's), SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a payment is being decided
-        /// on), UNAVAILABLE.
+        /// booking's), IDEMPOTENCY_KEY_REUSED, SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a
+        /// payment is being decided on, or a copy of it is under way), UNAVAILABLE.
         async fn return_tickets(
             &self,
             request: tonic::Request<super::ReturnTicketsRequest>,
