@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::{
     app::{App, store_numbers},
-    store::{self, lineage, rebuild as known},
+    store::{self, lineage, rebuild as known, timeline},
 };
 
 /// Longest wait for one answer of the store: it may be founding itself.
@@ -290,8 +290,10 @@ impl Loader<'_> {
                 Some(reason) => return Err(refusal(show.show_id, "LoadSeats", reason)),
             }
         }
-        let now = self.of(self.lock_store.time(ASK_MAX).await?)?.cluster_time;
-        known::give_time(self.pool, show.show_id, now.plus(LEFT_MIN), LEFT_MIN).await?;
+        let answer = self.of(self.lock_store.time(ASK_MAX).await?)?;
+        let until = answer.cluster_time.plus(LEFT_MIN);
+        known::give_time(self.pool, show.show_id, until, LEFT_MIN).await?;
+        timeline::rebuilt(self.pool, show.show_id, answer.revision).await?;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ mod catalogue;
 mod cli;
 mod crash;
 mod fresh_show;
+mod history;
 mod late_money;
 mod leader_loss;
 mod live;

@@ -17,7 +17,8 @@
 //! any number of times; its answer counts only while the step and the fence (or attempt) that it
 //! was asked under still stand, so late and repeated answers change nothing.
 //!
-//! Every decision, for every state and input, is in `docs/purchase-workflow.md`, which a test writes.
+//! Every decision, for every state and input, is in `docs/purchase-workflow.md`, which a test writes;
+//! what each adds to the booking's timeline, [`timeline()`] says.
 //!
 //! | Step | Asks the store | Answer and what follows | Undo |
 //! |---|---|---|---|
@@ -55,6 +56,7 @@ mod booking;
 mod decide;
 mod effect;
 mod input;
+mod timeline;
 
 pub use booking::{Booking, Ending, Fate, HeldAs, Part, Payment, Reason, Session, Step};
 pub use decide::{LATE_HOLDS_MAX, decide};
@@ -62,3 +64,4 @@ pub use effect::{
     Alarm, Call, Decision, Record, RefundReason, late_hold_id, part_refund_id, refund_id,
 };
 pub use input::{CommitAnswer, HoldAnswer, Input, ReleaseAnswer};
+pub use timeline::{Entry, Happened, timeline};

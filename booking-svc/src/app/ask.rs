@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use booking_core::{Booking, Call, CommitAnswer, HoldAnswer, Input, Reason, ReleaseAnswer};
-use holdfast_types::{DurationMs, Fence, HoldId, Lineage};
+use holdfast_types::{DurationMs, Fence, HoldId, Lineage, Revision};
 use lockstore_client::{
-    CommitHold, CommitOutcome, Error, HoldOutcome, HoldSeats, RefusalReason, ReleaseHold,
+    Answer, CommitHold, CommitOutcome, Error, HoldOutcome, HoldSeats, RefusalReason, ReleaseHold,
     ReleaseOutcome, ReturnOutcome, ReturnSeats, Selection,
 };
 
@@ -17,12 +17,32 @@ use super::App;
 /// How long one question may take; the store's own failover fits in.
 const ASK_MAX: Duration = Duration::from_secs(5);
 
-/// An answer as an input and whose it is, or the reason for which nothing that counts was said.
-type Asked = Result<(Result<Input, RefusalReason>, Lineage), Error>;
+/// What the store said.
+#[derive(Debug, Clone)]
+pub(crate) struct Answered {
+    /// What it means to the workflow.
+    pub(crate) input: Input,
+    /// Whose answer it is.
+    pub(crate) lineage: Lineage,
+    /// As of when.
+    pub(crate) revision: Revision,
+}
+
+/// An answer, or the reason for which nothing that counts was said.
+type Asked = Result<Result<Answered, RefusalReason>, Error>;
+
+/// What `answer` says, as `said`.
+fn answered<T>(answer: &Answer<T>, said: Result<Input, RefusalReason>) -> Asked {
+    Ok(said.map(|input| Answered {
+        input,
+        lineage: answer.lineage,
+        revision: answer.revision,
+    }))
+}
 
 impl App {
-    /// The answer to `call` as an input, and whose it is. `None`: nothing that counts was said.
-    pub(crate) async fn ask(&self, booking: &Booking, call: Call) -> Option<(Input, Lineage)> {
+    /// The answer to `call`. `None`: nothing that counts was said.
+    pub(crate) async fn ask(&self, booking: &Booking, call: Call) -> Option<Answered> {
         let asked = match call {
             Call::Release { hold_id, fence } => self.ask_release(booking, hold_id, fence).await,
             Call::Commit { hold_id, fence } => self.ask_commit(booking, hold_id, fence).await,
@@ -30,8 +50,8 @@ impl App {
             Call::Return { fence } => self.ask_return(booking, fence).await,
         };
         match asked {
-            Ok((Ok(input), lineage)) => return Some((input, lineage)),
-            Ok((Err(reason), _)) => {
+            Ok(Ok(answered)) => return Some(answered),
+            Ok(Err(reason)) => {
                 tracing::warn!(booking.id = %booking.id, ?call, ?reason, "the lock store can't say yet; the step stays open");
             }
             Err(error) => {
@@ -50,7 +70,7 @@ impl App {
             fence,
         };
         let answer = self.lock_store.release(hold, ASK_MAX).await?;
-        let said = match answer.outcome {
+        let said = match &answer.outcome {
             ReleaseOutcome::Released { .. } => Ok(ReleaseAnswer::Gone),
             ReleaseOutcome::Refused(refusal) => match refusal.reason {
                 RefusalReason::AlreadySold => Ok(ReleaseAnswer::AlreadySold),
@@ -61,10 +81,8 @@ impl App {
                 reason => Err(reason),
             },
         };
-        Ok((
-            said.map(|answer| Input::Released { fence, answer }),
-            answer.lineage,
-        ))
+        let said = said.map(|answer| Input::Released { fence, answer });
+        answered(&answer, said)
     }
 
     async fn ask_commit(&self, booking: &Booking, hold_id: HoldId, fence: Fence) -> Asked {
@@ -76,7 +94,7 @@ impl App {
             booking_id: booking.id,
         };
         let answer = self.lock_store.commit(commit, ASK_MAX).await?;
-        let said = match answer.outcome {
+        let said = match &answer.outcome {
             CommitOutcome::Sold { .. } => Ok(CommitAnswer::Sold),
             CommitOutcome::Refused(refusal) => match refusal.reason {
                 RefusalReason::Expired
@@ -86,10 +104,8 @@ impl App {
                 reason => final_reason(reason).map(CommitAnswer::Refused),
             },
         };
-        Ok((
-            said.map(|answer| Input::Committed { fence, answer }),
-            answer.lineage,
-        ))
+        let said = said.map(|answer| Input::Committed { fence, answer });
+        answered(&answer, said)
     }
 
     async fn ask_hold(&self, booking: &Booking, hold_id: HoldId, attempt: u32) -> Asked {
@@ -103,7 +119,7 @@ impl App {
             late_money: true,
         };
         let answer = self.lock_store.hold(hold, ASK_MAX).await?;
-        let said = match answer.outcome {
+        let said = match &answer.outcome {
             HoldOutcome::Held { hold, .. } => Ok(HoldAnswer::Held {
                 hold_id,
                 fence: hold.fence,
@@ -111,10 +127,8 @@ impl App {
             }),
             HoldOutcome::Refused(refusal) => final_reason(refusal.reason).map(HoldAnswer::Refused),
         };
-        Ok((
-            said.map(|answer| Input::HeldAgain { attempt, answer }),
-            answer.lineage,
-        ))
+        let said = said.map(|answer| Input::HeldAgain { attempt, answer });
+        answered(&answer, said)
     }
 
     async fn ask_return(&self, booking: &Booking, fence: Fence) -> Asked {
@@ -126,14 +140,14 @@ impl App {
         };
         let asked = seats.seat_nos.len();
         let answer = self.lock_store.return_seats(seats, ASK_MAX).await?;
-        let said = match answer.outcome {
+        let said = match &answer.outcome {
             ReturnOutcome::Returned { .. } => Ok(Input::Returned {
                 fence,
                 seats: asked,
             }),
             ReturnOutcome::Refused(refusal) => Err(refusal.reason),
         };
-        Ok((said, answer.lineage))
+        answered(&answer, said)
     }
 }
 

@@ -140,6 +140,7 @@ impl App {
             price_version: extended.price_version,
             created_at,
             pay_until: extended.pay_until,
+            revision: extended.revision,
         };
         self.write_booking(new, &inventory, extended.lineage)
             .await?;

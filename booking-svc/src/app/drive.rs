@@ -8,8 +8,10 @@
 
 use std::sync::Arc;
 
-use booking_core::{Alarm, Booking, Call, Decision, HoldAnswer, Input, Reason, Record, decide};
-use holdfast_types::{BookingId, BookingState, ClusterTime, Lineage, TicketId};
+use booking_core::{
+    Alarm, Booking, Call, Decision, HoldAnswer, Input, Reason, Record, decide, timeline,
+};
+use holdfast_types::{BookingId, BookingState, ClusterTime, Lineage, Revision, TicketId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -18,7 +20,8 @@ use crate::{
     error::Error,
     metrics,
     store::{
-        bookings, lineage,
+        bookings::{self, Change},
+        lineage,
         refunds::{self, RefundOrder},
         requests::{self, Named},
         seats,
@@ -41,6 +44,8 @@ const TICKETS: Uuid = Uuid::from_u128(0x51c0_8e5d_37f6_4d2b_b1a4_9ad7_0c62_ee13)
 #[derive(Debug, Clone)]
 pub(crate) struct Grounds {
     pub(crate) lineage: Lineage,
+    /// As of when it was given.
+    pub(crate) revision: Revision,
     pub(crate) inventory: Arc<Inventory>,
 }
 
@@ -116,11 +121,15 @@ impl App {
                         last = Some(*booking);
                         continue;
                     }
-                    let Some((answer, lineage)) = self.ask(&booking, call).await else {
+                    let Some(answered) = self.ask(&booking, call).await else {
                         return Ok(Some(*booking));
                     };
-                    input = answer;
-                    grounds = Some(Grounds { lineage, inventory });
+                    input = answered.input;
+                    grounds = Some(Grounds {
+                        lineage: answered.lineage,
+                        revision: answered.revision,
+                        inventory,
+                    });
                     last = Some(*booking);
                 }
             }
@@ -148,7 +157,7 @@ impl App {
         let Some(before) = bookings::lock(&mut transaction, booking_id).await? else {
             return Ok(None);
         };
-        let decision = decide(&before, input, now);
+        let decision = decide(&before, input.clone(), now);
         if decision.next == before && decision.records.is_empty() {
             return Ok(Some(Outcome::Decided(Box::new(before), decision.call)));
         }
@@ -173,7 +182,16 @@ impl App {
         {
             return Err(key_reused().into());
         }
-        bookings::save(&mut transaction, &before, &decision.next, STEP_LEASE_S).await?;
+        let change = Change {
+            before: &before,
+            after: &decision.next,
+            entries: &timeline(&before, &input, &decision),
+            revision: match basis {
+                Basis::Answer(grounds) => Some(grounds.revision),
+                Basis::Word | Basis::Request(_) => None,
+            },
+        };
+        bookings::save(&mut transaction, change, STEP_LEASE_S).await?;
         transaction.commit().await?;
         count(&before, &decision);
         Ok(Some(Outcome::Decided(

@@ -6,8 +6,8 @@ use booking_core::Booking;
 use chrono::{DateTime, Utc};
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_types::{
-    ClusterTime, DurationMs, ErrorCode, HoldId, HoldToken, Lineage, SeatNo, ShowId, ShowState,
-    UserId, limits::LAYOUT_CHUNK_SEATS_MAX,
+    ClusterTime, DurationMs, ErrorCode, HoldId, HoldToken, Lineage, Revision, SeatNo, ShowId,
+    ShowState, UserId, limits::LAYOUT_CHUNK_SEATS_MAX,
 };
 use lockstore_client::{
     ChangeOutcome, ChangeShow, Hold, HoldOutcome, HoldSeats, OpenOutcome, OpenShow, Selection,
@@ -39,6 +39,7 @@ pub(crate) struct Extended {
     pub(crate) pay_until: DateTime<Utc>,
     /// Of the answer that this builds on.
     pub(crate) lineage: Lineage,
+    pub(crate) revision: Revision,
 }
 
 impl App {
@@ -100,6 +101,7 @@ impl App {
             price_version: answer.outcome.price_version,
             pay_until,
             lineage: answer.lineage,
+            revision: answer.revision,
         })
     }
 

@@ -20,6 +20,7 @@ mod return_tickets;
 pub(crate) mod rights;
 pub(crate) mod store_numbers;
 pub(crate) mod ticket_code;
+pub(crate) mod timeline;
 mod wall_clock;
 
 use std::time::Duration;

@@ -19,6 +19,15 @@ use crate::{
 /// Items of a page when the caller names no number.
 const PAGE_ITEMS_DEFAULT: u32 = 20;
 
+/// How many items a page has when the caller names `limit`, 0 being no number.
+pub(super) fn page_limit(limit: u32) -> Result<u32, Failure> {
+    match limit {
+        0 => Ok(PAGE_ITEMS_DEFAULT),
+        1..=PAGE_ITEMS_MAX => Ok(limit),
+        _ => Err(Failure::invalid("limit", format!("1 to {PAGE_ITEMS_MAX}"))),
+    }
+}
+
 /// A booking with labels.
 #[derive(Debug, Clone)]
 pub(crate) struct BookingView {
@@ -102,14 +111,7 @@ impl App {
         limit: u32,
         cursor: &str,
     ) -> Result<(Vec<BookingView>, String), Error> {
-        let limit = if limit == 0 {
-            PAGE_ITEMS_DEFAULT
-        } else {
-            limit
-        };
-        if limit > PAGE_ITEMS_MAX {
-            return Err(Failure::invalid("limit", format!("1 to {PAGE_ITEMS_MAX}")).into());
-        }
+        let limit = page_limit(limit)?;
         let before = if cursor.is_empty() {
             None
         } else {

@@ -2,6 +2,7 @@
 
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_proto::booking::v1::{self as pb, booking_service_server::BookingService};
+use holdfast_types::Revision;
 use tonic::{Request, Response, Status};
 
 use super::{Service, booking_id, show_id};
@@ -14,7 +15,7 @@ use crate::{
         requests::named,
     },
     error::Error,
-    store::requests::Route,
+    store::{requests::Route, timeline::Written},
 };
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -189,6 +190,28 @@ impl BookingService for Service {
         }))
     }
 
+    async fn get_booking_timeline(
+        &self,
+        request: Request<pb::GetBookingTimelineRequest>,
+    ) -> Answer<pb::GetBookingTimelineResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        let pb::GetBookingTimelineRequest {
+            booking_id: id,
+            limit,
+            cursor,
+        } = request.into_inner();
+        let (entries, next_cursor) = self
+            .app
+            .booking_timeline(user_id, booking_id(&id)?, limit, &cursor)
+            .await
+            .map_err(refuse)?;
+        let entries = entries.into_iter().map(entry_message).collect();
+        Ok(Response::new(pb::GetBookingTimelineResponse {
+            entries,
+            next_cursor,
+        }))
+    }
+
     async fn cancel_booking(
         &self,
         request: Request<pb::CancelBookingRequest>,
@@ -256,6 +279,25 @@ impl BookingService for Service {
             })
             .collect();
         Ok(Response::new(pb::ListTicketsResponse { tickets }))
+    }
+}
+
+fn entry_message((entry, seat_ids): (Written, Vec<String>)) -> pb::TimelineEntry {
+    pb::TimelineEntry {
+        position: entry.position,
+        at_ms: entry.at.timestamp_millis(),
+        happened: entry.happened,
+        reason: entry.reason.unwrap_or_default(),
+        revision: entry.revision.map_or(0, Revision::as_u64),
+        fence: entry.fence.as_u64(),
+        payment_id: entry
+            .payment_id
+            .map_or(Vec::new(), |id| id.to_bytes().to_vec()),
+        refund_id: entry
+            .refund_id
+            .map_or(Vec::new(), |id| id.into_bytes().to_vec()),
+        amount: entry.amount.map(money_message),
+        seat_ids,
     }
 }
 

@@ -1,14 +1,16 @@
 //! Bookings as rows: the workflow's state, and what a replay and a list need.
 
-use booking_core::{Booking, Ending, HeldAs, Reason, Session, Step};
+use booking_core::{Booking, Ending, Entry, HeldAs, Reason, Session, Step};
 use chrono::{DateTime, Utc};
-use holdfast_types::{BookingId, ClusterTime, Fence, HoldId, Money, PaymentId, ShowId, UserId};
+use holdfast_types::{
+    BookingId, ClusterTime, Fence, HoldId, Money, PaymentId, Revision, ShowId, UserId,
+};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
-    Corrupt, Error, corrupt, payments, requests::Named, to_cluster_time, to_columns, to_seats,
-    to_timestamp,
+    Corrupt, Error, corrupt, payments, requests::Named, timeline, to_cluster_time, to_columns,
+    to_seats, to_timestamp,
 };
 
 /// A booking with what the workflow doesn't need of it.
@@ -29,6 +31,8 @@ pub(crate) struct NewBooking<'a> {
     pub(crate) price_version: u32,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) pay_until: DateTime<Utc>,
+    /// The store's, at which it lengthened the hold.
+    pub(crate) revision: Revision,
 }
 
 /// Which booking to look for.
@@ -60,7 +64,7 @@ struct Row {
     pay_until: DateTime<Utc>,
 }
 
-/// Writes a new booking with the request that asked for it. False: another transaction is writing
+/// Writes a new booking, with the request that asked for it and the beginning of its timeline. False: another transaction is writing
 /// under the request's name. A unique violation says that the request or the hold has a booking.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
@@ -72,6 +76,12 @@ pub(crate) async fn insert(
          request AS (
              INSERT INTO booking.requests (user_id, idempotency_key, route, body_hash, answer)
              SELECT $3, $4, $5, $6, $7 FROM turn WHERE is_ours
+         ),
+         timeline AS (
+             INSERT INTO booking.timeline (booking_id, position, happened, revision, fence)
+             SELECT $2, e.position, e.happened, $19, $15
+             FROM turn, (VALUES (1, 'HOLD_EXTENDED'), (2, 'CREATED')) AS e (position, happened)
+             WHERE is_ours
          )
          INSERT INTO booking.bookings (booking_id, user_id, show_id, seat_nos, amount, currency,
              price_version, state, hold_id, fence, expires_at, pay_until, created_at)
@@ -95,6 +105,7 @@ pub(crate) async fn insert(
         to_timestamp(booking.expires_at),
         new.pay_until,
         new.created_at,
+        new.revision.as_i64(),
     )
     .execute(connection)
     .await?;
@@ -172,17 +183,39 @@ pub(crate) async fn list(
     with_payments(&mut connection, rows).await
 }
 
+/// A change, and what it adds to the timeline.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change<'a> {
+    pub(crate) before: &'a Booking,
+    pub(crate) after: &'a Booking,
+    pub(crate) entries: &'a [Entry],
+    /// The store's, of the answer that the change follows from.
+    pub(crate) revision: Option<Revision>,
+}
+
 /// Writes what the workflow changed. An open step is the caller's for `lease_s` seconds; then
 /// anyone may take it over.
 pub(crate) async fn save(
     connection: &mut PgConnection,
-    before: &Booking,
-    after: &Booking,
+    change: Change<'_>,
     lease_s: f64,
 ) -> Result<(), Error> {
+    let Change { before, after, .. } = change;
     let (step, ending) = step_columns(after.step);
+    let entries = timeline::Columns::of(change.entries);
     sqlx::query!(
-        "UPDATE booking.bookings SET state = $2, reason = $3, step = $4, step_ending = $5,
+        "WITH timeline AS (
+             INSERT INTO booking.timeline (booking_id, position, happened, reason, revision, fence,
+                 payment_id, refund_id, amount, currency, seat_nos)
+             SELECT $1, last.position + e.place::int, e.happened, e.reason, $13, $8, e.payment_id,
+                 e.refund_id, e.amount, e.currency, e.seats::int[]
+             FROM (SELECT coalesce(max(position), 0) AS position FROM booking.timeline
+                   WHERE booking_id = $1) AS last,
+                 unnest($14::text[], $15::text[], $16::uuid[], $17::uuid[], $18::bigint[],
+                     $19::text[], $20::text[]) WITH ORDINALITY
+                     AS e (happened, reason, payment_id, refund_id, amount, currency, seats, place)
+         )
+         UPDATE booking.bookings SET state = $2, reason = $3, step = $4, step_ending = $5,
              step_due_at = now() + make_interval(secs => $6), step_tries = 0,
              hold_id = $7, fence = $8, hold_attempt = $9, session_payment_id = $10,
              payment_url = $11, returned_nos = $12, updated_at = now()
@@ -202,6 +235,14 @@ pub(crate) async fn save(
             .map(|session| session.payment_id.as_uuid()),
         after.session.as_ref().map(|session| session.url.as_str()),
         &to_columns(&after.returned),
+        change.revision.map(Revision::as_i64),
+        &entries.happened,
+        &entries.reasons as &[Option<String>],
+        &entries.payments as &[Option<Uuid>],
+        &entries.refunds as &[Option<Uuid>],
+        &entries.amounts as &[Option<i64>],
+        &entries.currencies as &[Option<String>],
+        &entries.seats as &[Option<String>],
     )
     .execute(&mut *connection)
     .await?;

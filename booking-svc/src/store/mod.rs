@@ -14,6 +14,7 @@ pub(crate) mod seats;
 pub(crate) mod show_refunds;
 pub(crate) mod shows;
 pub(crate) mod tickets;
+pub(crate) mod timeline;
 
 use chrono::{DateTime, Utc};
 use holdfast_types::{ClusterTime, SeatNo};

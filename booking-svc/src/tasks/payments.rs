@@ -39,13 +39,21 @@ impl Payments {
 
 impl Handler for Payments {
     async fn handle(&self, event: &Event) -> Result<(), HandleError> {
-        let Some(Told {
-            booking_id,
-            input,
-            again,
-        }) = decode(event)?
-        else {
-            return Ok(());
+        let (booking_id, input, again) = match decode(event)? {
+            None => return Ok(()),
+            Some(Told::Dispute {
+                booking_id,
+                payment_id,
+                state,
+            }) => {
+                let noted = self.app.note_dispute(booking_id, payment_id, &state).await;
+                return handled(booking_id, noted.map(|is_there| is_there.then_some(())));
+            }
+            Some(Told::Input {
+                booking_id,
+                input,
+                again,
+            }) => (booking_id, input, again),
         };
         let driven = match self.now(&input).await {
             Ok(now) => self.app.drive(booking_id, input, now).await,
@@ -58,13 +66,17 @@ impl Handler for Payments {
             };
             return said_again(booking_id, answered);
         }
-        match driven {
-            Ok(Some(_)) => Ok(()),
-            // Money for a booking that this database has never seen: for people to look at.
-            Ok(None) => Err(HandleError::Permanent(format!("no booking {booking_id}"))),
-            Err(error) if error.is_outage() => Err(HandleError::Unavailable(error.to_string())),
-            Err(error) => Err(HandleError::Retry(error.to_string())),
-        }
+        handled(booking_id, driven.map(|driven| driven.map(drop)))
+    }
+}
+
+fn handled(booking_id: BookingId, done: Result<Option<()>, Error>) -> Result<(), HandleError> {
+    match done {
+        Ok(Some(())) => Ok(()),
+        // Money for a booking that this database has never seen: for people to look at.
+        Ok(None) => Err(HandleError::Permanent(format!("no booking {booking_id}"))),
+        Err(error) if error.is_outage() => Err(HandleError::Unavailable(error.to_string())),
+        Err(error) => Err(HandleError::Retry(error.to_string())),
     }
 }
 
@@ -82,12 +94,24 @@ fn said_again(booking_id: BookingId, answered: Result<(), Error>) -> Result<(), 
 }
 
 /// What an event means to which booking.
-struct Told {
-    booking_id: BookingId,
-    input: Input,
-    /// The payment whose ending payment-svc wants to hear again.
-    again: Option<PaymentId>,
+enum Told {
+    /// For the workflow.
+    Input {
+        booking_id: BookingId,
+        input: Input,
+        /// The payment whose ending payment-svc wants to hear again.
+        again: Option<PaymentId>,
+    },
+    /// For the timeline alone.
+    Dispute {
+        booking_id: BookingId,
+        payment_id: PaymentId,
+        state: String,
+    },
 }
+
+/// Ways in which a dispute may stand.
+const DISPUTE_STATES: [&str; 3] = ["OPEN", "WON", "LOST"];
 
 /// `None` for a type that means nothing here.
 fn decode(event: &Event) -> Result<Option<Told>, HandleError> {
@@ -139,9 +163,20 @@ fn decode(event: &Event) -> Result<Option<Told>, HandleError> {
                 Input::RefundSucceeded { refund_id },
             )
         }
+        "PaymentDisputed" => {
+            let told = v1::PaymentDisputed::decode(payload).map_err(|error| bad(&error))?;
+            if !DISPUTE_STATES.contains(&told.state.as_str()) {
+                return Err(bad(&format!("state {}", told.state)));
+            }
+            return Ok(Some(Told::Dispute {
+                booking_id: booking(&told.booking_id)?,
+                payment_id: payment(&told.payment_id)?,
+                state: told.state,
+            }));
+        }
         _ => return Ok(None),
     };
-    Ok(Some(Told {
+    Ok(Some(Told::Input {
         booking_id,
         input,
         again,

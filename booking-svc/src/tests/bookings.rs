@@ -81,6 +81,7 @@ async fn time_to_pay_is_told_by_the_wall_clock_however_far_the_clusters_is_behin
         price_version: extended.price_version,
         created_at: Utc::now(),
         pay_until: extended.pay_until,
+        revision: extended.revision,
     };
     let written = app.write_booking(new, &inventory, extended.lineage).await;
     written.expect("books");

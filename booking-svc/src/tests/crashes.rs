@@ -40,7 +40,7 @@ impl World {
             .ask(&booking, call)
             .await
             .expect("the store answers")
-            .0
+            .input
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every ending of a purchase, with a crash after each step: of each commit before the store was asked,
 //! and of each answer before it was fed back. Every event comes twice, and once more, in reverse, when
-//! all is over.
+//! all is over. The timeline is the same each time.
 
 use booking_core::{Input, Reason, part_refund_id};
 use holdfast_types::{BookingId, BookingState, Money};
@@ -140,14 +140,18 @@ impl World {
                         return;
                     }
                     let asked = self.app.ask(&booking, call).await;
-                    let (answer, lineage) = asked.expect("the store answers");
+                    let answered = asked.expect("the store answers");
                     if life.ends() {
                         return;
                     }
                     let inventory = self.app.inventories.get(self.show_id).await;
                     let inventory = inventory.expect("is there");
-                    grounds = Some(Grounds { lineage, inventory });
-                    input = answer;
+                    grounds = Some(Grounds {
+                        lineage: answered.lineage,
+                        revision: answered.revision,
+                        inventory,
+                    });
+                    input = answered.input;
                 }
             }
         }
@@ -172,6 +176,14 @@ impl World {
         }
     }
 
+    /// What the timeline says, in order.
+    pub(super) async fn timeline(&self, id: BookingId) -> Vec<String> {
+        let happened =
+            "SELECT happened FROM booking.timeline WHERE booking_id = $1 ORDER BY position";
+        let happened = sqlx::query_scalar(happened).bind(id.as_uuid());
+        happened.fetch_all(&self.pool).await.expect("reads")
+    }
+
     async fn end_of(&self, id: BookingId) -> End {
         let view = self.view(id).await;
         let told = self.told(id).await;
@@ -189,6 +201,7 @@ impl World {
 /// Plays the story once for each step that may be the last.
 async fn ends(pool: PgPool, story: &[Told], end: End) {
     let mut world = World::new(pool).await;
+    let mut timeline = None;
     for steps_left in 0..CRASHES_MAX {
         world.open_another().await;
         let id = world.book(user(1), &[0, 1]).await;
@@ -211,6 +224,12 @@ async fn ends(pool: PgPool, story: &[Told], end: End) {
             "told once more after a crash at step {steps_left}"
         );
         world.audit().await;
+        let written = world.timeline(id).await;
+        let timeline = timeline.get_or_insert_with(|| written.clone());
+        assert_eq!(
+            &written, timeline,
+            "the same, after a crash at step {steps_left}"
+        );
         if !life.died {
             assert!(steps_left > 1, "nothing was asked of the store");
             return;

@@ -14,4 +14,5 @@ mod rebuild;
 mod requests;
 mod served;
 mod show_refunds;
+mod timeline;
 mod world;

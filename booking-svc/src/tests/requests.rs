@@ -1,6 +1,6 @@
 //! What an `Idempotency-Key` promises.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use holdfast_mesh::{Failure, deadline::Deadline};
@@ -81,24 +81,6 @@ impl World {
     async fn bookings(&self) -> i64 {
         let count = sqlx::query_scalar("SELECT count(*) FROM booking.bookings");
         count.fetch_one(&self.pool).await.expect("reads")
-    }
-
-    /// Until so many sessions wait for a lock of the database.
-    async fn lock_waits(&self, wanted: i64) {
-        let waiting = "SELECT count(*) FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let begun = Instant::now();
-        loop {
-            let waits: i64 = sqlx::query_scalar(waiting)
-                .fetch_one(&self.pool)
-                .await
-                .expect("reads");
-            if waits >= wanted {
-                return;
-            }
-            assert!(begun.elapsed() < LIMIT, "never waits");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use booking_core::Input;
@@ -229,6 +229,21 @@ impl World {
             .expect("reads")
             .expect("is there");
         self.app.view(stored).await.expect("has an inventory")
+    }
+
+    /// Until so many sessions wait for a lock of the database.
+    pub(super) async fn lock_waits(&self, wanted: i64) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let begun = Instant::now();
+        loop {
+            let waits = sqlx::query_scalar::<_, i64>(waiting).fetch_one(&self.pool);
+            if waits.await.expect("reads") >= wanted {
+                return;
+            }
+            assert!(begun.elapsed() < LIMIT, "never waits");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// What the store says of each seat.

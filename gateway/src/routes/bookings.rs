@@ -247,6 +247,104 @@ pub(crate) async fn get_booking(
     Ok(Json(booking(required(answer.booking, "booking")?)?))
 }
 
+/// One thing that happened to a booking.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TimelineEntry {
+    /// From 1, without gaps.
+    position: u32,
+    at: DateTime<Utc>,
+    /// HOLD_EXTENDED, CREATED, SESSION_CREATED, PAID, PAYMENT_FAILED, PAYMENT_DISPUTED, TIME_RAN_OUT,
+    /// HOLD_ENDED, CANCEL_REQUESTED, SHOW_CANCELLED, COMMITTED, HOLD_GONE, COMMIT_REFUSED,
+    /// HOLD_RELEASED, HOLD_SOLD, HELD_AGAIN, NOT_HELD_AGAIN, SEATS_RETURNED, TICKETS_ISSUED,
+    /// TICKETS_GIVEN_BACK, TICKETS_VOIDED, REFUND_REQUESTED, REFUNDED, CONFIRMED, EXPIRED, FAILED,
+    /// CANCELLED, INCONSISTENT, STORE_REBUILT; more may come.
+    #[schema(example = "CANCELLED")]
+    happened: String,
+    /// Why: a short code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "CANCELLED_BY_CUSTOMER")]
+    reason: Option<String>,
+    /// The seats' revision that this follows from, where it follows from one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "36028797018963968")]
+    revision: Option<String>,
+    /// Under which the booking had its seats then.
+    #[schema(example = "36028797018963968")]
+    fence: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<Money>,
+    /// Where it isn't about all of the booking's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["GROUND-3-A-8"]))]
+    seat_ids: Vec<String>,
+}
+
+fn timeline_entry(entry: pb::TimelineEntry) -> Result<TimelineEntry, ApiError> {
+    let some_id = |bytes: &[u8], what| match bytes {
+        [] => Ok(None),
+        bytes => wire::id(bytes, what).map(Some),
+    };
+    Ok(TimelineEntry {
+        position: entry.position,
+        at: wire::utc(entry.at_ms)?,
+        happened: entry.happened,
+        reason: optional(entry.reason),
+        revision: (entry.revision > 0).then(|| entry.revision.to_string()),
+        fence: entry.fence.to_string(),
+        payment_id: some_id(&entry.payment_id, "payment_id")?,
+        refund_id: some_id(&entry.refund_id, "refund_id")?,
+        amount: entry.amount.map(|money| Money {
+            amount: money.amount,
+            currency: money.currency,
+        }),
+        seat_ids: entry.seat_ids,
+    })
+}
+
+/// What happened to a booking
+///
+/// Each thing and why, oldest first; an entry never changes.
+#[utoipa::path(
+    get, path = "/bookings/{booking_id}/timeline", tag = "buying",
+    params(
+        ("booking_id" = Uuid, Path),
+        ("limit" = Option<u32>, Query, description = "Items in a page; 20 unless said.", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page of the timeline.", body = Page<TimelineEntry>)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "BOOKING_NOT_FOUND"]))),
+)]
+pub(crate) async fn get_booking_timeline(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(booking_id): PathId<BookingId>,
+    mut params: Params,
+) -> Result<Json<Page<TimelineEntry>>, ApiError> {
+    let request = pb::GetBookingTimelineRequest {
+        booking_id: booking_id.to_bytes().to_vec(),
+        limit: params.limit()?,
+        cursor: params.text("cursor")?,
+    };
+    params.finish()?;
+    let answer = app
+        .booking
+        .clone()
+        .get_booking_timeline(caller.request(request))
+        .await?
+        .into_inner();
+    let items = answer
+        .entries
+        .into_iter()
+        .map(timeline_entry)
+        .collect::<Result<_, _>>()?;
+    Ok(Json(Page::new(items, answer.next_cursor)))
+}
+
 /// Call a booking off
 ///
 /// An unpaid booking frees its seats; a confirmed one is refunded and its seats go back on sale.

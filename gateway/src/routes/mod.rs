@@ -36,6 +36,7 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(holds::extend_hold))
         .routes(routes!(bookings::list_bookings, bookings::create_booking))
         .routes(routes!(bookings::get_booking))
+        .routes(routes!(bookings::get_booking_timeline))
         .routes(routes!(bookings::cancel_booking))
         .routes(routes!(bookings::return_tickets))
         .routes(routes!(bookings::list_tickets))

@@ -169,6 +169,7 @@ scripted!(booking::booking_service_server::BookingService {
     create_booking(booking::CreateBookingRequest) -> booking::CreateBookingResponse;
     get_booking(booking::GetBookingRequest) -> booking::GetBookingResponse;
     list_bookings(booking::ListBookingsRequest) -> booking::ListBookingsResponse;
+    get_booking_timeline(booking::GetBookingTimelineRequest) -> booking::GetBookingTimelineResponse;
     cancel_booking(booking::CancelBookingRequest) -> booking::CancelBookingResponse;
     return_tickets(booking::ReturnTicketsRequest) -> booking::ReturnTicketsResponse;
     list_tickets(booking::ListTicketsRequest) -> booking::ListTicketsResponse;

@@ -280,6 +280,160 @@ async fn tickets_that_are_given_back_are_named() {
 }
 
 #[tokio::test]
+async fn cancelling_and_giving_back_take_a_key_and_do_without() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("cancel_booking", |_: pb::CancelBookingRequest| {
+            Ok(pb::CancelBookingResponse {
+                booking: Some(pending()),
+            })
+        });
+    gateway
+        .backend
+        .on("return_tickets", |_: pb::ReturnTicketsRequest| {
+            Ok(pb::ReturnTicketsResponse {
+                booking: Some(pending()),
+            })
+        });
+    let cancel = || {
+        let path = format!("/api/v1/bookings/{}/cancel", booking_id());
+        gateway.as_customer(Method::POST, &path)
+    };
+    let give_back = || {
+        let path = format!("/api/v1/bookings/{}/return", booking_id());
+        let request = gateway.as_customer(Method::POST, &path);
+        request.json(&json!({"seat_ids": ["A-1"]}))
+    };
+    for request in [cancel(), give_back()] {
+        let keyed = request.try_clone().expect("has a body in memory");
+        assert_eq!(send(request).await.status, 200);
+        let keyed = send(keyed.header("idempotency-key", "k-3")).await;
+        assert_eq!((keyed.status, keyed.json()), (200, pending_json()));
+    }
+    let seen = gateway.backend.take_seen();
+    let cancelled = |n: usize| {
+        &seen[n]
+            .message::<pb::CancelBookingRequest>()
+            .idempotency_key
+    };
+    let returned = |n: usize| {
+        &seen[n]
+            .message::<pb::ReturnTicketsRequest>()
+            .idempotency_key
+    };
+    assert_eq!([cancelled(0), cancelled(1)], ["", "k-3"]);
+    assert_eq!([returned(2), returned(3)], ["", "k-3"]);
+
+    let long = "k".repeat(256);
+    for key in ["", "two words", &long] {
+        for request in [cancel(), give_back()] {
+            let answer = send(request.header("idempotency-key", key)).await;
+            assert_eq!(answer.status, 400, "{key}");
+            let field = &answer.json()["details"]["fields"][0]["field"];
+            assert_eq!(field, "Idempotency-Key");
+        }
+    }
+    assert!(gateway.backend.take_seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_copy_of_a_booking_under_way_says_when_to_come_again() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("create_booking", |_: pb::CreateBookingRequest| {
+            let failure = Failure::new(ErrorCode::InProgress, "is being worked on")
+                .with_retry_after(std::time::Duration::from_secs(3));
+            Err::<pb::CreateBookingResponse, _>(failure.into())
+        });
+    let request = gateway
+        .as_customer(Method::POST, "/api/v1/bookings")
+        .header("idempotency-key", "k-2");
+    let answer = send(request.json(&json!({"hold_id": "h_1"}))).await;
+    assert_eq!(
+        (answer.status, answer.header("retry-after")),
+        (409, Some("3"))
+    );
+    assert_eq!(answer.json()["error_code"], "IN_PROGRESS");
+    // It is an answer: the gateway doesn't ask again by itself.
+    assert_eq!(gateway.backend.take_seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_timeline_comes_in_pages_with_what_each_entry_is_about() {
+    let gateway = Gateway::start().await;
+    gateway.backend.on(
+        "get_booking_timeline",
+        |_: pb::GetBookingTimelineRequest| {
+            let sold = pb::TimelineEntry {
+                position: 5,
+                at_ms: AT_MS,
+                happened: "COMMITTED".to_owned(),
+                revision: (1 << 63) - 1,
+                fence: (1 << 55) + 1,
+                ..pb::TimelineEntry::default()
+            };
+            let back = pb::TimelineEntry {
+                position: 6,
+                at_ms: AT_MS,
+                happened: "REFUND_REQUESTED".to_owned(),
+                reason: "SEATS_GIVEN_BACK".to_owned(),
+                fence: (1 << 55) + 1,
+                payment_id: vec![1; 16],
+                refund_id: vec![2; 16],
+                amount: Some(pb::Money {
+                    amount: 5_500,
+                    currency: "EUR".to_owned(),
+                }),
+                seat_ids: vec!["A-1".to_owned()],
+                ..pb::TimelineEntry::default()
+            };
+            Ok(pb::GetBookingTimelineResponse {
+                entries: vec![sold, back],
+                next_cursor: "6".to_owned(),
+            })
+        },
+    );
+    let path = format!(
+        "/api/v1/bookings/{}/timeline?limit=2&cursor=4",
+        booking_id()
+    );
+    let answer = send(gateway.as_customer(Method::GET, &path)).await;
+    let expected = json!({
+        "items": [
+            {
+                "position": 5,
+                "at": "2026-07-15T18:00:00Z",
+                "happened": "COMMITTED",
+                "revision": "9223372036854775807",
+                "fence": "36028797018963969",
+            },
+            {
+                "position": 6,
+                "at": "2026-07-15T18:00:00Z",
+                "happened": "REFUND_REQUESTED",
+                "reason": "SEATS_GIVEN_BACK",
+                "fence": "36028797018963969",
+                "payment_id": "01010101-0101-0101-0101-010101010101",
+                "refund_id": "02020202-0202-0202-0202-020202020202",
+                "amount": {"amount": 5_500, "currency": "EUR"},
+                "seat_ids": ["A-1"],
+            },
+        ],
+        "next_cursor": "6",
+    });
+    assert_eq!((answer.status, answer.json()), (200, expected));
+    let seen = gateway.backend.take_seen();
+    let request = seen[0].message::<pb::GetBookingTimelineRequest>();
+    assert_eq!((request.limit, request.cursor.as_str()), (2, "4"));
+    assert_eq!(request.booking_id, booking_id().to_bytes());
+    let path = path.replace("cursor=4", "page=4");
+    let answer = send(gateway.as_customer(Method::GET, &path)).await;
+    assert_eq!(answer.status, 400);
+}
+
+#[tokio::test]
 async fn own_bookings_come_in_pages_under_both_names() {
     let gateway = Gateway::start().await;
     gateway

@@ -203,6 +203,7 @@ async fn what_services_refuse_is_documented_where_they_refuse_it() {
     let book = || post("/api/v1/bookings").json(&json!({"hold_id": "h_1"}));
     let extend = || post("/api/v1/holds/h_1/extend");
     let cancel = || post(&format!("{booking}/cancel"));
+    let give_back = || post(&format!("{booking}/return")).json(&json!({"seat_ids": ["A-1"]}));
     let release = || gateway.as_customer(Method::DELETE, HOLD);
 
     // An operator's token is good, and has no account.
@@ -218,6 +219,10 @@ async fn what_services_refuse_is_documented_where_they_refuse_it() {
     }
     let tickets = format!("{booking}/tickets");
     refuses!("list_tickets", ListTicketsRequest -> ListTicketsResponse, Forbidden, get(&tickets));
+    let timeline = format!("{booking}/timeline");
+    refuses!("get_booking_timeline", GetBookingTimelineRequest -> GetBookingTimelineResponse, Forbidden, get(&timeline));
+    refuses!("get_booking_timeline", GetBookingTimelineRequest -> GetBookingTimelineResponse, BookingNotFound, get(&timeline));
+    refuses!("get_booking_timeline", GetBookingTimelineRequest -> GetBookingTimelineResponse, InvalidRequest, get(&timeline));
 
     backend.on("get_show", |_: GetShowRequest| {
         Err::<GetShowResponse, _>(Failure::new(ErrorCode::ShowNotFound, "hidden").into())
@@ -240,8 +245,12 @@ async fn what_services_refuse_is_documented_where_they_refuse_it() {
     refuses!("create_booking", CreateBookingRequest -> CreateBookingResponse, ShowNotOnSale, book());
     refuses!("create_booking", CreateBookingRequest -> CreateBookingResponse, InvalidState, book());
     refuses!("create_booking", CreateBookingRequest -> CreateBookingResponse, IdempotencyKeyReused, book());
+    refuses!("create_booking", CreateBookingRequest -> CreateBookingResponse, InProgress, book());
     refuses!("cancel_booking", CancelBookingRequest -> CancelBookingResponse, BookingNotFound, cancel());
+    refuses!("cancel_booking", CancelBookingRequest -> CancelBookingResponse, IdempotencyKeyReused, cancel());
     refuses!("cancel_booking", CancelBookingRequest -> CancelBookingResponse, InvalidState, cancel());
     refuses!("cancel_booking", CancelBookingRequest -> CancelBookingResponse, InProgress, cancel());
+    refuses!("return_tickets", ReturnTicketsRequest -> ReturnTicketsResponse, IdempotencyKeyReused, give_back());
+    refuses!("return_tickets", ReturnTicketsRequest -> ReturnTicketsResponse, InProgress, give_back());
     refuses!("list_tickets", ListTicketsRequest -> ListTicketsResponse, InvalidState, get(&tickets));
 }

@@ -197,6 +197,63 @@ pub struct ListBookingsResponse {
     pub next_cursor: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBookingTimelineRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub booking_id: ::prost::alloc::vec::Vec<u8>,
+    /// 1 to 100; 0 for 20.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    #[prost(string, tag = "3")]
+    pub cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetBookingTimelineResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<TimelineEntry>,
+    #[prost(string, tag = "2")]
+    pub next_cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TimelineEntry {
+    /// From 1, without gaps.
+    #[prost(uint32, tag = "1")]
+    pub position: u32,
+    #[prost(int64, tag = "2")]
+    pub at_ms: i64,
+    /// A code; more may come:
+    /// HOLD_EXTENDED, CREATED (the hold was lengthened, and the booking made);
+    /// SESSION_CREATED, PAID, PAYMENT_FAILED, PAYMENT_DISPUTED (reason OPEN, WON, LOST);
+    /// TIME_RAN_OUT, HOLD_ENDED, CANCEL_REQUESTED (by the customer), SHOW_CANCELLED (by the organiser);
+    /// COMMITTED, HOLD_GONE, COMMIT_REFUSED, HOLD_RELEASED, HOLD_SOLD (it was to be released, and was sold),
+    /// HELD_AGAIN, NOT_HELD_AGAIN (the same seats, for late money), SEATS_RETURNED: the lock store's answers;
+    /// TICKETS_ISSUED, TICKETS_GIVEN_BACK, TICKETS_VOIDED;
+    /// REFUND_REQUESTED (with why), REFUNDED;
+    /// CONFIRMED, EXPIRED, FAILED, CANCELLED (with the booking's reason);
+    /// INCONSISTENT (the lock store and the database disagreed, and it was contained);
+    /// STORE_REBUILT (the lock store was lost, and the booking's seats loaded into the new one).
+    #[prost(string, tag = "3")]
+    pub happened: ::prost::alloc::string::String,
+    /// Why: a short code, e.g. PAYMENT_TIMEOUT; else empty.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// The lock store's, of the answer that this follows from; 0 where it follows from none.
+    #[prost(uint64, tag = "5")]
+    pub revision: u64,
+    /// That the booking's seats had then.
+    #[prost(uint64, tag = "6")]
+    pub fence: u64,
+    /// What it is about, where it is about that; else empty.
+    #[prost(bytes = "vec", tag = "7")]
+    pub payment_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "8")]
+    pub refund_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "9")]
+    pub amount: ::core::option::Option<Money>,
+    /// Where it isn't about all seats of the booking.
+    #[prost(string, repeated, tag = "10")]
+    pub seat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelBookingRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub booking_id: ::prost::alloc::vec::Vec<u8>,
@@ -669,6 +726,39 @@ pub mod booking_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What happened to one of the caller's bookings and why, oldest first, in pages. An entry stands from
+        /// when what it says was committed, and never changes; each thing is there once, however often it was
+        /// told. Bookings made before there were timelines have those entries only that came since. Reasons:
+        /// UNAUTHORIZED, INVALID_REQUEST, BOOKING_NOT_FOUND.
+        pub async fn get_booking_timeline(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetBookingTimelineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBookingTimelineResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.booking.v1.BookingService/GetBookingTimeline",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.booking.v1.BookingService",
+                        "GetBookingTimeline",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Cancels a booking: an unpaid one frees its seats, a confirmed one is refunded and its seats
         /// go back on sale. A cancelled one is told again; but no level says so, because one that was paid
         /// meanwhile is refunded only if its customer asks once more. Reasons: UNAUTHORIZED,
@@ -852,6 +942,17 @@ pub mod booking_service_server {
             request: tonic::Request<super::ListBookingsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListBookingsResponse>,
+            tonic::Status,
+        >;
+        /// What happened to one of the caller's bookings and why, oldest first, in pages. An entry stands from
+        /// when what it says was committed, and never changes; each thing is there once, however often it was
+        /// told. Bookings made before there were timelines have those entries only that came since. Reasons:
+        /// UNAUTHORIZED, INVALID_REQUEST, BOOKING_NOT_FOUND.
+        async fn get_booking_timeline(
+            &self,
+            request: tonic::Request<super::GetBookingTimelineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetBookingTimelineResponse>,
             tonic::Status,
         >;
         /// Cancels a booking: an unpaid one frees its seats, a confirmed one is refunded and its seats
@@ -1311,6 +1412,52 @@ pub mod booking_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListBookingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.booking.v1.BookingService/GetBookingTimeline" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetBookingTimelineSvc<T: BookingService>(pub Arc<T>);
+                    impl<
+                        T: BookingService,
+                    > tonic::server::UnaryService<super::GetBookingTimelineRequest>
+                    for GetBookingTimelineSvc<T> {
+                        type Response = super::GetBookingTimelineResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetBookingTimelineRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BookingService>::get_booking_timeline(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetBookingTimelineSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -8,8 +8,9 @@ use std::{
 };
 
 use booking_core::{
-    Booking, Call, CommitAnswer, Decision, Ending, Fate, HoldAnswer, Input, LATE_HOLDS_MAX, Reason,
-    Record, ReleaseAnswer, Step, decide, late_hold_id, part_refund_id, refund_id,
+    Booking, Call, CommitAnswer, Decision, Ending, Fate, Happened, HoldAnswer, Input,
+    LATE_HOLDS_MAX, Reason, Record, ReleaseAnswer, Step, decide, late_hold_id, part_refund_id,
+    refund_id, timeline,
 };
 use holdfast_types::{BookingState, ClusterTime, Fence, HoldId, SeatNo};
 
@@ -403,6 +404,71 @@ fn walk(mut check: impl FnMut(&Place, &Told, &Decision, &Place)) -> Walk {
         places: known.len(),
         rows,
     }
+}
+
+#[test]
+fn timeline_says_each_change_once_and_nothing_else() {
+    let walk = walk(|before, told, decision, after| {
+        let (was, is) = (&before.booking, &after.booking);
+        let entries = timeline(was, &told.input, decision);
+        let count = |happened| {
+            let like = entries.iter().filter(|entry| entry.happened == happened);
+            like.count()
+        };
+        if was == is && decision.records.is_empty() {
+            assert_eq!(entries, [], "{}: nothing happened", told.name);
+            return;
+        }
+        // What changes without an entry of its own is only the step that is open.
+        assert!(!entries.is_empty(), "{}: {was:?} {is:?}", told.name);
+        let endings = [
+            (BookingState::Confirmed, Happened::Confirmed),
+            (BookingState::Expired, Happened::Expired),
+            (BookingState::Failed, Happened::Failed),
+            (BookingState::Cancelled, Happened::Cancelled),
+        ];
+        for (state, happened) in endings {
+            let moved = was.state != is.state && is.state == state;
+            assert_eq!(
+                count(happened),
+                usize::from(moved),
+                "{}: {entries:?}",
+                told.name
+            );
+        }
+        let ended = entries.iter().filter(|entry| {
+            let ends = [Happened::Expired, Happened::Failed, Happened::Cancelled];
+            ends.contains(&entry.happened)
+        });
+        for entry in ended {
+            assert_eq!(entry.reason, is.reason.map(Reason::as_str), "{}", told.name);
+        }
+        let paid = is.payments.len() - was.payments.len();
+        assert_eq!(count(Happened::Paid), paid, "{}: {entries:?}", told.name);
+        let asked = decision.records.iter().filter_map(|record| match record {
+            Record::Refund { refund_id, .. } => Some(Some(*refund_id)),
+            _ => None,
+        });
+        let said = entries
+            .iter()
+            .filter(|entry| entry.happened == Happened::RefundRequested)
+            .map(|entry| entry.refund_id);
+        assert!(asked.eq(said), "{}: {entries:?}", told.name);
+        let refunded = entries
+            .iter()
+            .filter(|entry| entry.happened == Happened::Refunded);
+        for entry in refunded {
+            let (payment, amount) = (entry.payment_id, entry.amount);
+            assert!(payment.is_some() && amount.is_some(), "{entry:?}");
+        }
+    });
+    assert!(walk.places > 100);
+}
+
+#[test]
+fn codes_of_the_timeline_differ() {
+    let codes: HashSet<_> = Happened::ALL.iter().map(|what| what.as_str()).collect();
+    assert_eq!(codes.len(), Happened::ALL.len());
 }
 
 fn money(booking: &Booking) -> &'static str {
