@@ -1,14 +1,28 @@
 //! Everything at once on one booking.
 
-use std::time::{Duration, Instant};
-
-use booking_core::{Input, Step};
+use booking_core::{Booking, Call, Input, Step};
+use chrono::Utc;
 use futures::{FutureExt, future::join_all};
-use holdfast_types::{BookingState, Money};
+use holdfast_types::{BookingId, BookingState, ErrorCode, Lineage, Money, SeatState};
 use sqlx::PgPool;
 
-use super::world::{CANCEL, LIMIT, PRICE, World, paid, payment, user};
-use crate::app::{cancel::wall_time, drive::Basis};
+use super::{
+    crashes::money,
+    world::{CANCEL, PRICE, World, code, deadline, paid, payment, user},
+};
+use crate::{
+    app::{
+        ask::Answered,
+        cancel::wall_time,
+        drive::{Basis, Grounds},
+    },
+    error::Error,
+    store::{
+        bookings::NewBooking,
+        lineage,
+        requests::{Named, Route},
+    },
+};
 
 /// Each begins with another input.
 const ROUNDS: usize = 25;
@@ -85,18 +99,7 @@ async fn decisions_on_one_booking_wait_for_each_other(pool: PgPool) {
         .expect("locked");
     // Both have their answer: one waits for the seats, the other for the booking.
     let unlock = async {
-        let begun = Instant::now();
-        let waiting = "SELECT count(*) FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        while sqlx::query_scalar::<_, i64>(waiting)
-            .fetch_one(&world.pool)
-            .await
-            .expect("reads")
-            < 2
-        {
-            assert!(begun.elapsed() < LIMIT, "never at once");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        world.lock_waits(2).await;
         lock.rollback().await.expect("unlocked");
     };
     let resume = || app.drive(id, Input::Resume, wall_time());
@@ -106,5 +109,256 @@ async fn decisions_on_one_booking_wait_for_each_other(pool: PgPool) {
     }
     let told = world.told(id).await;
     assert_eq!(told, ["BookingCreated", "RefundRequested", "BookingEnded"]);
+    world.audit().await;
+}
+
+impl World {
+    /// Feeds an answer that was under way for long to the booking; the store is asked what follows.
+    async fn late_answer(&self, id: BookingId, answered: Answered) {
+        let inventory = self.app.inventories.get(self.show_id).await;
+        let grounds = Grounds {
+            lineage: answered.lineage,
+            revision: answered.revision,
+            inventory: inventory.expect("is there"),
+        };
+        let basis = Basis::Answer(&grounds);
+        let decided = self
+            .app
+            .decide_once(id, answered.input, wall_time(), basis)
+            .await;
+        decided.expect("decides");
+    }
+
+    async fn asked(&self, (booking, call): &(Booking, Call)) -> Answered {
+        let answered = self.app.ask(booking, *call).await;
+        answered.expect("the store answers")
+    }
+}
+
+/// The sweep lets the hold go while the webhook comes in: whoever asks the store first is right, and
+/// the other's answer, which comes later, changes nothing.
+#[sqlx::test(migrations = false)]
+async fn sweep_against_webhook(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    for sweep_asks_first in [true, false] {
+        world.open_another().await;
+        let id = world.book(user(1), &[0, 1]).await;
+        world.run_out(id).await;
+        let sweep = world.die_before_asking(id, Input::ExpiryDue).await;
+        let webhook = world.die_before_asking(id, money(id, 2)).await;
+        let (released, committed) = if sweep_asks_first {
+            let released = world.asked(&sweep).await;
+            (released, world.asked(&webhook).await)
+        } else {
+            let committed = world.asked(&webhook).await;
+            (world.asked(&sweep).await, committed)
+        };
+        world.late_answer(id, released).await;
+        assert_eq!(world.state(id).await, BookingState::PendingPayment);
+        world.late_answer(id, committed).await;
+        world.recover().await;
+        assert_eq!(world.state(id).await, BookingState::Confirmed);
+        assert_eq!(world.told(id).await, ["BookingCreated", "BookingConfirmed"]);
+        let attempt = world.view(id).await.booking.hold.attempt;
+        assert_eq!(attempt, u32::from(sweep_asks_first), "held again");
+        assert_eq!(world.seats().await[..2], [SeatState::Sold; 2]);
+        assert_eq!(crate::audit(&world.pool).await.expect("audits"), []);
+    }
+}
+
+/// The customer cancels between the webhook and the store's sale, or before both.
+#[sqlx::test(migrations = false)]
+async fn cancel_against_commit(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    // The sale is asked for, and then cancelled: what is paid is told so, and refunded if it is asked
+    // once more.
+    let id = world.book(user(1), &[0]).await;
+    let webhook = world.die_before_asking(id, money(id, 1)).await;
+    let committed = world.asked(&webhook).await;
+    let refused = code(world.app.cancel_booking(user(1), id, None).await);
+    assert_eq!(refused, ErrorCode::InvalidState);
+    world.late_answer(id, committed).await;
+    assert_eq!(world.state(id).await, BookingState::Confirmed);
+    assert_eq!(world.told(id).await, ["BookingCreated", "BookingConfirmed"]);
+
+    // The cancellation is first, and the store's answer is under way when the money comes.
+    world.open_another().await;
+    let id = world.book(user(1), &[0]).await;
+    let cancel = world.die_before_asking(id, CANCEL).await;
+    let released = world.asked(&cancel).await;
+    let (booking, call) = world.die_before_asking(id, money(id, 1)).await;
+    assert!(
+        matches!(call, Call::Release { .. }),
+        "the customer was first"
+    );
+    world.late_answer(id, released).await;
+    assert_eq!(world.state(id).await, BookingState::Cancelled);
+    let again = world.asked(&(booking, call)).await;
+    world.late_answer(id, again).await;
+    let told = world.told(id).await;
+    assert_eq!(told, ["BookingCreated", "RefundRequested", "BookingEnded"]);
+    assert_eq!(world.seats().await[0], SeatState::Available);
+    assert_eq!(crate::audit(&world.pool).await.expect("audits"), []);
+}
+
+/// A process that was about to ask for the sale wakes up when the booking is cancelled and its seats
+/// are returned, or sold to somebody else.
+#[sqlx::test(migrations = false)]
+async fn return_against_a_redelivered_commit(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    for is_resold in [false, true] {
+        world.open_another().await;
+        let id = world.book(user(1), &[0, 1]).await;
+        let asleep = world.die_before_asking(id, money(id, 2)).await;
+        let returning = {
+            world.recover().await;
+            assert_eq!(world.state(id).await, BookingState::Confirmed);
+            world.die_before_asking(id, CANCEL).await
+        };
+        // Before the return the seats are still this booking's at the store.
+        let sold = world.asked(&asleep).await;
+        world.late_answer(id, sold).await;
+        assert_eq!(world.state(id).await, BookingState::Cancelled);
+        let returned = world.asked(&returning).await;
+        if is_resold {
+            world.buy(user(2), &[0, 1]).await;
+        }
+        let gone = world.asked(&asleep).await;
+        world.late_answer(id, gone).await;
+        world.late_answer(id, returned).await;
+        world.tell(id, paid(id, 1, 2)).await;
+        world.recover().await;
+        let booking = world.view(id).await.booking;
+        assert_eq!(
+            (booking.state, booking.step),
+            (BookingState::Cancelled, Step::Idle)
+        );
+        let state = if is_resold {
+            SeatState::Sold
+        } else {
+            SeatState::Available
+        };
+        assert_eq!(world.seats().await[..2], [state; 2]);
+        let refunds = world.told(id).await;
+        let refunds = refunds.iter().filter(|told| *told == "RefundRequested");
+        assert_eq!(refunds.count(), 1);
+        assert_eq!(crate::audit(&world.pool).await.expect("audits"), []);
+    }
+}
+
+/// Two deliveries of one payment, and two payments, wait for the same booking.
+#[sqlx::test(migrations = false)]
+async fn two_webhooks_at_once(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    for payments in [1, 2] {
+        world.open_another().await;
+        let id = world.book(user(1), &[0]).await;
+        let mut lock = world.pool.begin().await.expect("begins");
+        sqlx::query("SELECT FROM booking.bookings FOR UPDATE")
+            .execute(&mut *lock)
+            .await
+            .expect("locked");
+        let unlock = async {
+            world.lock_waits(2).await;
+            lock.rollback().await.expect("unlocked");
+        };
+        let first = world.tell(id, paid(id, 1, 1));
+        let second = world.tell(id, paid(id, payments, 1));
+        tokio::join!(first, second, unlock);
+        for _ in 0..TAKEOVERS_MAX {
+            world.recover().await;
+        }
+        let booking = world.view(id).await.booking;
+        assert_eq!(booking.state, BookingState::Confirmed);
+        assert_eq!(booking.payments.len(), usize::from(payments));
+        let timeline = world.timeline(id).await;
+        let count = |what: &str| timeline.iter().filter(|told| *told == what).count();
+        assert_eq!(count("PAID"), usize::from(payments));
+        assert_eq!(count("CONFIRMED"), 1);
+        assert_eq!(count("REFUND_REQUESTED"), usize::from(payments) - 1);
+        assert_eq!(crate::audit(&world.pool).await.expect("audits"), []);
+    }
+}
+
+/// The store's life ends between its answer and what is to be built on it; and no life ends while
+/// something is being built on an answer.
+#[sqlx::test(migrations = false)]
+async fn lineage_change_between_hold_and_booking(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.book(user(3), &[9]).await;
+    let hold = world.hold(user(1), &[0]).await;
+    let token = hold.parse().expect("a token");
+    let inventory = world.app.inventories.get(world.show_id).await;
+    let inventory = inventory.expect("is there");
+    let extend = world
+        .app
+        .extend_for_payment(user(1), token, &inventory, deadline());
+    let extended = extend.await.expect("extends");
+
+    let building = lineage::begin(&world.pool).await.expect("begins");
+    let raising = async {
+        let raised = crate::raise_lineage(&world.pool).await.expect("raises");
+        assert_eq!(raised, Some(Lineage(2)));
+    };
+    let end = async {
+        world.lock_waits(1).await;
+        building.rollback().await.expect("ends");
+    };
+    tokio::join!(raising, end);
+
+    let named = Named {
+        user_id: user(1),
+        idempotency_key: "k".to_owned(),
+        route: Route::CreateBooking,
+        body_hash: [0; 32],
+    };
+    let new = NewBooking {
+        booking: &extended.booking,
+        named: &named,
+        answer: &[],
+        price_version: extended.price_version,
+        created_at: Utc::now(),
+        pay_until: extended.pay_until,
+        revision: extended.revision,
+    };
+    let written = world
+        .app
+        .write_booking(new, &inventory, extended.lineage)
+        .await;
+    assert!(
+        matches!(written, Err(Error::ForeignLineage { .. })),
+        "{written:?}"
+    );
+    let rows =
+        "SELECT (SELECT count(*) FROM booking.bookings), (SELECT count(*) FROM booking.requests)";
+    let rows: (i64, i64) = sqlx::query_as(rows)
+        .fetch_one(&world.pool)
+        .await
+        .expect("reads");
+    assert_eq!(rows, (1, 1), "nothing was written of it");
+}
+
+/// A sale that ends while another booking waits for its seats is not in its way: rows are judged as
+/// they are once they are locked.
+#[sqlx::test(migrations = false)]
+async fn seats_that_become_free_while_they_are_waited_for_are_booked(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.book(user(3), &[9]).await;
+    let hold = world.hold(user(1), &[0, 1]).await;
+    let change = "UPDATE booking.seats SET state = $1, booking_id = $2 WHERE seat_no = 1";
+    let sold = Some(uuid::Uuid::now_v7());
+    let sell = sqlx::query(change).bind("SOLD").bind(sold);
+    sell.execute(&world.pool).await.expect("writes");
+    let mut ending = world.pool.begin().await.expect("begins");
+    let free = sqlx::query(change)
+        .bind("AVAILABLE")
+        .bind(None::<uuid::Uuid>);
+    free.execute(&mut *ending).await.expect("writes");
+    let end = async {
+        world.lock_waits(1).await;
+        ending.commit().await.expect("ends");
+    };
+    let (booked, ()) = tokio::join!(world.try_book(user(1), &hold, "k"), end);
+    booked.expect("they are free by then");
     world.audit().await;
 }
