@@ -20,6 +20,7 @@ use crate::{
     error::Error,
     metrics,
     store::{
+        self,
         bookings::{self, Change},
         lineage,
         refunds::{self, RefundOrder},
@@ -152,7 +153,7 @@ impl App {
                 require_current(&mut transaction, grounds.lineage).await?;
                 transaction
             }
-            Basis::Word | Basis::Request(_) => self.pool.begin().await?,
+            Basis::Word | Basis::Request(_) => store::begin(&self.pool, "BEGIN").await?,
         };
         let Some(before) = bookings::lock(&mut transaction, booking_id).await? else {
             return Ok(None);

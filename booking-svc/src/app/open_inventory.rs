@@ -15,7 +15,10 @@ use sha2::{Digest, Sha256};
 use super::{App, rights::Actor};
 use crate::{
     error::Error,
-    store::shows::{self, NewSeat, NewShow},
+    store::{
+        self,
+        shows::{self, NewSeat, NewShow},
+    },
 };
 
 /// Longest label, section or category, in bytes; it is on every ticket.
@@ -154,7 +157,7 @@ impl App {
             seats_per_customer_max: i32::try_from(request.seats_per_customer_max).expect("checked"),
             layout_hash,
         };
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = store::begin(&self.pool, "BEGIN").await?;
         let opened = shows::insert(&mut transaction, &show, &request.seats).await?;
         transaction.commit().await?;
         actor.check(opened.owner)?;

@@ -12,7 +12,7 @@ const LOCK: i64 = 0x6866_6c69_6e65_6167;
 /// Begins a transaction during which the lineage can't be raised, in one message.
 pub(crate) async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
     let begin = format!("BEGIN; SELECT pg_advisory_xact_lock_shared({LOCK})");
-    Ok(pool.begin_with(AssertSqlSafe(begin)).await?)
+    Ok(super::begin(pool, AssertSqlSafe(begin)).await?)
 }
 
 /// The current lineage, and whether its store is yet to be loaded.
@@ -80,11 +80,17 @@ pub async fn begin_rebuild(pool: &PgPool) -> Result<Option<Lineage>, Error> {
     raise(pool, true).await
 }
 
+/// Waits until no transaction builds on an answer, and keeps all that would begin waiting.
+pub(crate) async fn lock_alone(connection: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query!("SELECT pg_advisory_xact_lock($1)::text AS locked", LOCK)
+        .fetch_one(connection)
+        .await?;
+    Ok(())
+}
+
 async fn raise(pool: &PgPool, rebuilds: bool) -> Result<Option<Lineage>, Error> {
     let mut transaction = pool.begin().await?;
-    sqlx::query!("SELECT pg_advisory_xact_lock($1)::text AS locked", LOCK)
-        .fetch_one(&mut *transaction)
-        .await?;
+    lock_alone(&mut transaction).await?;
     let next = match read(&mut transaction).await? {
         None => Some(Lineage(1)),
         current if rebuilds && is_pending(&mut transaction).await? => return Ok(current),

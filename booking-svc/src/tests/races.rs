@@ -1,14 +1,16 @@
 //! Everything at once on one booking.
 
+use std::time::{Duration, Instant};
+
 use booking_core::{Booking, Call, Input, Step};
 use chrono::Utc;
 use futures::{FutureExt, future::join_all};
 use holdfast_types::{BookingId, BookingState, ErrorCode, Lineage, Money, SeatState};
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgPoolOptions};
 
 use super::{
     crashes::money,
-    world::{CANCEL, PRICE, World, code, deadline, paid, payment, user},
+    world::{CANCEL, LIMIT, PRICE, World, code, deadline, paid, payment, user},
 };
 use crate::{
     app::{
@@ -361,4 +363,36 @@ async fn seats_that_become_free_while_they_are_waited_for_are_booked(pool: PgPoo
     let (booked, ()) = tokio::join!(world.try_book(user(1), &hold, "k"), end);
     booked.expect("they are free by then");
     world.audit().await;
+}
+
+/// A call that is broken off while it waits to begin leaves no transaction open on a connection that others
+/// get.
+#[sqlx::test(migrations = false)]
+async fn transaction_whose_beginning_is_broken_off_is_ended(pool: PgPool) {
+    let world = World::new(pool).await;
+    // A pool that keeps its connections, as the service's does.
+    let options = (*world.pool.connect_options()).clone();
+    let kept = PgPoolOptions::new().connect_with(options).await;
+    let kept = kept.expect("connects");
+    let mut raising = world.pool.begin().await.expect("begins");
+    lineage::lock_alone(&mut raising).await.expect("locks");
+    tokio::select! {
+        begun = lineage::begin(&kept) => panic!("it is being raised: {begun:?}"),
+        () = world.lock_waits(1) => {}
+    }
+    raising.commit().await.expect("ends");
+    let open = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()
+                    AND state <> 'idle'";
+    let begun = Instant::now();
+    loop {
+        let left = sqlx::query_scalar::<_, i64>(open).fetch_one(&world.pool);
+        if left.await.expect("reads") == 0 {
+            break;
+        }
+        assert!(begun.elapsed() < LIMIT, "it stays open");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let raised = crate::raise_lineage(&world.pool).await.expect("raises");
+    assert!(raised.is_some());
 }
