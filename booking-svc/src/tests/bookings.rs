@@ -6,7 +6,9 @@ use holdfast_types::{BookingState, ClusterTime, ErrorCode, SeatState, ShowState}
 use prost::Message;
 use sqlx::PgPool;
 
-use super::world::{PRICE, World, code, deadline, failed, opener, paid, payment, refunded, user};
+use super::world::{
+    PRICE, World, code, deadline, failed, opener, paid, payment, refunded, refused, user,
+};
 use crate::{
     TicketCode,
     app::answer::booking_message,
@@ -252,6 +254,8 @@ async fn lists_go_newest_first_page_by_page(pool: PgPool) {
         .list_bookings(user(1), 2, "")
         .await
         .expect("lists");
+    // What is booked meanwhile is on neither page, and moves nothing from one to the other.
+    let newer = world.book(user(1), &[5]).await;
     let (rest, end) = world
         .app
         .list_bookings(user(1), 2, &next)
@@ -262,13 +266,20 @@ async fn lists_go_newest_first_page_by_page(pool: PgPool) {
         .chain(&rest)
         .map(|view| view.booking.id)
         .collect();
-    assert_eq!((listed, end.as_str()), (ids, ""));
+    assert_eq!((&listed, end.as_str()), (&ids, ""));
+    let (newest, _) = world
+        .app
+        .list_bookings(user(1), 1, "")
+        .await
+        .expect("lists");
+    assert_eq!(newest[0].booking.id, newer);
     assert_eq!(
         code(world.app.list_bookings(user(1), 101, "").await),
         ErrorCode::InvalidRequest
     );
-    assert_eq!(
-        code(world.app.list_bookings(user(1), 1, "x").await),
-        ErrorCode::InvalidRequest
-    );
+    for cursor in ["x", "3", "0191c2a4"] {
+        let bad = refused(world.app.list_bookings(user(1), 1, cursor).await);
+        assert_eq!(bad.code(), ErrorCode::InvalidRequest);
+        assert_eq!(bad.fields()[0].field, "cursor");
+    }
 }

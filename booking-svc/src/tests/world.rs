@@ -317,6 +317,18 @@ impl World {
             .map(|(seat_no, _)| seat_no)
             .collect();
         assert_eq!(sold, at_store, "store and database agree on what is sold");
+        let untold = sqlx::query_scalar::<_, Uuid>(
+            "SELECT booking_id FROM booking.bookings b WHERE state <> coalesce((
+                 SELECT happened FROM booking.timeline t
+                 WHERE t.booking_id = b.booking_id
+                     AND happened IN ('CONFIRMED', 'EXPIRED', 'FAILED', 'CANCELLED')
+                 ORDER BY position DESC LIMIT 1), 'PENDING_PAYMENT')",
+        );
+        let untold = untold.fetch_all(&self.pool).await.expect("reads");
+        assert!(
+            untold.is_empty(),
+            "timelines end as their bookings do: {untold:?}"
+        );
         self.assert_counted().await;
     }
 
