@@ -11,7 +11,7 @@ use std::time::Duration;
 use booking_core::{Booking, HeldAs, Step};
 use chrono::Utc;
 use holdfast_mesh::{Failure, deadline::Deadline};
-use holdfast_types::{BookingId, BookingState, DurationMs, ErrorCode, HoldToken, Lineage, UserId};
+use holdfast_types::{BookingId, BookingState, DurationMs, ErrorCode, HoldToken, UserId};
 use prost::Message;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
@@ -141,9 +141,9 @@ impl App {
             created_at,
             pay_until: extended.pay_until,
             revision: extended.revision,
+            lineage: extended.lineage,
         };
-        self.write_booking(new, &inventory, extended.lineage)
-            .await?;
+        self.write_booking(new, &inventory).await?;
         Ok(Answer {
             booking,
             replayed: false,
@@ -185,13 +185,15 @@ impl App {
         &self,
         new: NewBooking<'_>,
         inventory: &Inventory,
-        lineage: Lineage,
     ) -> Result<(), Error> {
         let booking = new.booking;
         let mut transaction = lineage::begin(&self.pool).await?;
-        require_current(&mut transaction, lineage).await?;
         if !bookings::insert(&mut transaction, new).await? {
-            return Err(in_progress().into());
+            // Why not costs a question only then; the first booking of all adopts the lineage.
+            require_current(&mut transaction, new.lineage).await?;
+            if !bookings::insert(&mut transaction, new).await? {
+                return Err(in_progress().into());
+            }
         }
         let claim = Claim {
             show_id: booking.show_id,

@@ -3,7 +3,7 @@
 use booking_core::{Booking, Ending, Entry, HeldAs, Reason, Session, Step};
 use chrono::{DateTime, Utc};
 use holdfast_types::{
-    BookingId, ClusterTime, Fence, HoldId, Money, PaymentId, Revision, ShowId, UserId,
+    BookingId, ClusterTime, Fence, HoldId, Lineage, Money, PaymentId, Revision, ShowId, UserId,
 };
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -31,8 +31,9 @@ pub(crate) struct NewBooking<'a> {
     pub(crate) price_version: u32,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) pay_until: DateTime<Utc>,
-    /// The store's, at which it lengthened the hold.
+    /// The store's, at which it lengthened the hold, and in which life of its.
     pub(crate) revision: Revision,
+    pub(crate) lineage: Lineage,
 }
 
 /// Which booking to look for.
@@ -64,15 +65,20 @@ struct Row {
     pay_until: DateTime<Utc>,
 }
 
-/// Writes a new booking, with the request that asked for it and the beginning of its timeline. False: another transaction is writing
-/// under the request's name. A unique violation says that the request or the hold has a booking.
+/// Writes a new booking, with the request that asked for it and the beginning of its timeline, on an
+/// answer of this lineage. False, and nothing is written: it isn't the current one, or its store isn't
+/// loaded, or another transaction is writing under the request's name. A unique violation says that the
+/// request or the hold has a booking.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     new: NewBooking<'_>,
 ) -> Result<bool, Error> {
     let booking = new.booking;
     let written = sqlx::query!(
-        "WITH turn AS (SELECT pg_try_advisory_xact_lock($1) AS is_ours),
+        "WITH turn AS (
+             SELECT pg_try_advisory_xact_lock($1) AND EXISTS (
+                 SELECT FROM booking.lineage WHERE lineage = $20 AND NOT rebuilding) AS is_ours
+         ),
          request AS (
              INSERT INTO booking.requests (user_id, idempotency_key, route, body_hash, answer)
              SELECT $3, $4, $5, $6, $7 FROM turn WHERE is_ours
@@ -106,6 +112,7 @@ pub(crate) async fn insert(
         new.pay_until,
         new.created_at,
         new.revision.as_i64(),
+        i16::from(new.lineage.0),
     )
     .execute(connection)
     .await?;

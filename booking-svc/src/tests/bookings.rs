@@ -84,8 +84,9 @@ async fn time_to_pay_is_told_by_the_wall_clock_however_far_the_clusters_is_behin
         created_at: Utc::now(),
         pay_until: extended.pay_until,
         revision: extended.revision,
+        lineage: extended.lineage,
     };
-    let written = app.write_booking(new, &inventory, extended.lineage).await;
+    let written = app.write_booking(new, &inventory).await;
     written.expect("books");
     let id = extended.booking.id;
 

@@ -322,11 +322,9 @@ async fn lineage_change_between_hold_and_booking(pool: PgPool) {
         created_at: Utc::now(),
         pay_until: extended.pay_until,
         revision: extended.revision,
+        lineage: extended.lineage,
     };
-    let written = world
-        .app
-        .write_booking(new, &inventory, extended.lineage)
-        .await;
+    let written = world.app.write_booking(new, &inventory).await;
     assert!(
         matches!(written, Err(Error::ForeignLineage { .. })),
         "{written:?}"
