@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config,
-    app::{App, inventory::Inventories, requests::UnderWay, ticket_code::TicketKey},
+    app::{App, changes::Changes, inventory::Inventories, requests::UnderWay, ticket_code::TicketKey},
     error::ServeError,
     grpc, rebuild, store,
     tasks::{
@@ -116,6 +116,7 @@ pub(crate) async fn compose(
         ticket_key: TicketKey::new(key_id, &private),
         payment_window: Duration::from_millis(config.payment_window_ms),
         under_way: UnderWay::default(),
+        changes: Changes::default(),
         pool,
     })
 }

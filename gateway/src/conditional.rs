@@ -1,10 +1,10 @@
 //! Answers that caches may keep: an entity tag over the body, and 304 where the client has it.
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Duration};
 
 use axum::{
     body::Bytes,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use flate2::{Compression, write::GzEncoder};
@@ -12,6 +12,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::failure::ApiError;
+
+/// RFC 7240.
+pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// Browsing may be a little stale: five seconds as fresh, thirty more while it is
 /// fetched anew.
@@ -142,9 +145,32 @@ fn members(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item 
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
+/// The tag of what the client has, without quotes; of several the first.
+pub(crate) fn kept_tag(request_headers: &HeaderMap) -> Option<String> {
+    let mut tags = members(request_headers, header::IF_NONE_MATCH);
+    tags.find_map(|tag| Some(opaque(tag).strip_prefix('"')?.strip_suffix('"')?.to_owned()))
+}
+
+/// How long the client would wait for the answer (`Prefer: wait=`, RFC 7240 §4.3); zero if it doesn't say.
+pub(crate) fn wait(request_headers: &HeaderMap) -> Duration {
+    let mut preferences = members(request_headers, PREFER).flat_map(|member| member.split(';'));
+    preferences
+        .find_map(|preference| {
+            let (name, seconds) = preference.split_once('=')?;
+            let named = name.trim().eq_ignore_ascii_case("wait");
+            named.then(|| seconds.trim().trim_matches('"').parse::<u32>().ok())?
+        })
+        .map_or(Duration::ZERO, |seconds| {
+            Duration::from_secs(seconds.into())
+        })
+}
+
+fn opaque(tag: &str) -> &str {
+    tag.trim_start_matches("W/")
+}
+
 /// Weak comparison of RFC 9110 §13.1.2.
-fn known(request_headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let opaque = |tag: &str| tag.trim_start_matches("W/").to_owned();
+pub(crate) fn known(request_headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let tag = tag.to_str().map(opaque).unwrap_or_default();
     let mut tags = members(request_headers, header::IF_NONE_MATCH);
     tags.any(|candidate| candidate == "*" || opaque(candidate) == tag)
@@ -183,6 +209,21 @@ mod tests {
                 !known(&headers(header::IF_NONE_MATCH, value), &tag),
                 "{value}"
             );
+        }
+    }
+
+    #[test]
+    fn a_wait_is_read_among_other_preferences() {
+        let waits = |value| wait(&headers(PREFER, value)).as_secs();
+        for value in [
+            "wait=8",
+            "respond-async, wait=8",
+            "return=minimal; Wait = \"8\"",
+        ] {
+            assert_eq!(waits(value), 8, "{value}");
+        }
+        for value in ["", "wait", "wait=soon", "wait=-1", "handling=strict"] {
+            assert_eq!(waits(value), 0, "{value}");
         }
     }
 

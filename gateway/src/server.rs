@@ -23,8 +23,8 @@ use tokio::sync::Semaphore;
 use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
 use crate::{
-    Config, Error, failure::ApiError, kept::KeptPages, layout::Layouts, live::LiveShows, metrics,
-    openapi, ops, pages, scope, searches::Searches,
+    Config, Error, conditional, failure::ApiError, kept::KeptPages, layout::Layouts,
+    live::LiveShows, metrics, openapi, ops, pages, scope, searches::Searches,
 };
 
 /// The part's name in readiness and logs.
@@ -33,6 +33,9 @@ const NAME: &str = "gateway";
 /// Requests in progress at once, answers being sent included; more are refused with `Retry-After`.
 /// A rush keeps a few hundred busy; the bound keeps memory finite when a service or clients hang.
 const REQUESTS_IN_FLIGHT_MAX: usize = 4096;
+
+/// Requests of them that wait for news; others are answered at once, and come again.
+const WAITS_MAX: usize = REQUESTS_IN_FLIGHT_MAX / 2;
 
 /// Largest gRPC answer read: the seat map of the largest show (100,000 seats of some 150 bytes)
 /// with room.
@@ -53,6 +56,8 @@ pub(crate) struct App {
     pub(crate) request_timeout: Duration,
     pub(crate) trust_sampled: bool,
     pub(crate) slots: Arc<Semaphore>,
+    /// Slots whose requests wait for news.
+    pub(crate) waits: Semaphore,
     pub(crate) live: LiveShows,
     pub(crate) layouts: Layouts,
     pub(crate) kept: KeptPages,
@@ -144,6 +149,7 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
         request_timeout: config.request_timeout(),
         trust_sampled: config.trust_sampled,
         slots: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),
+        waits: Semaphore::new(WAITS_MAX),
         live: LiveShows::new(
             lockstore_client::Client::connect_with(config.lockstore.clone(), store_options),
             context.shutdown.child_token(),
@@ -162,6 +168,7 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_NONE_MATCH,
+            conditional::PREFER,
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static(trace::PARENT_HEADER),
             HeaderName::from_static(trace::STATE_HEADER),

@@ -4,6 +4,8 @@
 use booking_core::Reason;
 use holdfast_proto::booking::v1 as pb;
 use holdfast_types::{BookingState, Money};
+use prost::Message;
+use sha2::{Digest, Sha256};
 
 use super::read::BookingView;
 
@@ -30,7 +32,7 @@ pub(crate) fn booking_message(view: BookingView) -> pb::Booking {
         .session
         .filter(|_| pending)
         .map_or(String::new(), |open| open.url);
-    pb::Booking {
+    versioned(pb::Booking {
         booking_id: booking.id.to_bytes().to_vec(),
         status: booking.state.to_string(),
         show_id: booking.show_id.to_bytes().to_vec(),
@@ -42,5 +44,14 @@ pub(crate) fn booking_message(view: BookingView) -> pb::Booking {
         reason: booking.reason.map_or("", Reason::as_str).to_owned(),
         refund_status,
         returned_seat_ids: view.returned_seat_ids,
-    }
+        version: String::new(),
+    })
+}
+
+/// Named by a hash of all that it says, so that no process has to remember which version it was.
+fn versioned(mut booking: pb::Booking) -> pb::Booking {
+    let hash = Sha256::digest(booking.encode_to_vec());
+    let (first, _) = hash.split_first_chunk().expect("a hash is longer");
+    booking.version = format!("{:016x}", u64::from_be_bytes(*first));
+    booking
 }

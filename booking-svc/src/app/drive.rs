@@ -194,6 +194,7 @@ impl App {
         };
         bookings::save(&mut transaction, change, STEP_LEASE_S).await?;
         transaction.commit().await?;
+        self.changes.tell(booking_id);
         count(&before, &decision);
         Ok(Some(Outcome::Decided(
             Box::new(decision.next),

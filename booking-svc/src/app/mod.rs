@@ -6,6 +6,7 @@ pub(crate) mod answer;
 pub(crate) mod ask;
 pub(crate) mod book;
 pub(crate) mod cancel;
+pub(crate) mod changes;
 pub(crate) mod drive;
 pub(crate) mod hold_seats;
 pub(crate) mod holds;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 
+use changes::Changes;
 use inventory::Inventories;
 use requests::UnderWay;
 use ticket_code::TicketKey;
@@ -40,4 +42,5 @@ pub(crate) struct App {
     pub(crate) ticket_key: TicketKey,
     pub(crate) payment_window: Duration,
     pub(crate) under_way: UnderWay,
+    pub(crate) changes: Changes,
 }

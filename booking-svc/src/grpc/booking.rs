@@ -1,5 +1,7 @@
 //! What the gateway calls.
 
+use std::time::Duration;
+
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_proto::booking::v1::{self as pb, booking_service_server::BookingService};
 use holdfast_types::Revision;
@@ -161,10 +163,17 @@ impl BookingService for Service {
         request: Request<pb::GetBookingRequest>,
     ) -> Answer<pb::GetBookingResponse> {
         let user_id = self.user(request.metadata()).await?;
-        let booking_id = booking_id(&request.into_inner().booking_id)?;
+        let deadline = Deadline::of(&request);
+        let pb::GetBookingRequest {
+            booking_id: id,
+            seen,
+            wait_ms,
+        } = request.into_inner();
+        let longest = Duration::from_millis(wait_ms.into());
+        let is_news = |view: &BookingView| booking_message(view.clone()).version != seen;
         let view = self
             .app
-            .get_booking(user_id, booking_id)
+            .wait_booking(user_id, booking_id(&id)?, (longest, deadline), is_news)
             .await
             .map_err(refuse)?;
         Ok(Response::new(pb::GetBookingResponse {

@@ -1,17 +1,20 @@
 //! From hold to ticket, and back.
 
+use std::time::Duration;
+
 use chrono::Utc;
+use holdfast_mesh::deadline::Deadline;
 use holdfast_proto::events::v1;
 use holdfast_types::{BookingState, ClusterTime, ErrorCode, SeatState, ShowState};
 use prost::Message;
 use sqlx::PgPool;
 
 use super::world::{
-    PRICE, World, code, deadline, failed, opener, paid, payment, refunded, refused, user,
+    LIMIT, PRICE, World, app, code, deadline, failed, opener, paid, payment, refunded, refused, user,
 };
 use crate::{
     TicketCode,
-    app::answer::booking_message,
+    app::{answer::booking_message, read::BookingView},
     store::{
         bookings::NewBooking,
         requests::{Named, Route},
@@ -58,6 +61,42 @@ async fn paid_hold_becomes_a_confirmed_booking_with_a_signed_ticket_per_seat(poo
     assert_eq!(seats, ["A-4", "A-5"]);
     assert_eq!(world.told(id).await, ["BookingCreated", "BookingConfirmed"]);
     world.audit().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn whoever_waits_for_a_change_hears_of_it_and_of_another_processs_too(pool: PgPool) {
+    let world = World::new(pool).await;
+    let id = world.book(user(1), &[3]).await;
+    let version = |view: &BookingView| booking_message(view.clone()).version;
+    let seen = version(&world.view(id).await);
+    let hour = Duration::from_secs(3_600);
+    let limit = Deadline::after(LIMIT);
+    let wait = |longest| {
+        let wait = (longest, limit);
+        let app = &world.app;
+        app.wait_booking(user(1), id, wait, |view| version(view) != seen)
+    };
+    let in_vain = wait(Duration::from_millis(1)).await.expect("answered");
+    assert_eq!(version(&in_vain), seen);
+    let hidden = world
+        .app
+        .wait_booking(user(2), id, (hour, limit), |_| false)
+        .await;
+    assert_eq!(code(hidden), ErrorCode::BookingNotFound);
+
+    let (heard, ()) = tokio::join!(wait(hour), world.tell(id, paid(id, 1, 1)));
+    let heard = heard.expect("answered");
+    assert_ne!(version(&heard), seen);
+
+    // A process of its own, so that nobody tells the one that waits.
+    let other = app(&world.pool, &world.lockstore, LIMIT).await;
+    let confirmed = version(&world.view(id).await);
+    let refunded = |view: &BookingView| version(view) != confirmed;
+    let waiting = world.app.wait_booking(user(1), id, (hour, limit), refunded);
+    let (found, cancelled) = tokio::join!(waiting, other.cancel_booking(user(1), id));
+    cancelled.expect("cancels");
+    let found = found.expect("answered").booking.state;
+    assert_eq!(found, BookingState::Cancelled);
 }
 
 #[sqlx::test(migrations = false)]

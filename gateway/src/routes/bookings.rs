@@ -1,9 +1,11 @@
 //! Purchases: booking a hold, where to pay, tickets, calling it off.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
@@ -15,11 +17,15 @@ use uuid::Uuid;
 
 use crate::{
     call::Caller,
+    conditional,
     extract::{AnyIdempotencyKey, Body, IdempotencyKey, Params, PathId},
     failure::ApiError,
     server::Shared,
     wire::{self, Money, Page, optional, required},
 };
+
+/// Longest wait for a change: shorter than a request may take, and than what stands in between waits.
+const WAIT_MAX: Duration = Duration::from_secs(8);
 
 /// What to book.
 #[derive(Deserialize, ToSchema)]
@@ -126,7 +132,7 @@ fn ticket(ticket: pb::Ticket) -> Result<Ticket, ApiError> {
     params(("Idempotency-Key" = String, Header, description = "Names this request.", min_length = 1, max_length = 255)),
     request_body = NewBooking,
     responses(
-        (status = 201, description = "The booking, to be paid.", body = Booking, headers(("Location" = String))),
+        (status = 201, description = "The booking, to be paid.", body = Booking, headers(("Location" = String), ("ETag" = String))),
         (status = 200, description = "The key was known: the answer given then. A first request may get it, too, where its work was done twice on the way.", body = Booking),
     ),
     security(("bearer" = [])),
@@ -151,13 +157,16 @@ pub(crate) async fn create_booking(
         .create_booking(caller.request(request))
         .await?
         .into_inner();
-    let booking = booking(required(answer.booking, "booking")?)?;
+    let made = required(answer.booking, "booking")?;
+    let tag = [(header::ETAG, etag(&made)?)];
+    let booking = booking(made)?;
     if answer.replayed {
-        return Ok(Json(booking).into_response());
+        return Ok((tag, Json(booking)).into_response());
     }
     let location = format!("/api/v1/bookings/{}", booking.booking_id);
     Ok((
         StatusCode::CREATED,
+        tag,
         [(header::LOCATION, location)],
         Json(booking),
     )
@@ -223,10 +232,20 @@ pub(crate) async fn list_my_bookings(
 }
 
 /// One of your bookings
+///
+/// With `If-None-Match` and `Prefer: wait=8` the answer comes as soon as the booking has changed, so that
+/// nobody has to ask again and again for where to pay or whether it is confirmed.
 #[utoipa::path(
     get, path = "/bookings/{booking_id}", tag = "buying",
-    params(("booking_id" = Uuid, Path)),
-    responses((status = 200, description = "The booking.", body = Booking)),
+    params(
+        ("booking_id" = Uuid, Path),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an answer kept."),
+        ("Prefer" = Option<String>, Header, description = "`wait=` seconds (RFC 7240): how long a change is waited for before 304, at most 8; sooner while too many wait."),
+    ),
+    responses(
+        (status = 200, description = "The booking.", body = Booking, headers(("ETag" = String))),
+        (status = 304, description = "It is as in the answer kept."),
+    ),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "BOOKING_NOT_FOUND"]))),
 )]
@@ -234,9 +253,23 @@ pub(crate) async fn get_booking(
     State(app): State<Shared>,
     caller: Caller,
     PathId(booking_id): PathId<BookingId>,
-) -> Result<Json<Booking>, ApiError> {
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let seen = conditional::kept_tag(&headers);
+    let wanted = match seen {
+        Some(_) => conditional::wait(&headers).min(WAIT_MAX),
+        None => Duration::ZERO,
+    };
+    // Whoever waits has the slot of a request: some are for those who don't.
+    let place = (!wanted.is_zero()).then(|| app.waits.try_acquire());
+    let wait = match place {
+        Some(Ok(_)) => wanted,
+        _ => Duration::ZERO,
+    };
     let request = pb::GetBookingRequest {
         booking_id: booking_id.to_bytes().to_vec(),
+        seen: seen.unwrap_or_default(),
+        wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
     };
     let answer = app
         .booking
@@ -244,7 +277,18 @@ pub(crate) async fn get_booking(
         .get_booking(caller.request(request))
         .await?
         .into_inner();
-    Ok(Json(booking(required(answer.booking, "booking")?)?))
+    let found = required(answer.booking, "booking")?;
+    let tag = etag(&found)?;
+    if conditional::known(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    Ok(([(header::ETAG, tag)], Json(booking(found)?)).into_response())
+}
+
+/// Its version. Weak, because the same body may go out compressed.
+fn etag(booking: &pb::Booking) -> Result<HeaderValue, ApiError> {
+    let tag = format!("W/\"{}\"", booking.version);
+    HeaderValue::from_str(&tag).map_err(|error| ApiError::defect(&error.to_string()))
 }
 
 /// One thing that happened to a booking.

@@ -249,6 +249,48 @@ async fn a_booking_tells_where_to_pay_and_why_it_ended() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_booking_is_waited_for_by_who_has_its_tag() {
+    let gateway = Gateway::start().await;
+    let path = format!("/api/v1/bookings/{}", booking_id());
+    gateway
+        .backend
+        .on("get_booking", |_: pb::GetBookingRequest| {
+            Ok(pb::GetBookingResponse {
+                booking: Some(pb::Booking {
+                    version: "v2".to_owned(),
+                    ..pending()
+                }),
+            })
+        });
+    let ask = |tag: Option<&'static str>, prefer: &'static str| {
+        let request = gateway.as_customer(Method::GET, &path);
+        let request = request.header("prefer", prefer);
+        match tag {
+            Some(tag) => request.header("if-none-match", tag),
+            None => request,
+        }
+    };
+    let unseen = send(ask(None, "wait=8")).await;
+    assert_eq!((unseen.status, unseen.json()), (200, pending_json()));
+    let tag = unseen.header("etag").expect("a tag").to_owned();
+    assert_eq!(tag, "W/\"v2\"");
+    let other = send(ask(Some("\"v1\""), "wait=60")).await;
+    assert_eq!((other.status, other.json()), (200, pending_json()));
+    let same = send(ask(Some("W/\"v2\""), "wait=3")).await;
+    assert_eq!((same.status, same.text().as_str()), (304, ""));
+    assert_eq!(same.header("etag"), Some(tag.as_str()));
+
+    let asked: Vec<_> = gateway.backend.take_seen();
+    let asked: Vec<_> = asked
+        .iter()
+        .map(|seen| seen.message::<pb::GetBookingRequest>())
+        .map(|request| (request.seen.clone(), request.wait_ms))
+        .collect();
+    let expected = [("", 0), ("v1", 8_000), ("v2", 3_000)];
+    assert_eq!(asked, expected.map(|(seen, ms)| (seen.to_owned(), ms)));
+}
+
+#[tokio::test]
 async fn tickets_that_are_given_back_are_named() {
     let gateway = Gateway::start().await;
     gateway

@@ -163,6 +163,9 @@ pub struct Booking {
     /// Of `seat_ids`, those whose tickets were given back.
     #[prost(string, repeated, tag = "11")]
     pub returned_seat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Another one whenever anything of the above is; opaque.
+    #[prost(string, tag = "12")]
+    pub version: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateBookingResponse {
@@ -175,6 +178,13 @@ pub struct CreateBookingResponse {
 pub struct GetBookingRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub booking_id: ::prost::alloc::vec::Vec<u8>,
+    /// Its `version` that the caller has seen: with `wait_ms`, the answer comes as soon as it has another.
+    #[prost(string, tag = "2")]
+    pub seen: ::prost::alloc::string::String,
+    /// Longest wait for that; the answer comes half a second before the call's deadline all the same, and
+    /// at once while too many wait.
+    #[prost(uint32, tag = "3")]
+    pub wait_ms: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetBookingResponse {
@@ -672,7 +682,8 @@ pub mod booking_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One booking of the caller's. Reasons: UNAUTHORIZED, BOOKING_NOT_FOUND.
+        /// One booking of the caller's, at once or when it has changed. Reasons: UNAUTHORIZED,
+        /// BOOKING_NOT_FOUND.
         pub async fn get_booking(
             &mut self,
             request: impl tonic::IntoRequest<super::GetBookingRequest>,
@@ -928,7 +939,8 @@ pub mod booking_service_server {
             tonic::Response<super::CreateBookingResponse>,
             tonic::Status,
         >;
-        /// One booking of the caller's. Reasons: UNAUTHORIZED, BOOKING_NOT_FOUND.
+        /// One booking of the caller's, at once or when it has changed. Reasons: UNAUTHORIZED,
+        /// BOOKING_NOT_FOUND.
         async fn get_booking(
             &self,
             request: tonic::Request<super::GetBookingRequest>,

@@ -1,0 +1,159 @@
+//! Who waits for a booking to change.
+//!
+//! Always holds: a change that this process committed after a wait began ends it; waits are bounded in
+//! number and length, and whoever finds no place is answered as things stand. Leaves to others: changes
+//! that another process made, which are found by looking.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
+
+use holdfast_mesh::deadline::Deadline;
+use holdfast_types::{BookingId, UserId};
+use tokio::{sync::watch, time::Instant};
+
+use super::{App, read::BookingView};
+use crate::error::Error;
+
+/// Bookings waited for at once: some 200 bytes each.
+const WAITED_FOR_MAX: usize = 16_384;
+
+/// How soon a change that another process made is looked for; each further look comes after twice as
+/// long.
+const LOOK_AFTER: Duration = Duration::from_millis(250);
+
+/// Left of a deadline for the answer.
+const ANSWER: Duration = Duration::from_millis(500);
+
+/// Bookings that somebody waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    waited_for: Mutex<HashMap<BookingId, watch::Sender<()>>>,
+}
+
+impl Changes {
+    /// Ends the waits for this booking: after the commit of its change.
+    pub(crate) fn tell(&self, booking_id: BookingId) {
+        if let Some(waits) = self.lock().get(&booking_id) {
+            waits.send_replace(());
+        }
+    }
+
+    /// A wait for what happens from now on; none while too many wait.
+    fn listen(&self, booking_id: BookingId) -> Option<Wait<'_>> {
+        let mut waited_for = self.lock();
+        if waited_for.len() >= WAITED_FOR_MAX && !waited_for.contains_key(&booking_id) {
+            return None;
+        }
+        let waits = waited_for.entry(booking_id).or_default();
+        let told = waits.subscribe();
+        Some(Wait {
+            changes: self,
+            booking_id,
+            told,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<BookingId, watch::Sender<()>>> {
+        self.waited_for.lock().expect("no holder panics")
+    }
+}
+
+struct Wait<'a> {
+    changes: &'a Changes,
+    booking_id: BookingId,
+    told: watch::Receiver<()>,
+}
+
+impl Wait<'_> {
+    /// Returns after a change, or at `at`.
+    async fn changed_by(&mut self, at: Instant) {
+        // Its sender lives for as long as somebody listens, so it ends with news or in time.
+        let _ = tokio::time::timeout_at(at, self.told.changed()).await;
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let mut waited_for = self.changes.lock();
+        // This one still counts.
+        if waited_for
+            .get(&self.booking_id)
+            .is_some_and(|waits| waits.receiver_count() <= 1)
+        {
+            waited_for.remove(&self.booking_id);
+        }
+    }
+}
+
+impl App {
+    /// The booking as soon as `is_news` says so of it, or as it is when `longest` is over or `deadline`
+    /// is near.
+    pub(crate) async fn wait_booking(
+        &self,
+        user_id: UserId,
+        booking_id: BookingId,
+        (longest, deadline): (Duration, Deadline),
+        is_news: impl Fn(&BookingView) -> bool,
+    ) -> Result<BookingView, Error> {
+        let until = Instant::now() + longest.min(deadline.remaining().saturating_sub(ANSWER));
+        // From before the first look, so that nothing falls in between.
+        let mut wait = self.changes.listen(booking_id);
+        let mut look_after = LOOK_AFTER;
+        loop {
+            let view = self.get_booking(user_id, booking_id).await?;
+            let now = Instant::now();
+            let Some(wait) = wait.as_mut().filter(|_| now < until && !is_news(&view)) else {
+                return Ok(view);
+            };
+            wait.changed_by(until.min(now + look_after)).await;
+            look_after *= 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn id(n: u8) -> BookingId {
+        BookingId::from_bytes([n; 16])
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_with_its_own_bookings_change_and_leaves_nothing_behind() {
+        let changes = Changes::default();
+        let far = Instant::now() + Duration::from_secs(3_600);
+        let (mut one, mut too) = (changes.listen(id(1)), changes.listen(id(1)));
+        let (one, too) = (one.as_mut().expect("room"), too.as_mut().expect("room"));
+        changes.tell(id(2));
+        assert!(one.changed_by(far).now_or_never().is_none(), "another's");
+        changes.tell(id(1));
+        one.changed_by(far).now_or_never().expect("told");
+        too.changed_by(far).now_or_never().expect("told, too");
+        assert!(one.changed_by(far).now_or_never().is_none(), "told once");
+        let soon = Instant::now() + Duration::from_millis(5);
+        one.changed_by(soon).await;
+        assert!(Instant::now() >= soon);
+        let mut late = changes.listen(id(3));
+        drop(late.take());
+        assert_eq!(changes.lock().len(), 1);
+    }
+
+    #[test]
+    fn waits_are_bounded() {
+        let changes = Changes::default();
+        let many = u32::try_from(WAITED_FOR_MAX).expect("is small");
+        let nth = |n: u32| BookingId::from_uuid(uuid::Uuid::from_u128(n.into()));
+        let waits: Vec<_> = (0..many).map(|n| changes.listen(nth(n))).collect();
+        assert!(waits.iter().all(Option::is_some));
+        assert!(changes.listen(nth(many)).is_none());
+        assert!(changes.listen(nth(7)).is_some(), "waited for already");
+        drop(waits);
+        assert!(changes.lock().is_empty());
+    }
+}
