@@ -22,7 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config,
-    app::{App, changes::Changes, inventory::Inventories, requests::UnderWay, ticket_code::TicketKey},
+    app::{
+        App, announce::OUTBOX, changes::Changes, inventory::Inventories, requests::UnderWay,
+        ticket_code::TicketKey,
+    },
     error::ServeError,
     grpc, rebuild, store,
     tasks::{
@@ -124,7 +127,7 @@ pub(crate) async fn compose(
 fn start_tasks(app: &Arc<App>, config: &Config, end: &CancellationToken) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let pool = app.pool.clone();
-    tasks.spawn(relay(pool.clone(), "booking", end.clone()));
+    tasks.spawn(relay(pool.clone(), &OUTBOX, end.clone()));
     let payments = Payments { app: app.clone() };
     tasks.spawn(consume(
         pool,

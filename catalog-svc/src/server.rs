@@ -6,7 +6,7 @@ use holdfast_mesh as mesh;
 use holdfast_proto::part;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-use crate::{Config, Error, clients, grpc};
+use crate::{Config, Error, app::publish::OUTBOX, clients, grpc};
 
 /// The part's name in readiness and logs.
 pub const NAME: &str = "catalog";
@@ -51,7 +51,7 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
     let routes = grpc::routes(pool.clone(), clients::identity::verifier(identity), booking);
     // Ends the relay with the server, whichever way that ends.
     let ending = context.shutdown.child_token();
-    let relay = holdfast_eventlog::relay(pool.clone(), "catalog", ending.clone());
+    let relay = holdfast_eventlog::relay(pool.clone(), &OUTBOX, ending.clone());
     let server = async {
         let served = mesh::server::serve_grpc(options, routes, &context).await;
         ending.cancel();

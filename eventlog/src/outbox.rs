@@ -1,6 +1,7 @@
 //! The writing side: one row in the transaction of the change it tells of.
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{Error, NewEvent, trace};
@@ -8,10 +9,12 @@ use crate::{Error, NewEvent, trace};
 /// Largest payload of one event. Events name things; they don't carry them.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 
-/// A service's outbox: table `<schema>.outbox`, as in `sql/outbox.sql`.
-#[derive(Debug, Clone, Copy)]
+/// A service's outbox: table `<schema>.outbox`, as in `sql/outbox.sql`. One in a process, so that who
+/// writes can wake who moves.
+#[derive(Debug)]
 pub struct Outbox {
-    schema: &'static str,
+    pub(crate) schema: &'static str,
+    pub(crate) woken: Notify,
 }
 
 impl Outbox {
@@ -24,7 +27,10 @@ impl Outbox {
             is_plain_name(schema.as_bytes()),
             "a schema is named in [a-z0-9_]+"
         );
-        Self { schema }
+        Self {
+            schema,
+            woken: Notify::const_new(),
+        }
     }
 
     /// Writes `event` in the caller's transaction and returns its id. It is delivered if and only
@@ -91,17 +97,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// Wakes the relay, after the commit; without it the next poll finds the row, up to
-    /// 100 ms later on an idle system. Not part of `append`, because Postgres commits transactions
-    /// that notify one after another, and so would undo group commit for the whole database.
-    ///
-    /// # Errors
-    /// [`Error::Database`]; nothing is lost by ignoring it.
-    pub async fn wake(&self, pool: &PgPool) -> Result<(), Error> {
-        sqlx::query_scalar!("SELECT pg_notify('eventlog_outbox', $1)::text", self.schema)
-            .fetch_one(pool)
-            .await?;
-        Ok(())
+    /// Wakes this process's relay, after the commit; without it the next poll finds the row, up to 100 ms
+    /// later on an idle system. No notification of Postgres's: it commits transactions that notify one
+    /// after another, and so would undo group commit for the whole database.
+    pub fn wake(&self) {
+        self.woken.notify_one();
     }
 }
 

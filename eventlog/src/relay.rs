@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, metric, prune, wake};
+use crate::{Error, Outbox, metric, prune};
 
 /// Rows in one move: large enough that a move a millisecond carries any load we plan for, small
 /// enough that a consumer sees the first of them soon.
@@ -18,10 +18,14 @@ const BATCH_ROWS: i32 = 1_000;
 /// How long after a commit an idle relay finds it when nobody woke it.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Poll while events keep coming: a batch's worth of group commit, without a notification each.
-const POLL_BUSY: Duration = Duration::from_millis(5);
+/// Least time between two moves: what is written meanwhile goes together, and nobody is told of each row
+/// by itself.
+const GATHER: Duration = Duration::from_millis(2);
 
-/// How long after the last row a relay counts as busy.
+/// Poll for a while after a row that nobody woke it for: another process's writers don't.
+const POLL_BUSY: Duration = Duration::from_millis(10);
+
+/// How long after the last such row a relay counts as busy.
 const BUSY_FOR: Duration = Duration::from_millis(500);
 
 /// How long one move may take before the connection is given up.
@@ -30,61 +34,60 @@ const MOVE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Pause after the database failed.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Keeps moving the committed rows of `<schema>.outbox` into the stream until `shutdown`. Woken by
-/// [`Outbox::wake`](crate::Outbox::wake) and by polling; failures are logged and tried again. Now
-/// and then deletes what the stream no longer needs ([`prune_once`](crate::prune_once)).
-pub async fn relay(pool: PgPool, schema: &'static str, shutdown: CancellationToken) {
-    relay_every(&pool, schema, POLL, &shutdown).await;
+/// Keeps moving the committed rows of `outbox` into the stream until `shutdown`. Woken by
+/// [`Outbox::wake`] and by polling; failures are logged and tried again. Now and then deletes what the
+/// stream no longer needs ([`prune_once`](crate::prune_once)).
+pub async fn relay(pool: PgPool, outbox: &'static Outbox, shutdown: CancellationToken) {
+    relay_every(&pool, outbox, POLL, &shutdown).await;
 }
 
-async fn relay_every(
-    pool: &PgPool,
-    schema: &'static str,
-    poll: Duration,
-    shutdown: &CancellationToken,
-) {
-    let woken = Notify::new();
+async fn relay_every(pool: &PgPool, outbox: &Outbox, poll: Duration, shutdown: &CancellationToken) {
     tokio::select! {
-        never = wake::listen(pool, "eventlog_outbox", |payload| payload == schema, &woken) => match never {},
         () = prune::prune_until_dropped(pool) => {}
-        () = move_until_shutdown(pool, schema, poll, &woken, shutdown) => {}
+        () = move_until_shutdown(pool, outbox, poll, shutdown) => {}
     }
 }
 
 async fn move_until_shutdown(
     pool: &PgPool,
-    schema: &'static str,
+    outbox: &Outbox,
     poll: Duration,
-    woken: &Notify,
     shutdown: &CancellationToken,
 ) {
-    let mut busy_until = Instant::now();
+    let (mut busy_until, mut was_woken) = (Instant::now(), false);
     while !shutdown.is_cancelled() {
-        let moved = match tokio::time::timeout(MOVE_TIMEOUT, move_once(pool, schema)).await {
+        let began = Instant::now();
+        let moved = match tokio::time::timeout(MOVE_TIMEOUT, move_once(pool, outbox.schema)).await {
             Ok(moved) => moved,
             Err(_) => Err(Error::Timeout(MOVE_TIMEOUT)),
         };
-        let pause = match moved {
+        let (pause, next) = match moved {
             Ok(moved) if moved == BATCH_ROWS as u32 => continue,
             Ok(moved) => {
-                if moved > 0 {
+                if moved > 0 && !was_woken {
                     busy_until = Instant::now() + BUSY_FOR;
                 }
-                if Instant::now() < busy_until {
-                    poll.min(POLL_BUSY)
-                } else {
-                    poll
-                }
+                let busy = Instant::now() < busy_until;
+                (
+                    if busy { poll.min(POLL_BUSY) } else { poll },
+                    began + GATHER,
+                )
             }
             Err(error) => {
-                tracing::warn!(producer = schema, %error, "could not move the outbox; trying again");
-                FAILURE_PAUSE
+                tracing::warn!(producer = outbox.schema, %error, "could not move the outbox; trying again");
+                // If it was for want of room, there is some now; if not, this fails like the move.
+                let _ = prune::add_partitions(pool).await;
+                (FAILURE_PAUSE, Instant::now() + FAILURE_PAUSE)
             }
         };
+        was_woken = tokio::select! {
+            () = outbox.woken.notified() => true,
+            () = tokio::time::sleep(pause) => false,
+            () = shutdown.cancelled() => return,
+        };
         tokio::select! {
-            () = woken.notified() => {}
-            () = tokio::time::sleep(pause) => {}
-            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep_until(next) => {}
+            () = shutdown.cancelled() => return,
         }
     }
 }
@@ -112,56 +115,49 @@ mod tests {
     use sqlx::AssertSqlSafe;
 
     use super::*;
-    use crate::{NewEvent, Outbox};
+    use crate::NewEvent;
 
     const LIMIT: Duration = Duration::from_secs(20);
 
     #[sqlx::test]
     async fn a_relay_that_hardly_polls_is_woken(pool: PgPool) {
-        let outbox = include_str!("../sql/outbox.sql").replace("{schema}", "shop");
-        sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA shop; {outbox}")))
+        static OUTBOX: Outbox = Outbox::new("shop");
+        let sql = include_str!("../sql/outbox.sql").replace("{schema}", "shop");
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA shop; {sql}")))
             .execute(&pool)
             .await
             .expect("an outbox");
         let shutdown = CancellationToken::new();
         let relay = tokio::spawn({
             let (pool, shutdown) = (pool.clone(), shutdown.clone());
-            async move { relay_every(&pool, "shop", Duration::from_secs(600), &shutdown).await }
+            async move { relay_every(&pool, &OUTBOX, Duration::from_secs(600), &shutdown).await }
         });
-        let outbox = Outbox::new("shop");
-        let event = NewEvent {
-            topic: "t",
-            key: "k".into(),
-            event_type: "E",
-            payload: vec![],
-        };
         let mut connection = pool.acquire().await.expect("a connection");
-        let begun = Instant::now();
-        loop {
-            // The first rounds may be found by the relay's own start; the last can't.
-            let round: i64 = sqlx::query_scalar("SELECT count(*) FROM eventlog.events")
-                .fetch_one(&pool)
-                .await
-                .expect("a count");
-            if round == 3 {
-                break;
-            }
-            outbox
-                .append(&mut connection, event.clone())
+        // The first may be found by the relay's own start; the last can't.
+        for nth in 1..=3 {
+            let event = NewEvent {
+                topic: "t",
+                key: "k".into(),
+                event_type: "E",
+                payload: vec![],
+            };
+            OUTBOX
+                .append(&mut connection, event)
                 .await
                 .expect("appended");
-            while begun.elapsed() < LIMIT {
-                outbox.wake(&pool).await.expect("woken");
-                let left: i64 = sqlx::query_scalar("SELECT count(*) FROM shop.outbox")
+            OUTBOX.wake();
+            let begun = Instant::now();
+            loop {
+                let moved: i64 = sqlx::query_scalar("SELECT count(*) FROM eventlog.events")
                     .fetch_one(&pool)
                     .await
                     .expect("a count");
-                if left == 0 {
+                if moved == nth {
                     break;
                 }
+                assert!(begun.elapsed() < LIMIT, "the relay slept through it");
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            assert!(begun.elapsed() < LIMIT, "the relay slept through it");
         }
         shutdown.cancel();
         tokio::time::timeout(LIMIT, relay)

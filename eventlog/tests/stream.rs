@@ -26,7 +26,7 @@ use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 const LIMIT: Duration = Duration::from_secs(20);
-const SHOP: Outbox = Outbox::new("shop");
+static SHOP: Outbox = Outbox::new("shop");
 
 async fn prepare(pool: &PgPool) {
     let outbox = include_str!("../sql/outbox.sql").replace("{schema}", "shop");
@@ -246,7 +246,7 @@ async fn events_of_a_key_come_in_order_however_many_keys_there_are(pool: PgPool)
     prepare(&pool).await;
     let shutdown = CancellationToken::new();
     let relays: Vec<_> = (0..2)
-        .map(|_| tokio::spawn(relay(pool.clone(), "shop", shutdown.clone())))
+        .map(|_| tokio::spawn(relay(pool.clone(), &SHOP, shutdown.clone())))
         .collect();
     let (record, handler) = recorder();
     let consumer = Running::start(&pool, config(), handler);
@@ -602,25 +602,52 @@ async fn a_consumer_whose_session_is_cut_starts_anew(pool: PgPool) {
     consumer.stop().await;
 }
 
+/// Goes on in the next partition, as after a million events.
+async fn fill_partition(pool: &PgPool) {
+    sqlx::query(
+        "SELECT setval('eventlog.event_places', (last_value / 1000000 + 1) * 1000000)
+         FROM eventlog.event_places",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+async fn age(pool: &PgPool, key: &str, days: i32) {
+    sqlx::query(
+        "UPDATE eventlog.events SET occurred_at = now() - make_interval(days => $2) WHERE key = $1",
+    )
+    .bind(key)
+    .bind(days)
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+async fn keys(pool: &PgPool) -> Vec<String> {
+    let left = sqlx::query_scalar("SELECT key FROM eventlog.events ORDER BY seq");
+    left.fetch_all(pool).await.unwrap()
+}
+
 #[sqlx::test]
-async fn only_old_events_that_everybody_handled_are_pruned(pool: PgPool) {
+async fn only_partitions_of_old_events_that_everybody_handled_are_dropped(pool: PgPool) {
     prepare(&pool).await;
-    for (key, number) in [("done", 1), ("waits", 2), ("fresh", 3), ("unread", 4)] {
+    for (number, key) in (1..).zip(["done", "waits", "done too", "fresh", "unread"]) {
         publish(&pool, key, number).await;
+        let days = if key == "fresh" { -1 } else { 1 };
+        age(&pool, key, EVENTS_KEPT_DAYS + days).await;
+        fill_partition(&pool).await;
+        sqlx::query("SELECT eventlog.add_partitions()")
+            .execute(&pool)
+            .await
+            .unwrap();
     }
-    let age = |days: i32, fresh: i32| {
-        let sql = "UPDATE eventlog.events SET occurred_at = now() - make_interval(
-                       days => CASE WHEN key = 'fresh' THEN $2 ELSE $1 END)";
-        sqlx::query(sql).bind(days).bind(fresh).execute(&pool)
-    };
-    age(EVENTS_KEPT_DAYS + 1, EVENTS_KEPT_DAYS - 1)
-        .await
-        .unwrap();
+    publish(&pool, "last", 6).await;
     assert_eq!(prune_once(&pool).await.unwrap(), 0, "nobody has read any");
 
     sqlx::raw_sql(
         "INSERT INTO eventlog.consumers (name, seq)
-             SELECT 'slow', max(seq) - 1 FROM eventlog.events;
+             SELECT 'slow', seq - 1 FROM eventlog.events WHERE key = 'unread';
          INSERT INTO eventlog.consumers (name, seq)
              SELECT 'fast', max(seq) FROM eventlog.events;
          INSERT INTO eventlog.set_aside (consumer, seq, key)
@@ -630,12 +657,36 @@ async fn only_old_events_that_everybody_handled_are_pruned(pool: PgPool) {
     .await
     .unwrap();
     assert_eq!(prune_once(&pool).await.unwrap(), 1);
-    let left = sqlx::query_scalar::<_, String>("SELECT key FROM eventlog.events ORDER BY seq");
-    assert_eq!(
-        left.fetch_all(&pool).await.unwrap(),
-        ["waits", "fresh", "unread"]
-    );
+    assert_eq!(prune_once(&pool).await.unwrap(), 1);
     assert_eq!(prune_once(&pool).await.unwrap(), 0);
+    assert_eq!(keys(&pool).await, ["waits", "fresh", "unread", "last"]);
+    // The one that waited is done.
+    sqlx::query("DELETE FROM eventlog.set_aside")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(prune_once(&pool).await.unwrap(), 1);
+    assert_eq!(keys(&pool).await, ["fresh", "unread", "last"]);
+}
+
+#[sqlx::test]
+async fn there_is_always_room_for_what_comes(pool: PgPool) {
+    prepare(&pool).await;
+    for _ in 0..5 {
+        fill_partition(&pool).await;
+    }
+    let mut connection = pool.acquire().await.unwrap();
+    SHOP.append(&mut connection, event("beyond", 1))
+        .await
+        .unwrap();
+    move_once(&pool, "shop")
+        .await
+        .expect_err("there is no room");
+    let shutdown = CancellationToken::new();
+    let relay = tokio::spawn(relay(pool.clone(), &SHOP, shutdown.clone()));
+    until("room to be made", async || keys(&pool).await == ["beyond"]).await;
+    shutdown.cancel();
+    relay.await.unwrap();
 }
 
 #[sqlx::test]
@@ -653,21 +704,19 @@ async fn a_consumer_of_a_quiet_topic_holds_no_pruning_up(pool: PgPool) {
         ..event("b", 2)
     };
     let mut connection = pool.acquire().await.unwrap();
+    SHOP.append(&mut connection, news.clone()).await.unwrap();
+    move_once(&pool, "shop").await.unwrap();
+    for key in ["a", "b"] {
+        age(&pool, key, EVENTS_KEPT_DAYS + 1).await;
+    }
+    fill_partition(&pool).await;
     SHOP.append(&mut connection, news).await.unwrap();
     move_once(&pool, "shop").await.unwrap();
-    let sql = "UPDATE eventlog.events SET occurred_at = now() - make_interval(days => $1)";
-    sqlx::query(sql)
-        .bind(EVENTS_KEPT_DAYS + 1)
-        .execute(&pool)
-        .await
-        .unwrap();
-    let mut pruned = 0;
-    let begun = Instant::now();
-    while pruned < 2 {
-        pruned += prune_once(&pool).await.unwrap();
-        assert!(begun.elapsed() < LIMIT, "the other topic's event stays");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until(
+        "the other topic's events to be passed and dropped",
+        async || prune_once(&pool).await.unwrap() == 2,
+    )
+    .await;
     publish(&pool, "a", 3).await;
     until("what comes after", async || record.of("a").await == [1, 3]).await;
     consumer.stop().await;

@@ -9,7 +9,7 @@ use std::{
     fmt,
     future::Future,
     sync::{Arc, RwLock},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use futures::future::BoxFuture;
@@ -55,6 +55,9 @@ const KEYS_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// Longest wait for one fetch.
 const FETCH_MAX: Duration = Duration::from_secs(3);
+
+/// Tokens remembered as verified; beyond it all are forgotten and verified again. Of a few hundred bytes.
+const VERIFIED_MAX: usize = 16_384;
 
 /// What an access token says, as it stands in the JWT.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +110,9 @@ struct Shared {
     /// Held while the set is fetched, with when that last ended and how.
     fetched: Mutex<Option<Fetched>>,
     validation: Validation,
+    /// Tokens with a good signature, and the key set that it was checked with: the check takes longer
+    /// than all the rest of most calls, and a customer sends one token many times.
+    verified: RwLock<HashMap<Box<str>, (Claims, Option<Instant>)>>,
 }
 
 #[derive(Default)]
@@ -154,6 +160,7 @@ impl Verifier {
                 keys: RwLock::default(),
                 fetched: Mutex::default(),
                 validation,
+                verified: RwLock::default(),
             }),
         }
     }
@@ -190,21 +197,50 @@ impl Verifier {
         if header.alg != Algorithm::EdDSA {
             return Err(refused());
         }
+        // Of another set an id may name another key.
+        let as_of = self.as_of();
         let key = self
             .key(&header.kid.ok_or_else(refused)?)
             .await?
             .ok_or_else(refused)?;
+        if let Some(claims) = self.remembered(token, as_of) {
+            return Ok(claims);
+        }
         let claims = jsonwebtoken::decode::<TokenClaims>(token, &key, &self.shared.validation)
             .map_err(|error| {
                 tracing::debug!(%error, "a token was refused");
                 refused()
             })?
             .claims;
-        Ok(Claims {
+        let claims = Claims {
             user_id: claims.sub,
             roles: claims.roles,
             expires_at_s: claims.exp,
-        })
+        };
+        self.remember(token, &claims, as_of);
+        Ok(claims)
+    }
+
+    /// What a token says that was verified before with this key set and hasn't expired since.
+    fn remembered(&self, token: &str, as_of: Option<Instant>) -> Option<Claims> {
+        let verified = self.shared.verified.read().expect("no holder panics");
+        let (claims, checked_with) = verified.get(token)?;
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let live = now_s <= claims.expires_at_s.saturating_add(LEEWAY_S);
+        (live && *checked_with == as_of).then(|| claims.clone())
+    }
+
+    fn remember(&self, token: &str, claims: &Claims, as_of: Option<Instant>) {
+        let mut verified = self.shared.verified.write().expect("no holder panics");
+        if verified.len() >= VERIFIED_MAX {
+            verified.clear();
+        }
+        verified.insert(token.into(), (claims.clone(), as_of));
+    }
+
+    /// Which key set is at hand.
+    fn as_of(&self) -> Option<Instant> {
+        self.shared.keys.read().expect("no holder panics").as_of
     }
 
     /// The published key of that id, after a fetch if it isn't known.
@@ -221,13 +257,7 @@ impl Verifier {
             self.refresh(fetched).await;
         }
         let (known, _) = self.known(id);
-        let ever_fetched = self
-            .shared
-            .keys
-            .read()
-            .expect("no holder panics")
-            .as_of
-            .is_some();
+        let ever_fetched = self.as_of().is_some();
         if known.is_none() && !ever_fetched {
             return Err(Failure::new(
                 ErrorCode::Unavailable,
@@ -357,5 +387,33 @@ mod tests {
         let again = tokio::time::timeout(Duration::from_secs(20), asks.recv()).await;
         again.expect("in time").expect("the set is fetched again");
         assert!(asks.try_recv().is_err(), "once");
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_of_a_token_ends_with_it_and_with_its_key_set() {
+        let verifier = Verifier::new(|| async { Ok(JWKS.to_owned()) });
+        assert!(verifier.key("k1").await.expect("fetched").is_some());
+        let as_of = verifier.as_of();
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now_s = now_s.expect("after 1970").as_secs();
+        let claims = |expires_at_s| Claims {
+            user_id: UserId::from_bytes([1; 16]),
+            roles: vec!["customer".to_owned()],
+            expires_at_s,
+        };
+        let live = claims(now_s + 60);
+        verifier.remember("live", &live, as_of);
+        verifier.remember("over", &claims(now_s - LEEWAY_S - 2), as_of);
+        assert_eq!(verifier.remembered("live", as_of), Some(live.clone()));
+        assert_eq!(verifier.remembered("over", as_of), None);
+        assert_eq!(verifier.remembered("live too", as_of), None);
+        let fetched = verifier.shared.fetched.lock().await;
+        verifier.refresh(fetched).await;
+        assert_ne!(verifier.as_of(), as_of);
+        assert_eq!(verifier.remembered("live", verifier.as_of()), None);
+        for nth in 0..=VERIFIED_MAX {
+            verifier.remember(&nth.to_string(), &live, as_of);
+        }
+        assert!(verifier.shared.verified.read().expect("unpoisoned").len() <= VERIFIED_MAX);
     }
 }

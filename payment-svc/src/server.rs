@@ -14,7 +14,7 @@ use tonic::{Request, service::Routes};
 
 use crate::{
     Config, Error, ProviderName,
-    app::{App, BookingEvents, forget_old_webhooks, reconcile, sweep},
+    app::{App, BookingEvents, forget_old_webhooks, publish::OUTBOX, reconcile, sweep},
     grpc::Service,
     provider::{Provider, Sandbox},
 };
@@ -82,7 +82,7 @@ async fn run<P: Provider>(
     });
     // Ends the loops with the server, whichever way that ends.
     let ending = context.shutdown.child_token();
-    let relay = holdfast_eventlog::relay(pool.clone(), "payment", ending.clone());
+    let relay = holdfast_eventlog::relay(pool.clone(), &OUTBOX, ending.clone());
     let consumer = holdfast_eventlog::consume(
         pool.clone(),
         ConsumerConfig::new(NAME, &["booking"]),

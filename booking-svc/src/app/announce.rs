@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 
 use crate::{app::inventory::Inventory, error::Error, store::refunds::RefundOrder};
 
-const OUTBOX: Outbox = Outbox::new("booking");
+pub(crate) static OUTBOX: Outbox = Outbox::new("booking");
 const TOPIC: &str = "booking";
 /// The only attempt to collect money that a booking makes.
 const ATTEMPT: u32 = 1;

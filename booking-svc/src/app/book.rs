@@ -218,6 +218,7 @@ impl App {
         }
         announce::created(&mut transaction, booking, new.pay_until, inventory).await?;
         transaction.commit().await?;
+        announce::OUTBOX.wake();
         Ok(())
     }
 }

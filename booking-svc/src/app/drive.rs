@@ -15,7 +15,13 @@ use holdfast_types::{BookingId, BookingState, ClusterTime, Lineage, Revision, Ti
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{App, again::ASK_AGAIN_AFTER, announce, inventory::Inventory, refusal::key_reused};
+use super::{
+    App,
+    again::ASK_AGAIN_AFTER,
+    announce::{self, OUTBOX},
+    inventory::Inventory,
+    refusal::key_reused,
+};
 use crate::{
     error::Error,
     metrics,
@@ -194,6 +200,7 @@ impl App {
         };
         bookings::save(&mut transaction, change, STEP_LEASE_S).await?;
         transaction.commit().await?;
+        OUTBOX.wake();
         self.changes.tell(booking_id);
         count(&before, &decision);
         Ok(Some(Outcome::Decided(

@@ -1,7 +1,7 @@
 //! The use cases. No SQL and no gRPC types.
 
 mod again;
-mod announce;
+pub(crate) mod announce;
 pub(crate) mod answer;
 pub(crate) mod ask;
 pub(crate) mod book;

@@ -10,7 +10,7 @@ mod create_event;
 mod create_show;
 mod create_venue;
 mod import_plan;
-mod publish;
+pub(crate) mod publish;
 mod publish_show;
 mod update_event;
 mod upsert_catalogue;
@@ -63,9 +63,7 @@ impl Catalog {
     /// Commits, and tells the relay, which would find out a little later.
     async fn commit(&self, transaction: PgTransaction<'_>) -> Result<(), store::Error> {
         transaction.commit().await?;
-        if let Err(error) = publish::OUTBOX.wake(&self.pool).await {
-            tracing::debug!(%error, "the relay was not woken");
-        }
+        publish::OUTBOX.wake();
         Ok(())
     }
 

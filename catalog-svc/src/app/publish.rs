@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 
 use crate::store;
 
-pub(super) const OUTBOX: Outbox = Outbox::new("catalog");
+pub(crate) static OUTBOX: Outbox = Outbox::new("catalog");
 
 /// What a transaction changed. News of a venue or an event stands for each of its shows.
 #[derive(Debug, Clone, Copy, Default)]

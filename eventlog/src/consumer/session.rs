@@ -61,6 +61,23 @@ pub(super) struct Checkpoint {
     pub(super) recovered: Vec<String>,
 }
 
+impl Checkpoint {
+    /// Whether there is more to record than the cursor.
+    fn has_trouble(&self) -> bool {
+        let Self {
+            cursor: _,
+            set_aside,
+            failures,
+            handled_late,
+            recovered,
+        } = self;
+        !(set_aside.is_empty()
+            && failures.is_empty()
+            && handled_late.is_empty()
+            && recovered.is_empty())
+    }
+}
+
 pub(super) struct Session {
     connection: PgConnection,
     consumer: String,
@@ -83,7 +100,7 @@ impl Session {
             let mut connection = PgConnection::connect_with(&options).await?;
             // A host that vanished gives its lock up within 20 s, not after the kernel's two hours.
             sqlx::raw_sql(
-                "SET synchronous_commit = off; SET tcp_keepalives_idle = 5;
+                "SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan; SET tcp_keepalives_idle = 5;
                  SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;",
             )
             .execute(&mut connection)
@@ -138,16 +155,13 @@ impl Session {
         self.cursor
     }
 
-    /// The newest event of any topic; every event up to it can be read from now on.
-    pub(super) async fn newest(&mut self) -> Result<i64, Error> {
-        let newest = sqlx::query_scalar!(
-            r#"SELECT coalesce(max(seq), 0) AS "newest!" FROM eventlog.events"#
-        );
-        in_time(newest.fetch_one(&mut self.connection)).await
-    }
-
-    /// The next events of the topics after `seq`, in order, at most `limit`.
-    pub(super) async fn fetch(&mut self, after: i64, limit: i64) -> Result<Vec<Fetched>, Error> {
+    /// The next events of the topics after `seq`, in order, at most `limit`; and the newest event of any
+    /// topic, as of the same moment: none of the topics' is between them.
+    pub(super) async fn fetch(
+        &mut self,
+        after: i64,
+        limit: i64,
+    ) -> Result<(Vec<Fetched>, i64), Error> {
         let rows = sqlx::query_file!(
             "src/consumer/fetch.sql",
             &self.topics,
@@ -156,21 +170,24 @@ impl Session {
             self.consumer
         );
         let rows = in_time(rows.fetch_all(&mut self.connection)).await?;
-        let fetched = rows.into_iter().map(|row| Fetched {
-            blocked: row.blocked,
-            event: Event {
-                seq: row.seq,
-                id: row.id,
-                producer: row.producer,
-                topic: row.topic,
-                key: row.key,
-                event_type: row.event_type,
-                payload: row.payload,
-                occurred_at: row.occurred_at,
-                traceparent: row.traceparent,
-            },
+        let newest = rows.first().map_or(after, |row| row.newest);
+        let fetched = rows.into_iter().filter_map(|row| {
+            Some(Fetched {
+                blocked: row.blocked,
+                event: Event {
+                    seq: row.seq?,
+                    id: row.id?,
+                    producer: row.producer?,
+                    topic: row.topic?,
+                    key: row.key?,
+                    event_type: row.event_type?,
+                    payload: row.payload?,
+                    occurred_at: row.occurred_at?,
+                    traceparent: row.traceparent,
+                },
+            })
         });
-        Ok(fetched.collect())
+        Ok((fetched.collect(), newest))
     }
 
     /// Retrying keys in the order of their next try, at most `limit`, without those in `loaded`.
@@ -236,20 +253,31 @@ impl Session {
         } = self;
         let consumer = consumer.as_str();
         in_time(async {
+            if !checkpoint.has_trouble() {
+                return move_cursor(connection, consumer, checkpoint.cursor).await;
+            }
             let mut transaction = connection.begin().await?;
             record_trouble(&mut transaction, consumer, checkpoint).await?;
-            sqlx::query!(
-                "UPDATE eventlog.consumers SET seq = $2, updated_at = now()
-                 WHERE name = $1 AND seq < $2",
-                consumer,
-                checkpoint.cursor
-            )
-            .execute(&mut *transaction)
-            .await?;
+            move_cursor(&mut transaction, consumer, checkpoint.cursor).await?;
             transaction.commit().await
         })
         .await
     }
+}
+
+async fn move_cursor(
+    connection: &mut PgConnection,
+    consumer: &str,
+    cursor: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE eventlog.consumers SET seq = $2, updated_at = now() WHERE name = $1 AND seq < $2",
+        consumer,
+        cursor
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// What waits, what failed, what recovered: nothing at all in a healthy stream.

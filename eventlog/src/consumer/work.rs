@@ -202,9 +202,7 @@ impl<H: Handler> Work<'_, H> {
         }
         if self.more && self.lanes.window_len() + FETCH_EVENTS <= WINDOW_EVENTS {
             let limit = i64::try_from(FETCH_EVENTS).expect("a small constant");
-            // Before the fetch, which then misses no event of the topics up to it.
-            let newest = self.session.newest().await?;
-            let fetched = self.session.fetch(self.lanes.fetched(), limit).await?;
+            let (fetched, newest) = self.session.fetch(self.lanes.fetched(), limit).await?;
             self.more = fetched.len() == FETCH_EVENTS;
             for one in fetched {
                 self.lanes.admit(one);

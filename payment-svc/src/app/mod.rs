@@ -4,7 +4,7 @@ mod create_session;
 mod end_session;
 mod handle_event;
 mod keep;
-mod publish;
+pub(crate) mod publish;
 mod receive_webhook;
 mod reconcile;
 mod refund;
@@ -45,9 +45,7 @@ pub(crate) struct App<P> {
 impl<P> App<P> {
     /// Tells the relay that something was committed; it would find out a little later.
     async fn wake_relay(&self) {
-        if let Err(error) = publish::OUTBOX.wake(&self.pool).await {
-            tracing::debug!(%error, "the relay was not woken");
-        }
+        publish::OUTBOX.wake();
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-pub(super) const OUTBOX: Outbox = Outbox::new("payment");
+pub(crate) static OUTBOX: Outbox = Outbox::new("payment");
 
 pub(super) async fn session_created(
     connection: &mut PgConnection,

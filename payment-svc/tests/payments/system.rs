@@ -41,7 +41,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) const API_KEY: &str = "key-for-tests";
 pub(crate) const WEBHOOK_SECRET: &str = "secret-for-tests";
 
-const BOOKINGS: Outbox = Outbox::new("booking");
+static BOOKINGS: Outbox = Outbox::new("booking");
 
 /// Waits for `holds`, checked every 10 ms, for at most [`LIMIT`].
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
@@ -198,7 +198,7 @@ impl System {
         };
         let identity = identity::start(&context).await;
         let others = vec![
-            tokio::spawn(relay(pool.clone(), "booking", ending.clone())),
+            tokio::spawn(relay(pool.clone(), &BOOKINGS, ending.clone())),
             tokio::spawn({
                 let ending = ending.clone();
                 async move {
@@ -366,7 +366,7 @@ impl System {
         };
         let mut connection = self.pool.acquire().await.unwrap();
         BOOKINGS.append(&mut connection, event).await.unwrap();
-        BOOKINGS.wake(&self.pool).await.unwrap();
+        BOOKINGS.wake();
     }
 
     /// A booking of EUR 25.00 that wants to be paid within 10 minutes.
