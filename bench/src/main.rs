@@ -33,14 +33,6 @@ use report::{Report, Row};
 
 /// How long a system has nothing to do before its memory is read.
 const IDLE: Duration = Duration::from_secs(20);
-/// How often a customer looks whether a purchase got further: the figure must not be this.
-const POLL: Duration = Duration::from_millis(20);
-/// Customers that the purchases begin with; they are doubled while that helps.
-const CUSTOMERS_MIN: u32 = 4;
-/// Most customers that it is raised to.
-const CUSTOMERS_MAX: u32 = 256;
-/// By how much a doubling must raise the rate for another one.
-const RISE_MIN: f64 = 1.05;
 
 /// Measures a system of its own.
 #[derive(Debug, Parser)]
@@ -62,8 +54,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Idle memory, then all of the below in closed loops, purchases with more and more customers
-    /// until the rate is flat.
+    /// Idle memory, then holds and reads in closed loops.
     All {
         /// Seconds of each measurement.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
@@ -108,10 +99,18 @@ enum Command {
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=2_000))]
         thousands: u32,
     },
-    /// Purchases over REST, from hold to confirmation.
+    /// Whole purchases over REST: closed loops, an open one at half of what they reached, and a real
+    /// sale again.
     Purchase {
-        #[command(flatten)]
-        load: LoadArgs,
+        /// Clients of the closed loops, each buying all the time.
+        #[arg(long, value_delimiter = ',', default_value = "8,32,64", value_parser = clap::value_parser!(u32).range(1..=1024))]
+        clients: Vec<u32>,
+        /// Seconds of each loop.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
+        seconds: u64,
+        /// How many times as fast the sale goes again.
+        #[arg(long, value_delimiter = ',', default_value = "1,10,50", value_parser = clap::value_parser!(u32).range(1..=100))]
+        times: Vec<u32>,
     },
     /// Reads over REST.
     Read {
@@ -181,7 +180,7 @@ impl Command {
             Self::Holds { .. } => "holds-load",
             Self::Compare { .. } => "holds",
             Self::Million { .. } => "million",
-            Self::Purchase { .. } => "purchase-load",
+            Self::Purchase { .. } => "purchase",
             Self::Read { .. } => "read-load",
         }
     }
@@ -207,6 +206,22 @@ async fn main() -> Result<()> {
         let scale = scale::run(&plan, environment).await?;
         scale.print();
         fs::write(&path, serde_json::to_vec_pretty(&scale)?)?;
+    } else if let Command::Purchase {
+        clients,
+        seconds,
+        times,
+    } = args.command
+    {
+        let plan = purchases::Plan {
+            holdfast: args.holdfast,
+            data_root: args.data_root,
+            clients: clients.iter().map(|clients| *clients as usize).collect(),
+            length: Duration::from_secs(seconds),
+            times,
+        };
+        let purchases = purchases::measure(&plan, environment).await?;
+        purchases.print();
+        fs::write(&path, serde_json::to_vec_pretty(&purchases)?)?;
     } else {
         measure_one(args, environment, &path).await?;
     }
@@ -221,7 +236,7 @@ async fn measure_one(args: Args, environment: Environment, path: &Path) -> Resul
     options.temp_root = args.data_root;
     let mut system = System::start(options).await?;
     let mut bench = Bench {
-        report: Report::new(environment, fsync_probe::probe(system.dir())?, POLL),
+        report: Report::new(environment, fsync_probe::probe(system.dir())?),
         system: &system,
     };
     bench.measure(&args.command).await?;
@@ -244,9 +259,8 @@ impl Bench<'_> {
         match command {
             Command::All { seconds } => self.all(Duration::from_secs(*seconds)).await,
             Command::Holds { seats, load } => self.holds(*seats, load.load()).await,
-            Command::Purchase { load } => self.purchases(load.load()).await.map(drop),
             Command::Read { what, load } => self.reads(*what, load.load()).await,
-            Command::Compare { .. } | Command::Million { .. } => {
+            Command::Compare { .. } | Command::Million { .. } | Command::Purchase { .. } => {
                 bail!("this has processes of its own")
             }
         }
@@ -267,15 +281,6 @@ impl Bench<'_> {
         for what in What::ALL {
             self.reads(what, closed(64)).await?;
         }
-        let (mut customers, mut before) = (CUSTOMERS_MIN, None);
-        while customers <= CUSTOMERS_MAX {
-            let rate = self.purchases(closed(customers as usize)).await?;
-            if before.is_some_and(|before| rate < before * RISE_MIN) {
-                break;
-            }
-            before = Some(rate);
-            customers *= 2;
-        }
         Ok(())
     }
 
@@ -291,12 +296,6 @@ impl Bench<'_> {
         self.row(name, load, reads::run(self.system, what, load))
             .await?;
         Ok(())
-    }
-
-    async fn purchases(&mut self, load: Load) -> Result<f64> {
-        let name = "purchases, REST, 2 seats".to_owned();
-        self.row(name, load, purchases::run(self.system, load, POLL))
-            .await
     }
 
     /// Measures, with a probe of the disk beside it, and gives the rate.

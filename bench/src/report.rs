@@ -10,8 +10,6 @@ use crate::{environment::Environment, fsync_probe::Probe, load::Measured};
 #[derive(Debug, Serialize)]
 pub struct Report {
     environment: Environment,
-    /// How often a customer looks at a booking that it waits for.
-    poll_ms: u128,
     /// `fdatasync` before the load.
     fsync: Probe,
     /// Without load, if that was measured.
@@ -40,10 +38,9 @@ pub struct Row {
 
 impl Report {
     /// Of nothing yet.
-    pub fn new(environment: Environment, fsync: Probe, poll: Duration) -> Self {
+    pub fn new(environment: Environment, fsync: Probe) -> Self {
         Self {
             environment,
-            poll_ms: poll.as_millis(),
             fsync,
             idle: None,
             rows: Vec::new(),
@@ -88,10 +85,6 @@ impl Report {
         for row in &self.rows {
             row.print();
         }
-        println!(
-            "customers look every {} ms whether their purchase got further",
-            self.poll_ms
-        );
     }
 }
 

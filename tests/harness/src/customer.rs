@@ -38,6 +38,8 @@ pub struct Answer {
     pub body: Value,
     /// Seconds of `Retry-After`.
     pub retry_after: Option<String>,
+    /// `ETag`.
+    pub etag: Option<String>,
 }
 
 impl Answer {
@@ -116,16 +118,17 @@ impl Rest {
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer> {
         let answer = request.send().await?;
         let status = answer.status().as_u16();
-        let header = answer
-            .headers()
-            .get("retry-after")
-            .and_then(|v| v.to_str().ok());
-        let retry_after = header.map(str::to_owned);
+        let header = |name| {
+            let value = answer.headers().get(name)?.to_str().ok()?;
+            Some(value.to_owned())
+        };
+        let (retry_after, etag) = (header("retry-after"), header("etag"));
         let body = serde_json::from_slice(&answer.bytes().await?).unwrap_or(Value::Null);
         Ok(Answer {
             status,
             body,
             retry_after,
+            etag,
         })
     }
 
