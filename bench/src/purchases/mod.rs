@@ -87,12 +87,19 @@ pub async fn measure(plan: &Plan, environment: Environment) -> Result<Report> {
     eprintln!("{most} people make an account");
     let buyers = Buyers::register(&system, most).await?;
     let seconds = plan.length.as_secs();
+    // All before the first load: what it takes to open them is nobody's purchase.
+    let mut shows = Vec::new();
+    for _ in 0..plan.clients.len() + 2 {
+        shows.push(Seats::open(&system, ROWS, ROW_SEATS).await?);
+    }
+    let mut next_show = || shows.pop().context("a show for each load");
     eprintln!("warming up");
-    run(&system, &buyers, closed_loop(most, WARM_UP)).await?;
+    run(&system, &buyers, next_show()?, closed_loop(most, WARM_UP)).await?;
     let mut closed = Vec::new();
     for clients in &plan.clients {
         eprintln!("{clients} clients, {seconds} s");
-        closed.push(run(&system, &buyers, closed_loop(*clients, plan.length)).await?);
+        let load = closed_loop(*clients, plan.length);
+        closed.push(run(&system, &buyers, next_show()?, load).await?);
     }
     let rates = closed.iter().map(|run| run.measured.per_second);
     let purchases_per_s = rates.fold(0.0, f64::max);
@@ -108,7 +115,7 @@ pub async fn measure(plan: &Plan, environment: Environment) -> Result<Report> {
         rate: Some(rate),
         length: plan.length,
     };
-    let half = run(&system, &buyers, load).await?;
+    let half = run(&system, &buyers, next_show()?, load).await?;
     let mut sales = Vec::new();
     for times in &plan.times {
         eprintln!("a sale, {times} times as fast");
@@ -236,13 +243,27 @@ async fn open(system: &System, rows: u32, row_seats: u32) -> Result<Uuid> {
         .await
 }
 
-/// Buys four tickets at a time of a new show until the time is over.
+/// A show on sale, and its seats.
+struct Seats {
+    show: Uuid,
+    labels: Vec<String>,
+}
+
+impl Seats {
+    async fn open(system: &System, rows: u32, row_seats: u32) -> Result<Self> {
+        let show = open(system, rows, row_seats).await?;
+        let labels = system.rest()?.free_seats(show).await?;
+        Ok(Self { show, labels })
+    }
+}
+
+/// Buys four tickets at a time until the time is over.
 ///
 /// # Errors
-/// If the show can't be made, or what the system did can't be read.
-async fn run(system: &System, buyers: &Buyers, load: Load) -> Result<Purchases> {
-    let show = open(system, ROWS, ROW_SEATS).await?;
-    let labels = Arc::new(system.rest()?.free_seats(show).await?);
+/// If what the system did can't be read.
+async fn run(system: &System, buyers: &Buyers, seats: Seats, load: Load) -> Result<Purchases> {
+    let Seats { show, labels } = seats;
+    let labels = Arc::new(labels);
     let buyers = Buyers(Rc::clone(&buyers.0));
     let next = Arc::new(AtomicU32::new(0));
     let met = Rc::new(RefCell::new(Met::default()));
