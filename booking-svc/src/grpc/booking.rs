@@ -14,6 +14,7 @@ use crate::{
         book::Book,
         hold_seats::{Best, HoldSeats, Wanted},
         holds::HoldView,
+        read::BookingView,
         requests::named,
     },
     error::Error,

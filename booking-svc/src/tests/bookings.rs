@@ -10,7 +10,8 @@ use prost::Message;
 use sqlx::PgPool;
 
 use super::world::{
-    LIMIT, PRICE, World, app, code, deadline, failed, opener, paid, payment, refunded, refused, user,
+    LIMIT, PRICE, World, app, code, deadline, failed, opener, paid, payment, refunded, refused,
+    user,
 };
 use crate::{
     TicketCode,
@@ -93,7 +94,7 @@ async fn whoever_waits_for_a_change_hears_of_it_and_of_another_processs_too(pool
     let confirmed = version(&world.view(id).await);
     let refunded = |view: &BookingView| version(view) != confirmed;
     let waiting = world.app.wait_booking(user(1), id, (hour, limit), refunded);
-    let (found, cancelled) = tokio::join!(waiting, other.cancel_booking(user(1), id));
+    let (found, cancelled) = tokio::join!(waiting, other.cancel_booking(user(1), id, None));
     cancelled.expect("cancels");
     let found = found.expect("answered").booking.state;
     assert_eq!(found, BookingState::Cancelled);
