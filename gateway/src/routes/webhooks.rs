@@ -15,12 +15,14 @@ use crate::{
 
 /// A provider reports
 ///
-/// Called by payment providers, with a signature of the body in `x-{provider}-signature`.
+/// Called by payment providers, with a signature of the body: Stripe's is in `stripe-signature`, another's
+/// in `x-{provider}-signature`.
 #[utoipa::path(
     post, path = "/payments/webhooks/{provider}", tag = "payments",
     params(
         ("provider" = String, Path, example = json!("sandbox")),
         ("x-sandbox-signature" = Option<String>, Header, description = "The sandbox provider's signature. Another's header has its own name in it: `x-{provider}-signature`."),
+        ("stripe-signature" = Option<String>, Header, description = "Stripe's signature."),
     ),
     request_body(content_type = "application/octet-stream", description = "As the provider writes it."),
     responses((status = 204, description = "Recorded, now or before.")),
@@ -34,9 +36,11 @@ pub(crate) async fn receive_webhook(
     RawBody(body): RawBody,
 ) -> Result<StatusCode, ApiError> {
     // A header that is missing or no text is an empty signature, which no provider's check accepts.
-    let signature = headers
-        .get(format!("x-{provider}-signature"))
-        .and_then(|value| value.to_str().ok());
+    let name = match provider.as_str() {
+        "stripe" => "stripe-signature".to_owned(),
+        other => format!("x-{other}-signature"),
+    };
+    let signature = headers.get(name).and_then(|value| value.to_str().ok());
     let request = pb::ReceiveWebhookRequest {
         signature: signature.unwrap_or_default().to_owned(),
         provider,

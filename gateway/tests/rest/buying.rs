@@ -603,8 +603,17 @@ async fn a_webhook_goes_on_in_the_same_bytes() {
     assert_eq!((answer.status, answer.bytes.len()), (204, 0));
     let answer = send(gateway.post("/api/v1/payments/webhooks/sandbox").body("x")).await;
     assert_eq!(answer.status, 204);
+    let stripe = gateway
+        .post("/api/v1/payments/webhooks/stripe")
+        .header("Stripe-Signature", "t=2,v1=cd");
+    assert_eq!(send(stripe.body("y")).await.status, 204);
 
     let seen = gateway.backend.take_seen();
+    let stripe = seen[2].message::<payment::ReceiveWebhookRequest>();
+    assert_eq!(
+        (stripe.provider.as_str(), stripe.signature.as_str()),
+        ("stripe", "t=2,v1=cd")
+    );
     let request = seen[0].message::<payment::ReceiveWebhookRequest>();
     assert_eq!(
         (request.provider.as_str(), request.signature.as_str()),
