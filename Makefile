@@ -26,13 +26,14 @@ demo: ## Buy two tickets over REST from a running `make up`, step by step
 	@$(HOLDFAST) demo
 
 .PHONY: test
-test: setup ## Run every test, starting the servers they need
+test: ## Run every test, starting the servers they need
+	@scripts/setup tests
 	scripts/with-postgres cargo test --locked --workspace --no-fail-fast
 	cargo test --locked --manifest-path bench/Cargo.toml
 
 .PHONY: verify
 verify: ## What CI runs: format, contracts, dependencies, units, lints, docs, all tests, packing; reads only
-	@scripts/setup checkers
+	@scripts/setup tests
 	scripts/step "format" cargo fmt --all --check
 	scripts/step "format (bench)" cargo fmt --manifest-path bench/Cargo.toml --check
 	scripts/step "contracts" scripts/check-protos
