@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     app::{self, App, Received},
-    provider::{Dispute, Provider, WebhookError},
+    provider::{self, Dispute, Provider, WebhookError},
     store::{self, payments},
 };
 
@@ -80,10 +80,18 @@ fn failure(error: &app::Error) -> Failure {
         app::Error::Webhook(refused @ WebhookError::Signature) => {
             Failure::new(ErrorCode::Unauthorized, refused.to_string())
         }
-        app::Error::Webhook(refused @ WebhookError::Body) => {
+        app::Error::Webhook(refused @ (WebhookError::Body | WebhookError::Mode)) => {
             Failure::invalid("body", refused.to_string())
         }
         app::Error::Store(error) => stored(error),
+        app::Error::Provider(provider::Error::Unknown(why)) => {
+            tracing::warn!(why, "a webhook's matter can't be asked about now");
+            Failure::new(
+                ErrorCode::Unavailable,
+                "how it stands can't be asked right now; send it again",
+            )
+            .with_retry_after(RETRY_AFTER)
+        }
         other => Failure::internal(other),
     }
 }

@@ -19,11 +19,18 @@ pub(crate) const REFUNDED: &str = "holdfast_payment_refunded_total";
 /// Money refunded, in minor units, counted once a refund when its entry in the ledger is committed;
 /// label `currency`. A crash between commit and count leaves it short of the ledger.
 pub(crate) const REFUNDED_MONEY: &str = "holdfast_payment_refunded_minor_units_total";
-/// Webhooks; label `outcome` (`recorded`, `duplicate`, `refused`).
+/// Refunds that a provider took and could not pay out, also after it had said that it did; each is sent
+/// again, a few times.
+pub(crate) const REFUNDS_FAILED: &str = "holdfast_payment_refunds_failed_total";
+/// Refunds that failed so often that none is sent by itself any more, as the database had it at the last
+/// look: their money has to go back another way. Any is worth an alarm.
+pub(crate) const REFUNDS_GIVEN_UP: &str = "holdfast_payment_refunds_given_up";
+/// Webhooks; label `outcome` (`recorded`, `duplicate`, `refused`; `fetched`: found by asking the provider
+/// what it told, and recorded).
 pub(crate) const WEBHOOKS: &str = "holdfast_payment_webhooks_total";
 /// Seconds since the oldest unfinished one was asked for, 0 with none, as the database had it at the
-/// last look (at the start, then every `payment.reconcile_period_ms`); label `kind` (`payment`,
-/// `refund`; `undecided`: captured, and neither a confirmed booking's nor to go back).
+/// last look (at the start, then every `payment.reconcile_period_ms`); label `kind` (`payment`;
+/// `refund`: not yet taken by the provider; `undecided`: captured, and neither a confirmed booking's nor to go back).
 pub(crate) const OLDEST_UNFINISHED: &str = "holdfast_payment_oldest_unfinished_seconds";
 /// What had no answer and was sent again by itself; label `kind`: `session` (asked for at the provider),
 /// `refund` (sent to the provider), `undecided` (captured money that booking-svc was told of again).

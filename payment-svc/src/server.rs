@@ -14,9 +14,9 @@ use tonic::{Request, service::Routes};
 
 use crate::{
     Config, Error, ProviderName,
-    app::{App, BookingEvents, forget_old_webhooks, publish::OUTBOX, reconcile, sweep},
+    app::{App, BookingEvents, forget_old_webhooks, hear_news, publish::OUTBOX, reconcile, sweep},
     grpc::Service,
-    provider::{Provider, Sandbox},
+    provider::{Provider, Sandbox, Stripe},
 };
 
 /// The part's name in readiness and logs, and the consumer's in the stream.
@@ -46,6 +46,7 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
     crate::migrate(&pool).await?;
     match config.provider {
         ProviderName::Sandbox => run(&config, context, pool, Sandbox::new(&config)?).await,
+        ProviderName::Stripe => run(&config, context, pool, Stripe::new(&config)).await,
     }
 }
 
@@ -101,6 +102,12 @@ async fn run<P: Provider>(
         ending.clone(),
         || sweep(&app),
     );
+    let news = mesh::task::periodic(
+        "payment news",
+        config.reconcile_period(),
+        ending.clone(),
+        || hear_news(&app),
+    );
     let forgetter = mesh::task::periodic("payment webhooks", FORGET_PERIOD, ending.clone(), || {
         forget_old_webhooks(&app)
     });
@@ -120,8 +127,9 @@ async fn run<P: Provider>(
         ending.cancel();
         served
     };
-    let (served, (), (), (), (), ()) =
-        tokio::join!(server, relay, consumer, reconciler, sweeper, forgetter);
+    let (served, (), (), (), (), (), ()) = tokio::join!(
+        server, relay, consumer, reconciler, sweeper, news, forgetter
+    );
     close(&pool).await;
     Ok(served?)
 }

@@ -113,12 +113,7 @@ async fn record_session<P: Provider>(
 async fn refuse<P: Provider>(app: &App<P>, payment: &Payment, why: String) -> Result<(), Error> {
     tracing::warn!(payment.id = %payment.payment_id, why, "the provider refused a session");
     let transaction = app.pool.begin().await?;
-    let session = Session {
-        session_id: String::new(),
-        url: String::new(),
-        status: Status::Failed(why),
-        dispute: None,
-    };
+    let session = Session::none(Status::Failed(why));
     settle(transaction, payment.payment_id, &session).await?;
     app.wake_relay().await;
     Ok(())

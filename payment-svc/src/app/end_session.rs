@@ -18,6 +18,13 @@ pub(super) async fn end_session<P: Provider>(
 ) -> Result<(), Error> {
     let payments = payments::of_booking(&app.pool, booking_id).await?;
     for payment in payments.into_iter().filter(payments::Payment::is_open) {
+        if payment.provider != P::NAME {
+            tracing::error!(
+                payment.id = %payment.payment_id, provider = payment.provider,
+                "an ended booking's session is at a provider that isn't configured any more"
+            );
+            continue;
+        }
         let Some(session_id) = payment.session_id else {
             return Err(Error::NoSessionYet);
         };
@@ -33,7 +40,10 @@ pub(super) async fn end_session<P: Provider>(
 
 /// Calls the session off and returns how it stands; none if the provider won't even say that,
 /// which leaves it to the reconciler.
-async fn cancel<P: Provider>(app: &App<P>, session_id: &str) -> Result<Option<Session>, Error> {
+pub(super) async fn cancel<P: Provider>(
+    app: &App<P>,
+    session_id: &str,
+) -> Result<Option<Session>, Error> {
     let cancelled = match app.provider.cancel_session(session_id).await {
         Err(provider::Error::Refused(why)) => {
             tracing::warn!(
@@ -49,12 +59,7 @@ async fn cancel<P: Provider>(app: &App<P>, session_id: &str) -> Result<Option<Se
         Ok(session) => Ok(Some(session)),
         Err(provider::Error::NoSession(why)) => {
             tracing::warn!(session.id = session_id, why, "nothing to cancel");
-            Ok(Some(Session {
-                session_id: String::new(),
-                url: String::new(),
-                status: Status::Cancelled,
-                dispute: None,
-            }))
+            Ok(Some(Session::none(Status::Cancelled)))
         }
         Err(provider::Error::Refused(why)) => {
             tracing::error!(

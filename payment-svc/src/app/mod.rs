@@ -3,6 +3,7 @@
 mod create_session;
 mod end_session;
 mod handle_event;
+mod hear_news;
 mod keep;
 pub(crate) mod publish;
 mod receive_webhook;
@@ -12,6 +13,7 @@ mod settle;
 mod sweep;
 
 pub(crate) use handle_event::BookingEvents;
+pub(crate) use hear_news::hear_news;
 pub(crate) use receive_webhook::{Received, receive_webhook};
 pub(crate) use reconcile::reconcile;
 pub(crate) use sweep::{forget_old_webhooks, sweep};
@@ -29,6 +31,9 @@ use crate::{
 
 /// How long a refund is left to its event before it is sent again.
 const RESEND_AFTER: Duration = Duration::from_secs(60);
+
+/// Attempts at a refund that the provider takes and can't pay out, before people have to find another way.
+const REFUND_ATTEMPTS_MAX: i32 = 3;
 
 /// How long booking-svc has to say what becomes of captured money before it is told again: short enough
 /// that money without an ending is found within a minute.

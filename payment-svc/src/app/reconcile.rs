@@ -2,7 +2,8 @@
 //! sessions that it was asked for and gave no answer to.
 //!
 //! A session is asked about after it was silent for a while, then ever more rarely; what the
-//! provider doesn't answer stays as it is.
+//! provider doesn't answer stays as it is. One that is still open when the time to pay is over is ended,
+//! whether or not anybody said that its booking has.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -14,12 +15,13 @@ use futures::{StreamExt, stream};
 use super::{
     App, Error,
     create_session::create_again,
+    end_session::cancel,
     settle::{Settled, settle},
 };
 use crate::{
     metric,
     provider::{self, Provider},
-    store::payments::{self, Silent},
+    store::payments::{self, Silence, Silent},
 };
 
 /// Sessions taken at once.
@@ -35,13 +37,23 @@ const ASKED_AT_ONCE: usize = 8;
 /// payment is found well within BK-2's 15 minutes.
 const ASK_EVERY_MAX: Duration = Duration::from_secs(300);
 
+/// How long after the time to pay nobody should be able to any more: long enough for the booking's own
+/// end to come first, and for clocks that differ.
+const OVERDUE_AFTER: Duration = Duration::from_secs(30);
+
 /// One step: the sessions that are due, at most `BATCHES_MAX` batches of them.
 pub(crate) async fn reconcile<P: Provider>(app: &App<P>) -> Result<(), crate::store::Error> {
     let away = AtomicBool::new(false);
     for _ in 0..BATCHES_MAX {
         let after = app.reconcile_after;
-        let silent =
-            payments::take_silent(&app.pool, BATCH, after, ASK_EVERY_MAX.max(after)).await?;
+        let silence = Silence {
+            provider: P::NAME,
+            limit: BATCH,
+            after,
+            after_max: ASK_EVERY_MAX.max(after),
+            overdue_after: OVERDUE_AFTER,
+        };
+        let silent = payments::take_silent(&app.pool, silence).await?;
         let full = silent.len() == usize::try_from(BATCH).expect("a small constant");
         stream::iter(silent)
             .for_each_concurrent(ASKED_AT_ONCE, async |silent| {
@@ -83,7 +95,14 @@ async fn ask<P: Provider>(app: &App<P>, silent: &Silent) -> Result<Settled, Erro
         metrics::counter!(metric::AGAIN, "kind" => "session").increment(1);
         return Ok(Settled::Unchanged);
     };
-    let session = app.provider.session(session_id).await?;
+    let session = if silent.overdue {
+        let Some(session) = cancel(app, session_id).await? else {
+            return Ok(Settled::Unchanged);
+        };
+        session
+    } else {
+        app.provider.session(session_id).await?
+    };
     let transaction = app.pool.begin().await?;
     settle(transaction, silent.payment_id.into(), &session).await
 }

@@ -3,19 +3,29 @@
 //! May run again after any step; the provider sends money once for a refund id. From when it is
 //! recorded, the money has its ending in the books. While the payment is disputed, and after a dispute
 //! that was lost, nothing is sent: the payer's bank sends the same money. What was held goes when the
-//! dispute is won; of a lost one people decide.
+//! dispute is won; of a lost one people decide. A provider may take a refund and pay it out days later, or
+//! not at all, also after it had said that it did: then the money is to go again, in a further attempt.
+
+use std::time::Duration;
 
 use holdfast_mesh::trace::{self, FutureExt as _};
 use holdfast_types::{BookingId, Money, PaymentId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{App, Error, RESEND_AFTER, asking, publish, said};
+use super::{App, Error, REFUND_ATTEMPTS_MAX, RESEND_AFTER, asking, publish, said};
 use crate::{
     metric,
-    provider::{Dispute, NewRefund, Provider},
-    store::{ledger, payments, refunds},
+    provider::{self, Dispute, NewRefund, Outcome, Provider},
+    store::{
+        ledger::{self, Attempt},
+        payments,
+        refunds::{self, Refund},
+    },
 };
+
+/// How long a refund that is on its way is left to the provider's own word before it is asked about.
+const ASK_PENDING_AFTER: Duration = Duration::from_secs(3_600);
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -44,7 +54,8 @@ pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result
             "not an amount of the payment's currency",
         ));
     }
-    if record(&mut transaction, wanted, captured).await? {
+    let known = record(&mut transaction, wanted, captured).await?;
+    if known.succeeded {
         if wanted.again {
             tell(&mut transaction, wanted).await?;
             transaction.commit().await?;
@@ -53,7 +64,14 @@ pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result
         return Ok(());
     }
     transaction.commit().await?;
-    if payment.dispute.is_some_and(Dispute::holds_refunds) {
+    if payment.provider != P::NAME {
+        return Err(Error::RefundImpossible(
+            "its provider isn't configured any more",
+        ));
+    }
+    // What the provider has taken is asked about all the same.
+    let held = payment.dispute.is_some_and(Dispute::holds_refunds);
+    if held && known.provider_refund_id.is_none() {
         tracing::warn!(
             refund.id = %wanted.refund_id, payment.id = %wanted.payment_id,
             "a refund waits, because its payment is disputed and the money may go back that way"
@@ -65,65 +83,148 @@ pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result
         // Sent again by the sweep.
         _ => trace::of_text(payment.traceparent.as_deref()),
     };
-    send(app, wanted, payment).with_context(context).await
+    send(app, wanted, &payment, &known)
+        .with_context(context)
+        .await
 }
 
-/// Has the provider send what is recorded, and records that it did.
+/// Has the provider send what is recorded, or say how it stands if it took it, and records that.
 async fn send<P: Provider>(
     app: &App<P>,
     wanted: &Wanted,
-    payment: payments::Payment,
+    payment: &payments::Payment,
+    known: &Refund,
 ) -> Result<(), Error> {
-    let session_id = payment
-        .session_id
-        .ok_or(Error::RefundImpossible("the payment was free"))?;
-    let amount = wanted.amount.amount;
+    if known.attempt > REFUND_ATTEMPTS_MAX {
+        tracing::error!(
+            refund.id = %wanted.refund_id, payment.id = %wanted.payment_id,
+            "a refund can't be paid out by the provider: the money has to go back another way"
+        );
+        return Ok(());
+    }
+    let session_id = payment.session_id.clone();
+    let session_id = session_id.ok_or(Error::RefundImpossible("the payment was free"))?;
     let asked = NewRefund {
         refund_id: wanted.refund_id,
+        attempt: known.attempt.unsigned_abs(),
+        known_as: known.provider_refund_id.clone(),
         session_id,
-        amount,
+        amount: wanted.amount,
     };
     let span = asking::<P>("refund");
     let sent = app.provider.refund(&asked);
     let sent = sent.with_context(span.clone()).await;
     trace::finish(&span, sent.as_ref().err().map(said), Vec::new);
-    let provider_refund_id = sent?;
+    conclude(app, wanted, known.attempt, &sent?).await
+}
 
+/// A refund changed at the provider: asks how it stands and records that. Nothing is done about one that
+/// isn't ours, or that the provider isn't known to have taken.
+pub(super) async fn look_again<P: Provider>(app: &App<P>, refund_id: Uuid) -> Result<(), Error> {
     let mut transaction = app.pool.begin().await?;
-    let refund_id = wanted.refund_id;
-    let first = refunds::succeeded(&mut transaction, refund_id, &provider_refund_id).await?;
-    if first {
-        let Wanted {
-            payment_id, amount, ..
-        } = *wanted;
-        ledger::post_refund(
-            &mut transaction,
-            payment_id,
-            refund_id,
-            &payment.provider,
-            amount,
-        )
-        .await?;
-        tell(&mut transaction, wanted).await?;
-    }
+    let Some(known) = refunds::get(&mut transaction, refund_id).await? else {
+        tracing::warn!(refund.id = %refund_id, "told of a refund that isn't ours");
+        return Ok(());
+    };
+    let payment = payments::locked(&mut transaction, known.payment_id.into()).await?;
     transaction.commit().await?;
-    if first {
-        metric::refunded(wanted.amount);
-        tracing::info!(
-            refund.id = %refund_id, payment.id = %wanted.payment_id,
-            reason = wanted.reason, "refund sent"
-        );
-        app.wake_relay().await;
+    let payment = payment.ok_or(Error::RefundImpossible("no such payment"))?;
+    let captured = payment.captured;
+    let captured = captured.ok_or(Error::RefundImpossible("the payment brought no money"))?;
+    if known.provider_refund_id.is_none() || payment.provider != P::NAME {
+        return Ok(());
+    }
+    let wanted = Wanted {
+        refund_id,
+        booking_id: payment.booking_id,
+        payment_id: payment.payment_id,
+        amount: Money {
+            amount: known.amount,
+            ..captured
+        },
+        reason: known.reason.clone(),
+        again: false,
+    };
+    send(app, &wanted, &payment, &known).await
+}
+
+/// Brings an attempt to where the provider says it is.
+async fn conclude<P: Provider>(
+    app: &App<P>,
+    wanted: &Wanted,
+    attempt: i32,
+    sent: &provider::Refund,
+) -> Result<(), Error> {
+    let Wanted {
+        refund_id,
+        payment_id,
+        amount,
+        ..
+    } = *wanted;
+    let posted = Attempt {
+        payment_id,
+        refund_id,
+        attempt: attempt.unsigned_abs(),
+        money: amount,
+    };
+    let mut transaction = app.pool.begin().await?;
+    // Waits for who else is at it.
+    let _payment = payments::locked(&mut transaction, payment_id).await?;
+    match &sent.outcome {
+        Outcome::Gone => {
+            let first = refunds::succeeded(&mut transaction, refund_id, attempt, &sent.id).await?;
+            if first {
+                ledger::post_refund(&mut transaction, P::NAME, posted).await?;
+                tell(&mut transaction, wanted).await?;
+            }
+            transaction.commit().await?;
+            if first {
+                metric::refunded(amount);
+                tracing::info!(
+                    refund.id = %refund_id, payment.id = %payment_id,
+                    reason = wanted.reason, "refund sent"
+                );
+                app.wake_relay().await;
+            }
+        }
+        Outcome::Pending => {
+            refunds::taken(
+                &mut transaction,
+                refund_id,
+                attempt,
+                &sent.id,
+                ASK_PENDING_AFTER,
+            )
+            .await?;
+            transaction.commit().await?;
+            tracing::info!(refund.id = %refund_id, payment.id = %payment_id, "refund on its way");
+        }
+        Outcome::Failed(why) => {
+            let went = refunds::get(&mut transaction, refund_id).await?;
+            let went = went.is_some_and(|refund| refund.succeeded && refund.attempt == attempt);
+            let first = refunds::failed(&mut transaction, refund_id, attempt, RESEND_AFTER).await?;
+            if first && went {
+                ledger::post_refund_failed(&mut transaction, P::NAME, posted).await?;
+            }
+            transaction.commit().await?;
+            if first {
+                metrics::counter!(metric::REFUNDS_FAILED).increment(1);
+                tracing::error!(
+                    refund.id = %refund_id, payment.id = %payment_id, attempt, why,
+                    "the provider could not pay a refund out"
+                );
+            }
+        }
     }
     Ok(())
 }
 
-/// Records that the money is to go back, once. True if it went already.
+/// Records that the money is to go back, once; how far it got.
 async fn record(
     connection: &mut PgConnection,
     wanted: &Wanted,
     captured: Money,
-) -> Result<bool, Error> {
+) -> Result<Refund, Error> {
     let Wanted {
         refund_id,
         payment_id,
@@ -136,7 +237,7 @@ async fn record(
                 "its id was used for another refund",
             ));
         }
-        return Ok(known.succeeded);
+        return Ok(known);
     }
     let left = captured.amount - refunds::total(connection, payment_id).await?;
     if amount.amount > left {
@@ -155,7 +256,14 @@ async fn record(
     if undecided == 0 {
         payments::decided(connection, payment_id).await?;
     }
-    Ok(false)
+    Ok(Refund {
+        payment_id: payment_id.as_uuid(),
+        amount: amount.amount,
+        reason: wanted.reason.clone(),
+        succeeded: false,
+        attempt: 1,
+        provider_refund_id: None,
+    })
 }
 
 async fn tell(connection: &mut PgConnection, wanted: &Wanted) -> Result<(), Error> {

@@ -1,22 +1,29 @@
 //! Brings a payment to where the provider says it is: the one place where a payment ends.
 //!
 //! Ends the caller's transaction, any number of times and in any order of what the provider said:
-//! money outranks every other word, and an end is told and counted once. Disputes are noted here, too.
+//! money outranks every other word, and an end is told and counted once. Disputes and what the provider
+//! keeps are noted here, too.
 
 use holdfast_mesh::trace::{self, Context, FutureExt as _, KeyValue, SpanKind};
 use holdfast_proto::part;
 use holdfast_types::{Money, PaymentId, PaymentState};
 use sqlx::{PgConnection, Postgres, Transaction};
 
+use std::time::Duration;
+
 use super::{Error, TELL_AGAIN_AFTER, publish};
 use crate::{
     metric,
-    provider::{Session, Status},
+    provider::{Dispute, Session, Status},
     store::{
         ledger,
         payments::{self, Payment},
     },
 };
+
+/// How long the provider has to say what it keeps before it is asked: it isn't known in the moment of
+/// the capture.
+pub(super) const ASK_FEE_AFTER: Duration = Duration::from_secs(60);
 
 /// What [`settle`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +55,9 @@ pub(super) async fn settle(
         Status::Failed(why) if payment.is_open() => (PaymentState::Failed, Some(why.as_str())),
         Status::Cancelled if payment.is_open() => (PaymentState::Cancelled, Some("cancelled")),
         _ => {
+            if payment.state == PaymentState::Succeeded {
+                note_fee(&mut transaction, &payment, session).await?;
+            }
             transaction.commit().await?;
             return Ok(Settled::Unchanged);
         }
@@ -89,6 +99,9 @@ async fn note_dispute(
         return Ok(());
     }
     payments::set_dispute(connection, payment.payment_id, dispute).await?;
+    if let (Dispute::Lost, Some(captured)) = (dispute, payment.captured) {
+        post_dispute_lost(connection, payment, session, captured).await?;
+    }
     publish::disputed(connection, payment, dispute).await?;
     // Counted before the commit: rare enough that one too many after a crash is no matter.
     metric::disputed(dispute);
@@ -96,6 +109,38 @@ async fn note_dispute(
         payment.id = %payment.payment_id, booking.id = %payment.booking_id,
         dispute = dispute.as_str(), "a payment is disputed"
     );
+    Ok(())
+}
+
+/// The bank took what it says, or all that hadn't gone back by then.
+async fn post_dispute_lost(
+    connection: &mut PgConnection,
+    payment: &Payment,
+    session: &Session,
+    captured: Money,
+) -> Result<(), Error> {
+    let left = captured.amount - payment.refunded;
+    let taken = Money {
+        amount: session.taken_back.map_or(left, |taken| taken.min(left)),
+        ..captured
+    };
+    let provider = &payment.provider;
+    ledger::post_dispute_lost(connection, payment.payment_id, provider, taken).await?;
+    Ok(())
+}
+
+/// What the provider keeps is posted once, when it says so.
+async fn note_fee(
+    connection: &mut PgConnection,
+    payment: &Payment,
+    session: &Session,
+) -> Result<(), Error> {
+    let Some(fee) = session.fee.filter(|_| !payment.fee_known) else {
+        return Ok(());
+    };
+    let payment_id = payment.payment_id;
+    payments::set_fee(connection, payment_id, fee).await?;
+    ledger::post_fee(connection, payment_id, &payment.provider, fee).await?;
     Ok(())
 }
 
@@ -148,6 +193,11 @@ async fn end(
     .await?;
     if let Some(captured) = captured {
         ledger::post_capture(connection, payment_id, &payment.provider, captured).await?;
+        if session.dispute == Some(Dispute::Lost) {
+            post_dispute_lost(connection, payment, session, captured).await?;
+        }
+        payments::ask_fee(connection, payment_id, ASK_FEE_AFTER).await?;
+        note_fee(connection, payment, session).await?;
         publish::succeeded(connection, booking_id, payment_id, captured).await?;
     } else {
         publish::failed(

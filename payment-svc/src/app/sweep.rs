@@ -15,8 +15,9 @@ use std::{
 use futures::{StreamExt, stream};
 
 use super::{
-    App, Error, RESEND_AFTER, TELL_AGAIN_AFTER, publish,
+    App, Error, REFUND_ATTEMPTS_MAX, RESEND_AFTER, TELL_AGAIN_AFTER, publish,
     refund::{Wanted, refund},
+    settle::{ASK_FEE_AFTER, settle},
 };
 use crate::{
     metric,
@@ -31,6 +32,9 @@ use crate::{
 
 /// Longest wait between two tries: several fall into the 15 minutes that money has.
 const AGAIN_EVERY_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Longest wait between two questions about a fee: nobody waits for it but the books.
+const ASK_FEE_EVERY_MAX: Duration = Duration::from_secs(6 * 3_600);
 
 /// How long money may be under way before somebody should look (BK-2).
 const OVERDUE_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -58,9 +62,20 @@ pub(crate) async fn sweep<P: Provider>(app: &App<P>) -> Result<(), store::Error>
     metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "refund").set(refund_s);
     let undecided_s = payments::oldest_undecided_s(&app.pool).await?;
     metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "undecided").set(undecided_s);
+    let given_up = refunds::given_up(&app.pool, REFUND_ATTEMPTS_MAX).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a handful at the worst")]
+    metrics::gauge!(metric::REFUNDS_GIVEN_UP).set(given_up as f64);
     tell_again(app).await?;
-    let unfinished =
-        refunds::take_unfinished(&app.pool, BATCH, RESEND_AFTER, AGAIN_EVERY_MAX).await?;
+    ask_fees(app).await?;
+    let unfinished = refunds::take_unfinished(
+        &app.pool,
+        P::NAME,
+        REFUND_ATTEMPTS_MAX,
+        BATCH,
+        RESEND_AFTER,
+        AGAIN_EVERY_MAX,
+    )
+    .await?;
     let away = AtomicBool::new(false);
     stream::iter(unfinished)
         .for_each_concurrent(SENT_AT_ONCE, async |unfinished| {
@@ -99,6 +114,29 @@ async fn tell_again<P>(app: &App<P>) -> Result<(), store::Error> {
         }
     }
     app.wake_relay().await;
+    Ok(())
+}
+
+/// Asks what the provider keeps of captured money, where it hasn't said yet; stops at the first question
+/// that has no answer.
+async fn ask_fees<P: Provider>(app: &App<P>) -> Result<(), store::Error> {
+    let due =
+        payments::take_without_fee(&app.pool, P::NAME, BATCH, ASK_FEE_AFTER, ASK_FEE_EVERY_MAX)
+            .await?;
+    for (payment_id, session_id) in due {
+        let session = match app.provider.session(&session_id).await {
+            Ok(session) => session,
+            Err(provider::Error::Unknown(_)) => return Ok(()),
+            Err(error) => {
+                tracing::error!(payment.id = %payment_id, %error, "the provider doesn't say what it keeps");
+                continue;
+            }
+        };
+        let transaction = app.pool.begin().await?;
+        if let Err(error) = settle(transaction, payment_id, &session).await {
+            tracing::warn!(payment.id = %payment_id, %error, "what the provider keeps isn't recorded");
+        }
+    }
     Ok(())
 }
 

@@ -3,10 +3,13 @@
 //! Always holds: an answer that didn't come is [`Error::Unknown`] and changes nothing; every call
 //! may be made again with the same effect. Leaves to others: what an answer means for a payment.
 
+mod https;
 mod sandbox;
 pub(crate) mod signature;
+mod stripe;
 
 pub(crate) use sandbox::Sandbox;
+pub(crate) use stripe::Stripe;
 
 use std::time::SystemTime;
 
@@ -34,8 +37,23 @@ pub(crate) trait Provider: Send + Sync + 'static {
         session_id: &str,
     ) -> impl Future<Output = Result<Session, Error>> + Send;
 
-    /// Sends money back, once for a `refund_id`; returns the provider's own id of it.
-    fn refund(&self, wanted: &NewRefund) -> impl Future<Output = Result<String, Error>> + Send;
+    /// Sends money back, once for a `refund_id` and `attempt`; of what it took before, says how that
+    /// stands.
+    fn refund(&self, wanted: &NewRefund) -> impl Future<Output = Result<Refund, Error>> + Send;
+
+    /// What it told between two times, of what nobody asks about by itself: disputes, refunds that
+    /// changed. In the order in which it happened.
+    fn news(
+        &self,
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> impl Future<Output = Result<News, Error>> + Send;
+
+    /// Which payment of ours [`About::Money`] is about.
+    fn payment_of(
+        &self,
+        reference: &str,
+    ) -> impl Future<Output = Result<Option<Uuid>, Error>> + Send;
 
     /// Checks and reads a webhook received at `now`.
     fn read_webhook(
@@ -67,6 +85,24 @@ pub(crate) struct Session {
     pub(crate) status: Status,
     /// Of a paid one whose payer went to the bank.
     pub(crate) dispute: Option<Dispute>,
+    /// Minor units that the bank took back with a lost one; none if that isn't said: then all.
+    pub(crate) taken_back: Option<i64>,
+    /// What the provider keeps of a paid one, once it says; its currency need not be the payment's.
+    pub(crate) fee: Option<Money>,
+}
+
+impl Session {
+    /// One that isn't there, and how it counts.
+    pub(crate) fn none(status: Status) -> Self {
+        Self {
+            session_id: String::new(),
+            url: String::new(),
+            status,
+            dispute: None,
+            taken_back: None,
+            fee: None,
+        }
+    }
 }
 
 /// How a dispute stands; a later word outranks an earlier one.
@@ -117,11 +153,33 @@ pub(crate) enum Status {
 /// Money to be sent back.
 #[derive(Debug, Clone)]
 pub(crate) struct NewRefund {
-    /// The idempotency key.
     pub(crate) refund_id: Uuid,
+    /// Counts from 1, and up each time that the provider took it and couldn't pay it out; with the
+    /// id, the idempotency key.
+    pub(crate) attempt: u32,
+    /// What the provider calls it, if it took this attempt.
+    pub(crate) known_as: Option<String>,
     pub(crate) session_id: String,
-    /// Minor units of the payment's currency.
-    pub(crate) amount: i64,
+    /// Of the payment's currency.
+    pub(crate) amount: Money,
+}
+
+/// A refund as the provider sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refund {
+    pub(crate) id: String,
+    pub(crate) outcome: Outcome,
+}
+
+/// What became of a refund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The money went.
+    Gone,
+    /// It is on its way, which may take days.
+    Pending,
+    /// It came back to us, or never left.
+    Failed(String),
 }
 
 /// A webhook whose signature is right.
@@ -129,9 +187,44 @@ pub(crate) struct NewRefund {
 pub(crate) struct Webhook {
     pub(crate) event_id: String,
     pub(crate) event_type: String,
-    /// Which payment it is about, if it names one of our form.
-    pub(crate) payment_id: Option<Uuid>,
-    pub(crate) session: Session,
+    pub(crate) about: About,
+}
+
+impl Webhook {
+    /// Which payment it is about, if it names one.
+    pub(crate) fn payment_id(&self) -> Option<Uuid> {
+        match &self.about {
+            About::Session { payment_id, .. } => *payment_id,
+            About::Money(_) | About::Refund(_) | About::Nothing => None,
+        }
+    }
+}
+
+/// What a webhook tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A session, as it stood then.
+    Session {
+        /// Which payment it is of, if it names one of our form.
+        payment_id: Option<Uuid>,
+        session: Session,
+    },
+    /// That something happened to a payment's money, by the provider's reference of it: how it stands
+    /// is to be asked.
+    Money(String),
+    /// That something happened to a refund of ours: how it stands is to be asked.
+    Refund(Uuid),
+    /// Something that is no matter here.
+    Nothing,
+}
+
+/// What a provider told in a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct News {
+    /// With their bodies.
+    pub(crate) events: Vec<(Webhook, Vec<u8>)>,
+    /// False if there was more than is read at once.
+    pub(crate) complete: bool,
 }
 
 /// Why a provider didn't do it.
@@ -157,4 +250,7 @@ pub(crate) enum WebhookError {
     /// Signed, but not readable.
     #[error("the webhook's body can't be read")]
     Body,
+    /// Of real money where we work without, or the other way round.
+    #[error("the webhook's livemode isn't that of the secret key")]
+    Mode,
 }

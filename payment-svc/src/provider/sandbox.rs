@@ -2,14 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use holdfast_types::Money;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use super::{
-    Dispute, Error, NewRefund, NewSession, Provider, Session, Status, Webhook, WebhookError,
-    signature,
+    About, Dispute, Error, NewRefund, NewSession, News, Outcome, Provider, Refund, Session, Status,
+    Webhook, WebhookError, signature,
 };
 use crate::{config::Config, sandbox::wire};
 
@@ -98,6 +99,7 @@ fn session(session: wire::Session) -> Result<Session, Error> {
         wire::Status::Expired => Status::Failed("the payment session ended".to_owned()),
         wire::Status::Cancelled => Status::Cancelled,
     };
+    let fee = session.fee.map(|amount| Money { amount, currency });
     Ok(Session {
         session_id: session.id,
         url: session.url,
@@ -107,6 +109,19 @@ fn session(session: wire::Session) -> Result<Session, Error> {
             wire::Dispute::Won => Dispute::Won,
             wire::Dispute::Lost => Dispute::Lost,
         }),
+        taken_back: None,
+        fee,
+    })
+}
+
+fn webhook(event: wire::Event) -> Result<Webhook, Error> {
+    Ok(Webhook {
+        event_id: event.id,
+        event_type: event.event_type,
+        about: About::Session {
+            payment_id: event.session.reference.parse().ok(),
+            session: session(event.session)?,
+        },
     })
 }
 
@@ -137,16 +152,41 @@ impl Provider for Sandbox {
         session(answer(self.request(Method::POST, &path)).await?)
     }
 
-    async fn refund(&self, wanted: &NewRefund) -> Result<String, Error> {
+    async fn refund(&self, wanted: &NewRefund) -> Result<Refund, Error> {
         let body = wire::NewRefund {
             session_id: wanted.session_id.clone(),
-            amount: wanted.amount,
+            amount: wanted.amount.amount,
         };
         let request = self
             .request(Method::POST, "/v1/refunds")
             .header(wire::IDEMPOTENCY_KEY, wanted.refund_id.to_string())
             .json(&body);
-        Ok(answer::<wire::Refund>(request).await?.id)
+        Ok(Refund {
+            id: answer::<wire::Refund>(request).await?.id,
+            outcome: Outcome::Gone,
+        })
+    }
+
+    async fn news(&self, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<News, Error> {
+        let path = format!(
+            "/v1/events?since_ms={}&until_ms={}",
+            since.timestamp_millis(),
+            until.timestamp_millis()
+        );
+        let told: wire::Events = answer(self.request(Method::GET, &path)).await?;
+        let events = told.events.into_iter().map(|event| {
+            let body = serde_json::to_vec(&event).expect("strings and numbers serialise");
+            Ok((webhook(event)?, body))
+        });
+        Ok(News {
+            events: events.collect::<Result<_, Error>>()?,
+            complete: !told.has_more,
+        })
+    }
+
+    async fn payment_of(&self, _: &str) -> Result<Option<Uuid>, Error> {
+        // Each of its events has the session.
+        Ok(None)
     }
 
     fn read_webhook(
@@ -159,11 +199,6 @@ impl Provider for Sandbox {
             return Err(WebhookError::Signature);
         }
         let event: wire::Event = serde_json::from_slice(body).map_err(|_| WebhookError::Body)?;
-        Ok(Webhook {
-            event_id: event.id,
-            event_type: event.event_type,
-            payment_id: event.session.reference.parse().ok(),
-            session: session(event.session).map_err(|_| WebhookError::Body)?,
-        })
+        webhook(event).map_err(|_| WebhookError::Body)
     }
 }

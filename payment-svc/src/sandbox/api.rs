@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Request, State},
+    extract::{DefaultBodyLimit, Path, Query, Request, State},
     http::{HeaderMap, StatusCode, header::AUTHORIZATION},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -20,12 +20,15 @@ use subtle::ConstantTimeEq;
 use super::{
     Sandbox,
     sessions::{self, Action, Refused},
-    wire,
+    store, wire,
 };
 use crate::away::is_away;
 
 /// Largest body read; a session takes half a kilobyte.
 const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Events in one answer.
+const EVENTS_MAX: i64 = 64;
 
 /// Longest key, description and reference, in bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
@@ -36,6 +39,7 @@ pub(super) fn router(sandbox: Arc<Sandbox>) -> Router {
         .route("/v1/sessions/{session_id}", get(get_session))
         .route("/v1/sessions/{session_id}/cancel", post(cancel_session))
         .route("/v1/refunds", post(create_refund))
+        .route("/v1/events", get(list_events))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(
             sandbox.clone(),
@@ -207,5 +211,34 @@ async fn create_refund(
         id: refund.refund_id,
         session_id: refund.session_id,
         amount: refund.amount,
+    }))
+}
+
+/// A time, in milliseconds since the Unix epoch.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Time {
+    since_ms: i64,
+    until_ms: i64,
+}
+
+async fn list_events(
+    State(sandbox): State<Arc<Sandbox>>,
+    Query(time): Query<Time>,
+) -> Result<Json<wire::Events>, Failure> {
+    let at = |ms| {
+        DateTime::from_timestamp_millis(ms)
+            .ok_or(Failure::Invalid("since_ms, until_ms: out of range"))
+    };
+    let (since, until) = (at(time.since_ms)?, at(time.until_ms)?);
+    let bodies = store::told_of_disputes(&sandbox.pool, since, until, EVENTS_MAX + 1).await?;
+    let has_more = i64::try_from(bodies.len()).is_ok_and(|count| count > EVENTS_MAX);
+    let events = bodies
+        .iter()
+        .take(usize::try_from(EVENTS_MAX).expect("a small constant"))
+        .map(|body| serde_json::from_slice(body).expect("written by this program"));
+    Ok(Json(wire::Events {
+        events: events.collect(),
+        has_more,
     }))
 }

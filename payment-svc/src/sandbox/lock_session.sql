@@ -1,5 +1,6 @@
 SELECT s.session_id, s.amount, s.currency, s.description, s.reference, s.status, s.expires_at,
        s.settles_as, s.duplicate, s.declines, s.dispute,
+       (SELECT c.fee FROM sandbox.charges c WHERE c.session_id = s.session_id) AS fee,
        (CASE s.status WHEN 'OPEN' THEN s.expires_at <= now()
                       WHEN 'PROCESSING' THEN s.settles_at <= now()
                       ELSE false END) AS "due!"

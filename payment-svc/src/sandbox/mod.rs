@@ -60,6 +60,10 @@ pub struct Config {
     pub webhook_url: String,
     /// What webhooks are signed with.
     pub webhook_secret: Secret,
+    /// What the provider keeps of a payment, in minor units; never more than the payment.
+    pub fee_fixed: u32,
+    /// And in hundredths of a percent of it, cut to whole minor units.
+    pub fee_basis_points: u32,
 }
 
 impl Default for Config {
@@ -73,6 +77,8 @@ impl Default for Config {
             api_key: Secret::default(),
             webhook_url: "http://127.0.0.1:8080/api/v1/payments/webhooks/sandbox".to_owned(),
             webhook_secret: Secret::default(),
+            fee_fixed: 0,
+            fee_basis_points: 0,
         }
     }
 }
@@ -93,7 +99,20 @@ impl Config {
                 why: "must be at least 1".to_owned(),
             });
         }
+        if self.fee_basis_points > 10_000 {
+            return Err(Invalid {
+                key: "fee_basis_points",
+                why: "must be at most 10000, which is all of it".to_owned(),
+            });
+        }
         Ok(())
+    }
+
+    /// What is kept of a payment.
+    fn fee_of(&self, amount: i64) -> i64 {
+        let share = i128::from(amount) * i128::from(self.fee_basis_points) / 10_000;
+        let kept = (share + i128::from(self.fee_fixed)).min(i128::from(amount));
+        i64::try_from(kept).unwrap_or(amount)
     }
 }
 

@@ -231,12 +231,16 @@ async fn end(
     status: &str,
 ) -> Result<Session, sqlx::Error> {
     store::set_status(connection, &session.session_id, status).await?;
+    let mut fee = None;
     if status == "PAID" {
         let charge_id = format!("ch_{}", Uuid::new_v4().simple());
-        store::insert_charge(connection, &session, &charge_id).await?;
+        let kept = sandbox.config.fee_of(session.amount);
+        store::insert_charge(connection, &session, &charge_id, kept).await?;
+        fee = Some(kept);
     }
     let session = Session {
         status: status.to_owned(),
+        fee,
         due: false,
         ..session
     };
@@ -259,7 +263,8 @@ async fn tell(
     };
     let body = serde_json::to_vec(&event).expect("strings and numbers serialise");
     let copies = if session.duplicate { 2 } else { 1 };
-    store::insert_delivery(connection, &event.id, &body, copies).await
+    let of_dispute = matches!(event_type, "session.disputed" | "session.dispute_closed");
+    store::insert_delivery(connection, &event.id, &body, copies, of_dispute).await
 }
 
 /// The session as the API shows it.
@@ -277,6 +282,7 @@ pub(super) fn describe(session: &Session, base: &str) -> wire::Session {
             .dispute
             .as_deref()
             .and_then(wire::Dispute::from_column),
+        fee: session.fee,
     }
 }
 

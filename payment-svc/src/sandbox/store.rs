@@ -18,6 +18,8 @@ pub(super) struct Session {
     pub(super) duplicate: bool,
     pub(super) declines: i32,
     pub(super) dispute: Option<String>,
+    /// Of a paid one.
+    pub(super) fee: Option<i64>,
     /// Its time to be paid in, or to be processed in, has passed.
     pub(super) due: bool,
 }
@@ -171,12 +173,14 @@ pub(super) async fn insert_charge(
     connection: &mut PgConnection,
     session: &Session,
     charge_id: &str,
+    fee: i64,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO sandbox.charges (session_id, charge_id, amount) VALUES ($1, $2, $3)",
+        "INSERT INTO sandbox.charges (session_id, charge_id, amount, fee) VALUES ($1, $2, $3, $4)",
         session.session_id,
         charge_id,
-        session.amount
+        session.amount,
+        fee
     )
     .execute(connection)
     .await?;
@@ -245,17 +249,40 @@ pub(super) async fn insert_delivery(
     event_id: &str,
     body: &[u8],
     copies: i32,
+    tells_of_dispute: bool,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO sandbox.webhook_deliveries (event_id, body)
-         SELECT $1, $2 FROM generate_series(1, $3)",
+        "INSERT INTO sandbox.webhook_deliveries (event_id, body, tells_of_dispute)
+         SELECT $1, $2, $4 FROM generate_series(1, $3)",
         event_id,
         body,
-        copies
+        copies,
+        tells_of_dispute
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// What was told of disputes between two times, each event once, the oldest first.
+pub(super) async fn told_of_disputes(
+    pool: &PgPool,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Vec<u8>>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT body AS "body!" FROM (
+               SELECT DISTINCT ON (event_id) delivery_id, body FROM sandbox.webhook_deliveries
+               WHERE tells_of_dispute AND created_at >= $1 AND created_at <= $2
+               ORDER BY event_id, delivery_id) AS told
+           ORDER BY delivery_id LIMIT $3"#,
+        since,
+        until,
+        limit
+    )
+    .fetch_all(pool)
+    .await
 }
 
 /// A webhook under way.

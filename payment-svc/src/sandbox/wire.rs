@@ -38,6 +38,9 @@ pub(crate) struct Session {
     /// Of a paid one whose payer went to the bank.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dispute: Option<Dispute>,
+    /// Of a paid one: minor units that the provider keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fee: Option<i64>,
 }
 
 /// How a dispute stands.
@@ -125,6 +128,15 @@ pub(crate) struct Event {
     pub(crate) event_type: String,
     /// The session as it stood then.
     pub(crate) session: Session,
+}
+
+/// Answer to `GET /v1/events?since_ms=&until_ms=`: what was told of disputes in that time, whether or not
+/// its webhook arrived, the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Events {
+    pub(crate) events: Vec<Event>,
+    /// There was more in that time.
+    pub(crate) has_more: bool,
 }
 
 /// Why the API said no.

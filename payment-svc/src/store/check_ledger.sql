@@ -46,5 +46,22 @@ SELECT kind AS "kind!", id AS "id!" FROM (
     JOIN payment.journal j USING (payment_id) JOIN payment.entries e USING (journal_id)
     WHERE e.account = 'undecided'
     GROUP BY p.payment_id HAVING (sum(e.amount) <> 0) <> (p.tell_at IS NOT NULL)
+    UNION ALL
+    SELECT 'FEE_NOT_POSTED', p.payment_id::text
+    FROM payment.payments p
+    WHERE coalesce(p.fee_amount, 0) <> (
+        SELECT coalesce(sum(e.amount), 0) FROM payment.journal j
+        JOIN payment.entries e USING (journal_id)
+        WHERE j.payment_id = p.payment_id AND j.kind = 'FEE'
+          AND e.account = 'fees:' || p.provider AND e.currency = coalesce(p.fee_currency, e.currency))
+    UNION ALL
+    -- Whatever came back before was counted off, so that something is posted unless all had.
+    SELECT 'DISPUTE_NOT_POSTED', p.payment_id::text
+    FROM payment.payments p
+    WHERE (p.dispute = 'LOST' AND p.captured_amount > (
+               SELECT coalesce(sum(r.amount), 0) FROM payment.refunds r
+               WHERE r.payment_id = p.payment_id AND r.state = 'SUCCEEDED'))
+        <> EXISTS (SELECT 1 FROM payment.journal j
+                   WHERE j.payment_id = p.payment_id AND j.kind = 'DISPUTE_LOST')
 ) AS findings
 LIMIT $1

@@ -1,8 +1,11 @@
 //! The books: money that is captured is `undecided` until it pays for a confirmed booking
-//! (`bookings`) or is to go back (`refunds`); what went back has left the provider's account.
+//! (`bookings`) or is to go back (`refunds`); what went back has left the provider's account, and is in
+//! it again when the provider couldn't pay it out. What the provider keeps for itself is in `fees:` and
+//! its name, what banks took back in `disputes`.
 //!
 //! Always holds: a journal's entries add up to nothing (the database refuses others at commit); a
-//! payment's capture and sale, and each refund's being due and going, are posted once. What has no
+//! payment's capture, sale, fee and lost dispute, and each refund's being due and each attempt's going and
+//! failing, are posted once. What has no
 //! ending is the balance of `undecided`, and each payment in it is told again
 //! ([`payments::take_undecided`](super::payments::take_undecided)) until it has left.
 
@@ -18,6 +21,8 @@ const UNDECIDED: &str = "undecided";
 const BOOKINGS: &str = "bookings";
 /// What is to go back and hasn't gone.
 const REFUNDS: &str = "refunds";
+/// What banks took back.
+const DISPUTES: &str = "disputes";
 
 /// Findings of one check at most; the first tells enough.
 const FINDINGS_MAX: i64 = 1_000;
@@ -27,7 +32,7 @@ const FINDINGS_MAX: i64 = 1_000;
 pub struct Finding {
     /// What is wrong: `UNBALANCED_JOURNAL`, `CAPTURE_NOT_POSTED`, `REFUND_NOT_POSTED`,
     /// `CAPTURE_WITHOUT_PAYMENT`, `REFUNDED_TOO_MUCH`, `REFUND_DUE_WRONG`, `ENDED_TWICE`,
-    /// `UNDECIDED_UNWATCHED`.
+    /// `UNDECIDED_UNWATCHED`, `FEE_NOT_POSTED`, `DISPUTE_NOT_POSTED`.
     pub kind: String,
     /// The journal's, payment's or refund's id.
     pub id: String,
@@ -57,7 +62,7 @@ pub(crate) async fn post_capture(
     let journal = Journal {
         kind: "CAPTURE",
         payment_id,
-        refund_id: None,
+        refund: None,
     };
     let provider = format!("provider:{provider}");
     let entries = [(&*provider, money.amount), (UNDECIDED, -money.amount)];
@@ -75,7 +80,7 @@ pub(crate) async fn post_sale(
         let journal = Journal {
             kind: "SALE",
             payment_id,
-            refund_id: None,
+            refund: None,
         };
         let entries = [(UNDECIDED, amount), (BOOKINGS, -amount)];
         post(connection, journal, currency, &entries).await?;
@@ -96,7 +101,7 @@ pub(crate) async fn post_refund_due(
     let journal = Journal {
         kind: "REFUND_DUE",
         payment_id,
-        refund_id: Some(refund_id),
+        refund: Some((refund_id, 1)),
     };
     let entries = [
         (UNDECIDED, undecided),
@@ -107,22 +112,93 @@ pub(crate) async fn post_refund_due(
     Ok(before - undecided)
 }
 
+/// One attempt to send a refund.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    pub(crate) payment_id: PaymentId,
+    pub(crate) refund_id: Uuid,
+    pub(crate) attempt: u32,
+    pub(crate) money: Money,
+}
+
 /// Money went back.
 pub(crate) async fn post_refund(
     connection: &mut PgConnection,
-    payment_id: PaymentId,
-    refund_id: Uuid,
     provider: &str,
-    money: Money,
+    sent: Attempt,
 ) -> Result<(), Error> {
+    post_attempt(connection, provider, "REFUND", 1, sent).await
+}
+
+/// Money that went back came again: it is still to go.
+pub(crate) async fn post_refund_failed(
+    connection: &mut PgConnection,
+    provider: &str,
+    failed: Attempt,
+) -> Result<(), Error> {
+    post_attempt(connection, provider, "REFUND_FAILED", -1, failed).await
+}
+
+async fn post_attempt(
+    connection: &mut PgConnection,
+    provider: &str,
+    kind: &'static str,
+    sign: i64,
+    attempt: Attempt,
+) -> Result<(), Error> {
+    let Attempt {
+        payment_id, money, ..
+    } = attempt;
     let journal = Journal {
-        kind: "REFUND",
+        kind,
         payment_id,
-        refund_id: Some(refund_id),
+        refund: Some((attempt.refund_id, attempt.attempt)),
     };
     let provider = format!("provider:{provider}");
-    let entries = [(REFUNDS, money.amount), (&*provider, -money.amount)];
+    let amount = sign * money.amount;
+    let entries = [(REFUNDS, amount), (&*provider, -amount)];
     post(connection, journal, money.currency, &entries).await
+}
+
+/// The provider kept something of what it captured.
+pub(crate) async fn post_fee(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+    provider: &str,
+    fee: Money,
+) -> Result<(), Error> {
+    if fee.amount == 0 {
+        return Ok(());
+    }
+    let journal = Journal {
+        kind: "FEE",
+        payment_id,
+        refund: None,
+    };
+    let (fees, provider) = (format!("fees:{provider}"), format!("provider:{provider}"));
+    let entries = [(&*fees, fee.amount), (&*provider, -fee.amount)];
+    post(connection, journal, fee.currency, &entries).await
+}
+
+/// The payer's bank took back what was left of a payment. What is still owed of it stays so until
+/// people decide.
+pub(crate) async fn post_dispute_lost(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+    provider: &str,
+    taken: Money,
+) -> Result<(), Error> {
+    if taken.amount <= 0 {
+        return Ok(());
+    }
+    let journal = Journal {
+        kind: "DISPUTE_LOST",
+        payment_id,
+        refund: None,
+    };
+    let provider = format!("provider:{provider}");
+    let entries = [(DISPUTES, taken.amount), (&*provider, -taken.amount)];
+    post(connection, journal, taken.currency, &entries).await
 }
 
 /// Minor units of a payment that have no ending yet; the caller has the payment locked.
@@ -141,7 +217,8 @@ async fn undecided(connection: &mut PgConnection, payment_id: PaymentId) -> Resu
 struct Journal {
     kind: &'static str,
     payment_id: PaymentId,
-    refund_id: Option<Uuid>,
+    /// And which attempt of it.
+    refund: Option<(Uuid, u32)>,
 }
 
 /// Posts the entries that aren't of nothing.
@@ -155,19 +232,23 @@ async fn post(
     let (accounts, amounts): (Vec<String>, Vec<i64>) = entries
         .map(|(account, amount)| ((*account).to_owned(), *amount))
         .unzip();
+    let (refund_id, attempt) = journal.refund.unzip();
+    let attempt = i32::try_from(attempt.unwrap_or(1)).unwrap_or(i32::MAX);
     sqlx::query!(
         "WITH journal AS (
-             INSERT INTO payment.journal (kind, payment_id, refund_id) VALUES ($1, $2, $3)
+             INSERT INTO payment.journal (kind, payment_id, refund_id, attempt)
+             VALUES ($1, $2, $3, $7)
              RETURNING journal_id)
          INSERT INTO payment.entries (journal_id, account, amount, currency)
          SELECT journal_id, account, amount, $6
          FROM journal, unnest($4::text[], $5::bigint[]) AS e (account, amount)",
         journal.kind,
         journal.payment_id.as_uuid(),
-        journal.refund_id,
+        refund_id,
         &accounts,
         &amounts,
-        currency.as_str()
+        currency.as_str(),
+        attempt
     )
     .execute(connection)
     .await?;

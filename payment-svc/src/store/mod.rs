@@ -2,6 +2,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod ledger;
+pub(crate) mod news;
 pub(crate) mod payments;
 pub(crate) mod refunds;
 pub(crate) mod webhooks;

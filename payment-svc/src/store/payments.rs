@@ -43,6 +43,8 @@ pub(crate) struct Payment {
     pub(crate) refunded: i64,
     /// How its dispute stands, if there is one.
     pub(crate) dispute: Option<Dispute>,
+    /// Whether what the provider keeps of it is known.
+    pub(crate) fee_known: bool,
     /// What asked for it (W3C).
     pub(crate) traceparent: Option<String>,
 }
@@ -72,6 +74,7 @@ struct Row {
     captured_currency: Option<String>,
     refunded: i64,
     dispute: Option<String>,
+    fee_amount: Option<i64>,
     traceparent: Option<String>,
 }
 
@@ -110,6 +113,7 @@ impl TryFrom<Row> for Payment {
             captured,
             refunded: row.refunded,
             dispute: row.dispute.as_deref().and_then(Dispute::from_column),
+            fee_known: row.fee_amount.is_some(),
             traceparent: row.traceparent,
         })
     }
@@ -358,22 +362,91 @@ pub(crate) struct Silent {
     pub(crate) payment_id: Uuid,
     /// None: it was asked for, and no answer was recorded.
     pub(crate) session_id: Option<String>,
+    /// The time to pay is over, so nobody should.
+    pub(crate) overdue: bool,
 }
 
-/// Takes up to `limit` sessions that are due to be asked about or asked for, longest due first, and
-/// puts off the next time by twice as long as before (between `after` and `after_max`).
-pub(crate) async fn take_silent(
-    pool: &PgPool,
-    limit: i64,
-    after: Duration,
-    after_max: Duration,
-) -> Result<Vec<Silent>, Error> {
+/// Which sessions are looked for, and when again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Silence {
+    pub(crate) provider: &'static str,
+    /// At most so many.
+    pub(crate) limit: i64,
+    pub(crate) after: Duration,
+    pub(crate) after_max: Duration,
+    /// How long after the time to pay it counts as over.
+    pub(crate) overdue_after: Duration,
+}
+
+/// Takes sessions that are due to be asked about or asked for, longest due first, and puts off the next
+/// time by twice as long as before (between `after` and `after_max`).
+pub(crate) async fn take_silent(pool: &PgPool, silence: Silence) -> Result<Vec<Silent>, Error> {
     let rows = sqlx::query_file_as!(
         Silent,
         "src/store/take_silent.sql",
-        limit,
-        after.as_secs_f64(),
-        after_max.as_secs_f64()
+        silence.limit,
+        silence.after.as_secs_f64(),
+        silence.after_max.as_secs_f64(),
+        silence.provider,
+        silence.overdue_after.as_secs_f64()
     );
     Ok(rows.fetch_all(pool).await?)
+}
+
+/// What the provider keeps of a payment; the caller has it locked and posts it.
+pub(crate) async fn set_fee(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+    fee: Money,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE payment.payments SET fee_amount = $2, fee_currency = $3, fee_at = NULL
+         WHERE payment_id = $1",
+        payment_id.as_uuid(),
+        fee.amount,
+        fee.currency.as_str()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The provider didn't say yet what it keeps, and is asked in `ask_in`.
+pub(crate) async fn ask_fee(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+    ask_in: Duration,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE payment.payments SET fee_at = now() + make_interval(secs => $2)
+         WHERE payment_id = $1",
+        payment_id.as_uuid(),
+        ask_in.as_secs_f64()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Takes up to `limit` payments of a provider whose fee is due to be asked for, and puts off the next
+/// time by twice as long as before (between `after` and `after_max`); with their sessions.
+pub(crate) async fn take_without_fee(
+    pool: &PgPool,
+    provider: &str,
+    limit: i64,
+    after: Duration,
+    after_max: Duration,
+) -> Result<Vec<(PaymentId, String)>, Error> {
+    let rows = sqlx::query_file!(
+        "src/store/take_without_fee.sql",
+        limit,
+        after.as_secs_f64(),
+        after_max.as_secs_f64(),
+        provider
+    );
+    let rows = rows.fetch_all(pool).await?;
+    let known = rows
+        .into_iter()
+        .map(|row| Some((row.payment_id.into(), row.session_id?)));
+    Ok(known.flatten().collect())
 }

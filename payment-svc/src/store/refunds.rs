@@ -13,8 +13,13 @@ use super::Error;
 pub(crate) struct Refund {
     pub(crate) payment_id: Uuid,
     pub(crate) amount: i64,
+    pub(crate) reason: String,
     /// Whether the money went.
     pub(crate) succeeded: bool,
+    /// Which one it is; of earlier ones the provider couldn't pay out.
+    pub(crate) attempt: i32,
+    /// What the provider calls this attempt, once it took it.
+    pub(crate) provider_refund_id: Option<String>,
 }
 
 /// The refund with that id, if there is one.
@@ -24,7 +29,8 @@ pub(crate) async fn get(
 ) -> Result<Option<Refund>, Error> {
     let row = sqlx::query_as!(
         Refund,
-        r#"SELECT payment_id, amount, state = 'SUCCEEDED' AS "succeeded!"
+        r#"SELECT payment_id, amount, reason, state = 'SUCCEEDED' AS "succeeded!", attempt,
+                  provider_refund_id
            FROM payment.refunds WHERE refund_id = $1"#,
         refund_id
     );
@@ -67,18 +73,62 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Records that the money went. False if that was known.
+/// Records that the money went with that attempt. False if that was known, or is out of date.
 pub(crate) async fn succeeded(
     connection: &mut PgConnection,
     refund_id: Uuid,
+    attempt: i32,
     provider_refund_id: &str,
 ) -> Result<bool, Error> {
     let done = sqlx::query!(
         "UPDATE payment.refunds
-         SET state = 'SUCCEEDED', provider_refund_id = $2, updated_at = now()
-         WHERE refund_id = $1 AND state = 'REQUESTED'",
+         SET state = 'SUCCEEDED', provider_refund_id = $3, updated_at = now()
+         WHERE refund_id = $1 AND state = 'REQUESTED' AND attempt = $2",
         refund_id,
+        attempt,
         provider_refund_id
+    );
+    Ok(done.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Records that the provider took that attempt and has it on its way; it is asked about again in
+/// `ask_in`.
+pub(crate) async fn taken(
+    connection: &mut PgConnection,
+    refund_id: Uuid,
+    attempt: i32,
+    provider_refund_id: &str,
+    ask_in: Duration,
+) -> Result<(), Error> {
+    let done = sqlx::query!(
+        "UPDATE payment.refunds
+         SET provider_refund_id = $3, updated_at = now(), try_at = now() + make_interval(secs => $4)
+         WHERE refund_id = $1 AND state = 'REQUESTED' AND attempt = $2",
+        refund_id,
+        attempt,
+        provider_refund_id,
+        ask_in.as_secs_f64()
+    );
+    done.execute(connection).await?;
+    Ok(())
+}
+
+/// Records that the provider couldn't pay that attempt out, so that the next is due in `try_in`. False
+/// if that was known.
+pub(crate) async fn failed(
+    connection: &mut PgConnection,
+    refund_id: Uuid,
+    attempt: i32,
+    try_in: Duration,
+) -> Result<bool, Error> {
+    let done = sqlx::query!(
+        "UPDATE payment.refunds
+         SET state = 'REQUESTED', attempt = attempt + 1, provider_refund_id = NULL, tries = 0,
+             updated_at = now(), try_at = now() + make_interval(secs => $3)
+         WHERE refund_id = $1 AND attempt = $2",
+        refund_id,
+        attempt,
+        try_in.as_secs_f64()
     );
     Ok(done.execute(connection).await?.rows_affected() == 1)
 }
@@ -95,10 +145,13 @@ pub(crate) struct Unfinished {
     pub(crate) age: Duration,
 }
 
-/// Takes up to `limit` refunds that are due to be sent again, the longest due first, and puts off the
-/// next time by twice as long as before (between `after` and `after_max`).
+/// Takes up to `limit` refunds of a provider that are due to be sent again, in an attempt of at most
+/// `attempt_max`, the longest due first, and puts off the next time by twice as long as before (between
+/// `after` and `after_max`).
 pub(crate) async fn take_unfinished(
     pool: &PgPool,
+    provider: &str,
+    attempt_max: i32,
     limit: i64,
     after: Duration,
     after_max: Duration,
@@ -107,7 +160,9 @@ pub(crate) async fn take_unfinished(
         "src/store/take_unfinished_refunds.sql",
         limit,
         after.as_secs_f64(),
-        after_max.as_secs_f64()
+        after_max.as_secs_f64(),
+        provider,
+        attempt_max
     );
     let rows = rows.fetch_all(pool).await?;
     rows.into_iter()
@@ -131,11 +186,21 @@ pub(crate) async fn take_unfinished(
         .collect()
 }
 
-/// Seconds since the oldest refund that hasn't gone was asked for; 0 with none.
+/// Refunds that failed in so many attempts that none is made by itself any more.
+pub(crate) async fn given_up(pool: &PgPool, attempt_max: i32) -> Result<i64, Error> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM payment.refunds
+           WHERE state = 'REQUESTED' AND attempt > $1"#,
+        attempt_max
+    );
+    Ok(count.fetch_one(pool).await?)
+}
+
+/// Seconds since the oldest refund that the provider hasn't taken was asked for; 0 with none.
 pub(crate) async fn oldest_unfinished_s(pool: &PgPool) -> Result<f64, Error> {
     let seconds = sqlx::query_scalar!(
         r#"SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS "seconds!"
-           FROM payment.refunds WHERE state = 'REQUESTED'"#
+           FROM payment.refunds WHERE state = 'REQUESTED' AND provider_refund_id IS NULL"#
     );
     Ok(seconds.fetch_one(pool).await?)
 }

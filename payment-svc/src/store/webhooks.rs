@@ -20,10 +20,21 @@ pub(crate) async fn insert(
         provider,
         webhook.event_id,
         webhook.event_type,
-        webhook.payment_id,
+        webhook.payment_id(),
         body
     );
     Ok(done.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Whether an event is recorded.
+pub(crate) async fn is_known(pool: &PgPool, provider: &str, event_id: &str) -> Result<bool, Error> {
+    let known = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM payment.webhook_events
+                          WHERE provider = $1 AND event_id = $2) AS "known!""#,
+        provider,
+        event_id
+    );
+    Ok(known.fetch_one(pool).await?)
 }
 
 /// Deletes up to `limit` events that came longer than `kept` ago; returns how many.

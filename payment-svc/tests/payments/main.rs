@@ -1,8 +1,10 @@
-//! payment-svc against a real Postgres, the real event stream and the real sandbox provider, each
-//! on a free port; between provider and service stands a gateway that can lose webhooks.
+//! payment-svc against a real Postgres, the real event stream and the real sandbox provider, or a double
+//! of Stripe, each on a free port; between provider and service stands a gateway that can lose webhooks,
+//! and break requests.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it is")]
 
+mod contract;
 mod disputes;
 mod endings;
 mod ends;
@@ -11,5 +13,7 @@ mod lists;
 mod refunds;
 mod sandbox;
 mod sessions;
+mod stripe;
 mod system;
+mod upgrades;
 mod webhooks;

@@ -1,7 +1,7 @@
 //! Starts everything a payment passes through, and waits on conditions.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::SocketAddr,
     sync::{
         Arc,
@@ -12,7 +12,7 @@ use std::{
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
@@ -28,14 +28,17 @@ use holdfast_proto::{
     },
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use payment_svc::{Config, Error, check_ledger, sandbox, serve};
+use payment_svc::{Config, Error, ProviderName, check_ledger, sandbox, serve};
 use prost::Message;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
 use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::identity::{self, signed_in};
+use crate::{
+    identity::{self, signed_in},
+    stripe::{Double, SECRET_KEY},
+};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) const API_KEY: &str = "key-for-tests";
@@ -69,6 +72,46 @@ impl Server {
     }
 }
 
+/// Who collects the money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sandbox,
+    /// Our double of Stripe.
+    Stripe,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Stripe => "stripe",
+        }
+    }
+}
+
+/// What goes wrong between payment-svc and the provider with one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// It isn't done.
+    Broken,
+    /// It is done, and the connection breaks before its answer.
+    AnswerLost,
+    /// It is done, and half of its answer comes.
+    AnswerCut,
+    /// It is done, and somebody else says that it wasn't.
+    AnswerReplaced,
+    /// It comes there twice.
+    Twice,
+    /// Another copy of it is under way.
+    InProgress,
+    /// Too many of them.
+    TooMany,
+    /// It takes so many milliseconds longer.
+    Late(u64),
+}
+
 /// What stands where the gateway will.
 struct Gateway {
     payment: Mutex<Option<PaymentServiceClient<Channel>>>,
@@ -77,7 +120,20 @@ struct Gateway {
     /// Where the provider is, and whether cancels and refunds are refused on the way to it.
     provider: Mutex<SocketAddr>,
     refusing: AtomicBool,
+    /// Of the next requests to the provider, one each.
+    faults: std::sync::Mutex<VecDeque<Fault>>,
+    on_stripe: AtomicBool,
     http: reqwest::Client,
+}
+
+impl Gateway {
+    fn kind(&self) -> Kind {
+        if self.on_stripe.load(Ordering::SeqCst) {
+            Kind::Stripe
+        } else {
+            Kind::Sandbox
+        }
+    }
 }
 
 /// From payment-svc to the provider.
@@ -89,25 +145,80 @@ async fn to_provider(
     body: Bytes,
 ) -> Response {
     let path = uri.path();
-    let refusable = path.ends_with("/cancel") || path.ends_with("/refunds");
+    let refusable = path.ends_with("/cancel")
+        || path.ends_with("/expire")
+        || (path.ends_with("/refunds") && method == Method::POST);
     if refusable && gateway.refusing.load(Ordering::SeqCst) {
-        let refusal = r#"{"code":"not_now","message":"on purpose"}"#;
-        return (StatusCode::CONFLICT, refusal).into_response();
+        let refusal = match gateway.kind() {
+            Kind::Sandbox => r#"{"code":"not_now","message":"on purpose"}"#,
+            Kind::Stripe => {
+                r#"{"error":{"type":"invalid_request_error","code":"x","message":"on purpose"}}"#
+            }
+        };
+        let status = match gateway.kind() {
+            Kind::Sandbox => StatusCode::CONFLICT,
+            Kind::Stripe => StatusCode::BAD_REQUEST,
+        };
+        return (status, refusal).into_response();
+    }
+    let fault = gateway.faults.lock().unwrap().pop_front();
+    let fault = fault.unwrap_or(Fault::None);
+    match fault {
+        Fault::Broken => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Fault::InProgress => return (StatusCode::CONFLICT, in_progress()).into_response(),
+        Fault::TooMany => return StatusCode::TOO_MANY_REQUESTS.into_response(),
+        Fault::Late(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        _ => {}
     }
     let provider = *gateway.provider.lock().await;
-    let mut request = gateway
-        .http
-        .request(method, format!("http://{provider}{path}"))
-        .body(body);
-    for name in ["authorization", "idempotency-key", "content-type"] {
-        if let Some(value) = headers.get(name) {
-            request = request.header(name, value);
+    let path = uri.path_and_query().unwrap();
+    let send = async || {
+        let mut request = gateway
+            .http
+            .request(method.clone(), format!("http://{provider}{path}"))
+            .body(body.clone());
+        for name in [
+            "authorization",
+            "idempotency-key",
+            "content-type",
+            "stripe-version",
+        ] {
+            if let Some(value) = headers.get(name) {
+                request = request.header(name, value);
+            }
         }
+        let Ok(answer) = request.send().await else {
+            return (StatusCode::BAD_GATEWAY, HeaderMap::new(), Bytes::new());
+        };
+        let (status, mut kept) = (answer.status(), HeaderMap::new());
+        for name in ["idempotent-replayed", "request-id"] {
+            if let Some(value) = answer.headers().get(name) {
+                kept.insert(name, value.clone());
+            }
+        }
+        (status, kept, answer.bytes().await.unwrap_or_default())
+    };
+    let mut answer = send().await;
+    if fault == Fault::Twice {
+        answer = send().await;
     }
-    match request.send().await {
-        Ok(answer) => (answer.status(), answer.bytes().await.unwrap_or_default()).into_response(),
-        Err(_) => StatusCode::BAD_GATEWAY.into_response(),
+    let (status, kept, bytes) = answer;
+    let broken = |part: Bytes| {
+        let pieces = [Ok(part), Err(std::io::Error::other("on purpose"))];
+        Body::from_stream(futures::stream::iter(pieces))
+    };
+    match fault {
+        Fault::AnswerLost => (status, broken(Bytes::new())).into_response(),
+        Fault::AnswerCut => (status, broken(bytes.slice(..bytes.len() / 2))).into_response(),
+        Fault::AnswerReplaced => {
+            (StatusCode::BAD_GATEWAY, "<html>Bad Gateway</html>").into_response()
+        }
+        _ => (status, kept, bytes).into_response(),
     }
+}
+
+fn in_progress() -> &'static str {
+    r#"{"error":{"type":"idempotency_error","code":"idempotency_key_in_use","message":"wait"}}"#
 }
 
 async fn forward(
@@ -123,13 +234,16 @@ async fn forward(
         return StatusCode::SERVICE_UNAVAILABLE;
     };
     let signature = headers
-        .get("x-sandbox-signature")
+        .get(match gateway.kind() {
+            Kind::Sandbox => "x-sandbox-signature",
+            Kind::Stripe => "stripe-signature",
+        })
         .unwrap()
         .to_str()
         .unwrap()
         .to_owned();
     let request = ReceiveWebhookRequest {
-        provider: "sandbox".into(),
+        provider: gateway.kind().name().into(),
         signature,
         body: body.to_vec(),
     };
@@ -147,6 +261,10 @@ pub(crate) struct System {
     gateway_address: SocketAddr,
     payment: Option<Server>,
     sandbox: Option<Server>,
+    pub(crate) kind: Kind,
+    double: Option<Arc<Double>>,
+    /// Of what the sandbox keeps.
+    fee_fixed: u32,
     identity: String,
     ending: CancellationToken,
     others: Vec<JoinHandle<()>>,
@@ -163,6 +281,25 @@ impl System {
     }
 
     pub(crate) async fn start_asking_after(pool: &PgPool, reconcile_after_ms: u64) -> Self {
+        Self::start_on(pool, Kind::Sandbox, reconcile_after_ms).await
+    }
+
+    /// On Stripe's double.
+    pub(crate) async fn start_on_stripe(pool: &PgPool) -> Self {
+        Self::start_on(pool, Kind::Stripe, 3_600_000).await
+    }
+
+    pub(crate) async fn start_on(pool: &PgPool, kind: Kind, reconcile_after_ms: u64) -> Self {
+        Self::start_with(pool, kind, reconcile_after_ms, None).await
+    }
+
+    /// `money` is another Stripe, which the double leaves the money to.
+    pub(crate) async fn start_with(
+        pool: &PgPool,
+        kind: Kind,
+        reconcile_after_ms: u64,
+        money: Option<String>,
+    ) -> Self {
         let recorder = Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
         let counters = recorder.handle();
         let recorder = metrics::set_default_local_recorder(recorder);
@@ -184,6 +321,8 @@ impl System {
             losing: false.into(),
             provider: Mutex::new(([127, 0, 0, 1], 0).into()),
             refusing: false.into(),
+            faults: std::sync::Mutex::default(),
+            on_stripe: (kind == Kind::Stripe).into(),
             http: http.clone(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -218,6 +357,9 @@ impl System {
             gateway_address,
             payment: None,
             sandbox: None,
+            kind,
+            double: None,
+            fee_fixed: 0,
             identity,
             ending,
             others,
@@ -225,9 +367,123 @@ impl System {
             counters,
             _recorder: recorder,
         };
-        system.start_sandbox().await;
+        match kind {
+            Kind::Sandbox => system.start_sandbox().await,
+            Kind::Stripe => {
+                let hook = format!("http://{gateway_address}/hook");
+                let double = Double::start(hook, WEBHOOK_SECRET, money, &system.ending).await;
+                *system.gateway.provider.lock().await = double.address();
+                system.double = Some(double);
+            }
+        }
         system.start_payment().await;
         system
+    }
+
+    /// What is started next works with Stripe's double.
+    pub(crate) async fn use_stripe(&mut self) {
+        self.stop_sandbox().await;
+        let double = Double::start(self.hook(), WEBHOOK_SECRET, None, &self.ending).await;
+        *self.gateway.provider.lock().await = double.address();
+        self.double = Some(double);
+        self.kind = Kind::Stripe;
+        self.gateway.on_stripe.store(true, Ordering::SeqCst);
+    }
+
+    /// The double of Stripe.
+    pub(crate) fn double(&self) -> &Double {
+        self.double.as_deref().unwrap()
+    }
+
+    /// Where providers send webhooks.
+    pub(crate) fn hook(&self) -> String {
+        format!("http://{}/hook", self.gateway_address)
+    }
+
+    /// Goes wrong with the next requests to the provider, one each.
+    pub(crate) fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.gateway.faults.lock().unwrap().extend(faults);
+    }
+
+    /// The provider can't be reached, or can again.
+    pub(crate) async fn cut_provider(&mut self, cut: bool) {
+        match self.kind {
+            Kind::Sandbox if cut => self.stop_sandbox().await,
+            Kind::Sandbox => self.start_sandbox().await,
+            Kind::Stripe => {
+                let nowhere = ([127, 0, 0, 1], 9).into();
+                let there = self.double().address();
+                *self.gateway.provider.lock().await = if cut { nowhere } else { there };
+            }
+        }
+    }
+
+    /// Sessions at the provider.
+    pub(crate) async fn sessions_there(&self) -> i64 {
+        match self.kind {
+            Kind::Sandbox => self.count("SELECT count(*) FROM sandbox.sessions").await,
+            Kind::Stripe => self.double().sessions(),
+        }
+    }
+
+    /// Charges at the provider.
+    pub(crate) async fn charges_there(&self) -> i64 {
+        match self.kind {
+            Kind::Sandbox => self.count("SELECT count(*) FROM sandbox.charges").await,
+            Kind::Stripe => self.double().charges(),
+        }
+    }
+
+    /// Minor units that the provider sent back.
+    pub(crate) async fn refunded_there(&self) -> i64 {
+        match self.kind {
+            Kind::Sandbox => self.count("SELECT amount FROM sandbox.refunds").await,
+            Kind::Stripe => self.double().refunded(),
+        }
+    }
+
+    /// Slow payments end now, with money or without.
+    pub(crate) async fn settle_slow(&self, paid: bool) {
+        match self.kind {
+            Kind::Sandbox => {
+                self.execute(
+                    "UPDATE sandbox.sessions SET settles_at = now() WHERE status = 'PROCESSING'",
+                )
+                .await;
+            }
+            Kind::Stripe => self.double().settle_slow(paid),
+        }
+    }
+
+    /// No webhook of what happened so far comes any more.
+    pub(crate) async fn drop_webhooks(&self) {
+        match self.kind {
+            Kind::Sandbox => {
+                self.execute("UPDATE sandbox.webhook_deliveries SET next_at = NULL")
+                    .await;
+            }
+            Kind::Stripe => self.double().drop_webhooks(),
+        }
+    }
+
+    /// payment-svc asks the provider what it told, now.
+    pub(crate) async fn ask_for_news(&self) {
+        until("the first look", async || {
+            self.count("SELECT count(*) FROM payment.news").await == 1
+        })
+        .await;
+        self.execute("UPDATE payment.news SET ask_at = now()").await;
+    }
+
+    /// What is in the books of an account: debits less credits.
+    pub(crate) async fn balance(&self, account: &str) -> i64 {
+        sqlx::query_scalar(
+            "SELECT coalesce(sum(amount), 0)::bigint FROM payment.entries WHERE account = $1",
+        )
+        .bind(account)
+        .fetch_one(&self.pool)
+        .await
+        .unwrap()
     }
 
     fn database_url(&self) -> Secret {
@@ -242,6 +498,7 @@ impl System {
             api_key: API_KEY.into(),
             webhook_url: format!("http://{}/hook", self.gateway_address),
             webhook_secret: WEBHOOK_SECRET.into(),
+            fee_fixed: self.fee_fixed,
             ..sandbox::Config::default()
         };
         let context = mesh::Context::new();
@@ -249,6 +506,11 @@ impl System {
         self.sandbox_address = address(&context, sandbox::NAME).await;
         *self.gateway.provider.lock().await = self.sandbox_address;
         self.sandbox = Some(Server { context, task });
+    }
+
+    /// The sandbox, from its next start on, keeps so much of each payment.
+    pub(crate) fn keep_fee(&mut self, minor_units: u32) {
+        self.fee_fixed = minor_units;
     }
 
     pub(crate) async fn stop_sandbox(&mut self) {
@@ -264,6 +526,14 @@ impl System {
             sandbox_url: format!("http://{}", self.gateway_address),
             sandbox_api_key: API_KEY.into(),
             webhook_secret: WEBHOOK_SECRET.into(),
+            provider: match self.kind {
+                Kind::Sandbox => ProviderName::Sandbox,
+                Kind::Stripe => ProviderName::Stripe,
+            },
+            stripe_url: format!("http://{}", self.gateway_address),
+            stripe_secret_key: SECRET_KEY.into(),
+            stripe_success_url: "https://shop.example/paid?s={CHECKOUT_SESSION_ID}".to_owned(),
+            stripe_cancel_url: "https://shop.example/left".to_owned(),
             reconcile_after_ms: self.reconcile_after_ms,
             reconcile_period_ms: 50,
             ..Config::default()
@@ -293,7 +563,7 @@ impl System {
             let posted: i64 = sqlx::query_scalar(
                 "SELECT coalesce(sum(amount), 0)::bigint FROM payment.entries
                  JOIN payment.journal USING (journal_id)
-                 WHERE account = 'provider:sandbox' AND kind = $1",
+                 WHERE account LIKE 'provider:%' AND kind = $1",
             )
             .bind(kind)
             .fetch_one(&pool)

@@ -1,0 +1,88 @@
+//! Asks the provider what it told lately of disputes and refunds: a webhook that never came is found so.
+//!
+//! What a question about an open session finds out is the reconciler's. Always holds: a time counts as
+//! heard only when everything of it was taken, each event once, whether it came by webhook or so.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+
+use super::{
+    App, Error,
+    receive_webhook::{Received, take},
+};
+use crate::{
+    metric,
+    provider::{self, Provider},
+    store::{self, news},
+};
+
+/// How often it is asked, by one process.
+const ASK_EVERY: Duration = Duration::from_secs(60);
+
+/// How much of what was heard is asked for again: the provider's clock differs, and lists lag.
+const OVERLAP: TimeDelta = TimeDelta::minutes(5);
+
+/// Longest time asked for at once, times in one step, and how short one becomes before it is taken as it
+/// is.
+const SLICE_MAX: TimeDelta = TimeDelta::hours(6);
+const SLICES_MAX: usize = 16;
+const SLICE_MIN: TimeDelta = TimeDelta::seconds(2);
+
+/// How long a provider remembers what it told. What is older is lost, and said so.
+const REMEMBERED: TimeDelta = TimeDelta::days(29);
+
+/// One step, if it is due.
+pub(crate) async fn hear_news<P: Provider>(app: &App<P>) -> Result<(), store::Error> {
+    match hear(app).await {
+        Err(Error::Store(error)) => Err(error),
+        Err(Error::Provider(provider::Error::Unknown(why))) => {
+            tracing::info!(
+                why,
+                "the provider could not be asked what it told; asked again"
+            );
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(%error, "the provider doesn't say what it told");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+async fn hear<P: Provider>(app: &App<P>) -> Result<(), Error> {
+    let Some(seen_until) = news::take(&app.pool, P::NAME, ASK_EVERY).await? else {
+        return Ok(());
+    };
+    let now = Utc::now();
+    let mut since = seen_until - OVERLAP;
+    if since < now - REMEMBERED {
+        tracing::error!(%since, "what the provider told is older than it remembers, and lost");
+        since = now - REMEMBERED;
+    }
+    let mut slice = SLICE_MAX;
+    for _ in 0..SLICES_MAX {
+        let until = now.min(since + slice);
+        let told = app.provider.news(since, until).await?;
+        if !told.complete && slice > SLICE_MIN {
+            slice = (slice / 2).max(SLICE_MIN);
+            continue;
+        }
+        if !told.complete {
+            tracing::error!(%since, "the provider told more in a moment than is read");
+        }
+        for (webhook, body) in &told.events {
+            if take(app, webhook, body).await? == Received::Recorded {
+                tracing::info!(event.id = webhook.event_id, event.type = webhook.event_type, "heard by asking");
+                metrics::counter!(metric::WEBHOOKS, "outcome" => "fetched").increment(1);
+            }
+        }
+        news::seen(&app.pool, P::NAME, until).await?;
+        if until == now {
+            break;
+        }
+        since = until;
+    }
+    Ok(())
+}

@@ -1,0 +1,505 @@
+//! Stripe: Checkout Sessions to pay in, their PaymentIntents, refunds, disputes, webhooks.
+//!
+//! - A session lives at least half an hour there, and a booking is over sooner: it is open for
+//!   [`LIFE_MIN`] after the time to pay, and is ended when the booking ends or that time is over. What is
+//!   paid in between is late money, as with every provider.
+//! - A session whose answer was lost is known to nobody: without its URL nobody can pay in it. So a
+//!   second one is no danger, however long ago the first was asked for.
+//! - A refund carries its id and attempt as metadata and is looked for before it is sent, because Stripe
+//!   remembers idempotency keys for a day only.
+//!
+//! Leaves to others: currencies (`amount`), what an answer means (`api`).
+
+mod amount;
+mod api;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, SystemTime},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use holdfast_types::Money;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use uuid::Uuid;
+
+use self::{
+    amount::{from_stripe, to_stripe},
+    api::{Api, Form},
+    wire::Ref,
+};
+use super::{
+    About, Dispute, Error, NewRefund, NewSession, News, Outcome, Provider, Refund, Session, Status,
+    Webhook, WebhookError, signature,
+};
+use crate::config::Config;
+
+/// How long after the time to pay a session is open by itself: the least that Stripe allows when it is
+/// asked for in the last moment, and a minute for clocks that differ. Named by the time to pay alone, so
+/// that asking again asks for the same.
+const LIFE_MIN: Duration = Duration::from_secs(31 * 60);
+
+/// A session lives a day at most. Of a later end none is asked for: that is the day.
+const LIFE_MAX: Duration = Duration::from_secs(23 * 3_600);
+
+/// Objects on a page, the most there are.
+const PAGE: usize = 100;
+
+/// Pages read of one list; refunds of a payment, and news of a time, are few.
+const PAGES_MAX: usize = 20;
+
+/// What is asked about between webhooks: what no question about an open session would find out, and no
+/// answer said. The endpoint in Stripe's dashboard is to send these, and those of [`SESSION_EVENTS`].
+const NEWS_EVENTS: [&str; 8] = [
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "charge.refund.updated",
+    "refund.updated",
+    "refund.failed",
+];
+
+/// Events whose object is a session.
+const SESSION_EVENTS: [&str; 4] = [
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+];
+
+/// A client of Stripe.
+pub(crate) struct Stripe {
+    api: Api,
+    webhook_secret: String,
+    success_url: String,
+    cancel_url: String,
+    /// Whether the key is for real money.
+    livemode: bool,
+}
+
+impl Stripe {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            api: Api::new(&config.stripe_url, config.stripe_secret_key.clone()),
+            webhook_secret: config.webhook_secret.expose().to_owned(),
+            success_url: config.stripe_success_url.clone(),
+            cancel_url: config.stripe_cancel_url.clone(),
+            livemode: config.stripe_secret_key.expose().contains("_live_"),
+        }
+    }
+
+    async fn fetch(&self, session_id: &str) -> Result<wire::Session, Error> {
+        let path = format!("/v1/checkout/sessions/{}", id(session_id)?);
+        self.api.get(&path, &Form::new()).await
+    }
+
+    /// With its charge, and what Stripe keeps of that.
+    async fn intent(&self, intent_id: &str) -> Result<wire::Intent, Error> {
+        let path = format!("/v1/payment_intents/{}", id(intent_id)?);
+        let expand = "latest_charge.balance_transaction".to_owned();
+        self.api.get(&path, &vec![("expand[]", expand)]).await
+    }
+
+    /// How a session stands, with everything that is known of its money.
+    async fn describe(&self, session: &wire::Session) -> Result<Session, Error> {
+        // Before that there is no money to ask about.
+        let intent = match session.intent_id() {
+            Some(intent) if session.status.as_deref() == Some("complete") => {
+                Some(self.intent(intent).await?)
+            }
+            _ => None,
+        };
+        let status = status(session, intent.as_ref().map(|intent| &*intent.status))?;
+        let mut described = described(session, status);
+        let charge = intent.and_then(|intent| match intent.latest_charge? {
+            Ref::Whole(charge) => Some((intent.id, charge)),
+            Ref::Id(_) => None,
+        });
+        if let (Status::Paid(_), Some((intent_id, charge))) = (&described.status, charge) {
+            if let Some(Ref::Whole(fee)) = &charge.balance_transaction {
+                described.fee = Some(money(fee.fee, &fee.currency)?);
+            }
+            if charge.disputed {
+                let disputes = self.disputes(&intent_id).await?;
+                let stand = disputes.iter().map(|one| dispute(&one.status));
+                described.dispute = stand.max_by_key(rank);
+                described.taken_back = taken_back(&disputes, &described.status);
+            }
+        }
+        Ok(described)
+    }
+
+    /// A payment can be disputed more than once, in parts.
+    async fn disputes(&self, intent_id: &str) -> Result<Vec<wire::Dispute>, Error> {
+        let query = vec![
+            ("payment_intent", intent_id.to_owned()),
+            ("limit", PAGE.to_string()),
+        ];
+        let list: wire::List<wire::Dispute> = self.api.get("/v1/disputes", &query).await?;
+        Ok(list.data)
+    }
+
+    /// The charge of a session that was paid.
+    async fn charge_of(&self, session_id: &str) -> Result<String, Error> {
+        let session = self.fetch(session_id).await?;
+        let nothing = || Error::Refused("the session was not paid".to_owned());
+        let intent = self
+            .intent(session.intent_id().ok_or_else(nothing)?)
+            .await?;
+        match intent.latest_charge.ok_or_else(nothing)? {
+            Ref::Id(charge_id) => Ok(charge_id),
+            Ref::Whole(charge) => Ok(charge.id),
+        }
+    }
+
+    /// The refund of that id and attempt, if Stripe has it.
+    async fn sent(
+        &self,
+        charge_id: &str,
+        wanted: &NewRefund,
+    ) -> Result<Option<wire::Refund>, Error> {
+        let (refund_id, attempt) = (wanted.refund_id.to_string(), wanted.attempt.to_string());
+        let is_it = |refund: &wire::Refund| {
+            refund.metadata.as_ref().is_some_and(|metadata| {
+                metadata.get("refund_id") == Some(&refund_id)
+                    && metadata.get("attempt") == Some(&attempt)
+            })
+        };
+        let mut after = None;
+        for _ in 0..PAGES_MAX {
+            let mut query = vec![
+                ("charge", charge_id.to_owned()),
+                ("limit", PAGE.to_string()),
+            ];
+            query.extend(after.map(|after| ("starting_after", after)));
+            let page: wire::List<wire::Refund> = self.api.get("/v1/refunds", &query).await?;
+            after = page.data.last().map(|last| last.id.clone());
+            if let Some(refund) = page.data.into_iter().find(is_it) {
+                return Ok(Some(refund));
+            }
+            if !page.has_more || after.is_none() {
+                return Ok(None);
+            }
+        }
+        Err(Error::Unknown(
+            "more refunds of one payment than are looked through".to_owned(),
+        ))
+    }
+}
+
+/// An id as Stripe makes them; another is nobody's and goes into no path.
+fn id(text: &str) -> Result<&str, Error> {
+    let is_id = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if !text.is_empty() && text.bytes().all(is_id) {
+        Ok(text)
+    } else {
+        Err(Error::NoSession(format!("{text:?} is no id of Stripe's")))
+    }
+}
+
+fn money(amount: i64, currency: &str) -> Result<Money, Error> {
+    from_stripe(amount, currency).map_err(|error| Error::Unknown(error.to_string()))
+}
+
+/// How a session stands; `intent` is how its payment does, where that was asked.
+fn status(session: &wire::Session, intent: Option<&str>) -> Result<Status, Error> {
+    let status = session.status.as_deref().unwrap_or_default();
+    Ok(match (status, session.payment_status.as_str(), intent) {
+        ("open", _, _) => Status::Open,
+        ("complete", "paid", _) | ("complete", "unpaid", Some("succeeded")) => {
+            let (amount, currency) = session
+                .amount_total
+                .zip(session.currency.as_deref())
+                .ok_or_else(|| Error::Unknown("a paid session without an amount".to_owned()))?;
+            if amount < 0 {
+                return Err(Error::Unknown("a negative amount".to_owned()));
+            }
+            Status::Paid(money(amount, currency)?)
+        }
+        // A method that takes its time brought nothing, and nobody can try again in this session.
+        ("complete", "unpaid", Some("requires_payment_method" | "canceled")) => {
+            Status::Failed("the payment was declined".to_owned())
+        }
+        ("complete", "unpaid", _) => Status::Open,
+        ("expired", _, _) => Status::Failed("the payment session ended".to_owned()),
+        (status, payment, _) => {
+            return Err(Error::Unknown(format!(
+                "a session that is {status:?} and {payment:?}"
+            )));
+        }
+    })
+}
+
+fn described(session: &wire::Session, status: Status) -> Session {
+    Session {
+        session_id: session.id.clone(),
+        url: session.url.clone().unwrap_or_default(),
+        status,
+        dispute: None,
+        taken_back: None,
+        fee: None,
+    }
+}
+
+/// Of several disputes, the one counts that is the worst for us.
+fn rank(dispute: &Dispute) -> u8 {
+    match dispute {
+        Dispute::Won => 0,
+        Dispute::Open => 1,
+        Dispute::Lost => 2,
+    }
+}
+
+/// What the lost ones took of a payment; none where it isn't said in the payment's currency.
+fn taken_back(disputes: &[wire::Dispute], status: &Status) -> Option<i64> {
+    let Status::Paid(captured) = status else {
+        return None;
+    };
+    let lost = disputes
+        .iter()
+        .filter(|one| dispute(&one.status) == Dispute::Lost);
+    lost.map(|one| {
+        let taken = from_stripe(one.amount?, one.currency.as_deref()?).ok()?;
+        (taken.currency == captured.currency).then_some(taken.amount)
+    })
+    .sum()
+}
+
+/// An inquiry that was closed took nothing. A prevented dispute gave the money back. A word that isn't
+/// known leaves it open, which holds refunds back.
+fn dispute(status: &str) -> Dispute {
+    match status {
+        "won" | "warning_closed" => Dispute::Won,
+        "lost" | "prevented" => Dispute::Lost,
+        _ => Dispute::Open,
+    }
+}
+
+fn refund(refund: wire::Refund) -> Refund {
+    let outcome = match refund.status.as_deref() {
+        Some("succeeded") => Outcome::Gone,
+        Some(status @ ("failed" | "canceled")) => {
+            let why = refund
+                .failure_reason
+                .as_deref()
+                .unwrap_or("no reason given");
+            Outcome::Failed(format!("{status}: {why}"))
+        }
+        _ => Outcome::Pending,
+    };
+    Refund {
+        id: refund.id,
+        outcome,
+    }
+}
+
+fn object<T: DeserializeOwned>(object: Value) -> Result<T, WebhookError> {
+    serde_json::from_value(object).map_err(|_| WebhookError::Body)
+}
+
+fn read_event(event: wire::Event) -> Result<Webhook, WebhookError> {
+    let told = event.data.object;
+    let about = match event.event_type.as_str() {
+        kind if SESSION_EVENTS.contains(&kind) => {
+            let session: wire::Session = object(told)?;
+            let failed = kind == "checkout.session.async_payment_failed";
+            let intent = failed.then_some("requires_payment_method");
+            let status = status(&session, intent).map_err(|_| WebhookError::Body)?;
+            let reference = session.client_reference_id.as_deref();
+            About::Session {
+                payment_id: reference.and_then(|reference| reference.parse().ok()),
+                session: described(&session, status),
+            }
+        }
+        kind if kind.starts_with("charge.dispute.") => {
+            let dispute: wire::Dispute = object(told)?;
+            About::Money(match (dispute.payment_intent, dispute.charge) {
+                (Some(Ref::Id(intent_id)), _) => intent_id,
+                (Some(Ref::Whole(intent)), _) => intent.id,
+                (None, Ref::Id(charge_id)) => charge_id,
+                (None, Ref::Whole(charge)) => charge.id,
+            })
+        }
+        kind if NEWS_EVENTS.contains(&kind) => {
+            let refund: wire::Refund = object(told)?;
+            let metadata = refund.metadata.unwrap_or_default();
+            let ours = metadata.get("refund_id").and_then(|id| id.parse().ok());
+            ours.map_or(About::Nothing, About::Refund)
+        }
+        _ => About::Nothing,
+    };
+    Ok(Webhook {
+        event_id: event.id,
+        event_type: event.event_type,
+        about,
+    })
+}
+
+impl Provider for Stripe {
+    const NAME: &'static str = "stripe";
+
+    async fn create_session(&self, wanted: &NewSession) -> Result<Session, Error> {
+        let refused = |error: amount::Unsayable| Error::Refused(error.to_string());
+        let (amount, currency) = to_stripe(wanted.price).map_err(refused)?;
+        let left = wanted.expires_at - Utc::now();
+        if left <= TimeDelta::zero() {
+            return Err(Error::Refused("the time to pay is over".to_owned()));
+        }
+        let payment_id = wanted.payment_id.to_string();
+        let name = match wanted.description.trim() {
+            "" => "Tickets",
+            name => name,
+        };
+        let mut form = vec![
+            ("mode", "payment".to_owned()),
+            ("client_reference_id", payment_id.clone()),
+            ("metadata[payment_id]", payment_id.clone()),
+            (
+                "payment_intent_data[metadata][payment_id]",
+                payment_id.clone(),
+            ),
+            ("line_items[0][quantity]", "1".to_owned()),
+            ("line_items[0][price_data][currency]", currency),
+            ("line_items[0][price_data][unit_amount]", amount.to_string()),
+            (
+                "line_items[0][price_data][product_data][name]",
+                name.to_owned(),
+            ),
+            // What is captured is what was asked for, in that currency.
+            ("adaptive_pricing[enabled]", "false".to_owned()),
+            ("success_url", self.success_url.clone()),
+            ("cancel_url", self.cancel_url.clone()),
+        ];
+        if left.to_std().unwrap_or_default() < LIFE_MAX {
+            let expires_at = wanted.expires_at + LIFE_MIN;
+            form.push(("expires_at", expires_at.timestamp().to_string()));
+        }
+        let key = format!("session-{payment_id}");
+        let session: wire::Session = self.api.make("/v1/checkout/sessions", &key, &form).await?;
+        // The answer to a repeated request is that of the first, so how it stands is asked.
+        if session.status.as_deref() == Some("open") {
+            return Ok(described(&session, Status::Open));
+        }
+        self.describe(&session).await
+    }
+
+    async fn session(&self, session_id: &str) -> Result<Session, Error> {
+        self.describe(&self.fetch(session_id).await?).await
+    }
+
+    async fn cancel_session(&self, session_id: &str) -> Result<Session, Error> {
+        let path = format!("/v1/checkout/sessions/{}/expire", id(session_id)?);
+        match self.api.act::<wire::Session>(&path).await {
+            Ok(session) if session.status.as_deref() == Some("expired") => {
+                Ok(described(&session, Status::Cancelled))
+            }
+            Ok(session) => self.describe(&session).await,
+            // It isn't open any more: somebody paid, or it ended by itself.
+            Err(Error::Refused(_)) => self.session(session_id).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn refund(&self, wanted: &NewRefund) -> Result<Refund, Error> {
+        if let Some(known_as) = &wanted.known_as {
+            let path = format!("/v1/refunds/{}", id(known_as)?);
+            return Ok(refund(self.api.get(&path, &Form::new()).await?));
+        }
+        let charge_id = self.charge_of(&wanted.session_id).await?;
+        if let Some(sent) = self.sent(&charge_id, wanted).await? {
+            return Ok(refund(sent));
+        }
+        let refused = |error: amount::Unsayable| Error::Refused(error.to_string());
+        let (amount, _) = to_stripe(wanted.amount).map_err(refused)?;
+        let (refund_id, attempt) = (wanted.refund_id.to_string(), wanted.attempt.to_string());
+        let key = format!("refund-{refund_id}-{attempt}");
+        let form = vec![
+            ("charge", charge_id),
+            ("amount", amount.to_string()),
+            ("metadata[refund_id]", refund_id),
+            ("metadata[attempt]", attempt),
+        ];
+        Ok(refund(self.api.make("/v1/refunds", &key, &form).await?))
+    }
+
+    async fn news(&self, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<News, Error> {
+        // Stripe lists the newest first.
+        let mut events = VecDeque::new();
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let mut query: Form<'_> = NEWS_EVENTS
+                .map(|kind| ("types[]", kind.to_owned()))
+                .to_vec();
+            query.push(("created[gte]", since.timestamp().to_string()));
+            query.push(("created[lte]", until.timestamp().to_string()));
+            query.push(("limit", PAGE.to_string()));
+            query.extend(after.map(|after| ("starting_after", after)));
+            let page: wire::List<Value> = self.api.get("/v1/events", &query).await?;
+            let has_more = page.has_more;
+            after = None;
+            for raw in page.data {
+                let body = raw.to_string().into_bytes();
+                let event: wire::Event = serde_json::from_value(raw)
+                    .map_err(|error| Error::Unknown(format!("an unreadable event: {error}")))?;
+                after = Some(event.id.clone());
+                // One that can't be read is no reason to hear of no other.
+                match read_event(event) {
+                    Ok(webhook) => events.push_front((webhook, body)),
+                    Err(error) => tracing::error!(%error, event.id = after, "an unreadable event"),
+                }
+            }
+            if !has_more || after.is_none() {
+                return Ok(News {
+                    events: events.into(),
+                    complete: true,
+                });
+            }
+        }
+        Ok(News {
+            events: events.into(),
+            complete: false,
+        })
+    }
+
+    async fn payment_of(&self, reference: &str) -> Result<Option<Uuid>, Error> {
+        let metadata = if reference.starts_with("ch_") {
+            let path = format!("/v1/charges/{}", id(reference)?);
+            let charge = self.api.get::<wire::Charge>(&path, &Form::new()).await;
+            charge.map(|charge| charge.metadata)
+        } else {
+            let intent = self.intent(reference).await;
+            intent.map(|intent| intent.metadata)
+        };
+        match metadata {
+            Ok(metadata) => {
+                let metadata = metadata.unwrap_or_default();
+                Ok(metadata.get("payment_id").and_then(|id| id.parse().ok()))
+            }
+            Err(Error::NoSession(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_webhook(
+        &self,
+        header: &str,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<Webhook, WebhookError> {
+        if !signature::verify(&self.webhook_secret, header, body, now) {
+            return Err(WebhookError::Signature);
+        }
+        let event: wire::Event = serde_json::from_slice(body).map_err(|_| WebhookError::Body)?;
+        if event.livemode != self.livemode {
+            return Err(WebhookError::Mode);
+        }
+        read_event(event)
+    }
+}

@@ -1,0 +1,373 @@
+//! What Stripe does and the sandbox doesn't.
+
+use holdfast_proto::events::v1;
+use prost::Message;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::double::FEE;
+use crate::{
+    refunds::wanted,
+    system::{Kind, System, created, until},
+};
+
+impl System {
+    /// How often it told of a refund that went.
+    async fn refunds_told(&self, booking_id: Uuid) -> usize {
+        let tally = self.tally(booking_id).await;
+        tally.get("RefundSucceeded").copied().unwrap_or_default()
+    }
+
+    async fn retry_refunds(&self) {
+        self.execute("UPDATE payment.refunds SET try_at = now()")
+            .await;
+    }
+
+    async fn failures(&self) -> i64 {
+        self.shown("holdfast_payment_refunds_failed_total", "")
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn key_whose_first_use_broke_within_stripe_is_followed_by_another(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    system.double().break_next();
+    let (booking_id, url) = system.book_to_pay().await;
+    system.press(&url, &[("action", "pay")]).await;
+    let told: v1::PaymentSucceeded = system.told(booking_id, "PaymentSucceeded").await;
+    system.double().break_next();
+    let refund = wanted(booking_id, &told.payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    assert_eq!(system.double().refunded(), 2_500);
+    assert_eq!(system.double().sessions(), 1);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn refund_sent_before_stripe_forgot_its_key_is_not_sent_again(pool: PgPool) {
+    let mut system = System::start_on_stripe(&pool).await;
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    system
+        .execute(
+            "CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'on purpose'; END $$;
+             CREATE TRIGGER fail BEFORE UPDATE ON payment.refunds
+             FOR EACH ROW EXECUTE FUNCTION public.fail()",
+        )
+        .await;
+    let refund = wanted(booking_id, &payment_id, 1_000);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    until("Stripe to have sent it", async || {
+        system.double().refunded() == 1_000
+    })
+    .await;
+    system.stop_payment().await;
+    system.double().forget_keys();
+    system.execute("DROP TRIGGER fail ON payment.refunds").await;
+    system.start_payment().await;
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    assert_eq!(system.double().refunds(), 1);
+    assert_eq!(system.double().refunded(), 1_000);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn refund_on_its_way_counts_when_it_has_arrived(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    system.double().refunds_stand("pending");
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    let refund = wanted(booking_id, &payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    let taken = "SELECT count(*) FROM payment.refunds
+                 WHERE state = 'REQUESTED' AND provider_refund_id IS NOT NULL";
+    until("it to be on its way", async || {
+        system.count(taken).await == 1
+    })
+    .await;
+    // Asked about, it is no second one.
+    system.retry_refunds().await;
+    until("it to be asked about", async || {
+        let asked = "SELECT count(*) FROM payment.refunds
+                     WHERE tries > 0 AND try_at > now() + interval '50 minutes'";
+        system.count(asked).await == 1
+    })
+    .await;
+    assert_eq!(system.refunds_told(booking_id).await, 0);
+    assert_eq!(system.balance("refunds").await, -2_500);
+    assert_eq!(system.double().refunds(), 1);
+
+    system.double().refunds_become("pending", "succeeded");
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    assert_eq!(system.balance("refunds").await, 0);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn refund_that_came_back_is_owed_and_sent_again(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    let refund = wanted(booking_id, &payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    assert_eq!(system.balance("refunds").await, 0);
+
+    system.double().refunds_become("succeeded", "failed");
+    until("it to be owed", async || {
+        system.balance("refunds").await == -2_500
+    })
+    .await;
+    // Told of twice (`refund.failed` and `charge.refund.updated`), it failed once.
+    until("both webhooks", async || {
+        system.double().webhooks_left() == 0
+    })
+    .await;
+    assert_eq!(system.failures().await, 1);
+    system.retry_refunds().await;
+    until("it to have gone", async || {
+        system.refunds_told(booking_id).await == 2
+    })
+    .await;
+    assert_eq!(system.balance("refunds").await, 0);
+    assert_eq!(
+        (system.double().refunds(), system.double().refunded()),
+        (2, 2_500)
+    );
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn refund_whose_failure_nobody_told_is_heard_of_by_asking(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    let refund = wanted(booking_id, &payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    system.lose_webhooks(true);
+    system.double().refunds_become("succeeded", "failed");
+    system.drop_webhooks().await;
+    system.ask_for_news().await;
+    until("it to be owed", async || {
+        system.balance("refunds").await == -2_500
+    })
+    .await;
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn refund_that_can_not_be_paid_out_is_given_up_loudly(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    system.double().refunds_stand("failed");
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    let refund = wanted(booking_id, &payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    for times in 1..=3 {
+        until("it to fail", async || system.failures().await == times).await;
+        system.retry_refunds().await;
+    }
+    until("it to be given up", async || {
+        system.shown("holdfast_payment_refunds_given_up", "") == 1
+    })
+    .await;
+    // Asked for again, it isn't sent either; it stays owed.
+    let mut again = refund.clone();
+    again.again = true;
+    system.tell(booking_id, "RefundRequested", &again).await;
+    system.caught_up().await;
+    assert_eq!(system.double().refunds(), 3);
+    assert_eq!(system.balance("refunds").await, -2_500);
+    assert_eq!(system.balance("provider:stripe").await, 2_500);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_stripe_keeps_is_posted_once_it_says_so(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    system.double().hold_fees(true);
+    let (booking_id, _) = system.book_and_pay().await;
+    let ask = "UPDATE payment.payments SET fee_at = now() WHERE fee_at IS NOT NULL";
+    let asked = "SELECT sum(fee_asks) FROM payment.payments";
+    system.execute(ask).await;
+    until("it to be asked for", async || {
+        system.count(asked).await == 1
+    })
+    .await;
+    assert_eq!(system.balance("fees:stripe").await, 0);
+    assert_eq!(system.balance("provider:stripe").await, 2_500);
+
+    system.double().hold_fees(false);
+    system.execute(ask).await;
+    until("it to be posted", async || {
+        system.balance("fees:stripe").await == FEE
+    })
+    .await;
+    assert_eq!(system.balance("provider:stripe").await, 2_500 - FEE);
+    let open = "SELECT count(*) FROM payment.payments WHERE fee_at IS NOT NULL";
+    assert_eq!(system.count(open).await, 0);
+    assert_eq!(system.tally(booking_id).await["PaymentSucceeded"], 1);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn sandbox_can_keep_a_fee_too(pool: PgPool) {
+    let mut system = System::start(&pool).await;
+    system.stop_sandbox().await;
+    system.keep_fee(30);
+    system.start_sandbox().await;
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    assert_eq!(system.balance("fees:sandbox").await, 30);
+    assert_eq!(system.balance("provider:sandbox").await, 2_470);
+    let refund = wanted(booking_id, &payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    assert_eq!(system.balance("provider:sandbox").await, -30);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn webhooks_in_any_order_lead_to_the_same_end(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    system.double().hold_webhooks();
+    let (booking_id, url) = system.book_to_pay().await;
+    let slow = [("action", "pay"), ("delay_s", "600")];
+    system.press(&url, &slow).await;
+    system.settle_slow(true).await;
+    system.press(&url, &[("action", "dispute")]).await;
+    system.press(&url, &[("action", "dispute_won")]).await;
+    assert_eq!(system.double().webhooks_left(), 4);
+    system.double().send_reversed();
+    until("all of them", async || {
+        system
+            .count("SELECT count(*) FROM payment.webhook_events")
+            .await
+            == 4
+    })
+    .await;
+    let payment = system.payments(booking_id).await.remove(0);
+    assert_eq!(
+        (payment.state.as_str(), payment.dispute.as_str()),
+        ("SUCCEEDED", "WON")
+    );
+    let tally = system.tally(booking_id).await;
+    assert_eq!(
+        (tally["PaymentSucceeded"], tally["PaymentDisputed"]),
+        (1, 1)
+    );
+    assert_eq!(system.balance("fees:stripe").await, FEE);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn dispute_of_a_part_that_is_lost_takes_that_part(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    let (booking_id, url) = system.book_to_pay().await;
+    system.press(&url, &[("action", "pay")]).await;
+    let part = [("action", "dispute"), ("part", "700")];
+    system.press(&url, &part).await;
+    system.press(&url, &[("action", "dispute_lost")]).await;
+    until("the bank's word", async || {
+        system.payments(booking_id).await[0].dispute == "LOST"
+    })
+    .await;
+    assert_eq!(system.balance("disputes").await, 700);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn amount_that_stripe_does_not_take_ends_the_payment_with_the_reason(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    for (amount, currency, why) in [
+        (49, "EUR", "at least 50 cents"),
+        (5_124, "KWD", "the last digit to be 0"),
+    ] {
+        let booking_id = Uuid::new_v4();
+        let currency = currency.to_owned();
+        let booked = v1::BookingCreated {
+            total: Some(v1::Money { amount, currency }),
+            ..created(booking_id)
+        };
+        system.tell(booking_id, "BookingCreated", &booked).await;
+        let told: v1::PaymentFailed = system.told(booking_id, "PaymentFailed").await;
+        assert!(told.reason.contains(why), "{}", told.reason);
+    }
+    assert_eq!(system.double().sessions(), 0);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn session_is_open_no_longer_than_stripe_makes_it_be(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    let (booking_id, url) = system.book_to_pay().await;
+    let session: serde_json::Value = {
+        let shown = system.http.get(&url).send().await.unwrap();
+        shown.json().await.unwrap()
+    };
+    let pay_until = "SELECT floor(extract(epoch FROM pay_until))::bigint FROM payment.payments";
+    let pay_until = system.count(pay_until).await;
+    assert_eq!(session["expires_at"], pay_until + 31 * 60);
+    assert_eq!(
+        session["client_reference_id"],
+        session["metadata"]["payment_id"]
+    );
+    // One that ended by itself ends the payment, too.
+    system.double().end_sessions();
+    let _: v1::PaymentFailed = system.told(booking_id, "PaymentFailed").await;
+
+    // Somebody who may pay for longer than a session can live gets one for a day.
+    let booking_id = Uuid::new_v4();
+    let long = v1::BookingCreated {
+        pay_until_ms: crate::system::in_ms(std::time::Duration::from_secs(3 * 24 * 3_600)),
+        ..created(booking_id)
+    };
+    system.tell(booking_id, "BookingCreated", &long).await;
+    let _: v1::PaymentSessionCreated = system.told(booking_id, "PaymentSessionCreated").await;
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn session_that_stripe_forgot_is_over_and_parks_nothing(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    let (booking_id, _) = system.book_to_pay().await;
+    system.double().forget_sessions();
+    system.end(booking_id).await;
+    let _: v1::PaymentFailed = system.told(booking_id, "PaymentFailed").await;
+    system.caught_up().await;
+    assert_eq!(system.payments(booking_id).await[0].state, "CANCELLED");
+    assert_eq!(holdfast_eventlog::parked(&pool).await.unwrap(), []);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_another_provider_has_is_not_asked_of_this_one(pool: PgPool) {
+    let mut system = System::start_on(&pool, Kind::Sandbox, 100).await;
+    let (paid, payment_id) = system.book_and_pay().await;
+    let (open, _) = system.book_to_pay().await;
+    system.refuse(true);
+    let refund = wanted(paid, &payment_id, 2_500);
+    system.tell(paid, "RefundRequested", &refund).await;
+    until("it to be parked", async || {
+        !holdfast_eventlog::parked(&pool).await.unwrap().is_empty()
+    })
+    .await;
+    system.stop_payment().await;
+    system.refuse(false);
+    system.use_stripe().await;
+    system.start_payment().await;
+    system.end(open).await;
+    system
+        .execute(
+            "UPDATE payment.refunds SET try_at = now();
+             UPDATE payment.payments SET ask_at = now() WHERE ask_at IS NOT NULL",
+        )
+        .await;
+    system.caught_up().await;
+    let (stripe, url) = system.book_to_pay().await;
+    system.press(&url, &[("action", "pay")]).await;
+    let told: v1::PaymentSucceeded = system.told(stripe, "PaymentSucceeded").await;
+    assert_eq!(told.amount.unwrap().encode_to_vec().len(), 8);
+    let payments = system.payments(open).await;
+    assert_eq!(payments[0].state, "SESSION_CREATED");
+    let tries = "SELECT tries::bigint FROM payment.refunds";
+    assert_eq!(system.count(tries).await, 0);
+    system.stop().await;
+}
