@@ -60,6 +60,9 @@ pub(crate) enum Command {
     /// Refund the bookings of a show that was cancelled
     #[command(subcommand)]
     Show(Show),
+    /// Look at refunds that wait for people, and end one
+    #[command(subcommand)]
+    Refund(Refund),
     /// Look at the event stream between services
     #[command(subcommand)]
     Events(Events),
@@ -526,6 +529,41 @@ pub(crate) struct EventsReplayArgs {
     pub(crate) consumer: String,
     /// On what, as `events parked` shows it
     pub(crate) key: String,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast refund`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Refund {
+    /// List the refunds that nothing sends by itself: held by a dispute, or not paid out by the provider
+    Waiting(RefundWaitingArgs),
+    /// End a refund whose money reached its customer past the provider: by the bank after a lost dispute, or another way
+    ///
+    /// The books say so from then on, and the booking is told that its money went. Nothing is sent.
+    Settle(RefundSettleArgs),
+}
+
+/// `holdfast refund waiting`
+#[derive(Debug, Args)]
+pub(crate) struct RefundWaitingArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast refund settle`
+#[derive(Debug, Args)]
+pub(crate) struct RefundSettleArgs {
+    /// Which, as `refund waiting` shows it
+    pub(crate) refund_id: uuid::Uuid,
+    /// Who says so and how the money went; kept with the refund
+    #[arg(long)]
+    pub(crate) note: String,
     /// The running system.
     #[command(flatten)]
     pub(crate) dir: DataDirArg,

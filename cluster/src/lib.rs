@@ -39,7 +39,10 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Certs, Cli, Cluster, Command, Db, Demo, Events, Import, Lockstore, Search, Show, User},
+    cli::{
+        Certs, Cli, Cluster, Command, Db, Demo, Events, Import, Lockstore, Refund, Search, Show,
+        User,
+    },
     data_dir::DataDir,
     error::Error,
 };
@@ -82,6 +85,8 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Search(Search::Status(args)) => on_this_thread(commands::search_status(args)),
         Command::Search(Search::Rebuild(args)) => on_this_thread(commands::search_rebuild(args)),
         Command::Show(Show::Refund(args)) => on_this_thread(commands::show_refund(args)),
+        Command::Refund(Refund::Waiting(args)) => on_this_thread(commands::refund_waiting(args)),
+        Command::Refund(Refund::Settle(args)) => on_this_thread(commands::refund_settle(args)),
         Command::Events(Events::Parked(args)) => on_this_thread(commands::events_parked(args)),
         Command::Events(Events::Replay(args)) => on_this_thread(commands::events_replay(args)),
         Command::Audit(args) => on_this_thread(commands::audit(DataDir::choose(args.data_dir)?)),

@@ -26,12 +26,14 @@ mod provider;
 mod server;
 mod store;
 
+pub use app::{NotSettled, refunds_waiting, settle_refund};
 pub use config::{Config, Invalid, ProviderName};
 pub use error::Error;
 pub use server::{NAME, serve};
 pub use store::{
     compare::{captured, missing_refunds},
     ledger::{Finding, check as check_ledger},
+    refunds::Waiting,
 };
 
 use sqlx::migrate::{MigrateError, Migrator};

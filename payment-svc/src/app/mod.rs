@@ -10,12 +10,14 @@ mod receive_webhook;
 mod reconcile;
 mod refund;
 mod settle;
+mod settle_refund;
 mod sweep;
 
 pub(crate) use handle_event::BookingEvents;
 pub(crate) use hear_news::hear_news;
 pub(crate) use receive_webhook::{Received, receive_webhook};
 pub(crate) use reconcile::reconcile;
+pub use settle_refund::{NotSettled, refunds_waiting, settle_refund};
 pub(crate) use sweep::{forget_old_webhooks, sweep};
 
 use std::time::Duration;

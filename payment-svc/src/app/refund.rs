@@ -55,7 +55,7 @@ pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result
         ));
     }
     let known = record(&mut transaction, wanted, captured).await?;
-    if known.succeeded {
+    if known.ended {
         if wanted.again {
             tell(&mut transaction, wanted).await?;
             transaction.commit().await?;
@@ -131,7 +131,8 @@ pub(super) async fn look_again<P: Provider>(app: &App<P>, refund_id: Uuid) -> Re
     let payment = payment.ok_or(Error::RefundImpossible("no such payment"))?;
     let captured = payment.captured;
     let captured = captured.ok_or(Error::RefundImpossible("the payment brought no money"))?;
-    if known.provider_refund_id.is_none() || payment.provider != P::NAME {
+    let taken = known.provider_refund_id.is_some() && (known.succeeded || !known.ended);
+    if !taken || payment.provider != P::NAME {
         return Ok(());
     }
     let wanted = Wanted {
@@ -261,6 +262,7 @@ async fn record(
         amount: amount.amount,
         reason: wanted.reason.clone(),
         succeeded: false,
+        ended: false,
         attempt: 1,
         provider_refund_id: None,
     })

@@ -23,6 +23,8 @@ const BOOKINGS: &str = "bookings";
 const REFUNDS: &str = "refunds";
 /// What banks took back.
 const DISPUTES: &str = "disputes";
+/// What reached customers past the provider.
+const OUTSIDE: &str = "outside";
 
 /// Findings of one check at most; the first tells enough.
 const FINDINGS_MAX: i64 = 1_000;
@@ -199,6 +201,38 @@ pub(crate) async fn post_dispute_lost(
     let provider = format!("provider:{provider}");
     let entries = [(DISPUTES, taken.amount), (&*provider, -taken.amount)];
     post(connection, journal, taken.currency, &entries).await
+}
+
+/// What was owed reached its customer past the provider: by the bank, as far as it took the payment back,
+/// and from outside.
+pub(crate) async fn post_settled(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+    refund_id: Uuid,
+    money: Money,
+) -> Result<(), Error> {
+    let taken = sqlx::query_scalar!(
+        r#"SELECT coalesce(sum(e.amount), 0)::bigint AS "taken!"
+           FROM payment.journal j JOIN payment.entries e USING (journal_id)
+           WHERE j.payment_id = $1 AND e.account = $2"#,
+        payment_id.as_uuid(),
+        DISPUTES
+    );
+    let taken = taken
+        .fetch_one(&mut *connection)
+        .await?
+        .clamp(0, money.amount);
+    let journal = Journal {
+        kind: "SETTLED",
+        payment_id,
+        refund: Some((refund_id, 1)),
+    };
+    let entries = [
+        (REFUNDS, money.amount),
+        (DISPUTES, -taken),
+        (OUTSIDE, taken - money.amount),
+    ];
+    post(connection, journal, money.currency, &entries).await
 }
 
 /// Minor units of a payment that have no ending yet; the caller has the payment locked.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use holdfast_types::{BookingId, Money, PaymentId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -14,8 +15,10 @@ pub(crate) struct Refund {
     pub(crate) payment_id: Uuid,
     pub(crate) amount: i64,
     pub(crate) reason: String,
-    /// Whether the money went.
+    /// Whether the provider said that the money went.
     pub(crate) succeeded: bool,
+    /// Whether it did, by the provider or past it.
+    pub(crate) ended: bool,
     /// Which one it is; of earlier ones the provider couldn't pay out.
     pub(crate) attempt: i32,
     /// What the provider calls this attempt, once it took it.
@@ -29,8 +32,8 @@ pub(crate) async fn get(
 ) -> Result<Option<Refund>, Error> {
     let row = sqlx::query_as!(
         Refund,
-        r#"SELECT payment_id, amount, reason, state = 'SUCCEEDED' AS "succeeded!", attempt,
-                  provider_refund_id
+        r#"SELECT payment_id, amount, reason, state = 'SUCCEEDED' AS "succeeded!",
+                  state <> 'REQUESTED' AS "ended!", attempt, provider_refund_id
            FROM payment.refunds WHERE refund_id = $1"#,
         refund_id
     );
@@ -125,12 +128,50 @@ pub(crate) async fn failed(
         "UPDATE payment.refunds
          SET state = 'REQUESTED', attempt = attempt + 1, provider_refund_id = NULL, tries = 0,
              updated_at = now(), try_at = now() + make_interval(secs => $3)
-         WHERE refund_id = $1 AND attempt = $2",
+         WHERE refund_id = $1 AND attempt = $2 AND state <> 'SETTLED'",
         refund_id,
         attempt,
         try_in.as_secs_f64()
     );
     Ok(done.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Records that people ended it. False if it had ended.
+pub(crate) async fn settled(
+    connection: &mut PgConnection,
+    refund_id: Uuid,
+    note: &str,
+) -> Result<bool, Error> {
+    let done = sqlx::query!(
+        "UPDATE payment.refunds SET state = 'SETTLED', note = $2, updated_at = now()
+         WHERE refund_id = $1 AND state = 'REQUESTED'",
+        refund_id,
+        note
+    );
+    Ok(done.execute(connection).await?.rows_affected() == 1)
+}
+
+/// A refund that nothing sends by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its id.
+    pub refund_id: Uuid,
+    /// Whose money it is.
+    pub booking_id: Uuid,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: String,
+    /// `DISPUTE_OPEN` `DISPUTE_LOST` `NOT_PAID_OUT`
+    pub why: String,
+    /// When it was asked for.
+    pub since: DateTime<Utc>,
+}
+
+pub(crate) async fn waiting(pool: &PgPool, attempt_max: i32) -> Result<Vec<Waiting>, sqlx::Error> {
+    sqlx::query_file_as!(Waiting, "src/store/refunds_waiting.sql", attempt_max)
+        .fetch_all(pool)
+        .await
 }
 
 /// A refund that is asked for and hasn't gone.

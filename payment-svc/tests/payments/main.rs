@@ -13,6 +13,7 @@ mod lists;
 mod refunds;
 mod sandbox;
 mod sessions;
+mod settled;
 mod stripe;
 mod system;
 mod upgrades;

@@ -112,7 +112,10 @@ async fn money_comes_and_goes_at_localstripe(pool: PgPool) {
         .map(|refund| refund["amount"].as_i64().unwrap())
         .collect();
     assert_eq!((amounts.len(), amounts.iter().sum::<i64>()), (2, 2_500));
-    assert_eq!(system.tally(booking_id).await["RefundSucceeded"], 2);
+    until("both to be told", async || {
+        system.tally(booking_id).await.get("RefundSucceeded") == Some(&2)
+    })
+    .await;
     assert_eq!(system.balance("provider:stripe").await, 0);
     system.stop().await;
     there.stop().await;

@@ -248,6 +248,8 @@ async fn webhooks_in_any_order_lead_to_the_same_end(pool: PgPool) {
         (payment.state.as_str(), payment.dispute.as_str()),
         ("SUCCEEDED", "WON")
     );
+    let _: v1::PaymentSucceeded = system.told(booking_id, "PaymentSucceeded").await;
+    let _: v1::PaymentDisputed = system.told(booking_id, "PaymentDisputed").await;
     let tally = system.tally(booking_id).await;
     assert_eq!(
         (tally["PaymentSucceeded"], tally["PaymentDisputed"]),
