@@ -24,6 +24,7 @@ const SILENT: &[&str] = &[
     "holdfast_eventlog_pruned_total",
     "holdfast_payment_again_total",
     "holdfast_payment_disputes_total",
+    "holdfast_payment_refunds_failed_total",
     "holdfast_payment_reconciled_total",
     "holdfast_payment_refunded_minor_units_total",
     "holdfast_payment_refunded_total",

@@ -1,7 +1,8 @@
 //! Asks the provider what it told lately of disputes and refunds: a webhook that never came is found so.
 //!
 //! What a question about an open session finds out is the reconciler's. Always holds: a time counts as
-//! heard only when everything of it was taken, each event once, whether it came by webhook or so.
+//! heard only when everything of it was taken that can be, each event once, whether it came by webhook or
+//! so.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     metric,
-    provider::{self, Provider},
+    provider::{self, Provider, Webhook},
     store::{self, news},
 };
 
@@ -73,10 +74,7 @@ async fn hear<P: Provider>(app: &App<P>) -> Result<(), Error> {
             tracing::error!(%since, "the provider told more in a moment than is read");
         }
         for (webhook, body) in &told.events {
-            if take(app, webhook, body).await? == Received::Recorded {
-                tracing::info!(event.id = webhook.event_id, event.type = webhook.event_type, "heard by asking");
-                metrics::counter!(metric::WEBHOOKS, "outcome" => "fetched").increment(1);
-            }
+            hear_one(app, webhook, body).await?;
         }
         news::seen(&app.pool, P::NAME, until).await?;
         if until == now {
@@ -85,4 +83,23 @@ async fn hear<P: Provider>(app: &App<P>) -> Result<(), Error> {
         since = until;
     }
     Ok(())
+}
+
+/// Fails only where it may well go otherwise next time: an event that nobody can do anything about keeps
+/// back no other.
+async fn hear_one<P: Provider>(app: &App<P>, webhook: &Webhook, body: &[u8]) -> Result<(), Error> {
+    let (id, kind) = (&webhook.event_id, &webhook.event_type);
+    match take(app, webhook, body).await {
+        Ok(Received::Recorded) => {
+            tracing::info!(event.id = id, event.type = kind, "heard by asking");
+            metrics::counter!(metric::WEBHOOKS, "outcome" => "fetched").increment(1);
+            Ok(())
+        }
+        Ok(Received::Duplicate) => Ok(()),
+        Err(error @ (Error::Store(_) | Error::Provider(provider::Error::Unknown(_)))) => Err(error),
+        Err(error) => {
+            tracing::error!(event.id = id, event.type = kind, %error, "what the provider told can't be followed up");
+            Ok(())
+        }
+    }
 }

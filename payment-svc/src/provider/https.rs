@@ -34,8 +34,9 @@ use tokio_rustls::{
 };
 use tower::Service;
 
-/// How long the provider may take. A consumer's handler, which waits, has 30 s.
-const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How long the provider may take. A consumer's handler, which waits, has 30 s, and a refund takes four
+/// exchanges.
+const ANSWER_MAX: Duration = Duration::from_secs(7);
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
 /// Longest answer read: a page of a hundred events, each far below 10 KiB.

@@ -383,7 +383,8 @@ impl Provider for Stripe {
         }
         let key = format!("session-{payment_id}");
         let session: wire::Session = self.api.make("/v1/checkout/sessions", &key, &form).await?;
-        // The answer to a repeated request is that of the first, so how it stands is asked.
+        // To a repeated request the answer is that of the first: how it stands now is the reconciler's to
+        // ask.
         if session.status.as_deref() == Some("open") {
             return Ok(described(&session, Status::Open));
         }

@@ -510,6 +510,10 @@ impl Double {
         (status, session["payment_status"] == "paid")
     }
 
+    pub(crate) fn forget_session(&self, id: &str) {
+        self.books().sessions.remove(id).unwrap();
+    }
+
     pub(crate) fn forget_sessions(&self) {
         self.books().sessions.clear();
     }

@@ -155,6 +155,37 @@ async fn refund_whose_failure_nobody_told_is_heard_of_by_asking(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
+async fn news_that_nobody_can_follow_up_keep_back_no_other(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    let (disputed, url) = system.book_to_pay().await;
+    system.press(&url, &[("action", "pay")]).await;
+    let _: v1::PaymentSucceeded = system.told(disputed, "PaymentSucceeded").await;
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    let refund = wanted(booking_id, &payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    system.lose_webhooks(true);
+    system.press(&url, &[("action", "dispute")]).await;
+    let session = url.rsplit('/').next().unwrap();
+    system.double().forget_session(session);
+    system.double().refunds_become("succeeded", "failed");
+    system.drop_webhooks().await;
+    system.ask_for_news().await;
+    until("the later news to be heard", async || {
+        system.balance("refunds").await == -2_500
+    })
+    .await;
+    let seen = "SELECT count(*) FROM payment.news WHERE seen_until > now() - interval '1 minute'
+                    AND ask_at > now()";
+    until("it to count as heard", async || {
+        system.count(seen).await == 1
+    })
+    .await;
+    assert_eq!(system.payments(disputed).await[0].dispute, "");
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
 async fn refund_that_can_not_be_paid_out_is_given_up_loudly(pool: PgPool) {
     let system = System::start_on_stripe(&pool).await;
     system.double().refunds_stand("failed");
