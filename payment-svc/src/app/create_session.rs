@@ -85,7 +85,7 @@ async fn record<P: Provider>(app: &App<P>, new: &New) -> Result<Option<Payment>,
     transaction.commit().await?;
     if settled.is_some() {
         metric::settled(state, settled);
-        app.wake_relay().await;
+        publish::OUTBOX.wake();
     }
     Ok((payment.state == PaymentState::CreatingSession).then_some(payment))
 }
@@ -106,7 +106,7 @@ async fn record_session<P: Provider>(
     }
     // Open unless this is the repetition of a call whose answer was lost.
     settle(transaction, id, session).await?;
-    app.wake_relay().await;
+    publish::OUTBOX.wake();
     Ok(())
 }
 
@@ -115,6 +115,6 @@ async fn refuse<P: Provider>(app: &App<P>, payment: &Payment, why: String) -> Re
     let transaction = app.pool.begin().await?;
     let session = Session::none(Status::Failed(why));
     settle(transaction, payment.payment_id, &session).await?;
-    app.wake_relay().await;
+    publish::OUTBOX.wake();
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use holdfast_types::BookingId;
 
-use super::{App, Error, settle::settle};
+use super::{App, Error, publish, settle::settle};
 use crate::{
     provider::{self, Provider, Session, Status},
     store::payments,
@@ -33,7 +33,7 @@ pub(super) async fn end_session<P: Provider>(
         };
         let transaction = app.pool.begin().await?;
         settle(transaction, payment.payment_id, &session).await?;
-        app.wake_relay().await;
+        publish::OUTBOX.wake();
     }
     Ok(())
 }

@@ -49,13 +49,6 @@ pub(crate) struct App<P> {
     pub(crate) reconcile_after: Duration,
 }
 
-impl<P> App<P> {
-    /// Tells the relay that something was committed; it would find out a little later.
-    async fn wake_relay(&self) {
-        publish::OUTBOX.wake();
-    }
-}
-
 /// A span, as a part of what is worked on, around a question to the provider. Its own side of the
 /// trace isn't ours, so it is sent no context.
 fn asking<P: Provider>(what: &'static str) -> Context {

@@ -6,7 +6,7 @@
 use std::time::SystemTime;
 
 use super::{
-    App, Error, refund,
+    App, Error, publish, refund,
     settle::{Settled, settle},
 };
 use crate::{
@@ -85,7 +85,7 @@ pub(super) async fn take<P: Provider>(
         }
     };
     match settled {
-        Settled::Now(_) => app.wake_relay().await,
+        Settled::Now(_) => publish::OUTBOX.wake(),
         Settled::Unchanged => {}
         Settled::UnknownPayment => tracing::warn!(
             event.id = webhook.event_id,

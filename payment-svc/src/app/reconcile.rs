@@ -16,6 +16,7 @@ use super::{
     App, Error,
     create_session::create_again,
     end_session::cancel,
+    publish,
     settle::{Settled, settle},
 };
 use crate::{
@@ -75,7 +76,7 @@ async fn outcome<P: Provider>(app: &App<P>, silent: &Silent, away: &AtomicBool) 
     match ask(app, silent).await {
         Ok(Settled::Now(state)) => {
             tracing::info!(payment.id = %silent.payment_id, %state, "found out by asking");
-            app.wake_relay().await;
+            publish::OUTBOX.wake();
             "settled"
         }
         Ok(Settled::Unchanged | Settled::UnknownPayment) => "open",

@@ -59,7 +59,7 @@ pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result
         if wanted.again {
             tell(&mut transaction, wanted).await?;
             transaction.commit().await?;
-            app.wake_relay().await;
+            publish::OUTBOX.wake();
         }
         return Ok(());
     }
@@ -185,7 +185,7 @@ async fn conclude<P: Provider>(
                     refund.id = %refund_id, payment.id = %payment_id,
                     reason = wanted.reason, "refund sent"
                 );
-                app.wake_relay().await;
+                publish::OUTBOX.wake();
             }
         }
         Outcome::Pending => {

@@ -104,9 +104,6 @@ async fn settle(
     };
     publish::refunded(&mut transaction, refunded).await?;
     transaction.commit().await?;
-    if let Err(error) = publish::OUTBOX.wake(pool).await {
-        tracing::debug!(%error, "the relay was not woken");
-    }
     Ok(Ok(money))
 }
 

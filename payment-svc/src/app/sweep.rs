@@ -113,7 +113,7 @@ async fn tell_again<P>(app: &App<P>) -> Result<(), store::Error> {
             tracing::info!(payment.id = %payment_id, booking.id = %booking_id, ?age, "captured money has no ending yet; told again");
         }
     }
-    app.wake_relay().await;
+    publish::OUTBOX.wake();
     Ok(())
 }
 
