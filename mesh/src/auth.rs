@@ -112,7 +112,12 @@ struct Shared {
     validation: Validation,
     /// Tokens with a good signature, and the key set that it was checked with: the check takes longer
     /// than all the rest of most calls, and a customer sends one token many times.
-    verified: RwLock<HashMap<Box<str>, (Claims, Option<Instant>)>>,
+    verified: RwLock<HashMap<Box<str>, Verified>>,
+}
+
+struct Verified {
+    claims: Claims,
+    checked_with: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -224,7 +229,10 @@ impl Verifier {
     /// What a token says that was verified before with this key set and hasn't expired since.
     fn remembered(&self, token: &str, as_of: Option<Instant>) -> Option<Claims> {
         let verified = self.shared.verified.read().expect("no holder panics");
-        let (claims, checked_with) = verified.get(token)?;
+        let Verified {
+            claims,
+            checked_with,
+        } = verified.get(token)?;
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
         let live = now_s <= claims.expires_at_s.saturating_add(LEEWAY_S);
         (live && *checked_with == as_of).then(|| claims.clone())
@@ -235,7 +243,15 @@ impl Verifier {
         if verified.len() >= VERIFIED_MAX {
             verified.clear();
         }
-        verified.insert(token.into(), (claims.clone(), as_of));
+        let claims = claims.clone();
+        let checked_with = as_of;
+        verified.insert(
+            token.into(),
+            Verified {
+                claims,
+                checked_with,
+            },
+        );
     }
 
     /// Which key set is at hand.
