@@ -60,7 +60,7 @@ queries: setup ## Check every SQL query against migrated schemas and write .sqlx
 	scripts/with-postgres scripts/queries
 
 .PHONY: bench
-bench: setup ## Measure holds, reads and purchases per second on this machine (release build)
+bench: setup ## Measure holds and reads per second on this machine (release build)
 	cargo build --locked --workspace --bins --release
 	cargo build --locked --manifest-path bench/Cargo.toml --release
 	mkdir -p $(BENCH_DIR)
@@ -75,6 +75,14 @@ bench-holds: ## Holds per second beside etcd, Redis and PostgreSQL in one run; t
 	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) \
 		compare --postgres-bin $$(scripts/postgres-bin)
 	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) million
+
+.PHONY: bench-purchase
+bench-purchase: setup ## Whole purchases per second over REST beside pgbench, and a real sale again (release build)
+	cargo build --locked --workspace --bins --release
+	cargo build --locked --manifest-path bench/Cargo.toml --release
+	mkdir -p $(BENCH_DIR)
+	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) \
+		purchase --postgres-bin $$(scripts/postgres-bin)
 
 .PHONY: dist
 dist: setup ## One tarball for this machine's kind: release binary, units, completions, licences

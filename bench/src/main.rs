@@ -111,6 +111,9 @@ enum Command {
         /// How many times as fast the sale goes again.
         #[arg(long, value_delimiter = ',', default_value = "1,10,50", value_parser = clap::value_parser!(u32).range(1..=100))]
         times: Vec<u32>,
+        /// Folder of PostgreSQL's programs, `pgbench` among them.
+        #[arg(long)]
+        postgres_bin: PathBuf,
     },
     /// Reads over REST.
     Read {
@@ -210,11 +213,13 @@ async fn main() -> Result<()> {
         clients,
         seconds,
         times,
+        postgres_bin,
     } = args.command
     {
         let plan = purchases::Plan {
             holdfast: args.holdfast,
             data_root: args.data_root,
+            postgres_bin,
             clients: clients.iter().map(|clients| *clients as usize).collect(),
             length: Duration::from_secs(seconds),
             times,

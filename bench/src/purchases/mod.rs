@@ -6,6 +6,7 @@
 
 mod buyer;
 mod onsale;
+mod pgbench;
 
 use std::{
     cell::RefCell,
@@ -26,7 +27,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::buyer::{Buyer, Met, Outcome, StepLatency, Wanted};
-use self::onsale::{Replay, replay};
+use self::{
+    onsale::{Replay, replay},
+    pgbench::PgBench,
+};
 use crate::{
     environment::Environment,
     fsync_probe::{self, Probe},
@@ -51,6 +55,8 @@ pub struct Plan {
     pub holdfast: PathBuf,
     /// Where its data is kept.
     pub data_root: PathBuf,
+    /// Folder of PostgreSQL's programs.
+    pub postgres_bin: PathBuf,
     /// Of the closed loops.
     pub clients: Vec<usize>,
     /// Of each loop.
@@ -67,7 +73,11 @@ pub struct Report {
     fsync: Probe,
     /// The best of `closed`.
     pub purchases_per_s: f64,
+    /// And the best of `pgbench`, and what ours is of it.
+    pgbench_per_s: f64,
+    ratio_to_pgbench: f64,
     closed: Vec<Purchases>,
+    pgbench: Vec<PgBench>,
     /// At half of that, in an open loop.
     half: Purchases,
     sales: Vec<Replay>,
@@ -116,6 +126,14 @@ pub async fn measure(plan: &Plan, environment: Environment) -> Result<Report> {
         length: plan.length,
     };
     let half = run(&system, &buyers, next_show()?, load).await?;
+    let mut pgbench = Vec::new();
+    for clients in &plan.clients {
+        eprintln!("pgbench, {clients} clients, {seconds} s");
+        let run = pgbench::run(&system, &plan.postgres_bin, *clients, plan.length)?;
+        pgbench.push(run);
+    }
+    let pgbench_per_s = pgbench.iter().map(|run| run.purchases_per_s);
+    let pgbench_per_s = pgbench_per_s.fold(0.0, f64::max);
     let mut sales = Vec::new();
     for times in &plan.times {
         eprintln!("a sale, {times} times as fast");
@@ -127,7 +145,10 @@ pub async fn measure(plan: &Plan, environment: Environment) -> Result<Report> {
         environment,
         fsync,
         purchases_per_s,
+        pgbench_per_s,
+        ratio_to_pgbench: purchases_per_s / pgbench_per_s,
         closed,
+        pgbench,
         half,
         sales,
     })
@@ -153,6 +174,13 @@ impl Report {
         for run in self.closed.iter().chain([&self.half]) {
             run.print();
         }
+        for run in &self.pgbench {
+            println!(
+                "the same writes by pgbench, {} clients: {:.1}/s; {:.1} transactions, {:.1} rows written a purchase ({})",
+                run.clients, run.purchases_per_s, run.transactions, run.rows_written, run.version
+            );
+        }
+        println!("ratio to pgbench: {:.2}", self.ratio_to_pgbench);
         for sale in &self.sales {
             sale.print();
         }

@@ -1,0 +1,132 @@
+-- One purchase of four tickets as Postgres sees it: the same writes, in as many transactions, of
+-- booking-svc, payment-svc, the event stream and the sandbox provider. What they read besides, and what
+-- they ask each other and the lock store, is left out.
+SELECT n, ('00000000-0000-7000-8000-' || lpad(to_hex(n / 12500), 12, '0'))::uuid AS show,
+    n % 12500 * 4 AS seat,
+    ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid AS booking,
+    ('01900000-0000-7000-9000-' || lpad(to_hex(n), 12, '0'))::uuid AS payment,
+    '01900000-0000-7000-a000-000000000001'::uuid AS customer,
+    'cs_' || n AS session
+FROM (SELECT nextval('public.purchases') AS n) AS next \gset
+
+-- POST bookings
+BEGIN;
+WITH request AS (
+    INSERT INTO booking.requests (user_id, idempotency_key, route, body_hash, answer)
+    VALUES (:customer::uuid, 'key-' || :n, 'CREATE_BOOKING', sha256('hold'), convert_to(repeat('a', 160), 'UTF8'))
+), timeline AS (
+    INSERT INTO booking.timeline (booking_id, position, happened, revision, fence)
+    VALUES (:booking::uuid, 1, 'HOLD_EXTENDED', :n + 1, :n + 1), (:booking::uuid, 2, 'CREATED', :n + 1, :n + 1)
+)
+INSERT INTO booking.bookings (booking_id, user_id, show_id, seat_nos, amount, currency, price_version, state,
+    hold_id, fence, expires_at, pay_until)
+VALUES (:booking::uuid, :customer::uuid, :show::uuid, ARRAY[:seat, :seat + 1, :seat + 2, :seat + 3]::int[], 6000,
+    'EUR', 1, 'PENDING_PAYMENT', :booking::uuid, :n + 1, now() + interval '15 minutes', now() + interval '15 minutes');
+WITH locked AS (
+    SELECT seat_no FROM booking.seats
+    WHERE show_id = :show::uuid AND seat_no = ANY (ARRAY[:seat, :seat + 1, :seat + 2, :seat + 3]::int[])
+    ORDER BY seat_no FOR NO KEY UPDATE)
+UPDATE booking.seats s SET state = 'HELD', booking_id = :booking::uuid, fence = :n + 1,
+    expires_at = now() + interval '15 minutes'
+FROM locked l WHERE s.show_id = :show::uuid AND s.seat_no = l.seat_no;
+INSERT INTO booking.outbox (id, topic, key, event_type, payload)
+VALUES (gen_random_uuid(), 'booking', :booking, 'BookingCreated', convert_to(repeat('a', 160), 'UTF8'));
+COMMIT;
+SELECT eventlog.move_outbox('booking', 1000);
+
+-- A session is opened
+BEGIN;
+INSERT INTO payment.payments (payment_id, booking_id, attempt, user_id, show_id, state, amount, currency,
+    description, pay_until, provider, ask_at)
+VALUES (:payment::uuid, :booking::uuid, 1, :customer::uuid, :show::uuid, 'CREATING_SESSION', 6000, 'EUR', 'A show',
+    now() + interval '15 minutes', 'sandbox', now() + interval '15 seconds');
+COMMIT;
+BEGIN;
+INSERT INTO sandbox.sessions (session_id, idempotency_key, amount, currency, description, reference, status,
+    expires_at)
+VALUES (:session, :payment, 6000, 'EUR', 'A show', :payment, 'OPEN', now() + interval '15 minutes');
+COMMIT;
+BEGIN;
+UPDATE payment.payments SET state = 'SESSION_CREATED', session_id = :session, payment_url = 'http://pay/',
+    ask_at = now() + interval '15 seconds', updated_at = now() WHERE payment_id = :payment::uuid;
+INSERT INTO payment.outbox (id, topic, key, event_type, payload)
+VALUES (gen_random_uuid(), 'payment', :booking, 'PaymentSessionCreated', convert_to(repeat('a', 160), 'UTF8'));
+COMMIT;
+SELECT eventlog.move_outbox('payment', 1000);
+BEGIN;
+WITH timeline AS (
+    INSERT INTO booking.timeline (booking_id, position, happened, fence, payment_id)
+    VALUES (:booking::uuid, 3, 'SESSION_CREATED', :n + 1, :payment::uuid)
+)
+UPDATE booking.bookings SET session_payment_id = :payment::uuid, payment_url = 'http://pay/', updated_at = now()
+WHERE booking_id = :booking::uuid;
+COMMIT;
+
+-- The customer pays, and a webhook tells of it
+BEGIN;
+UPDATE sandbox.sessions SET declines = declines + 0 WHERE session_id = :session;
+UPDATE sandbox.sessions SET status = 'PAID' WHERE session_id = :session;
+INSERT INTO sandbox.charges (session_id, charge_id, amount) VALUES (:session, 'ch_' || :n, 6000);
+INSERT INTO sandbox.webhook_deliveries (event_id, body)
+VALUES ('ev_' || :n, convert_to(repeat('a', 300), 'UTF8'));
+COMMIT;
+UPDATE sandbox.webhook_deliveries SET attempts = 1, next_at = now() + interval '60 seconds'
+WHERE event_id = 'ev_' || :n AND next_at IS NOT NULL AND next_at <= now() + interval '1 hour'
+    AND delivery_id = (SELECT max(delivery_id) FROM sandbox.webhook_deliveries WHERE next_at <= now() + interval '1 hour');
+BEGIN;
+INSERT INTO payment.webhook_events (provider, event_id, event_type, payment_id, body)
+VALUES ('sandbox', 'ev_' || :n, 'session.paid', :payment::uuid, convert_to(repeat('a', 300), 'UTF8'));
+UPDATE payment.payments SET state = 'SUCCEEDED', ask_at = NULL, captured_amount = 6000, captured_currency = 'EUR',
+    updated_at = now(), tell_at = now() + interval '45 seconds' WHERE payment_id = :payment::uuid;
+WITH journal AS (
+    INSERT INTO payment.journal (kind, payment_id) VALUES ('CAPTURE', :payment::uuid) RETURNING journal_id)
+INSERT INTO payment.entries (journal_id, account, amount, currency)
+SELECT journal_id, account, amount, 'EUR'
+FROM journal, (VALUES ('provider:sandbox', 6000), ('undecided', -6000)) AS e (account, amount);
+INSERT INTO payment.outbox (id, topic, key, event_type, payload)
+VALUES (gen_random_uuid(), 'payment', :booking, 'PaymentSucceeded', convert_to(repeat('a', 120), 'UTF8'));
+COMMIT;
+SELECT eventlog.move_outbox('payment', 1000);
+
+-- Confirmed
+BEGIN;
+WITH timeline AS (
+    INSERT INTO booking.timeline (booking_id, position, happened, fence, payment_id, amount, currency)
+    VALUES (:booking::uuid, 4, 'PAID', :n + 1, :payment::uuid, 6000, 'EUR')
+)
+UPDATE booking.bookings SET step = 'COMMITTING', step_due_at = now() + interval '8 seconds', updated_at = now()
+WHERE booking_id = :booking::uuid;
+INSERT INTO booking.booking_payments (payment_id, booking_id, position, amount, currency, fate)
+VALUES (:payment::uuid, :booking::uuid, 0, 6000, 'EUR', 'PENDING');
+COMMIT;
+BEGIN;
+WITH locked AS (
+    SELECT seat_no FROM booking.seats
+    WHERE show_id = :show::uuid AND seat_no = ANY (ARRAY[:seat, :seat + 1, :seat + 2, :seat + 3]::int[])
+    ORDER BY seat_no FOR NO KEY UPDATE)
+UPDATE booking.seats s SET state = 'SOLD', expires_at = NULL
+FROM locked l WHERE s.show_id = :show::uuid AND s.seat_no = l.seat_no;
+INSERT INTO booking.tickets (ticket_id, booking_id, show_id, seat_no, qr_payload)
+SELECT gen_random_uuid(), :booking::uuid, :show::uuid, :seat + nth, repeat('a', 150) FROM generate_series(0, 3) AS nth;
+INSERT INTO booking.outbox (id, topic, key, event_type, payload)
+VALUES (gen_random_uuid(), 'booking', :booking, 'BookingConfirmed', convert_to(repeat('a', 160), 'UTF8'));
+WITH timeline AS (
+    INSERT INTO booking.timeline (booking_id, position, happened, revision, fence)
+    VALUES (:booking::uuid, 5, 'COMMITTED', :n + 1, :n + 1), (:booking::uuid, 6, 'TICKETS_ISSUED', :n + 1, :n + 1),
+        (:booking::uuid, 7, 'CONFIRMED', :n + 1, :n + 1)
+)
+UPDATE booking.bookings SET state = 'CONFIRMED', step = 'IDLE', step_due_at = now(), updated_at = now()
+WHERE booking_id = :booking::uuid;
+UPDATE booking.booking_payments SET fate = 'KEPT', fate_since = now() WHERE payment_id = :payment::uuid;
+COMMIT;
+SELECT eventlog.move_outbox('booking', 1000);
+
+-- The books
+BEGIN;
+WITH journal AS (
+    INSERT INTO payment.journal (kind, payment_id) VALUES ('SALE', :payment::uuid) RETURNING journal_id)
+INSERT INTO payment.entries (journal_id, account, amount, currency)
+SELECT journal_id, account, amount, 'EUR'
+FROM journal, (VALUES ('undecided', 6000), ('bookings', -6000)) AS e (account, amount);
+UPDATE payment.payments SET tell_at = NULL WHERE payment_id = :payment::uuid;
+COMMIT;
