@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use holdfast_types::{ClusterTime, Fence, SeatNo, SeatState, UserId, limits::SEATS_PER_HOLD_MAX};
+use holdfast_types::{
+    ClusterTime, Fence, SeatNo, SeatState, ShowId, UserId, limits::SEATS_PER_HOLD_MAX,
+};
 
 use crate::{
     HoldEnd, LayoutSeat, Phase, RequestId, ShowRules, State,
@@ -125,6 +127,17 @@ pub fn check(state: &State) -> Result<(), Violation> {
         });
     }
     Ok(())
+}
+
+/// Every invariant of [`ALL`] that doesn't hold for one show; reads all of it.
+pub fn violations_of(state: &State, id: ShowId) -> Vec<Violation> {
+    let Some(show) = state.all_shows().get(&id) else {
+        return Vec::new();
+    };
+    let violations = ALL
+        .iter()
+        .map(|invariant| check_those([invariant].into_iter(), show, state));
+    violations.filter_map(Result::err).collect()
 }
 
 fn check_show(show: &Show, state: &State) -> Result<(), Violation> {

@@ -19,6 +19,7 @@ mod command;
 mod events;
 mod hash;
 mod hold;
+mod inspection;
 pub mod invariants;
 mod judge;
 mod kept_hold;
@@ -43,6 +44,7 @@ pub use command::{
 pub use events::Event;
 pub use hash::{BodyHash, StableHasher, StateHash};
 pub use hold::{Hold, HoldEnd};
+pub use inspection::{Claim, Inspection};
 pub use outcome::{Outcome, Refusal, RefusalReason, SeatRefusal};
 pub use record::{
     ActRecord, BlockedRecord, HoldRecord, LayoutRecord, MetaRecord, Record, RequestRecord,

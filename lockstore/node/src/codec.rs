@@ -14,7 +14,7 @@ pub(crate) use command::{
 };
 pub(crate) use event::changes_to_pb;
 pub(crate) use outcome::{
-    act_to_pb, expiry_to_pb, hold_to_pb, queue_of_pb, queue_to_pb, refusal_to_pb, rules_to_pb,
-    seat_states_to_pb, show_snapshot, show_state_to_pb,
+    act_to_pb, expiry_to_pb, hold_to_pb, inspection, queue_of_pb, queue_to_pb, refusal_to_pb,
+    rules_to_pb, seat_states_to_pb, show_snapshot, show_state_to_pb,
 };
 pub(crate) use record::{record_from_pb, record_to_pb};

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use holdfast_types::{ClusterTime, DurationMs, SeatState};
-use lockstore_core::{Command, Event, HoldEnd, HoldSeats, Outcome, RefusalReason, limits};
+use lockstore_core::{
+    Command, Event, HoldEnd, HoldSeats, Outcome, RefusalReason, ShowState, invariants, limits,
+};
 
 use crate::kit::*;
 
@@ -228,4 +230,53 @@ fn log_applied_twice_is_a_defect() {
     let mut store = Store::with_show();
     let (command, stamp, revision) = store.log[0].clone();
     store.state.apply(&command, stamp, revision);
+}
+
+#[test]
+fn inspection_says_who_has_which_seat_and_which_fences_were_granted() {
+    let mut store = Store::with_show();
+    let sold = store.held(1, &[1, 2]);
+    store.commit(&sold, 1);
+    let given_back = store.held(2, &[3]);
+    store.commit(&given_back, 2);
+    store.give_back(given_back.fence, &[3], 2);
+    store.give_back(sold.fence, &[1], 1);
+    let held = store.held(3, &[4, 5]);
+    store.block(&[6]);
+
+    let show = store.state.inspect(show_id(1)).expect("is there");
+    let claims: Vec<_> = show
+        .claims
+        .iter()
+        .map(|claim| {
+            (
+                claim.fence,
+                claim.holder,
+                claim.booking_id,
+                claim.seat_nos.clone(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        claims,
+        [
+            (sold.fence, user(1), Some(booking(1)), seats(&[2])),
+            (held.fence, user(3), None, seats(&[4, 5])),
+        ]
+    );
+    assert_eq!(show.claims[1].hold_id, held.id);
+    assert_eq!(show.blocked, seats(&[6]));
+    let free: Vec<_> = seats(&[1, 3])
+        .into_iter()
+        .zip([sold.fence, given_back.fence])
+        .collect();
+    assert_eq!(show.free, free);
+    assert_eq!(invariants::violations_of(&store.state, show_id(1)), []);
+
+    // A show that was called off has no holds, whether they are put away yet or not.
+    store.change(ShowState::Cancelled);
+    let show = store.state.inspect(show_id(1)).expect("is there");
+    assert_eq!(show.claims.len(), 1);
+    assert_eq!(show.free.len(), 4);
+    assert_eq!(store.state.inspect(show_id(9)), None);
 }

@@ -90,6 +90,41 @@ pub(crate) fn show_snapshot(state: &core::State, show_id: ShowId) -> pb::ShowSna
     }
 }
 
+/// A show as an operator compares it; the answer's info is the caller's to add.
+pub(crate) fn inspection(state: &core::State, show_id: ShowId) -> pb::InspectShowResponse {
+    let Some(show) = state.inspect(show_id) else {
+        return pb::InspectShowResponse::default();
+    };
+    let claim = |claim: core::Claim| pb::ShowClaim {
+        fence: claim.fence.as_u64(),
+        hold_id: Bytes::copy_from_slice(&claim.hold_id.to_bytes()),
+        holder: Bytes::copy_from_slice(&claim.holder.to_bytes()),
+        seat_nos: claim.seat_nos.iter().map(|seat| seat.0).collect(),
+        booking_id: claim
+            .booking_id
+            .map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id.to_bytes())),
+    };
+    let violations = core::invariants::violations_of(state, show_id);
+    pb::InspectShowResponse {
+        info: None,
+        found: true,
+        state: show_state_to_pb(show.state).into(),
+        rules: Some(rules_to_pb(show.rules)),
+        seat_count: show.seat_count,
+        claims: show.claims.into_iter().map(claim).collect(),
+        blocked_seat_nos: show.blocked.iter().map(|seat| seat.0).collect(),
+        free_seat_nos: show.free.iter().map(|(seat, _)| seat.0).collect(),
+        free_seat_fences: show.free.iter().map(|(_, fence)| fence.as_u64()).collect(),
+        violations: violations
+            .into_iter()
+            .map(|violation| pb::InvariantViolation {
+                id: violation.id.to_owned(),
+                detail: violation.detail,
+            })
+            .collect(),
+    }
+}
+
 pub(crate) fn rules_to_pb(rules: core::ShowRules) -> pb::ShowRules {
     pb::ShowRules {
         hold_ttl_ms: rules.hold_ttl.0,

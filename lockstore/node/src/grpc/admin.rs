@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use holdfast_mesh::deadline::Deadline;
 use holdfast_proto::lockstore::v1::{self as pb, admin_service_server::AdminService};
-use holdfast_types::Lineage;
+use holdfast_types::{Lineage, ShowId};
 use lockstore_core::Outcome;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
@@ -172,6 +172,31 @@ impl AdminService for Admin {
             acts: acts
                 .map(|(revision, act)| codec::act_to_pb(revision, act))
                 .collect(),
+        }))
+    }
+
+    async fn inspect_show(
+        &self,
+        request: Request<pb::InspectShowRequest>,
+    ) -> Result<Response<pb::InspectShowResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        let show_id = codec::id("show_id", &request.into_inner().show_id, ShowId::from_slice)
+            .map_err(failure::invalid)?;
+        let _place = failure::place(&self.asking)?;
+        let read = self
+            .reader
+            .read(Consistency::Linearizable, deadline.remaining())
+            .await?;
+        let info = read.info();
+        let state = read.view.state.clone();
+        // What it costs is the show's size: others are served meanwhile.
+        let inspected = tokio::task::spawn_blocking(move || codec::inspection(&state, show_id));
+        let answer = inspected
+            .await
+            .map_err(|_| failure::internal("InspectShow"))?;
+        Ok(Response::new(pb::InspectShowResponse {
+            info: Some(info),
+            ..answer
         }))
     }
 }

@@ -251,3 +251,53 @@ async fn bad_fields_of_operators_are_named() {
     let status = cluster.status_of(1).await;
     assert_eq!(status.expiry(), pb::ExpiryState::Running);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_show_is_inspected_at_the_leader_with_all_its_claims() {
+    let cluster = Cluster::start(|_| {}).await;
+    let show = cluster.open_show(3, 60_000).await;
+    let sold = cluster.hold(&show, &[0, 2]).await;
+    let booking = new_id();
+    cluster.commit(&sold, &booking).await;
+    let held = cluster.hold(&show, &[1]).await;
+    let inspect = async |show_id: bytes::Bytes| {
+        ask(&cluster, |mut admin| {
+            let show_id = show_id.clone();
+            async move { admin.inspect_show(pb::InspectShowRequest { show_id }).await }
+        })
+        .await
+    };
+    let found = inspect(show).await;
+    assert!(found.found && found.state() == pb::ShowState::OnSale && found.seat_count == 3);
+    assert_eq!(found.violations, []);
+    let claims: Vec<_> = found
+        .claims
+        .iter()
+        .map(|claim| (claim.fence, &claim.booking_id[..], &claim.seat_nos[..]))
+        .collect();
+    assert_eq!(
+        claims,
+        [
+            (sold.hold.fence, &booking[..], &[0, 2][..]),
+            (held.hold.fence, &[][..], &[1][..]),
+        ]
+    );
+    assert!(found.info.is_some_and(|info| info.lineage == 1));
+    assert!(!inspect(new_id()).await.found);
+
+    let follower = cluster.follower().await;
+    let asked = cluster
+        .admin(follower)
+        .inspect_show(pb::InspectShowRequest { show_id: new_id() })
+        .await;
+    assert_eq!(
+        asked.expect_err("it doesn't lead").code(),
+        Code::Unavailable
+    );
+    let bad = pb::InspectShowRequest {
+        show_id: bytes::Bytes::from_static(b"short"),
+    };
+    let refused = cluster.admin(follower).inspect_show(bad).await;
+    let refused = refused.expect_err("a bad id");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+}
