@@ -17,6 +17,7 @@
 pub mod sandbox;
 
 mod app;
+mod audit;
 mod away;
 mod config;
 mod error;
@@ -27,11 +28,14 @@ mod server;
 mod store;
 
 pub use app::{NotSettled, refunds_waiting, settle_refund};
+pub use audit::{
+    AuditError, PROVIDER_FINDINGS_MAX, ProviderFinding, ProviderReport, audit_provider,
+};
 pub use config::{Config, Invalid, ProviderName};
 pub use error::Error;
 pub use server::{NAME, serve};
 pub use store::{
-    compare::{captured, missing_refunds},
+    compare::{LedgerRows, captured, ledger_rows, missing_refunds},
     ledger::{Finding, check as check_ledger},
     refunds::Waiting,
 };

@@ -31,6 +31,13 @@ pub(crate) trait Provider: Send + Sync + 'static {
     /// How a session stands.
     fn session(&self, session_id: &str) -> impl Future<Output = Result<Session, Error>> + Send;
 
+    /// Sessions after `cursor`, newest first, a page of them; those made since the first page was asked for
+    /// may be missing. For audits.
+    fn sessions_after(
+        &self,
+        cursor: Option<&str>,
+    ) -> impl Future<Output = Result<Page, Error>> + Send;
+
     /// Ends an open session and returns how it stands then: paid, if somebody was faster.
     fn cancel_session(
         &self,
@@ -103,6 +110,26 @@ impl Session {
             fee: None,
         }
     }
+}
+
+/// Some of a provider's sessions.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    pub(crate) sessions: Vec<Listed>,
+    /// Of the page after it, if there is one.
+    pub(crate) next: Option<String>,
+}
+
+/// A session in a list.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    pub(crate) session: Session,
+    /// Which payment it is of, if it names one of our form.
+    pub(crate) payment_id: Option<Uuid>,
+    /// Of a paid one.
+    pub(crate) paid_at: Option<DateTime<Utc>>,
+    /// Minor units that went back.
+    pub(crate) refunded: i64,
 }
 
 /// How a dispute stands; a later word outranks an earlier one.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::{
-    About, Dispute, Error, NewRefund, NewSession, News, Outcome, Provider, Refund, Session, Status,
+    About, Dispute, Error, Listed, NewRefund, NewSession, News, Outcome, Page, Provider, Refund, Session, Status,
     Webhook, WebhookError, signature,
 };
 use crate::{config::Config, sandbox::wire};
@@ -18,7 +18,7 @@ use crate::{config::Config, sandbox::wire};
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
-/// Longest answer read; a session is under a kilobyte.
+/// Longest answer read; a session is under a kilobyte, and a page has 50.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// A client of the sandbox provider.
@@ -145,6 +145,26 @@ impl Provider for Sandbox {
 
     async fn session(&self, session_id: &str) -> Result<Session, Error> {
         session(answer(self.request(Method::GET, &format!("/v1/sessions/{session_id}"))).await?)
+    }
+
+    async fn sessions_after(&self, cursor: Option<&str>) -> Result<Page, Error> {
+        let mut request = self.request(Method::GET, "/v1/sessions");
+        if let Some(cursor) = cursor {
+            request = request.query(&[("after", cursor)]);
+        }
+        let page: wire::Sessions = answer(request).await?;
+        let sessions = page.items.into_iter().map(|item| {
+            Ok(Listed {
+                payment_id: item.session.reference.parse().ok(),
+                paid_at: item.paid_at_ms.and_then(DateTime::from_timestamp_millis),
+                refunded: item.refunded,
+                session: session(item.session)?,
+            })
+        });
+        Ok(Page {
+            sessions: sessions.collect::<Result<_, Error>>()?,
+            next: page.next_cursor,
+        })
     }
 
     async fn cancel_session(&self, session_id: &str) -> Result<Session, Error> {

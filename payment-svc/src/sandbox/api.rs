@@ -14,12 +14,12 @@ use axum::{
 };
 use chrono::DateTime;
 use holdfast_types::Currency;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use subtle::ConstantTimeEq;
 
 use super::{
     Sandbox,
-    sessions::{self, Action, Refused},
+    sessions::{self, Action, Faults, Refused},
     store, wire,
 };
 use crate::away::is_away;
@@ -35,7 +35,7 @@ const TEXT_BYTES_MAX: usize = 1_024;
 
 pub(super) fn router(sandbox: Arc<Sandbox>) -> Router {
     Router::new()
-        .route("/v1/sessions", post(create_session))
+        .route("/v1/sessions", post(create_session).get(list_sessions))
         .route("/v1/sessions/{session_id}", get(get_session))
         .route("/v1/sessions/{session_id}/cancel", post(cancel_session))
         .route("/v1/refunds", post(create_refund))
@@ -184,12 +184,33 @@ async fn get_session(
     Ok(Json(sessions::describe(&session, sandbox.base().await)))
 }
 
+/// Where a list goes on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct After {
+    /// The last session of the page before.
+    after: Option<String>,
+}
+
+async fn list_sessions(
+    State(sandbox): State<Arc<Sandbox>>,
+    query: Result<Query<After>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<wire::Sessions>, Failure> {
+    let Ok(Query(After { after })) = query else {
+        return Err(Failure::Invalid(
+            "after: one session's id, and nothing else",
+        ));
+    };
+    let page = sessions::list(&sandbox, after.as_deref()).await?;
+    Ok(Json(page.map_err(Failure::Refused)?))
+}
+
 /// Ends an open session; another stays as it is. The answer says how it stands.
 async fn cancel_session(
     State(sandbox): State<Arc<Sandbox>>,
     Path(session_id): Path<String>,
 ) -> Result<Json<wire::Session>, Failure> {
-    let session = sessions::act(&sandbox, &session_id, Action::Cancel, false).await?;
+    let session = sessions::act(&sandbox, &session_id, Action::Cancel, Faults::default()).await?;
     let session = session.ok_or(Failure::Refused(Refused::UnknownSession))?;
     Ok(Json(sessions::describe(&session, sandbox.base().await)))
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{
     Sandbox,
-    sessions::{self, Action},
+    sessions::{self, Action, Faults},
     store::Session,
     wire::Status,
 };
@@ -49,6 +49,11 @@ struct Choice {
     /// Sends the session's webhooks twice from here on.
     #[serde(default)]
     duplicate: bool,
+    /// Sends the webhook of this action so many seconds later: others overtake it.
+    webhook_delay_s: Option<f64>,
+    /// Does it, and gives the answer of one who timed out.
+    #[serde(default)]
+    lose_answer: bool,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -82,11 +87,17 @@ async fn submit(
         action,
         delay_s,
         duplicate,
+        webhook_delay_s,
+        lose_answer,
     })) = form
     else {
         return invalid();
     };
-    if delay_s.is_some_and(|delay| !(0.0..=DELAY_S_MAX).contains(&delay)) {
+    let delays = [delay_s, webhook_delay_s].into_iter().flatten();
+    if delays
+        .into_iter()
+        .any(|delay| !(0.0..=DELAY_S_MAX).contains(&delay))
+    {
         return invalid();
     }
     let action = match action {
@@ -97,7 +108,15 @@ async fn submit(
         Choices::DisputeWon => Action::CloseDispute { won: true },
         Choices::DisputeLost => Action::CloseDispute { won: false },
     };
-    match sessions::act(&sandbox, &session_id, action, duplicate).await {
+    let faults = Faults {
+        duplicate,
+        webhook_delay_s: webhook_delay_s.unwrap_or_default(),
+    };
+    match sessions::act(&sandbox, &session_id, action, faults).await {
+        Ok(Some(_)) if lose_answer => page(
+            StatusCode::GATEWAY_TIMEOUT,
+            &message("No answer", "What was asked for may have been done."),
+        ),
         // Seen again after a reload, the page must not pay again.
         Ok(Some(session)) => Redirect::to(&format!("/pay/{}", session.session_id)).into_response(),
         Ok(None) => unknown(),

@@ -47,6 +47,15 @@ impl Action {
     }
 }
 
+/// What the tester wants to go wrong.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Faults {
+    /// Webhooks go out twice from here on.
+    pub(super) duplicate: bool,
+    /// Those of this action go out so much later.
+    pub(super) webhook_delay_s: f64,
+}
+
 /// Why the API says no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
@@ -109,26 +118,56 @@ pub(super) async fn look(
     sandbox: &Sandbox,
     session_id: &str,
 ) -> Result<Option<Session>, sqlx::Error> {
-    change(sandbox, session_id, None, false).await
+    change(sandbox, session_id, None, Faults::default()).await
+}
+
+/// Sessions in one page of a list.
+const LISTED_MAX: i64 = 50;
+
+/// Sessions after `after`, newest first, with what became of their money. What is due is ended by its own
+/// loop.
+pub(super) async fn list(
+    sandbox: &Sandbox,
+    after: Option<&str>,
+) -> Result<Result<wire::Sessions, Refused>, sqlx::Error> {
+    if after.is_some_and(|id| !is_session_id(id)) {
+        return Ok(Err(Refused::UnknownSession));
+    }
+    let listed = store::list_sessions(&sandbox.pool, after, LISTED_MAX).await?;
+    if listed.is_empty() && after.is_some() && !store::exists(&sandbox.pool, after).await? {
+        return Ok(Err(Refused::UnknownSession));
+    }
+    let is_full = i64::try_from(listed.len()) == Ok(LISTED_MAX);
+    let next_cursor = listed.last().filter(|_| is_full);
+    let next_cursor = next_cursor.map(|last| last.session_id.clone());
+    let base = sandbox.base().await;
+    let items = listed.into_iter().map(|listed| wire::ListedSession {
+        paid_at_ms: listed.paid_at.map(|at| at.timestamp_millis()),
+        refunded: listed.refunded,
+        session: describe(&listed.into_session(), base),
+    });
+    Ok(Ok(wire::Sessions {
+        items: items.collect(),
+        next_cursor,
+    }))
 }
 
 /// Does `action` to a session that is open, or disputes one that is paid, and does nothing to another;
 /// returns how it stands then.
-/// `duplicate` sends its webhooks twice from here on.
 pub(super) async fn act(
     sandbox: &Sandbox,
     session_id: &str,
     action: Action,
-    duplicate: bool,
+    faults: Faults,
 ) -> Result<Option<Session>, sqlx::Error> {
-    change(sandbox, session_id, Some(action), duplicate).await
+    change(sandbox, session_id, Some(action), faults).await
 }
 
 async fn change(
     sandbox: &Sandbox,
     session_id: &str,
     action: Option<Action>,
-    duplicate: bool,
+    faults: Faults,
 ) -> Result<Option<Session>, sqlx::Error> {
     if !is_session_id(session_id) {
         return Ok(None);
@@ -138,12 +177,13 @@ async fn change(
         return Ok(None);
     };
     let mut session = end_if_due(sandbox, &mut transaction, session).await?;
+    session.webhook_delay_s = faults.webhook_delay_s;
     if let Some(action) = action
         && session.status == "OPEN"
     {
         let declined = action == Action::Decline { delay_s: None };
-        store::note(&mut transaction, session_id, declined, duplicate).await?;
-        session.duplicate |= duplicate;
+        store::note(&mut transaction, session_id, declined, faults.duplicate).await?;
+        session.duplicate |= faults.duplicate;
         session.declines += i32::from(declined);
         session = apply(sandbox, &mut transaction, session, action).await?;
     }
@@ -264,7 +304,14 @@ async fn tell(
     let body = serde_json::to_vec(&event).expect("strings and numbers serialise");
     let copies = if session.duplicate { 2 } else { 1 };
     let of_dispute = matches!(event_type, "session.disputed" | "session.dispute_closed");
-    store::insert_delivery(connection, &event.id, &body, copies, of_dispute).await
+    let delivery = store::NewDelivery {
+        event_id: &event.id,
+        body: &body,
+        copies,
+        tells_of_dispute: of_dispute,
+        delay_s: session.webhook_delay_s,
+    };
+    store::insert_delivery(connection, delivery).await
 }
 
 /// The session as the API shows it.

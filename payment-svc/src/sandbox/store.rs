@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
 /// A session as stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Session {
     pub(super) session_id: String,
     pub(super) amount: i64,
@@ -20,6 +20,8 @@ pub(super) struct Session {
     pub(super) dispute: Option<String>,
     /// Of a paid one.
     pub(super) fee: Option<i64>,
+    /// Webhooks of what happens to it now go out so much later.
+    pub(super) webhook_delay_s: f64,
     /// Its time to be paid in, or to be processed in, has passed.
     pub(super) due: bool,
 }
@@ -76,6 +78,73 @@ pub(super) async fn lock_session(
     sqlx::query_file_as!(Session, "src/sandbox/lock_session.sql", session_id)
         .fetch_optional(connection)
         .await
+}
+
+/// A session with what became of its money.
+pub(super) struct Listed {
+    pub(super) session_id: String,
+    amount: i64,
+    currency: String,
+    reference: String,
+    status: String,
+    expires_at: DateTime<Utc>,
+    dispute: Option<String>,
+    pub(super) paid_at: Option<DateTime<Utc>>,
+    pub(super) refunded: i64,
+}
+
+impl Listed {
+    /// As far as the API shows it.
+    pub(super) fn into_session(self) -> Session {
+        Session {
+            session_id: self.session_id,
+            amount: self.amount,
+            currency: self.currency,
+            description: String::new(),
+            reference: self.reference,
+            status: self.status,
+            expires_at: self.expires_at,
+            settles_as: None,
+            duplicate: false,
+            declines: 0,
+            dispute: self.dispute,
+            webhook_delay_s: 0.0,
+            due: false,
+        }
+    }
+}
+
+/// Up to `limit` sessions, newest first, from the one after `after` on; none after one that isn't there.
+pub(super) async fn list_sessions(
+    pool: &PgPool,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Listed>, sqlx::Error> {
+    sqlx::query_as!(
+        Listed,
+        r#"SELECT s.session_id, s.amount, s.currency, s.reference, s.status, s.expires_at, s.dispute,
+             c.captured_at AS "paid_at?",
+             (SELECT coalesce(sum(r.amount), 0)::bigint FROM sandbox.refunds r
+              WHERE r.session_id = s.session_id) AS "refunded!"
+           FROM sandbox.sessions s LEFT JOIN sandbox.charges c USING (session_id)
+           WHERE $1::text IS NULL OR (s.created_at, s.session_id) <
+               (SELECT l.created_at, l.session_id FROM sandbox.sessions l WHERE l.session_id = $1)
+           ORDER BY s.created_at DESC, s.session_id DESC LIMIT $2"#,
+        after,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Whether there is such a session.
+pub(super) async fn exists(pool: &PgPool, session_id: Option<&str>) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM sandbox.sessions WHERE session_id = $1) AS "there!""#,
+        session_id
+    )
+    .fetch_one(pool)
+    .await
 }
 
 /// Up to `limit` sessions whose time has come and nobody else is at.
@@ -243,21 +312,29 @@ pub(super) async fn insert_refund(
     Ok(())
 }
 
-/// A webhook to be sent, `copies` times.
+/// A webhook to be sent.
+pub(super) struct NewDelivery<'a> {
+    pub(super) event_id: &'a str,
+    pub(super) body: &'a [u8],
+    /// How often.
+    pub(super) copies: i32,
+    pub(super) tells_of_dispute: bool,
+    /// So much later than now.
+    pub(super) delay_s: f64,
+}
+
 pub(super) async fn insert_delivery(
     connection: &mut PgConnection,
-    event_id: &str,
-    body: &[u8],
-    copies: i32,
-    tells_of_dispute: bool,
+    new: NewDelivery<'_>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO sandbox.webhook_deliveries (event_id, body, tells_of_dispute)
-         SELECT $1, $2, $4 FROM generate_series(1, $3)",
-        event_id,
-        body,
-        copies,
-        tells_of_dispute
+        "INSERT INTO sandbox.webhook_deliveries (event_id, body, tells_of_dispute, next_at)
+         SELECT $1, $2, $4, now() + make_interval(secs => $5) FROM generate_series(1, $3)",
+        new.event_id,
+        new.body,
+        new.copies,
+        new.tells_of_dispute,
+        new.delay_s
     )
     .execute(connection)
     .await?;

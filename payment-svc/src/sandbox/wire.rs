@@ -43,6 +43,28 @@ pub(crate) struct Session {
     pub(crate) fee: Option<i64>,
 }
 
+/// Answer of `GET /v1/sessions`: newest first, from the one after `?after=` on; those made since are left
+/// out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sessions {
+    pub(crate) items: Vec<ListedSession>,
+    /// The `after` of the next page, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// A session in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ListedSession {
+    #[serde(flatten)]
+    pub(crate) session: Session,
+    /// Of a paid one: milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) paid_at_ms: Option<i64>,
+    /// Minor units that went back.
+    pub(crate) refunded: i64,
+}
+
 /// How a dispute stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

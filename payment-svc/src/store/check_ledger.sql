@@ -64,4 +64,5 @@ SELECT kind AS "kind!", id AS "id!" FROM (
         <> EXISTS (SELECT 1 FROM payment.journal j
                    WHERE j.payment_id = p.payment_id AND j.kind = 'DISPUTE_LOST')
 ) AS findings
+ORDER BY 1, 2
 LIMIT $1

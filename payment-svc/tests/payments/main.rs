@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it is")]
 
+mod audit;
 mod contract;
 mod disputes;
 mod endings;

@@ -1,6 +1,7 @@
 //! The sandbox provider's own manners.
 
 use axum::http::StatusCode;
+use holdfast_proto::events::v1;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -267,5 +268,37 @@ async fn while_the_database_is_away_the_provider_says_try_again(pool: PgPool) {
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
     lock.rollback().await.unwrap();
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_payment_whose_answer_is_lost_and_whose_webhook_is_late_is_found_out_about(pool: PgPool) {
+    // The dispute's webhook overtakes that of the payment it is about.
+    let system = System::start(&pool).await;
+    let (booking_id, url) = system.book_to_pay().await;
+    let late = [
+        ("action", "pay"),
+        ("webhook_delay_s", "2"),
+        ("lose_answer", "true"),
+    ];
+    let answer = system.http.post(&url).form(&late).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+    system.press(&url, &[("action", "dispute")]).await;
+    let told: v1::PaymentSucceeded = system.told(booking_id, "PaymentSucceeded").await;
+    assert_eq!(told.amount.unwrap().amount, 2_500);
+    until("both webhooks to be delivered", async || {
+        system
+            .count("SELECT count(*) FROM sandbox.webhook_deliveries WHERE delivered_at IS NULL")
+            .await
+            == 0
+    })
+    .await;
+    assert_eq!(system.tally(booking_id).await["PaymentSucceeded"], 1);
+    let order: Vec<String> =
+        sqlx::query_scalar("SELECT event_type FROM payment.webhook_events ORDER BY received_at")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    assert_eq!(order, ["session.disputed", "session.paid"]);
     system.stop().await;
 }
