@@ -66,8 +66,6 @@ pub(crate) enum Command {
     /// Look at the event stream between services
     #[command(subcommand)]
     Events(Events),
-    /// Check bookings, tickets and the money ledger against each other; exit code 1 if anything is wrong
-    Audit(DataDirArg),
     /// Buy two seats of the demo show over REST, printing each step
     Demo(DemoArgs),
     /// Run the private Postgres as a child of `up`
@@ -263,6 +261,10 @@ pub(crate) struct DemoCatalogueArgs {
 pub(crate) enum Cluster {
     /// Each node: its part, log, state, and who leads
     Status(ClusterStatusArgs),
+    /// Compare lock store, database, ledger and payment provider while all run; exit code 1 if anything is wrong, 3 if something can't be checked
+    ///
+    /// Nothing is changed. A difference is looked at again for half a minute before it is reported, so that purchases under way are none. The counts say how much was compared.
+    Audit(ClusterAuditArgs),
     /// Pause or resume the ending of holds by time
     Expiry(ClusterExpiryArgs),
     /// Record what you did, for those who come after you
@@ -280,6 +282,29 @@ pub(crate) struct ClusterSource {
     /// The running system.
     #[command(flatten)]
     pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast cluster audit`
+#[derive(Debug, Args)]
+pub(crate) struct ClusterAuditArgs {
+    /// How long, in seconds, money and a booking's steps may be under way; a difference lasts half a minute, or so long if that is less, before it is reported
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub(crate) grace: u64,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// The same as `--output json`
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) source: ClusterSource,
+}
+
+impl ClusterAuditArgs {
+    pub(crate) const fn output(&self) -> Output {
+        if self.json { Output::Json } else { self.output }
+    }
 }
 
 /// `holdfast cluster expiry`

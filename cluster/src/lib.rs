@@ -70,6 +70,7 @@ fn run(cli: Cli) -> Result<(), Error> {
             on_this_thread(commands::import_discovery(args))
         }
         Command::Cluster(Cluster::Status(args)) => on_this_thread(commands::cluster_status(args)),
+        Command::Cluster(Cluster::Audit(args)) => on_this_thread(commands::cluster_audit(args)),
         Command::Cluster(Cluster::Expiry(args)) => on_this_thread(commands::cluster_expiry(args)),
         Command::Cluster(Cluster::Note(args)) => on_this_thread(commands::cluster_note(args)),
         Command::Cluster(Cluster::Acts(args)) => on_this_thread(commands::cluster_acts(args)),
@@ -89,7 +90,6 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Refund(Refund::Settle(args)) => on_this_thread(commands::refund_settle(args)),
         Command::Events(Events::Parked(args)) => on_this_thread(commands::events_parked(args)),
         Command::Events(Events::Replay(args)) => on_this_thread(commands::events_replay(args)),
-        Command::Audit(args) => on_this_thread(commands::audit(DataDir::choose(args.data_dir)?)),
         Command::Completions(args) => {
             commands::completions(&args);
             Ok(())

@@ -1,6 +1,8 @@
 //! The writing side: one row in the transaction of the change it tells of.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -8,6 +10,15 @@ use crate::{Error, NewEvent, trace};
 
 /// Largest payload of one event. Events name things; they don't carry them.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+
+/// What is in an outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Events.
+    pub all: u64,
+    /// Those that wait for long.
+    pub long: u64,
+}
 
 /// A service's outbox: table `<schema>.outbox`, as in `sql/outbox.sql`. One in a process, so that who
 /// writes can wake who moves.
@@ -60,6 +71,28 @@ impl Outbox {
             .execute(connection)
             .await?;
         Ok(id)
+    }
+
+    /// How many events wait in it, and how many of them for longer than `age_min`, by the database's
+    /// clock. The relay moves them within milliseconds, so that one is for operators to look at.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn waiting(&self, pool: &PgPool, age_min: Duration) -> Result<Waiting, Error> {
+        let sql = format!(
+            "SELECT count(*), count(*) FILTER
+                 (WHERE occurred_at < now() - make_interval(secs => $1))
+             FROM {}.outbox",
+            self.schema
+        );
+        let (all, long): (i64, i64) = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(age_min.as_secs_f64())
+            .fetch_one(pool)
+            .await?;
+        Ok(Waiting {
+            all: all.unsigned_abs(),
+            long: long.unsigned_abs(),
+        })
     }
 
     /// As [`Outbox::append`], for many at once: one statement, and they keep their order.

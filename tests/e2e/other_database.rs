@@ -19,7 +19,7 @@ async fn up_sells_with_the_database_of_database_url_and_no_other_one() {
         let free = rest.free_seats(show).await?;
         let customer = Customer::register(&rest).await?;
         customer.buy(show, &[&free[0]]).await?;
-        system.cli(&["audit"])?;
+        system.cli(&["cluster", "audit"])?;
         ensure!(system.cli(&["events", "parked"])?.contains("nothing"));
 
         refused(system.cli(&["db", "init"]), "in use")?;

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{Error, corrupt};
 
-/// Findings listed at most per check.
-const FINDINGS_MAX: i64 = 100;
+/// Findings of one check at most; the first tell enough.
+pub const FINDINGS_MAX: i64 = 100;
 
 /// A promise that doesn't hold.
 #[derive(Debug, Clone, PartialEq, Eq)]

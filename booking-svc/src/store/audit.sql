@@ -54,4 +54,4 @@ findings AS (
     FROM booking.tickets t JOIN booking.bookings b USING (booking_id)
     WHERE t.state <> 'VOID' AND b.state <> 'CONFIRMED'
 )
-SELECT invariant AS "invariant!", booking_id, what AS "what!" FROM findings LIMIT $1
+SELECT invariant AS "invariant!", booking_id, what AS "what!" FROM findings ORDER BY 1, 2, 3 LIMIT $1

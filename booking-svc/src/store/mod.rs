@@ -4,6 +4,7 @@
 //! connection is part of its caller's transaction.
 
 pub(crate) mod audit;
+pub(crate) mod audit_seats;
 pub(crate) mod bookings;
 pub(crate) mod lineage;
 pub(crate) mod payments;

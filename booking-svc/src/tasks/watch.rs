@@ -4,7 +4,7 @@
 //! were asked for again by then, several times, by this loop.
 //!
 //! Reads an index of payments under way only, which is near empty. What this service was never
-//! told of shows by `holdfast audit`, which reads every table and is left to people and tests.
+//! told of shows by `holdfast cluster audit`, which reads every table and is left to people and tests.
 
 use std::time::Duration;
 

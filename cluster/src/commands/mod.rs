@@ -1,7 +1,7 @@
 //! The commands of the CLI besides `up` and `serve`, one a file. Most talk to a running system.
 
-mod audit;
 mod certs;
+mod cluster_audit;
 mod cluster_operate;
 mod cluster_status;
 mod completions;
@@ -17,8 +17,8 @@ mod search;
 mod show_refund;
 mod user_grant;
 
-pub(crate) use audit::audit;
 pub(crate) use certs::{certs_callers, certs_init, certs_issue, certs_show};
+pub(crate) use cluster_audit::cluster_audit;
 pub(crate) use cluster_operate::{cluster_acts, cluster_expiry, cluster_note};
 pub(crate) use cluster_status::cluster_status;
 pub(crate) use completions::completions;

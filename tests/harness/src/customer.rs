@@ -111,6 +111,11 @@ impl Rest {
         }
     }
 
+    /// A `POST` to a payment page.
+    pub fn page(&self, url: &str) -> RequestBuilder {
+        self.client.post(url)
+    }
+
     /// Sends it.
     ///
     /// # Errors

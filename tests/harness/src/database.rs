@@ -41,6 +41,16 @@ impl Database {
         Ok(done.execute(&self.pool).await?.rows_affected())
     }
 
+    /// Several statements without parameters, as one transaction.
+    ///
+    /// # Errors
+    /// What Postgres says.
+    pub async fn execute(&self, sql: &str) -> Result<()> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        sqlx::raw_sql(sql).execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// One column of text; `$1` is `id`.
     ///
     /// # Errors

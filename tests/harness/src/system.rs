@@ -225,6 +225,21 @@ impl System {
         Ok(text)
     }
 
+    /// `cluster audit` of the running system, with what is under way for `grace_s` or longer as a finding:
+    /// its exit code and what it said. Others go on meanwhile.
+    ///
+    /// # Errors
+    /// It said no JSON.
+    pub async fn audit(&self, grace_s: u32) -> Result<(Option<i32>, Value)> {
+        let mut command = self.command();
+        let grace = grace_s.to_string();
+        command.args(["cluster", "audit", "--json", "--grace", &grace]);
+        command.stdin(Stdio::null());
+        let output = tokio::process::Command::from(command).output().await?;
+        let said = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+        Ok((output.status.code(), said))
+    }
+
     /// The data directory.
     pub fn dir(&self) -> &Path {
         self.dir.path()
