@@ -31,6 +31,10 @@ test: ## Run every test, starting the servers they need
 	scripts/with-postgres cargo test --locked --workspace --no-fail-fast
 	cargo test --locked --manifest-path bench/Cargo.toml
 
+.PHONY: mix
+mix: setup ## Ten minutes of every ending of a purchase while every process is killed, then an audit
+	HOLDFAST_MIX_SECONDS=$${HOLDFAST_MIX_SECONDS:-600} cargo test --locked --workspace --test chaos -- --nocapture
+
 .PHONY: verify
 verify: ## What CI runs: format, contracts, dependencies, units, lints, docs, all tests, packing; reads only
 	@scripts/setup tests
