@@ -82,8 +82,8 @@ pub(super) async fn bookings(looks: &Looks, pool: &PgPool) -> Done {
 fn of_booking(finding: booking_svc::Finding) -> Finding {
     Finding {
         booking_id: finding.booking_id,
-        // Without a booking the text alone says what it is about.
-        id: finding.booking_id.is_none().then(|| finding.what.clone()),
+        // Several may be of one booking, and some are of none.
+        about: finding.what.clone(),
         ..Finding::new(finding.invariant, "BOOKINGS", finding.what)
     }
 }

@@ -57,6 +57,9 @@ pub(super) struct Finding {
     /// Of another thing: a refund, a customer, a node, an event's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,
+    /// What tells it from others of the same kind about the same thing.
+    #[serde(skip)]
+    pub(super) about: String,
 }
 
 #[derive(Debug, Serialize)]

@@ -172,6 +172,12 @@ fn checks(counts: &Counts) -> Vec<Check> {
             counts.seats,
         ),
         check(
+            "HS-4",
+            "holds are due at their promised ends",
+            claims,
+            counts.claims,
+        ),
+        check(
             "HS-5",
             "the store's hashes are those of its shows",
             shows,
@@ -180,7 +186,7 @@ fn checks(counts: &Counts) -> Vec<Check> {
         check("HS-7", "requests are remembered", claims, counts.claims),
         check(
             "HS-8",
-            "no customer exceeds the cap, by either's word",
+            "no customer exceeds the cap, by the word of either",
             claims,
             counts.claims,
         ),
