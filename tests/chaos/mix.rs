@@ -25,6 +25,25 @@ use crate::{
     people::{TOTAL, World, live},
 };
 
+/// What `up` says of processes that are killed again soon after they are back.
+const KILLED_OFTEN: &[Expected] = &[
+    Expected {
+        process: "up",
+        words: &[" ended (signal 9); starting it again every"],
+        reason: "the test killed it, as often before",
+    },
+    Expected {
+        process: "up",
+        words: &["postgres ended (exit code 1); starting it again every"],
+        reason: "the test killed it, as often before",
+    },
+    Expected {
+        process: "up",
+        words: &["all ended (exit code 1); starting it again"],
+        reason: "it was back before Postgres was",
+    },
+];
+
 /// How long, unless the environment says: enough for each process to be killed once.
 const SECONDS: u64 = 40;
 /// How much longer it may go on until each ending has happened.
@@ -78,7 +97,8 @@ async fn every_ending_while_every_process_is_killed_leaves_a_clean_audit() {
         .expecting(SERVICES_KILLED)
         .expecting(POSTGRES_KILLED)
         .expecting(DATABASE_AWAY)
-        .expecting(&[DISPUTED]);
+        .expecting(&[DISPUTED])
+        .expecting(KILLED_OFTEN);
     // So that what was lost with a process is found out within the minute.
     for (name, value) in [("AFTER", "3000"), ("PERIOD", "1000")] {
         let name = format!("HOLDFAST__PAYMENT__RECONCILE_{name}_MS");
