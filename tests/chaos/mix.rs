@@ -42,6 +42,11 @@ const KILLED_OFTEN: &[Expected] = &[
         words: &["all ended (exit code 1); starting it again"],
         reason: "it was back before Postgres was",
     },
+    Expected {
+        process: "postgres",
+        words: &["WARNING:  there is no transaction in progress"],
+        reason: "whoever asked gave up just as a transaction began: there was nothing to roll back",
+    },
 ];
 
 /// How long, unless the environment says: enough for each process to be killed once.

@@ -3,9 +3,8 @@
 use std::{cell::Cell, collections::HashMap, rc::Rc, time::Duration};
 
 use anyhow::{Result, bail, ensure};
-use holdfast_harness::{Customer, Look, Rest, until_at};
+use holdfast_harness::{Answer, Customer, Look, Rest, until_at};
 use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
-use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -213,8 +212,7 @@ impl Person<'_> {
             }
             json!({ "show_id": show, "seat_ids": chosen })
         };
-        let key = Uuid::new_v4().to_string();
-        let answer = self.me.post_until_answered("/holds", &key, &body).await?;
+        let answer = post(self.me, "/holds", &new_key(), &body).await?;
         if answer.status == 409 || answer.status == 410 {
             return Ok(None);
         }
@@ -223,11 +221,8 @@ impl Person<'_> {
 
     async fn book(&self, show: Uuid, hold: &Value) -> Result<Option<String>> {
         let body = json!({ "hold_id": hold["hold_id"] });
-        let key = Uuid::new_v4().to_string();
-        let answer = self
-            .me
-            .post_until_answered("/bookings", &key, &body)
-            .await?;
+        let key = new_key();
+        let answer = post(self.me, "/bookings", &key, &body).await?;
         // Something was down for as long as the hold lived, or the show was called off.
         if matches!(answer.status, 404 | 409 | 410) {
             return Ok(None);
@@ -323,10 +318,7 @@ impl Person<'_> {
     async fn cancel(&self, booking: &str) -> Result<()> {
         self.world.oracle.ending_asked(booking);
         let path = format!("/bookings/{booking}/cancel");
-        let answer = self
-            .me
-            .post_until_answered(&path, &new_key(), &Value::Null)
-            .await?;
+        let answer = post(self.me, &path, &new_key(), &Value::Null).await?;
         // One that ended before by itself can't be called off.
         ensure!(matches!(answer.status, 200 | 409), "{answer:?}");
         Ok(())
@@ -335,20 +327,8 @@ impl Person<'_> {
     async fn give_back(&self, booking: &str) -> Result<Came> {
         let seen = self.look(booking, "there", |_| true).await?;
         let body = json!({ "seat_ids": [seen["seat_ids"][0]] });
-        let request = || {
-            let path = format!("/bookings/{booking}/return");
-            self.me.request(Method::POST, &path).json(&body)
-        };
-        let answer = until_at(PACE, "an answer to a return", LIMIT, async || {
-            Ok(match self.world.rest.send(request()).await {
-                Ok(answer) if answer.status == 500 => bail!("{answer:?}"),
-                Ok(answer) if answer.status < 500 && answer.code() != "IN_PROGRESS" => {
-                    Look::Found(answer)
-                }
-                seen => Look::NotYet(format!("{seen:?}")),
-            })
-        });
-        answer.await?.ok()?;
+        let path = format!("/bookings/{booking}/return");
+        post(self.me, &path, &new_key(), &body).await?.ok()?;
         let is_back = |b: &Value| b["refund_status"] == "PARTLY_REFUNDED";
         self.look(booking, "partly refunded", is_back).await?;
         self.world.tally.count(Ending::PartlyGivenBack);
@@ -387,14 +367,10 @@ impl Person<'_> {
         if ended["status"] == "EXPIRED" && rng.random_bool(0.6) {
             let body = json!({ "show_id": show, "seat_ids": [hold["seat_ids"][0]] });
             let other = &self.world.customers[(self.nth + 1) % self.world.customers.len()];
-            let hold = other
-                .post_until_answered("/holds", &new_key(), &body)
-                .await?;
+            let hold = post(other, "/holds", &new_key(), &body).await?;
             if let Ok(hold) = hold.ok() {
                 let body = json!({ "hold_id": hold.text("hold_id")? });
-                let taken = other
-                    .post_until_answered("/bookings", &new_key(), &body)
-                    .await?;
+                let taken = post(other, "/bookings", &new_key(), &body).await?;
                 if let Ok(taken) = taken.ok() {
                     let taken = taken.text("booking_id")?;
                     let other = Person {
@@ -428,6 +404,25 @@ impl Person<'_> {
         }
         Ok(Came::ToItsEnd)
     }
+}
+
+/// The same request until it is answered by neither silence nor 503, whatever is down meanwhile.
+async fn post(who: &Customer, path: &str, key: &str, body: &Value) -> Result<Answer> {
+    until_at(
+        PACE,
+        &format!("an answer to POST {path}"),
+        LIMIT,
+        async || {
+            Ok(match who.post(path, key, body).await {
+                Ok(answer) if answer.status == 500 => bail!("POST {path} is answered {answer:?}"),
+                Ok(answer) if answer.status < 500 && answer.code() != "IN_PROGRESS" => {
+                    Look::Found(answer)
+                }
+                seen => Look::NotYet(format!("{seen:?}")),
+            })
+        },
+    )
+    .await
 }
 
 fn new_key() -> String {
