@@ -13,7 +13,7 @@ use sqlx::PgPool;
 
 use crate::{
     Config, Error, ProviderName,
-    provider::{self, Listed, Provider, Sandbox, Status},
+    provider::{self, Listed, Provider, Sandbox, Status, Stripe},
     store::compare::{self, Standing},
 };
 
@@ -98,6 +98,7 @@ pub async fn audit_provider(
             let provider = Sandbox::new(config).map_err(Error::from)?;
             compare(&provider, pool, grace, said).await
         }
+        ProviderName::Stripe => compare(&Stripe::new(config), pool, grace, said).await,
     }
 }
 

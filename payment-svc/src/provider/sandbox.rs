@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::{
-    About, Dispute, Error, Listed, NewRefund, NewSession, News, Outcome, Page, Provider, Refund, Session, Status,
-    Webhook, WebhookError, signature,
+    About, Dispute, Error, Listed, NewRefund, NewSession, News, Outcome, Page, Provider, Refund,
+    Session, Status, Webhook, WebhookError, signature,
 };
 use crate::{config::Config, sandbox::wire};
 

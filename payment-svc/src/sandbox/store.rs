@@ -108,6 +108,7 @@ impl Listed {
             duplicate: false,
             declines: 0,
             dispute: self.dispute,
+            fee: None,
             webhook_delay_s: 0.0,
             due: false,
         }

@@ -34,8 +34,8 @@ use self::{
     wire::Ref,
 };
 use super::{
-    About, Dispute, Error, NewRefund, NewSession, News, Outcome, Provider, Refund, Session, Status,
-    Webhook, WebhookError, signature,
+    About, Dispute, Error, Listed, NewRefund, NewSession, News, Outcome, Page, Provider, Refund,
+    Session, Status, Webhook, WebhookError, signature,
 };
 use crate::config::Config;
 
@@ -248,6 +248,33 @@ fn described(session: &wire::Session, status: Status) -> Session {
     }
 }
 
+/// As a list has it, with its charge.
+fn listed(session: &wire::Session, payment_id: Uuid) -> Result<Listed, Error> {
+    let intent = match &session.payment_intent {
+        Some(Ref::Whole(intent)) => Some(intent),
+        _ => None,
+    };
+    let charge = match intent.and_then(|intent| intent.latest_charge.as_ref()) {
+        Some(Ref::Whole(charge)) => Some(charge),
+        _ => None,
+    };
+    let status = status(session, intent.map(|intent| &*intent.status))?;
+    let refunded = match (charge, &status) {
+        (Some(charge), Status::Paid(captured)) => {
+            from_stripe(charge.amount_refunded, captured.currency.as_str())
+                .map_err(|error| Error::Unknown(error.to_string()))?
+                .amount
+        }
+        _ => 0,
+    };
+    Ok(Listed {
+        paid_at: charge.and_then(|charge| DateTime::from_timestamp(charge.created, 0)),
+        session: described(session, status),
+        payment_id: Some(payment_id),
+        refunded,
+    })
+}
+
 /// Of several disputes, the one counts that is the worst for us.
 fn rank(dispute: &Dispute) -> u8 {
     match dispute {
@@ -393,6 +420,25 @@ impl Provider for Stripe {
 
     async fn session(&self, session_id: &str) -> Result<Session, Error> {
         self.describe(&self.fetch(session_id).await?).await
+    }
+
+    async fn sessions_after(&self, cursor: Option<&str>) -> Result<Page, Error> {
+        let expand = "data.payment_intent.latest_charge".to_owned();
+        let mut query = vec![("limit", PAGE.to_string()), ("expand[]", expand)];
+        if let Some(cursor) = cursor {
+            query.push(("starting_after", id(cursor)?.to_owned()));
+        }
+        let page: wire::List<wire::Session> = self.api.get("/v1/checkout/sessions", &query).await?;
+        let last = page.data.last().map(|last| last.id.clone());
+        let sessions = page.data.iter().filter_map(|session| {
+            // The account may sell other things too.
+            let payment_id = session.client_reference_id.as_deref()?.parse().ok()?;
+            Some(listed(session, payment_id))
+        });
+        Ok(Page {
+            sessions: sessions.collect::<Result<_, Error>>()?,
+            next: last.filter(|_| page.has_more),
+        })
     }
 
     async fn cancel_session(&self, session_id: &str) -> Result<Session, Error> {

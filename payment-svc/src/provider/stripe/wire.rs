@@ -63,6 +63,12 @@ pub(super) struct Charge {
     pub(super) id: String,
     #[serde(default)]
     pub(super) disputed: bool,
+    /// Of the amount captured, smallest units.
+    #[serde(default)]
+    pub(super) amount_refunded: i64,
+    /// Seconds since 1970.
+    #[serde(default)]
+    pub(super) created: i64,
     /// None until the fee is known.
     pub(super) balance_transaction: Option<Ref<BalanceTransaction>>,
     #[serde(default)]
