@@ -1,6 +1,6 @@
 -- One purchase of four tickets as Postgres sees it: the same writes, in as many transactions, of
 -- booking-svc, payment-svc, the event stream and the sandbox provider. What they read besides, and what
--- they ask each other and the lock store, is left out.
+-- they ask each other and the lock store, is left out. (A colon in a text would name a variable.)
 SELECT n, ('00000000-0000-7000-8000-' || lpad(to_hex(n / 12500), 12, '0'))::uuid AS show,
     n % 12500 * 4 AS seat,
     ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid AS booking,
@@ -82,7 +82,7 @@ WITH journal AS (
     INSERT INTO payment.journal (kind, payment_id) VALUES ('CAPTURE', :payment::uuid) RETURNING journal_id)
 INSERT INTO payment.entries (journal_id, account, amount, currency)
 SELECT journal_id, account, amount, 'EUR'
-FROM journal, (VALUES ('provider:sandbox', 6000), ('undecided', -6000)) AS e (account, amount);
+FROM journal, (VALUES ('provider' || chr(58) || 'sandbox', 6000), ('undecided', -6000)) AS e (account, amount);
 INSERT INTO payment.outbox (id, topic, key, event_type, payload)
 VALUES (gen_random_uuid(), 'payment', :booking, 'PaymentSucceeded', convert_to(repeat('a', 120), 'UTF8'));
 COMMIT;

@@ -227,6 +227,7 @@ async fn main() -> Result<()> {
         let purchases = purchases::measure(&plan, environment).await?;
         purchases.print();
         fs::write(&path, serde_json::to_vec_pretty(&purchases)?)?;
+        purchases.check()?;
     } else {
         measure_one(args, environment, &path).await?;
     }

@@ -15,13 +15,8 @@ CREATE TABLE booking.requests (
 );
 CREATE INDEX requests_by_age ON booking.requests (asked_at);
 
--- Bookings had their keys themselves. The release before goes on writing them there, and only there.
+-- Bookings had their keys themselves, and have them for as long as the release before may run, which reads
+-- and writes them there and only there.
 INSERT INTO booking.requests (user_id, idempotency_key, route, body_hash, asked_at)
 SELECT user_id, idempotency_key, 'CREATE_BOOKING', body_hash, created_at
 FROM booking.bookings WHERE created_at > now() - make_interval(hours => 24);
-ALTER TABLE booking.bookings
-    DROP CONSTRAINT bookings_one_per_key,
-    ALTER COLUMN idempotency_key DROP NOT NULL,
-    ALTER COLUMN body_hash DROP NOT NULL;
-CREATE UNIQUE INDEX bookings_one_per_key ON booking.bookings (user_id, idempotency_key)
-    WHERE idempotency_key IS NOT NULL;

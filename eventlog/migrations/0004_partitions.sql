@@ -1,4 +1,4 @@
--- The stream in partitions of a million places, so that what everybody is long past is dropped as a
+-- The stream in partitions of five million places, so that what everybody is long past is dropped as a
 -- whole: no row is deleted, no index swept.
 
 -- Which there are; the first begins at 1.
@@ -33,10 +33,10 @@ CREATE TABLE eventlog.events (
 ) PARTITION BY RANGE (seq);
 CREATE INDEX events_by_topic ON eventlog.events (topic, seq);
 
--- What was there is the first partition, filled up to a whole million.
+-- What was there is the first partition, filled up to a whole five million.
 DO $$
 DECLARE
-    below bigint := ((SELECT last_value FROM eventlog.event_places) / 1000000 + 1) * 1000000;
+    below bigint := ((SELECT last_value FROM eventlog.event_places) / 5000000 + 1) * 5000000;
 BEGIN
     EXECUTE format('ALTER TABLE eventlog.events ATTACH PARTITION eventlog.events_first
                     FOR VALUES FROM (MINVALUE) TO (%s)', below);
@@ -47,11 +47,12 @@ ALTER TABLE eventlog.set_aside
     ADD CONSTRAINT set_aside_seq_fkey FOREIGN KEY (seq) REFERENCES eventlog.events (seq);
 
 -- Sees to it that four partitions are there beyond the one that is being filled; returns how many it
--- made. Each is made by itself and then attached, which holds up neither readers nor writers.
+-- made. Each is made by itself and then attached, which holds up nobody who reads or writes the stream, and
+-- for a moment who sets events aside.
 CREATE FUNCTION eventlog.add_partitions() RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '1s' AS $$
 DECLARE
-    size  constant bigint := 1000000;
+    size  constant bigint := 5000000;
     ahead constant bigint := 4;
     at    bigint;
     upper bigint;
@@ -80,9 +81,12 @@ SELECT eventlog.add_partitions();
 -- which none waits behind a key; returns how many events were in it, 0 if there is none such. The release
 -- before deleted rows, at most `batch`, which means nothing here.
 --
+-- Who reads and writes waits while it waits for its lock, so that is short: while somebody reads for long, a
+-- backup, it fails and is tried again later.
+--
 -- Runs as its owner: a service may forget in this one way, and can't change history in any other.
 CREATE OR REPLACE FUNCTION eventlog.prune(kept_days integer, batch integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '1s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '50ms' AS $$
 DECLARE
     passed bigint;
     first  bigint := 0;

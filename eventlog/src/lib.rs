@@ -28,6 +28,7 @@ mod parked;
 mod prune;
 mod relay;
 mod trace;
+mod transaction;
 mod wake;
 
 pub use consumer::{ConsumerConfig, HandleError, Handler, consume};
@@ -38,6 +39,7 @@ pub use outbox::{Outbox, PAYLOAD_BYTES_MAX, Waiting};
 pub use parked::{PARKED_LISTED_MAX, Parked, parked, replay};
 pub use prune::{EVENTS_KEPT_DAYS, prune_once};
 pub use relay::{move_once, relay};
+pub use transaction::begin;
 
 /// The migrations of schema `eventlog`, for tests that need a database with it.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

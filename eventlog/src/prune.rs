@@ -50,7 +50,7 @@ pub(crate) async fn add_partitions(pool: &PgPool) -> Result<i32, Error> {
     Ok(added.fetch_one(pool).await?)
 }
 
-/// Drops one full partition of the stream, a million places, whose events are older than
+/// Drops one full partition of the stream, five million places, whose events are older than
 /// [`EVENTS_KEPT_DAYS`], are handled by every consumer there is and wait behind no key; returns how many
 /// there were. With no consumer at all, none.
 ///

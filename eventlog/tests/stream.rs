@@ -602,10 +602,10 @@ async fn a_consumer_whose_session_is_cut_starts_anew(pool: PgPool) {
     consumer.stop().await;
 }
 
-/// Goes on in the next partition, as after a million events.
+/// Goes on in the next partition, as after five million events.
 async fn fill_partition(pool: &PgPool) {
     sqlx::query(
-        "SELECT setval('eventlog.event_places', (last_value / 1000000 + 1) * 1000000)
+        "SELECT setval('eventlog.event_places', (last_value / 5000000 + 1) * 5000000)
          FROM eventlog.event_places",
     )
     .execute(pool)

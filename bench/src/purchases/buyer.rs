@@ -107,7 +107,9 @@ pub enum Wanted {
 pub enum Outcome {
     /// With these seats.
     Bought(Vec<String>),
-    /// The hold was refused with this status: sold out, or too much to do.
+    /// There was nothing left to hold.
+    SoldOut,
+    /// The hold was refused with this status: to come again.
     Refused(u16),
 }
 
@@ -152,8 +154,11 @@ impl Buyer {
         let key = Uuid::new_v4().to_string();
         let hold = self.customer.post("/holds", &key, &body).await?;
         met.borrow_mut().answered(hold.status);
-        if hold.status != 201 && hold.status != 200 {
-            return Ok(Outcome::Refused(hold.status));
+        match (hold.status, hold.code()) {
+            (200 | 201, _) => {}
+            (409, "SEAT_NOT_AVAILABLE") => return Ok(Outcome::SoldOut),
+            (429 | 503, _) => return Ok(Outcome::Refused(hold.status)),
+            _ => bail!("the hold is answered {hold:?}"),
         }
         met.borrow_mut().took(Step::Hold, due);
 
@@ -261,6 +266,9 @@ impl Buyer {
                 .await?;
             if let Some(found) = good(&answer.body) {
                 return Ok((answer, found));
+            }
+            if answer.status == 304 && answer.retry_after.is_some() {
+                tokio::time::sleep(pause_of(&answer)).await;
             }
             seen = answer.etag.or(seen);
         }

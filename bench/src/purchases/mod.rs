@@ -163,6 +163,14 @@ fn closed_loop(clients: usize, length: Duration) -> Load {
 }
 
 impl Report {
+    /// # Errors
+    /// A sale had what must never be.
+    pub fn check(&self) -> Result<()> {
+        let wrong: Vec<_> = self.sales.iter().filter_map(Replay::wrong).collect();
+        ensure!(wrong.is_empty(), "{}", wrong.join("; "));
+        Ok(())
+    }
+
     /// For people.
     pub fn print(&self) {
         println!("{}", self.environment);
@@ -236,7 +244,8 @@ pub struct Purchases {
     pub rows_written: f64,
 }
 
-/// People with accounts. Few, because an account costs more than a purchase: caps don't count here.
+/// People with accounts. Few, because an account costs more than a purchase: so caps don't count here, and
+/// services remember their tokens from one purchase to the next.
 struct Buyers(Rc<Vec<Buyer>>);
 
 impl Buyers {
@@ -309,7 +318,7 @@ async fn run(system: &System, buyers: &Buyers, seats: Seats, load: Load) -> Resu
                 let wanted = Wanted::Named(seats.to_vec());
                 match buyer.buy(show, &wanted, Instant::now(), &met).await? {
                     Outcome::Bought(_) => Ok(Ended::Done),
-                    Outcome::Refused(_) => Ok(Ended::Refused),
+                    Outcome::SoldOut | Outcome::Refused(_) => Ok(Ended::Refused),
                 }
             }
         }

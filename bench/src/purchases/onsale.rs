@@ -50,12 +50,15 @@ pub struct Replay {
     pub due: u64,
     pub dropped: u64,
     pub bought: u64,
-    /// Holds refused because nothing was left.
+    /// Holds refused because nothing was left: the show has as many seats as purchases were due, so none
+    /// should be.
     pub sold_out: u64,
+    /// Holds that were told to come again (429, 503); these customers don't.
+    pub come_again: u64,
     /// Ended in another way after the hold, and how the first did.
     pub failed: u64,
     pub first_failure: Option<String>,
-    /// Of all answers, those that said to come again (429, 503).
+    /// Answers that said to come again (429, 503), a purchase that was sent.
     pub come_again_share: f64,
     /// Answers 500, 502, 504.
     pub never_right: u64,
@@ -63,8 +66,9 @@ pub struct Replay {
     pub doubled: u64,
     /// Seats that a purchase was given and that aren't sold in the end.
     pub lost: u64,
-    /// What `holdfast audit` said after it.
+    /// What `holdfast cluster audit` said after it.
     pub audit: String,
+    pub audit_is_clean: bool,
     pub statuses: BTreeMap<u16, u64>,
     pub steps: Vec<StepLatency>,
 }
@@ -111,11 +115,11 @@ pub async fn replay(system: &System, buyers: &Buyers, times: u32) -> Result<Repl
     let seconds = started.elapsed().as_secs_f64();
     let (met, ends) = (met.take(), ends.take());
     let lost = lost(system, show, &ends.seats).await?;
-    let answers: u64 = met.statuses.values().sum();
     let of = |wanted: &[u16]| -> u64 {
         let found = wanted.iter().filter_map(|status| met.statuses.get(status));
         found.sum()
     };
+    let audit = system.cli(&["cluster", "audit"]);
     Ok(Replay {
         times,
         seconds,
@@ -125,29 +129,47 @@ pub async fn replay(system: &System, buyers: &Buyers, times: u32) -> Result<Repl
         sold_out: ends.sold_out,
         failed: ends.failed,
         first_failure: ends.first_failure,
-        come_again_share: of(&COME_AGAIN) as f64 / answers.max(1) as f64,
+        come_again: ends.come_again,
+        come_again_share: of(&COME_AGAIN) as f64 / (due - dropped).max(1) as f64,
         never_right: of(&NEVER),
         doubled: ends.doubled,
         lost,
-        audit: audit(system),
+        audit_is_clean: audit.is_ok(),
+        audit: audit
+            .unwrap_or_else(|error| format!("{error:#}"))
+            .trim()
+            .to_owned(),
         steps: met.steps(),
         statuses: met.statuses,
     })
 }
 
 impl Replay {
+    /// What must never be.
+    pub fn wrong(&self) -> Option<String> {
+        let audit_is_clean = self.audit_is_clean;
+        let wrong = self.never_right + self.doubled + self.lost > 0 || !audit_is_clean;
+        wrong.then(|| {
+            format!(
+                "{} times as fast: {} answers 500/502/504, {} seats doubled, {} lost, audit: {}",
+                self.times, self.never_right, self.doubled, self.lost, self.audit
+            )
+        })
+    }
+
     pub fn print(&self) {
         println!(
-            "a sale {} times as fast, {:.0} s: {} due, {} dropped here, {} bought, {} sold out, {} failed; \
-             {:.2} % told to come again, {} answers 500/502/504; {} seats doubled, {} lost",
+            "a sale {} times as fast, {:.0} s: {} due, {} dropped here, {} bought, {} sold out, {} to come again, {} failed; \
+             {:.2} answers a purchase said to come again, {} answers 500/502/504; {} seats doubled, {} lost",
             self.times,
             self.seconds,
             self.due,
             self.dropped,
             self.bought,
             self.sold_out,
+            self.come_again,
             self.failed,
-            100.0 * self.come_again_share,
+            self.come_again_share,
             self.never_right,
             self.doubled,
             self.lost
@@ -165,6 +187,7 @@ impl Replay {
 struct Ends {
     bought: u64,
     sold_out: u64,
+    come_again: u64,
     failed: u64,
     first_failure: Option<String>,
     doubled: u64,
@@ -180,9 +203,8 @@ impl Ends {
                     self.doubled += u64::from(!self.seats.insert(seat));
                 }
             }
-            Ok(Outcome::Refused(409)) => self.sold_out += 1,
-            // Counted by their status.
-            Ok(Outcome::Refused(_)) => {}
+            Ok(Outcome::SoldOut) => self.sold_out += 1,
+            Ok(Outcome::Refused(_)) => self.come_again += 1,
             Err(error) => {
                 self.failed += 1;
                 self.first_failure
@@ -204,11 +226,4 @@ async fn lost(system: &System, show: uuid::Uuid, bought: &HashSet<String>) -> Re
         .collect();
     let lost = bought.iter().filter(|seat| !sold.contains(seat.as_str()));
     Ok(lost.count() as u64)
-}
-
-fn audit(system: &System) -> String {
-    match system.cli(&["audit"]) {
-        Ok(text) => text.trim().to_owned(),
-        Err(error) => format!("{error:#}"),
-    }
 }

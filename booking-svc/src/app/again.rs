@@ -30,7 +30,7 @@ const BATCH_MAX: u32 = 200;
 impl App {
     /// Asks again for refunds that payment-svc has not told the end of. Returns how many.
     pub(crate) async fn ask_refunds_again(&self) -> Result<usize, Error> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = holdfast_eventlog::begin(&self.pool).await?;
         let orders =
             refunds::take_unanswered(&mut transaction, BATCH_MAX, ASK_AGAIN_AFTER, ASK_EVERY_MAX)
                 .await?;
@@ -55,7 +55,7 @@ impl App {
         booking_id: BookingId,
         payment_id: PaymentId,
     ) -> Result<(), Error> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = holdfast_eventlog::begin(&self.pool).await?;
         let booking = bookings::lock(&mut transaction, booking_id).await?;
         let payments = booking.map(|booking| booking.payments).unwrap_or_default();
         let payment = payments.iter().find(|known| known.payment_id == payment_id);

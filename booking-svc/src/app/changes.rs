@@ -20,9 +20,10 @@ use crate::error::Error;
 /// Bookings waited for at once: some 200 bytes each.
 const WAITED_FOR_MAX: usize = 16_384;
 
-/// How soon a change that another process made is looked for; each further look comes after twice as
-/// long.
+/// How soon a change that another process made is looked for; the next look comes after twice as long,
+/// as do all that follow: a confirmation is to be told within a second.
 const LOOK_AFTER: Duration = Duration::from_millis(250);
+const LOOK_AFTER_MAX: Duration = Duration::from_millis(500);
 
 /// Left of a deadline for the answer.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -109,7 +110,7 @@ impl App {
                 return Ok(view);
             };
             wait.changed_by(until.min(now + look_after)).await;
-            look_after *= 2;
+            look_after = (look_after * 2).min(LOOK_AFTER_MAX);
         }
     }
 }

@@ -26,7 +26,6 @@ use crate::{
     error::Error,
     metrics,
     store::{
-        self,
         bookings::{self, Change},
         lineage,
         refunds::{self, RefundOrder},
@@ -159,7 +158,7 @@ impl App {
                 require_current(&mut transaction, grounds.lineage).await?;
                 transaction
             }
-            Basis::Word | Basis::Request(_) => store::begin(&self.pool, "BEGIN").await?,
+            Basis::Word | Basis::Request(_) => holdfast_eventlog::begin(&self.pool).await?,
         };
         let Some(before) = bookings::lock(&mut transaction, booking_id).await? else {
             return Ok(None);

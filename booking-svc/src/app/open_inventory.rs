@@ -15,10 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{App, rights::Actor};
 use crate::{
     error::Error,
-    store::{
-        self,
-        shows::{self, NewSeat, NewShow},
-    },
+    store::shows::{self, NewSeat, NewShow},
 };
 
 /// Longest label, section or category, in bytes; it is on every ticket.
@@ -157,7 +154,7 @@ impl App {
             seats_per_customer_max: i32::try_from(request.seats_per_customer_max).expect("checked"),
             layout_hash,
         };
-        let mut transaction = store::begin(&self.pool, "BEGIN").await?;
+        let mut transaction = holdfast_eventlog::begin(&self.pool).await?;
         let opened = shows::insert(&mut transaction, &show, &request.seats).await?;
         transaction.commit().await?;
         actor.check(opened.owner)?;

@@ -53,7 +53,7 @@ impl App {
         payment_id: PaymentId,
         state: &str,
     ) -> Result<bool, Error> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = holdfast_eventlog::begin(&self.pool).await?;
         let Some(booking) = bookings::lock(&mut transaction, booking_id).await? else {
             return Ok(false);
         };

@@ -89,9 +89,10 @@ pub(crate) async fn insert(
              FROM turn, (VALUES (1, 'HOLD_EXTENDED'), (2, 'CREATED')) AS e (position, happened)
              WHERE is_ours
          )
-         INSERT INTO booking.bookings (booking_id, user_id, show_id, seat_nos, amount, currency,
-             price_version, state, hold_id, fence, expires_at, pay_until, created_at)
-         SELECT $2, $3, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+         INSERT INTO booking.bookings (booking_id, user_id, idempotency_key, body_hash, show_id,
+             seat_nos, amount, currency, price_version, state, hold_id, fence, expires_at,
+             pay_until, created_at)
+         SELECT $2, $3, $4, $6, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
          FROM turn WHERE is_ours",
         new.named.lock(),
         booking.id.as_uuid(),

@@ -1,7 +1,7 @@
 //! The current lineage of the lock store: which life of the cluster may decide anything here.
 
 use holdfast_types::Lineage;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use super::{Error, corrupt};
 
@@ -9,10 +9,16 @@ use super::{Error, corrupt};
 /// lineage takes it alone. Any fixed value; "hf" "lineage" in ASCII.
 const LOCK: i64 = 0x6866_6c69_6e65_6167;
 
-/// Begins a transaction during which the lineage can't be raised, in one message.
+/// Begins a transaction during which the lineage can't be raised.
 pub(crate) async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
-    let begin = format!("BEGIN; SELECT pg_advisory_xact_lock_shared({LOCK})");
-    Ok(super::begin(pool, AssertSqlSafe(begin)).await?)
+    let mut transaction = holdfast_eventlog::begin(pool).await?;
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock_shared($1)::text AS locked",
+        LOCK
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    Ok(transaction)
 }
 
 /// The current lineage, and whether its store is yet to be loaded.
@@ -89,7 +95,7 @@ pub(crate) async fn lock_alone(connection: &mut PgConnection) -> Result<(), Erro
 }
 
 async fn raise(pool: &PgPool, rebuilds: bool) -> Result<Option<Lineage>, Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(pool).await?;
     lock_alone(&mut transaction).await?;
     let next = match read(&mut transaction).await? {
         None => Some(Lineage(1)),

@@ -19,7 +19,6 @@ pub(crate) mod timeline;
 
 use chrono::{DateTime, Utc};
 use holdfast_types::{ClusterTime, SeatNo};
-use sqlx::{PgPool, Postgres, SqlSafeStr, Transaction};
 
 /// A row that no code of ours writes.
 #[derive(Debug, thiserror::Error)]
@@ -45,17 +44,6 @@ pub(crate) fn corrupt(table: &'static str, what: impl std::fmt::Display) -> Corr
         table,
         what: what.to_string(),
     }
-}
-
-/// Begins a transaction, whatever becomes of who wants it: in a task of its own, because the driver ends no
-/// transaction whose beginning was broken off, and who got its connection next would be in the middle of it.
-pub(crate) async fn begin(
-    pool: &PgPool,
-    statement: impl SqlSafeStr + Send + 'static,
-) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    let pool = pool.clone();
-    let begun = tokio::spawn(async move { pool.begin_with(statement).await });
-    begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// Cluster time as a column has it.

@@ -65,17 +65,20 @@ pub(crate) struct Kept {
     pub(crate) answer: Option<Vec<u8>>,
 }
 
-/// Looks for a request under this name, and for the booking of a hold.
+/// Looks for a request under this name, and for the booking of a hold. A process of the release before
+/// leaves the name of a booking with the booking alone.
 pub(crate) async fn look(
     pool: &PgPool,
     named: &Named,
     hold: Option<HoldToken>,
 ) -> Result<Seen, Error> {
     let row = sqlx::query!(
-        r#"SELECT r.route AS "route?", r.body_hash AS "body_hash?", r.answer,
-             b.booking_id AS "booking_id?", b.user_id AS "booked_by?"
+        r#"SELECT coalesce(r.route, CASE WHEN k.booking_id IS NOT NULL THEN 'CREATE_BOOKING' END) AS route,
+             coalesce(r.body_hash, k.body_hash) AS body_hash, r.answer AS "answer?",
+             coalesce(b.booking_id, k.booking_id) AS booking_id, coalesce(b.user_id, k.user_id) AS booked_by
          FROM (SELECT 1) AS one
          LEFT JOIN booking.requests r ON r.user_id = $1 AND r.idempotency_key = $2
+         LEFT JOIN booking.bookings k ON k.user_id = $1 AND k.idempotency_key = $2
          LEFT JOIN booking.bookings b ON b.hold_id = $3 AND b.fence = $4"#,
         named.user_id.as_uuid(),
         named.idempotency_key,

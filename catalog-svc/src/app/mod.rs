@@ -57,7 +57,7 @@ impl Catalog {
     }
 
     async fn begin(&self) -> Result<PgTransaction<'static>, store::Error> {
-        Ok(self.pool.begin().await?)
+        Ok(holdfast_eventlog::begin(&self.pool).await?)
     }
 
     /// Commits, and tells the relay, which would find out a little later.

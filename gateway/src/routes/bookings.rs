@@ -1,6 +1,6 @@
 //! Purchases: booking a hold, where to pay, tickets, calling it off.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     Json,
@@ -26,6 +26,12 @@ use crate::{
 
 /// Longest wait for a change: shorter than a request may take, and than what stands in between waits.
 const WAIT_MAX: Duration = Duration::from_secs(8);
+
+/// How much sooner than asked a wait may end and count as waited out.
+const WAIT_SLACK: Duration = Duration::from_secs(1);
+
+/// When to ask again where nothing could be waited for: seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// What to book.
 #[derive(Deserialize, ToSchema)]
@@ -158,7 +164,7 @@ pub(crate) async fn create_booking(
         .await?
         .into_inner();
     let made = required(answer.booking, "booking")?;
-    let tag = [(header::ETAG, etag(&made)?)];
+    let tag = etag(&made)?;
     let booking = booking(made)?;
     if answer.replayed {
         return Ok((tag, Json(booking)).into_response());
@@ -244,7 +250,7 @@ pub(crate) async fn list_my_bookings(
     ),
     responses(
         (status = 200, description = "The booking.", body = Booking, headers(("ETag" = String))),
-        (status = 304, description = "It is as in the answer kept."),
+        (status = 304, description = "It is as in the answer kept. With `Retry-After`, too many wait: ask again then.", headers(("Retry-After" = Option<String>))),
     ),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "BOOKING_NOT_FOUND"]))),
@@ -271,6 +277,7 @@ pub(crate) async fn get_booking(
         seen: seen.unwrap_or_default(),
         wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
     };
+    let began = Instant::now();
     let answer = app
         .booking
         .clone()
@@ -278,17 +285,30 @@ pub(crate) async fn get_booking(
         .await?
         .into_inner();
     let found = required(answer.booking, "booking")?;
-    let tag = etag(&found)?;
-    if conditional::known(&headers, &tag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    let tags = etag(&found)?;
+    if tags
+        .get(header::ETAG)
+        .is_some_and(|tag| conditional::known(&headers, tag))
+    {
+        // Where nothing was waited for, nobody is to ask again at once.
+        let mut headers = tags;
+        if began.elapsed() + WAIT_SLACK < wanted {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    Ok(([(header::ETAG, tag)], Json(booking(found)?)).into_response())
+    Ok((tags, Json(booking(found)?)).into_response())
 }
 
-/// Its version. Weak, because the same body may go out compressed.
-fn etag(booking: &pb::Booking) -> Result<HeaderValue, ApiError> {
-    let tag = format!("W/\"{}\"", booking.version);
-    HeaderValue::from_str(&tag).map_err(|error| ApiError::defect(&error.to_string()))
+/// Its version. Weak, because the same body may go out compressed. None of a booking-svc that tells none.
+fn etag(booking: &pb::Booking) -> Result<HeaderMap, ApiError> {
+    let mut headers = HeaderMap::new();
+    if !booking.version.is_empty() {
+        let tag = HeaderValue::from_str(&format!("W/\"{}\"", booking.version));
+        let tag = tag.map_err(|error| ApiError::defect(&error.to_string()))?;
+        headers.insert(header::ETAG, tag);
+    }
+    Ok(headers)
 }
 
 /// One thing that happened to a booking.

@@ -279,6 +279,13 @@ async fn a_change_of_a_booking_is_waited_for_by_who_has_its_tag() {
     let same = send(ask(Some("W/\"v2\""), "wait=3")).await;
     assert_eq!((same.status, same.text().as_str()), (304, ""));
     assert_eq!(same.header("etag"), Some(tag.as_str()));
+    // This backend doesn't wait: to come again at once would be of no use.
+    assert_eq!(same.header("retry-after"), Some("1"));
+    let unwaited = send(ask(Some("W/\"v2\""), "respond-async")).await;
+    assert_eq!(
+        (unwaited.status, unwaited.header("retry-after")),
+        (304, None)
+    );
 
     let asked: Vec<_> = gateway.backend.take_seen();
     let asked: Vec<_> = asked
@@ -286,8 +293,21 @@ async fn a_change_of_a_booking_is_waited_for_by_who_has_its_tag() {
         .map(|seen| seen.message::<pb::GetBookingRequest>())
         .map(|request| (request.seen.clone(), request.wait_ms))
         .collect();
-    let expected = [("", 0), ("v1", 8_000), ("v2", 3_000)];
+    let expected = [("", 0), ("v1", 8_000), ("v2", 3_000), ("v2", 0)];
     assert_eq!(asked, expected.map(|(seen, ms)| (seen.to_owned(), ms)));
+
+    // Of the release before, which has no versions.
+    gateway
+        .backend
+        .on("get_booking", |_: pb::GetBookingRequest| {
+            let booking = Some(pending());
+            Ok(pb::GetBookingResponse { booking })
+        });
+    let versionless = send(ask(Some("W/\"\""), "wait=3")).await;
+    assert_eq!(
+        (versionless.status, versionless.header("etag")),
+        (200, None)
+    );
 }
 
 #[tokio::test]

@@ -424,10 +424,10 @@ pub(super) async fn forget_deliveries(
     limit: i64,
 ) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
-        "DELETE FROM sandbox.webhook_deliveries WHERE delivery_id IN (
-             SELECT delivery_id FROM sandbox.webhook_deliveries
+        "DELETE FROM sandbox.webhook_deliveries WHERE ctid = ANY(ARRAY(
+             SELECT ctid FROM sandbox.webhook_deliveries
              WHERE next_at IS NULL AND created_at < now() - make_interval(secs => $1)
-             ORDER BY created_at LIMIT $2)",
+             ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
         kept_s,
         limit
     );
