@@ -109,8 +109,8 @@ pub enum Outcome {
     Bought(Vec<String>),
     /// There was nothing left to hold.
     SoldOut,
-    /// The hold was refused with this status: to come again.
-    Refused(u16),
+    /// The hold was refused, to come again (429, 503).
+    Refused,
 }
 
 /// Somebody who buys.
@@ -157,7 +157,7 @@ impl Buyer {
         match (hold.status, hold.code()) {
             (200 | 201, _) => {}
             (409, "SEAT_NOT_AVAILABLE") => return Ok(Outcome::SoldOut),
-            (429 | 503, _) => return Ok(Outcome::Refused(hold.status)),
+            (429 | 503, _) => return Ok(Outcome::Refused),
             _ => bail!("the hold is answered {hold:?}"),
         }
         met.borrow_mut().took(Step::Hold, due);

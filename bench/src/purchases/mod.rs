@@ -318,7 +318,7 @@ async fn run(system: &System, buyers: &Buyers, seats: Seats, load: Load) -> Resu
                 let wanted = Wanted::Named(seats.to_vec());
                 match buyer.buy(show, &wanted, Instant::now(), &met).await? {
                     Outcome::Bought(_) => Ok(Ended::Done),
-                    Outcome::SoldOut | Outcome::Refused(_) => Ok(Ended::Refused),
+                    Outcome::SoldOut | Outcome::Refused => Ok(Ended::Refused),
                 }
             }
         }

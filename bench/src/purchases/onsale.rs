@@ -204,7 +204,7 @@ impl Ends {
                 }
             }
             Ok(Outcome::SoldOut) => self.sold_out += 1,
-            Ok(Outcome::Refused(_)) => self.come_again += 1,
+            Ok(Outcome::Refused) => self.come_again += 1,
             Err(error) => {
                 self.failed += 1;
                 self.first_failure
