@@ -18,9 +18,9 @@ WITH request AS (
     INSERT INTO booking.timeline (booking_id, position, happened, revision, fence)
     VALUES (:booking::uuid, 1, 'HOLD_EXTENDED', :n + 1, :n + 1), (:booking::uuid, 2, 'CREATED', :n + 1, :n + 1)
 )
-INSERT INTO booking.bookings (booking_id, user_id, show_id, seat_nos, amount, currency, price_version, state,
+INSERT INTO booking.bookings (booking_id, user_id, idempotency_key, body_hash, show_id, seat_nos, amount, currency, price_version, state,
     hold_id, fence, expires_at, pay_until)
-VALUES (:booking::uuid, :customer::uuid, :show::uuid, ARRAY[:seat, :seat + 1, :seat + 2, :seat + 3]::int[], 6000,
+VALUES (:booking::uuid, :customer::uuid, 'key-' || :n, sha256('hold'), :show::uuid, ARRAY[:seat, :seat + 1, :seat + 2, :seat + 3]::int[], 6000,
     'EUR', 1, 'PENDING_PAYMENT', :booking::uuid, :n + 1, now() + interval '15 minutes', now() + interval '15 minutes');
 WITH locked AS (
     SELECT seat_no FROM booking.seats

@@ -225,7 +225,6 @@ async fn main() -> Result<()> {
             times,
         };
         let purchases = purchases::measure(&plan, environment).await?;
-        purchases.print();
         fs::write(&path, serde_json::to_vec_pretty(&purchases)?)?;
         purchases.check()?;
     } else {

@@ -93,6 +93,12 @@ pub async fn measure(plan: &Plan, environment: Environment) -> Result<Report> {
     options.temp_root.clone_from(&plan.data_root);
     let mut system = System::start(options).await?;
     let fsync = fsync_probe::probe(system.dir())?;
+    println!("{environment}");
+    println!(
+        "fdatasync of 4 KiB before the load: p50 {:.2} ms, p99 {:.2} ms",
+        fsync.p50_ms, fsync.p99_ms
+    );
+    println!("purchases of {TICKETS} tickets, REST:");
     let most = plan.clients.iter().copied().max().unwrap_or(1);
     eprintln!("{most} people make an account");
     let buyers = Buyers::register(&system, most).await?;
@@ -109,7 +115,9 @@ pub async fn measure(plan: &Plan, environment: Environment) -> Result<Report> {
     for clients in &plan.clients {
         eprintln!("{clients} clients, {seconds} s");
         let load = closed_loop(*clients, plan.length);
-        closed.push(run(&system, &buyers, next_show()?, load).await?);
+        let purchases = run(&system, &buyers, next_show()?, load).await?;
+        purchases.print();
+        closed.push(purchases);
     }
     let rates = closed.iter().map(|run| run.measured.per_second);
     let purchases_per_s = rates.fold(0.0, f64::max);
@@ -126,18 +134,26 @@ pub async fn measure(plan: &Plan, environment: Environment) -> Result<Report> {
         length: plan.length,
     };
     let half = run(&system, &buyers, next_show()?, load).await?;
+    half.print();
     let mut pgbench = Vec::new();
     for clients in &plan.clients {
         eprintln!("pgbench, {clients} clients, {seconds} s");
         let run = pgbench::run(&system, &plan.postgres_bin, *clients, plan.length)?;
+        println!(
+            "the same writes by pgbench, {} clients: {:.1}/s; {:.1} transactions, {:.1} rows written a purchase ({})",
+            run.clients, run.purchases_per_s, run.transactions, run.rows_written, run.version
+        );
         pgbench.push(run);
     }
     let pgbench_per_s = pgbench.iter().map(|run| run.purchases_per_s);
     let pgbench_per_s = pgbench_per_s.fold(0.0, f64::max);
+    println!("ratio to pgbench: {:.2}", purchases_per_s / pgbench_per_s);
     let mut sales = Vec::new();
     for times in &plan.times {
         eprintln!("a sale, {times} times as fast");
-        sales.push(replay(&system, &buyers, *times).await?);
+        let sale = replay(&system, &buyers, *times).await?;
+        sale.print();
+        sales.push(sale);
     }
     let status = system.stop().await.context("stopping the system")?;
     ensure!(status.success(), "the system ended with {status}");
@@ -169,29 +185,6 @@ impl Report {
         let wrong: Vec<_> = self.sales.iter().filter_map(Replay::wrong).collect();
         ensure!(wrong.is_empty(), "{}", wrong.join("; "));
         Ok(())
-    }
-
-    /// For people.
-    pub fn print(&self) {
-        println!("{}", self.environment);
-        println!(
-            "fdatasync of 4 KiB before the load: p50 {:.2} ms, p99 {:.2} ms",
-            self.fsync.p50_ms, self.fsync.p99_ms
-        );
-        println!("purchases of {TICKETS} tickets, REST:");
-        for run in self.closed.iter().chain([&self.half]) {
-            run.print();
-        }
-        for run in &self.pgbench {
-            println!(
-                "the same writes by pgbench, {} clients: {:.1}/s; {:.1} transactions, {:.1} rows written a purchase ({})",
-                run.clients, run.purchases_per_s, run.transactions, run.rows_written, run.version
-            );
-        }
-        println!("ratio to pgbench: {:.2}", self.ratio_to_pgbench);
-        for sale in &self.sales {
-            sale.print();
-        }
     }
 }
 
