@@ -1,6 +1,7 @@
 //! Requests to Stripe, and what an answer that isn't a success means.
 
 use axum::http::{Method, Request, StatusCode, header};
+use chrono::{DateTime, Utc};
 use holdfast_mesh::config::Secret;
 use http_body_util::Full;
 use serde::de::DeserializeOwned;
@@ -10,10 +11,6 @@ use crate::provider::{
     Error,
     https::{Answer, Https},
 };
-
-/// Keys tried for one thing: a key whose first use failed within Stripe gives that failure again for as
-/// long as it is remembered, at least a day.
-const KEYS_MAX: u32 = 4;
 
 /// Parameters, by their names on the wire.
 pub(super) type Form<'a> = Vec<(&'a str, String)>;
@@ -56,21 +53,19 @@ impl Api {
         )
     }
 
-    /// A `POST` that makes something, once for a `key` while Stripe remembers it. A key that is spent
-    /// is followed by another of its own; the caller knows that nothing is there yet, or that a second
-    /// one does no harm.
+    /// A `POST` that makes something, once for a `key` while Stripe remembers it, at least a day. A key that
+    /// is spent is followed by one of its own for each minute, which copies of the request share; the caller
+    /// knows that nothing is there yet, or that a second one does no harm.
     pub(super) async fn make<T: DeserializeOwned>(
         &self,
         path: &str,
         key: &str,
         form: &Form<'_>,
+        now: DateTime<Utc>,
     ) -> Result<T, Error> {
         let form = encode(form);
-        for nth in 0..KEYS_MAX {
-            let key = match nth {
-                0 => key.to_owned(),
-                nth => format!("{key}-{nth}"),
-            };
+        let minute = now.timestamp().div_euclid(60);
+        for key in [key.to_owned(), format!("{key}-{minute}")] {
             let answer = self
                 .exchange(Method::POST, path, Some(&key), form.clone())
                 .await?;
@@ -79,7 +74,9 @@ impl Api {
             }
             tracing::warn!(path, key, "an idempotency key is spent");
         }
-        Err(Error::Unknown("every key of it is spent".to_owned()))
+        Err(Error::Unknown(
+            "its keys are spent until the next minute".to_owned(),
+        ))
     }
 
     async fn exchange(
@@ -115,12 +112,12 @@ fn encode(form: &Form<'_>) -> String {
     text.finish()
 }
 
-/// Whether the key will never say anything else: its first use broke within Stripe, or was for other
-/// parameters (of a process that was configured otherwise).
+/// Whether the key will never say anything else: its first use failed, however, and that is said again; or
+/// it was for other parameters (of a process that was configured otherwise).
 fn is_spent(answer: &Answer) -> bool {
     let replayed = answer.headers.get("idempotent-replayed");
     let replayed = replayed.is_some_and(|value| value == "true");
-    (replayed && answer.status.is_server_error())
+    (replayed && !answer.status.is_success())
         || refusal(answer).is_some_and(|refusal| refusal.error_type == "idempotency_error")
             && answer.status == StatusCode::BAD_REQUEST
 }
@@ -167,7 +164,14 @@ fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, Error> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderMap;
+    use std::{
+        collections::HashMap,
+        sync::{Arc, Mutex},
+    };
+
+    use axum::{Router, http::HeaderMap};
+    use chrono::TimeDelta;
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -212,14 +216,71 @@ mod tests {
 
     #[test]
     fn a_key_is_spent_by_a_failure_that_is_given_again_and_by_other_parameters() {
-        let broken = answer(500, &error("api_error", "x"));
-        assert!(!is_spent(&broken));
-        let mut again = answer(500, &error("api_error", "x"));
-        let replayed = "true".parse().expect("a value");
-        again.headers.insert("idempotent-replayed", replayed);
-        assert!(is_spent(&again));
+        for status in [200, 400, 402, 500] {
+            assert!(!is_spent(&answer(status, &error("api_error", "x"))));
+            let mut again = answer(status, &error("api_error", "x"));
+            let replayed = "true".parse().expect("a value");
+            again.headers.insert("idempotent-replayed", replayed);
+            assert_eq!(is_spent(&again), status != 200, "{status}");
+        }
         assert!(is_spent(&answer(400, &error("idempotency_error", "x"))));
         let in_use = error("idempotency_error", "idempotency_key_in_use");
         assert!(!is_spent(&answer(409, &in_use)));
+    }
+
+    /// Breaks at the first `left` new keys, and remembers what it said to each.
+    #[derive(Default)]
+    struct Broken {
+        left: usize,
+        said: HashMap<String, StatusCode>,
+    }
+
+    async fn broken(left: usize) -> Api {
+        let broken = Arc::new(Mutex::new(Broken {
+            left,
+            said: HashMap::new(),
+        }));
+        let answer = move |headers: HeaderMap| {
+            let key = headers["idempotency-key"]
+                .to_str()
+                .expect("text")
+                .to_owned();
+            let mut broken = broken.lock().expect("no panic");
+            let replayed = broken.said.get(&key).copied();
+            let status = replayed.unwrap_or_else(|| match broken.left {
+                0 => StatusCode::OK,
+                _ => {
+                    broken.left -= 1;
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
+            });
+            broken.said.insert(key, status);
+            let replayed = replayed.is_some().to_string();
+            let headers = [("idempotent-replayed", replayed)];
+            async move { (status, headers, r#"{"id":"re_1","status":"succeeded"}"#) }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, router).await.expect("served") });
+        Api::new(&format!("http://{address}"), "sk_test_x".into())
+    }
+
+    #[tokio::test]
+    async fn however_often_stripe_broke_the_next_minute_brings_another_key() {
+        const TIMES: usize = 5;
+        let api = broken(TIMES).await;
+        let make = async |now| api.make::<wire::Refund>("/", "k", &Form::new(), now).await;
+        let mut now = DateTime::UNIX_EPOCH;
+        // The first minute spends two keys.
+        for _ in 1..TIMES {
+            // However often within one minute.
+            for _ in 0..3 {
+                let made = make(now).await;
+                assert!(matches!(made, Err(Error::Unknown(_))), "{made:?}");
+            }
+            now += TimeDelta::minutes(1);
+        }
+        assert_eq!(make(now).await.expect("made").id, "re_1");
     }
 }

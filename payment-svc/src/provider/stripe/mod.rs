@@ -409,7 +409,10 @@ impl Provider for Stripe {
             form.push(("expires_at", expires_at.timestamp().to_string()));
         }
         let key = format!("session-{payment_id}");
-        let session: wire::Session = self.api.make("/v1/checkout/sessions", &key, &form).await?;
+        let made = self
+            .api
+            .make("/v1/checkout/sessions", &key, &form, Utc::now());
+        let session: wire::Session = made.await?;
         // To a repeated request the answer is that of the first: how it stands now is the reconciler's to
         // ask.
         if session.status.as_deref() == Some("open") {
@@ -473,7 +476,8 @@ impl Provider for Stripe {
             ("metadata[refund_id]", refund_id),
             ("metadata[attempt]", attempt),
         ];
-        Ok(refund(self.api.make("/v1/refunds", &key, &form).await?))
+        let made = self.api.make("/v1/refunds", &key, &form, Utc::now());
+        Ok(refund(made.await?))
     }
 
     async fn news(&self, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<News, Error> {
