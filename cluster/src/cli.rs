@@ -562,7 +562,7 @@ pub(crate) struct EventsReplayArgs {
 /// `holdfast refund`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Refund {
-    /// List the refunds that nothing sends by itself: held by a dispute, or not paid out by the provider
+    /// List the refunds that nothing sends by itself: held by a dispute, or refused or not paid out by the provider
     Waiting(RefundWaitingArgs),
     /// End a refund whose money reached its customer past the provider: by the bank after a lost dispute, or another way
     ///

@@ -1,4 +1,4 @@
-//! `holdfast refund`: refunds that nothing sends by itself.
+//! `holdfast refund`: refunds that nothing sends by itself, or that their provider refuses.
 
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use payment_svc::{NotSettled, Waiting};
@@ -23,8 +23,10 @@ struct Row {
     /// Minor units.
     amount: i64,
     currency: String,
-    /// `DISPUTE_OPEN` `DISPUTE_LOST` `NOT_PAID_OUT`
+    /// `DISPUTE_OPEN` `DISPUTE_LOST` `NOT_PAID_OUT` `REFUSED` `OTHER_PROVIDER`
     why: String,
+    /// Why it wasn't sent when it was last tried, in the provider's words.
+    refusal: Option<String>,
     /// RFC 3339, UTC.
     since: String,
 }
@@ -37,6 +39,7 @@ impl From<Waiting> for Row {
             amount: waiting.amount,
             currency: waiting.currency,
             why: waiting.why,
+            refusal: waiting.refusal,
             since: waiting
                 .since
                 .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
@@ -102,7 +105,10 @@ fn table(rows: Vec<Row>) -> String {
             row.booking_id,
             row.amount.to_string(),
             row.currency,
-            row.why,
+            match row.refusal {
+                Some(refusal) => format!("{}: {refusal}", row.why),
+                None => row.why,
+            },
             row.since,
         ]);
     }
@@ -121,10 +127,13 @@ mod tests {
             amount: 2_500,
             currency: "EUR".to_owned(),
             why: why.to_owned(),
+            refusal: (why == "REFUSED").then(|| "already refunded".to_owned()),
             since: "2026-11-26T14:00:00Z".to_owned(),
         };
         let rows = vec![row("DISPUTE_LOST"), row("NOT_PAID_OUT")];
         insta::assert_json_snapshot!("json_of_refunds_that_wait", rows);
         insta::assert_snapshot!(table(rows));
+        let refused = table(vec![row("REFUSED")]);
+        assert!(refused.contains("REFUSED: already refunded"), "{refused}");
     }
 }

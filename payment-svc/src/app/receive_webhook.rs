@@ -56,6 +56,17 @@ pub(super) async fn take<P: Provider>(
     }
     let asked;
     let settles = match &webhook.about {
+        // It may be told late, and a dispute may be over by then, or another have begun.
+        About::Session {
+            payment_id: Some(payment_id),
+            session,
+        } if session.dispute.is_some() => {
+            asked = Some((
+                *payment_id,
+                app.provider.session(&session.session_id).await?,
+            ));
+            asked.as_ref().map(|(id, session)| (*id, session))
+        }
         About::Session {
             payment_id,
             session,

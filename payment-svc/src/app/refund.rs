@@ -20,12 +20,15 @@ use crate::{
     store::{
         ledger::{self, Attempt},
         payments,
-        refunds::{self, Refund},
+        refunds::{self, Refund, Unsent},
     },
 };
 
 /// How long a refund that is on its way is left to the provider's own word before it is asked about.
 const ASK_PENDING_AFTER: Duration = Duration::from_secs(3_600);
+
+/// Why a refund of another provider's isn't sent.
+pub(super) const NOT_CONFIGURED: &str = "its provider isn't configured any more";
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -63,11 +66,12 @@ pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result
         }
         return Ok(());
     }
+    refunds::trying(&mut transaction, wanted.refund_id).await?;
     transaction.commit().await?;
     if payment.provider != P::NAME {
-        return Err(Error::RefundImpossible(
-            "its provider isn't configured any more",
-        ));
+        let (id, why) = (wanted.refund_id, NOT_CONFIGURED);
+        refunds::unsent(&app.pool, id, known.attempt, Unsent::OtherProvider, why).await?;
+        return Err(Error::RefundImpossible(why));
     }
     // What the provider has taken is asked about all the same.
     let held = payment.dispute.is_some_and(Dispute::holds_refunds);
@@ -115,6 +119,10 @@ async fn send<P: Provider>(
     let sent = app.provider.refund(&asked);
     let sent = sent.with_context(span.clone()).await;
     trace::finish(&span, sent.as_ref().err().map(said), Vec::new);
+    if let Err(provider::Error::Refused(why) | provider::Error::NoSession(why)) = &sent {
+        let (id, attempt) = (wanted.refund_id, known.attempt);
+        refunds::unsent(&app.pool, id, attempt, Unsent::Refused, why).await?;
+    }
     conclude(app, wanted, known.attempt, &sent?).await
 }
 
@@ -127,8 +135,11 @@ pub(super) async fn look_again<P: Provider>(app: &App<P>, refund_id: Uuid) -> Re
         return Ok(());
     };
     let payment = payments::locked(&mut transaction, known.payment_id.into()).await?;
+    // As it is now that nobody else is at it.
+    let known = refunds::get(&mut transaction, refund_id).await?;
     transaction.commit().await?;
     let payment = payment.ok_or(Error::RefundImpossible("no such payment"))?;
+    let known = known.ok_or(Error::RefundImpossible("no such refund"))?;
     let captured = payment.captured;
     let captured = captured.ok_or(Error::RefundImpossible("the payment brought no money"))?;
     let taken = known.provider_refund_id.is_some() && (known.succeeded || !known.ended);
@@ -265,6 +276,7 @@ async fn record(
         ended: false,
         attempt: 1,
         provider_refund_id: None,
+        rests_unsent: false,
     })
 }
 

@@ -86,7 +86,8 @@ pub(super) async fn settle(
     Ok(Settled::Now(state))
 }
 
-/// A dispute is told once for each way it stands, whatever comes again or late.
+/// A dispute is told once each time that it stands otherwise than before. What is lost stays so, and is in
+/// the books whoever noted it.
 async fn note_dispute(
     connection: &mut PgConnection,
     payment: &Payment,
@@ -95,13 +96,13 @@ async fn note_dispute(
     let Some(dispute) = session.dispute else {
         return Ok(());
     };
-    if payment.dispute >= Some(dispute) {
-        return Ok(());
-    }
-    payments::set_dispute(connection, payment.payment_id, dispute).await?;
     if let (Dispute::Lost, Some(captured)) = (dispute, payment.captured) {
         post_dispute_lost(connection, payment, session, captured).await?;
     }
+    if payment.dispute == Some(Dispute::Lost) || payment.dispute == Some(dispute) {
+        return Ok(());
+    }
+    payments::set_dispute(connection, payment.payment_id, dispute).await?;
     publish::disputed(connection, payment, dispute).await?;
     // Counted before the commit: rare enough that one too many after a crash is no matter.
     metric::disputed(dispute);
@@ -112,16 +113,20 @@ async fn note_dispute(
     Ok(())
 }
 
-/// The bank took what it says, or all that hadn't gone back by then.
+/// The bank took what it says, whatever else goes or went back; or, where it isn't said, all that hadn't gone
+/// back by then.
 async fn post_dispute_lost(
     connection: &mut PgConnection,
     payment: &Payment,
     session: &Session,
     captured: Money,
 ) -> Result<(), Error> {
+    if ledger::is_dispute_posted(connection, payment.payment_id).await? {
+        return Ok(());
+    }
     let left = captured.amount - payment.refunded;
     let taken = Money {
-        amount: session.taken_back.map_or(left, |taken| taken.min(left)),
+        amount: session.taken_back.unwrap_or(left),
         ..captured
     };
     let provider = &payment.provider;

@@ -1,7 +1,8 @@
 //! People end a refund that nothing sends: its money reached the customer past the provider, by the bank
 //! after a dispute that was lost, or by another way.
 //!
-//! May run again: a refund is settled once. Only of one that no process can be sending.
+//! May run again: a refund is settled once. Only of one that no process is sending: one that is refused has
+//! rested for longer than a try takes, and a process that tries it later finds it settled.
 
 use holdfast_types::Money;
 use sqlx::PgPool;
@@ -30,7 +31,7 @@ pub enum NotSettled {
     Gone,
     /// It is sent by itself, so its money may go twice.
     #[error(
-        "it is sent by itself: settle only what a lost dispute holds or what the provider could not pay out"
+        "it is sent by itself: settle only what a lost dispute holds, what the provider could not pay out, and what it refused (a minute after the last try) or had when another was configured"
     )]
     Sent,
     /// The database didn't do it.
@@ -78,6 +79,9 @@ async fn settle(
     };
     let payment = payments::locked(&mut transaction, known.payment_id.into()).await?;
     let payment = payment.ok_or(Error::RefundImpossible("no such payment"))?;
+    // As it is now that nobody else is at it.
+    let known = refunds::get(&mut transaction, refund_id).await?;
+    let known = known.ok_or(Error::RefundImpossible("no such refund"))?;
     let captured = payment.captured;
     let captured = captured.ok_or(Error::RefundImpossible("the payment brought no money"))?;
     let money = Money {
@@ -88,7 +92,8 @@ async fn settle(
     if known.ended {
         return Ok(Err(NotSettled::Gone));
     }
-    if !held && known.attempt <= REFUND_ATTEMPTS_MAX {
+    let refused = known.rests_unsent && payment.dispute != Some(Dispute::Open);
+    if !held && !refused && known.attempt <= REFUND_ATTEMPTS_MAX {
         return Ok(Err(NotSettled::Sent));
     }
     if !refunds::settled(&mut transaction, refund_id, note).await? {
@@ -107,7 +112,7 @@ async fn settle(
     Ok(Ok(money))
 }
 
-/// Refunds that nothing sends by itself, the oldest first, at most 1,000.
+/// Refunds that nothing sends by itself, or that their provider refuses, the oldest first, at most 1,000.
 ///
 /// # Errors
 /// What the database says.

@@ -16,7 +16,7 @@ use futures::{StreamExt, stream};
 
 use super::{
     App, Error, REFUND_ATTEMPTS_MAX, RESEND_AFTER, TELL_AGAIN_AFTER, publish,
-    refund::{Wanted, refund},
+    refund::{NOT_CONFIGURED, Wanted, refund},
     settle::{ASK_FEE_AFTER, settle},
 };
 use crate::{
@@ -65,6 +65,7 @@ pub(crate) async fn sweep<P: Provider>(app: &App<P>) -> Result<(), store::Error>
     let given_up = refunds::given_up(&app.pool, REFUND_ATTEMPTS_MAX).await?;
     #[expect(clippy::cast_precision_loss, reason = "a handful at the worst")]
     metrics::gauge!(metric::REFUNDS_GIVEN_UP).set(given_up as f64);
+    refunds::note_other_providers(&app.pool, P::NAME, BATCH, NOT_CONFIGURED).await?;
     tell_again(app).await?;
     ask_fees(app).await?;
     let unfinished = refunds::take_unfinished(

@@ -132,13 +132,14 @@ pub(crate) struct Listed {
     pub(crate) refunded: i64,
 }
 
-/// How a dispute stands; a later word outranks an earlier one.
+/// How a payment's disputes stand, the worse for us the greater. One that is lost stays so; another may
+/// follow one that was won.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Dispute {
-    /// The bank has yet to decide.
-    Open,
     /// We keep the money.
     Won,
+    /// The bank has yet to decide.
+    Open,
     /// The payer has it back.
     Lost,
 }

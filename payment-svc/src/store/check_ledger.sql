@@ -55,12 +55,10 @@ SELECT kind AS "kind!", id AS "id!" FROM (
         WHERE j.payment_id = p.payment_id AND j.kind = 'FEE'
           AND e.account = 'fees:' || p.provider AND e.currency = coalesce(p.fee_currency, e.currency))
     UNION ALL
-    -- Whatever came back before was counted off, so that something is posted unless all had.
+    -- Also one that took nothing has a journal.
     SELECT 'DISPUTE_NOT_POSTED', p.payment_id::text
     FROM payment.payments p
-    WHERE (p.dispute = 'LOST' AND p.captured_amount > (
-               SELECT coalesce(sum(r.amount), 0) FROM payment.refunds r
-               WHERE r.payment_id = p.payment_id AND r.state = 'SUCCEEDED'))
+    WHERE (p.state = 'SUCCEEDED' AND p.dispute IS NOT DISTINCT FROM 'LOST')
         <> EXISTS (SELECT 1 FROM payment.journal j
                    WHERE j.payment_id = p.payment_id AND j.kind = 'DISPUTE_LOST')
 ) AS findings

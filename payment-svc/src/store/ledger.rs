@@ -182,17 +182,27 @@ pub(crate) async fn post_fee(
     post(connection, journal, fee.currency, &entries).await
 }
 
-/// The payer's bank took back what was left of a payment. What is still owed of it stays so until
-/// people decide.
+/// Whether what the bank took of a payment is posted; the caller has the payment locked.
+pub(crate) async fn is_dispute_posted(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+) -> Result<bool, Error> {
+    let posted = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM payment.journal
+                          WHERE payment_id = $1 AND kind = 'DISPUTE_LOST') AS "posted!""#,
+        payment_id.as_uuid()
+    );
+    Ok(posted.fetch_one(connection).await?)
+}
+
+/// The payer's bank took back so much of a payment, which may be nothing. What is still owed of it stays so
+/// until people decide.
 pub(crate) async fn post_dispute_lost(
     connection: &mut PgConnection,
     payment_id: PaymentId,
     provider: &str,
     taken: Money,
 ) -> Result<(), Error> {
-    if taken.amount <= 0 {
-        return Ok(());
-    }
     let journal = Journal {
         kind: "DISPUTE_LOST",
         payment_id,

@@ -23,6 +23,30 @@ pub(crate) struct Refund {
     pub(crate) attempt: i32,
     /// What the provider calls this attempt, once it took it.
     pub(crate) provider_refund_id: Option<String>,
+    /// Whether its last try was one that sent nothing, and none has begun since or may be under way.
+    pub(crate) rests_unsent: bool,
+}
+
+/// How long after its beginning a try may be under way: longer than all the exchanges that it takes.
+const TRY_MAX: Duration = Duration::from_secs(60);
+
+/// Why a refund isn't sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    /// Its provider said no.
+    Refused,
+    /// Its provider isn't configured any more.
+    OtherProvider,
+}
+
+impl Unsent {
+    /// In the database, and in lists.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "REFUSED",
+            Self::OtherProvider => "OTHER_PROVIDER",
+        }
+    }
 }
 
 /// The refund with that id, if there is one.
@@ -33,9 +57,12 @@ pub(crate) async fn get(
     let row = sqlx::query_as!(
         Refund,
         r#"SELECT payment_id, amount, reason, state = 'SUCCEEDED' AS "succeeded!",
-                  state <> 'REQUESTED' AS "ended!", attempt, provider_refund_id
+                  state <> 'REQUESTED' AS "ended!", attempt, provider_refund_id,
+                  unsent IS NOT NULL AND coalesce(tried_at < now() - make_interval(secs => $2), true)
+                      AS "rests_unsent!"
            FROM payment.refunds WHERE refund_id = $1"#,
-        refund_id
+        refund_id,
+        TRY_MAX.as_secs_f64()
     );
     Ok(row.fetch_optional(connection).await?)
 }
@@ -53,7 +80,8 @@ pub(crate) async fn total(
     Ok(total.fetch_one(connection).await?)
 }
 
-/// Records that money is to go back; the caller has the payment locked and knows it has it.
+/// Records that money is to go back, and that a first try begins; the caller has the payment locked and
+/// knows it has it.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     refund_id: Uuid,
@@ -63,8 +91,8 @@ pub(crate) async fn insert(
     try_in: Duration,
 ) -> Result<(), Error> {
     sqlx::query!(
-        "INSERT INTO payment.refunds (refund_id, payment_id, amount, reason, state, try_at)
-         VALUES ($1, $2, $3, $4, 'REQUESTED', now() + make_interval(secs => $5))",
+        "INSERT INTO payment.refunds (refund_id, payment_id, amount, reason, state, try_at, tried_at)
+         VALUES ($1, $2, $3, $4, 'REQUESTED', now() + make_interval(secs => $5), now())",
         refund_id,
         payment_id.as_uuid(),
         amount,
@@ -76,6 +104,57 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// Records that a try to send it begins; the caller has the payment locked.
+pub(crate) async fn trying(connection: &mut PgConnection, refund_id: Uuid) -> Result<(), Error> {
+    let done = sqlx::query!(
+        "UPDATE payment.refunds SET tried_at = now()
+         WHERE refund_id = $1 AND tried_at IS DISTINCT FROM now()",
+        refund_id
+    );
+    done.execute(connection).await?;
+    Ok(())
+}
+
+/// Records why that attempt isn't sent, in the words of who says so.
+pub(crate) async fn unsent(
+    pool: &PgPool,
+    refund_id: Uuid,
+    attempt: i32,
+    unsent: Unsent,
+    refusal: &str,
+) -> Result<(), Error> {
+    let done = sqlx::query!(
+        "UPDATE payment.refunds SET unsent = $3, refusal = $4, updated_at = now()
+         WHERE refund_id = $1 AND state = 'REQUESTED' AND attempt = $2",
+        refund_id,
+        attempt,
+        unsent.as_str(),
+        refusal
+    );
+    done.execute(pool).await?;
+    Ok(())
+}
+
+/// Records of up to `limit` refunds that aren't `provider`'s that it isn't configured.
+pub(crate) async fn note_other_providers(
+    pool: &PgPool,
+    provider: &str,
+    limit: i64,
+    refusal: &str,
+) -> Result<u64, Error> {
+    let done = sqlx::query!(
+        "UPDATE payment.refunds SET unsent = $3, refusal = $4 WHERE refund_id IN (
+             SELECT r.refund_id FROM payment.refunds r JOIN payment.payments p USING (payment_id)
+             WHERE r.state = 'REQUESTED' AND r.unsent IS DISTINCT FROM $3 AND p.provider <> $1
+             LIMIT $2)",
+        provider,
+        limit,
+        Unsent::OtherProvider.as_str(),
+        refusal
+    );
+    Ok(done.execute(pool).await?.rows_affected())
+}
+
 /// Records that the money went with that attempt. False if that was known, or is out of date.
 pub(crate) async fn succeeded(
     connection: &mut PgConnection,
@@ -85,7 +164,8 @@ pub(crate) async fn succeeded(
 ) -> Result<bool, Error> {
     let done = sqlx::query!(
         "UPDATE payment.refunds
-         SET state = 'SUCCEEDED', provider_refund_id = $3, updated_at = now()
+         SET state = 'SUCCEEDED', provider_refund_id = $3, unsent = NULL, refusal = NULL,
+             updated_at = now()
          WHERE refund_id = $1 AND state = 'REQUESTED' AND attempt = $2",
         refund_id,
         attempt,
@@ -105,7 +185,8 @@ pub(crate) async fn taken(
 ) -> Result<(), Error> {
     let done = sqlx::query!(
         "UPDATE payment.refunds
-         SET provider_refund_id = $3, updated_at = now(), try_at = now() + make_interval(secs => $4)
+         SET provider_refund_id = $3, unsent = NULL, refusal = NULL, updated_at = now(),
+             try_at = now() + make_interval(secs => $4)
          WHERE refund_id = $1 AND state = 'REQUESTED' AND attempt = $2",
         refund_id,
         attempt,
@@ -127,7 +208,8 @@ pub(crate) async fn failed(
     let done = sqlx::query!(
         "UPDATE payment.refunds
          SET state = 'REQUESTED', attempt = attempt + 1, provider_refund_id = NULL, tries = 0,
-             updated_at = now(), try_at = now() + make_interval(secs => $3)
+             unsent = NULL, refusal = NULL, updated_at = now(),
+             try_at = now() + make_interval(secs => $3)
          WHERE refund_id = $1 AND attempt = $2 AND state <> 'SETTLED'",
         refund_id,
         attempt,
@@ -151,7 +233,7 @@ pub(crate) async fn settled(
     Ok(done.execute(connection).await?.rows_affected() == 1)
 }
 
-/// A refund that nothing sends by itself.
+/// A refund that nothing sends by itself, or that its provider refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     /// Its id.
@@ -162,8 +244,10 @@ pub struct Waiting {
     pub amount: i64,
     /// ISO 4217.
     pub currency: String,
-    /// `DISPUTE_OPEN` `DISPUTE_LOST` `NOT_PAID_OUT`
+    /// `DISPUTE_OPEN` `DISPUTE_LOST` `NOT_PAID_OUT` `REFUSED` `OTHER_PROVIDER`
     pub why: String,
+    /// Why it wasn't sent when it was last tried, in the provider's words.
+    pub refusal: Option<String>,
     /// When it was asked for.
     pub since: DateTime<Utc>,
 }

@@ -136,3 +136,38 @@ async fn dispute_whose_news_overtakes_the_payments_is_noted_with_the_money(pool:
     assert_eq!(system.tally(booking_id).await["PaymentSucceeded"], 1);
     system.stop().await;
 }
+
+#[sqlx::test(migrations = false)]
+async fn dispute_that_is_told_after_it_was_won_is_not_open_again(pool: PgPool) {
+    let system = System::start(&pool).await;
+    let (booking_id, url) = system.book_to_pay().await;
+    system.press(&url, &[("action", "pay")]).await;
+    let _: v1::PaymentSucceeded = system.told(booking_id, "PaymentSucceeded").await;
+    system.lose_webhooks(true);
+    system.press(&url, &[("action", "dispute")]).await;
+    system.press(&url, &[("action", "dispute_won")]).await;
+    system
+        .execute(
+            "UPDATE sandbox.webhook_deliveries SET next_at = now() + CASE
+                 WHEN convert_from(body, 'UTF8') LIKE '%session.disputed%' THEN interval '1 hour'
+                 ELSE interval '0' END
+             WHERE delivered_at IS NULL",
+        )
+        .await;
+    system.lose_webhooks(false);
+    until("the decision to be told", async || {
+        system.told_of_dispute(booking_id).await == ["WON"]
+    })
+    .await;
+    system
+        .execute("UPDATE sandbox.webhook_deliveries SET next_at = now() WHERE delivered_at IS NULL")
+        .await;
+    until("all webhooks", async || {
+        let received = "SELECT count(*) FROM payment.webhook_events";
+        system.count(received).await == 3
+    })
+    .await;
+    assert_eq!(system.payments(booking_id).await[0].dispute, "WON");
+    assert_eq!(system.told_of_dispute(booking_id).await, ["WON"]);
+    system.stop().await;
+}

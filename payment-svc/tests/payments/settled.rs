@@ -11,6 +11,15 @@ use crate::{
 };
 
 impl System {
+    /// The last try of each refund was long ago, and the next is far off.
+    async fn refunds_rest(&self) {
+        self.execute(
+            "UPDATE payment.refunds SET tried_at = now() - interval '61 seconds',
+                 try_at = now() + interval '1 hour'",
+        )
+        .await;
+    }
+
     async fn waiting(&self) -> Vec<(Uuid, String)> {
         let waiting = refunds_waiting(&self.pool).await.unwrap();
         waiting
@@ -109,5 +118,67 @@ async fn refund_that_could_not_be_paid_out_ends_by_command_with_money_from_outsi
     })
     .await;
     assert_eq!(system.balance("refunds").await, 0);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn refund_that_the_provider_refuses_for_good_ends_by_command_and_is_not_sent_then(
+    pool: PgPool,
+) {
+    let system = System::start_on_stripe(&pool).await;
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    system.double().refund_by_hand();
+    let refund = wanted(booking_id, &payment_id, 2_500);
+    let refund_id = Uuid::from_slice(&refund.refund_id).unwrap();
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    until("it to wait for people", async || {
+        system.waiting().await == [(refund_id, "REFUSED".to_owned())]
+    })
+    .await;
+    let waiting = refunds_waiting(&pool).await.unwrap().remove(0);
+    let refusal = waiting.refusal.unwrap();
+    assert!(refusal.contains("charge_already_refunded"), "{refusal}");
+    // Another try may be under way.
+    system.caught_up().await;
+    let early = settle_refund(&pool, refund_id, "too early").await;
+    assert!(matches!(early, Err(NotSettled::Sent)), "{early:?}");
+    system.refunds_rest().await;
+    settle_refund(&pool, refund_id, "Ada: sent by hand")
+        .await
+        .unwrap();
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    assert_eq!(system.balance("refunds").await, 0);
+    assert_eq!(system.waiting().await, []);
+    let key = booking_id.to_string();
+    let replayed = holdfast_eventlog::replay(&pool, "payment", &key).await;
+    assert!(replayed.unwrap());
+    system.caught_up().await;
+    assert_eq!(system.double().refunds(), 1);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn refund_of_another_provider_waits_for_people(pool: PgPool) {
+    let mut system = System::start(&pool).await;
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    system.refuse(true);
+    let refund = wanted(booking_id, &payment_id, 2_500);
+    let refund_id = Uuid::from_slice(&refund.refund_id).unwrap();
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    system.caught_up().await;
+    assert_eq!(system.waiting().await, [(refund_id, "REFUSED".to_owned())]);
+    system.stop_payment().await;
+    system.use_stripe().await;
+    system.start_payment().await;
+    until("it to be another's", async || {
+        system.waiting().await == [(refund_id, "OTHER_PROVIDER".to_owned())]
+    })
+    .await;
+    system.refunds_rest().await;
+    settle_refund(&pool, refund_id, "Ada: by bank transfer")
+        .await
+        .unwrap();
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    assert_eq!(system.balance("outside").await, -2_500);
     system.stop().await;
 }

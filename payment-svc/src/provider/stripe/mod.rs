@@ -128,8 +128,8 @@ impl Stripe {
             }
             if charge.disputed {
                 let disputes = self.disputes(&intent_id).await?;
-                let stand = disputes.iter().map(|one| dispute(&one.status));
-                described.dispute = stand.max_by_key(rank);
+                // Of several, the one counts that is the worst for us.
+                described.dispute = disputes.iter().map(|one| dispute(&one.status)).max();
                 described.taken_back = taken_back(&disputes, &described.status);
             }
         }
@@ -273,15 +273,6 @@ fn listed(session: &wire::Session, payment_id: Uuid) -> Result<Listed, Error> {
         payment_id: Some(payment_id),
         refunded,
     })
-}
-
-/// Of several disputes, the one counts that is the worst for us.
-fn rank(dispute: &Dispute) -> u8 {
-    match dispute {
-        Dispute::Won => 0,
-        Dispute::Open => 1,
-        Dispute::Lost => 2,
-    }
 }
 
 /// What the lost ones took of a payment; none where it isn't said in the payment's currency.

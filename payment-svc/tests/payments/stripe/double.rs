@@ -53,6 +53,8 @@ struct Books {
     refund_status: Option<&'static str>,
     /// Whether charges have no fee yet.
     fee_unknown: bool,
+    /// Whether refunds are more than the account has.
+    broke: bool,
 }
 
 /// The server.
@@ -283,6 +285,10 @@ impl Books {
         let charge_id = value(form, "charge").unwrap_or_default().to_owned();
         let charge = self.charges.get(&charge_id);
         let charge = charge.ok_or(Refusal::missing("charge"))?.clone();
+        if self.broke {
+            let why = "Insufficient funds in your Stripe balance to refund this amount.";
+            return Err(Refusal::bad("balance_insufficient", why));
+        }
         let all = charge["amount"].as_i64().unwrap();
         let amount = value(form, "amount").map_or(all, |text| text.parse().unwrap());
         let taken = |d: &&Value| d["charge"] == charge_id.as_str() && d["status"] != "won";
@@ -324,12 +330,14 @@ impl Books {
             .unwrap()
             .to_owned();
         let Some(status) = status else {
-            if self.charges[&charge_id]["disputed"] == true {
+            let open = |d: &&Value| d["charge"] == charge_id.as_str() && d["status"] != "won";
+            if self.disputes.iter().any(|dispute| open(&dispute)) {
                 return;
             }
+            let refunded = self.refunded(&charge_id);
             let charge = self.charges.get_mut(&charge_id).unwrap();
             charge["disputed"] = json!(true);
-            let amount = part.map_or(charge["amount"].clone(), |part| json!(part));
+            let amount = part.unwrap_or(charge["amount"].as_i64().unwrap() - refunded);
             let currency = charge["currency"].clone();
             let dispute = json!({
                 "id": self.id("dp"), "object": "dispute", "amount": amount, "charge": charge_id,
@@ -533,6 +541,21 @@ impl Double {
 
     pub(crate) fn break_next(&self) {
         self.books().breaking = true;
+    }
+
+    /// The account has no money, or has again.
+    pub(crate) fn lack_money(&self, broke: bool) {
+        self.books().broke = broke;
+    }
+
+    /// Somebody sends everything back past us.
+    pub(crate) fn refund_by_hand(&self) {
+        let mut books = self.books();
+        let charges: Vec<String> = books.charges.keys().cloned().collect();
+        for charge in charges {
+            let form = vec![("charge".to_owned(), charge)];
+            assert!(books.create_refund(&form).is_ok());
+        }
     }
 
     pub(crate) fn hold_fees(&self, unknown: bool) {
@@ -756,8 +779,9 @@ async fn api(
             Err(refusal) => refusal.answer(),
         }
     };
-    // Of parameters that couldn't be, nothing is remembered.
-    if let (Some(key), false) = (key, status == StatusCode::BAD_REQUEST) {
+    // Of parameters that couldn't be, nothing is remembered; of what was refused for another reason it is.
+    let code = answer["error"]["code"].as_str().unwrap_or_default();
+    if let (Some(key), false) = (key, code.starts_with("parameter_")) {
         books.keys.insert(key, (asked, status, answer.clone()));
     }
     (status, [("request-id", "req_double")], answer.to_string()).into_response()

@@ -1,6 +1,7 @@
 //! What Stripe does and the sandbox doesn't.
 
 use holdfast_proto::events::v1;
+use payment_svc::{check_ledger, refunds_waiting, settle_refund};
 use prost::Message;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -41,6 +42,29 @@ async fn key_whose_first_use_broke_within_stripe_is_followed_by_another(pool: Pg
     let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
     assert_eq!(system.double().refunded(), 2_500);
     assert_eq!(system.double().sessions(), 1);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn refund_that_was_refused_for_a_time_goes_though_stripe_remembers_that(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    system.double().lack_money(true);
+    let refund = wanted(booking_id, &payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    until("it to be parked", async || {
+        !holdfast_eventlog::parked(&pool).await.unwrap().is_empty()
+    })
+    .await;
+    let waiting = refunds_waiting(&pool).await.unwrap().remove(0);
+    assert_eq!(waiting.why, "REFUSED");
+    let refusal = waiting.refusal.unwrap();
+    assert!(refusal.contains("balance_insufficient"), "{refusal}");
+    system.double().lack_money(false);
+    system.retry_refunds().await;
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    assert_eq!(system.double().refunds(), 1);
+    assert_eq!(refunds_waiting(&pool).await.unwrap(), []);
     system.stop().await;
 }
 
@@ -303,6 +327,116 @@ async fn dispute_of_a_part_that_is_lost_takes_that_part(pool: PgPool) {
     })
     .await;
     assert_eq!(system.balance("disputes").await, 700);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn lost_dispute_of_what_went_back_before_is_in_the_books(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    let (booking_id, url) = system.book_to_pay().await;
+    system.press(&url, &[("action", "pay")]).await;
+    let told: v1::PaymentSucceeded = system.told(booking_id, "PaymentSucceeded").await;
+    let refund = wanted(booking_id, &told.payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    let all = [("action", "dispute"), ("part", "2500")];
+    system.press(&url, &all).await;
+    system.press(&url, &[("action", "dispute_lost")]).await;
+    until("what the bank took", async || {
+        system.balance("disputes").await == 2_500
+    })
+    .await;
+    // The refund comes back: the customer has the bank's money, and ours is owed no more.
+    system.double().refunds_become("succeeded", "failed");
+    until("it to be owed", async || {
+        system.balance("refunds").await == -2_500
+    })
+    .await;
+    assert_eq!(check_ledger(&pool).await.unwrap(), []);
+    let refund_id = Uuid::from_slice(&refund.refund_id).unwrap();
+    settle_refund(&pool, refund_id, "Ada: the bank paid")
+        .await
+        .unwrap();
+    for account in ["refunds", "disputes", "outside"] {
+        assert_eq!(system.balance(account).await, 0, "{account}");
+    }
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn refund_on_its_way_when_a_dispute_is_lost_goes_beside_what_the_bank_took(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    system.double().refunds_stand("pending");
+    let (booking_id, url) = system.book_to_pay().await;
+    system.press(&url, &[("action", "pay")]).await;
+    let told: v1::PaymentSucceeded = system.told(booking_id, "PaymentSucceeded").await;
+    let refund = wanted(booking_id, &told.payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    let taken = "SELECT count(*) FROM payment.refunds WHERE provider_refund_id IS NOT NULL";
+    until("it to be on its way", async || {
+        system.count(taken).await == 1
+    })
+    .await;
+    let all = [("action", "dispute"), ("part", "2500")];
+    system.press(&url, &all).await;
+    system.press(&url, &[("action", "dispute_lost")]).await;
+    until("what the bank took", async || {
+        system.balance("disputes").await == 2_500
+    })
+    .await;
+    system.double().refunds_become("pending", "succeeded");
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    assert_eq!(system.balance("provider:stripe").await, -2_500 - FEE);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn lost_dispute_that_was_noted_and_not_posted_is_posted_when_it_is_told(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    let (booking_id, url) = system.book_to_pay().await;
+    system.press(&url, &[("action", "pay")]).await;
+    let _: v1::PaymentSucceeded = system.told(booking_id, "PaymentSucceeded").await;
+    system
+        .execute("UPDATE payment.payments SET dispute = 'LOST'")
+        .await;
+    system.press(&url, &[("action", "dispute")]).await;
+    system.press(&url, &[("action", "dispute_lost")]).await;
+    until("what the bank took", async || {
+        system.balance("disputes").await == 2_500
+    })
+    .await;
+    assert_eq!(system.tally(booking_id).await.get("PaymentDisputed"), None);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn dispute_after_one_that_was_won_holds_refunds_again(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    let (booking_id, url) = system.book_to_pay().await;
+    system.press(&url, &[("action", "pay")]).await;
+    let told: v1::PaymentSucceeded = system.told(booking_id, "PaymentSucceeded").await;
+    for (action, stands) in [
+        ("dispute", "OPEN"),
+        ("dispute_won", "WON"),
+        ("dispute", "OPEN"),
+    ] {
+        system.press(&url, &[("action", action)]).await;
+        until("it to be noted", async || {
+            system.payments(booking_id).await[0].dispute == stands
+        })
+        .await;
+    }
+    let refund = wanted(booking_id, &told.payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    system.caught_up().await;
+    let waiting = refunds_waiting(&pool).await.unwrap().remove(0);
+    assert_eq!((&*waiting.why, waiting.refusal), ("DISPUTE_OPEN", None));
+    system.press(&url, &[("action", "dispute_lost")]).await;
+    until("what the bank took", async || {
+        system.balance("disputes").await == 2_500
+    })
+    .await;
+    assert_eq!(system.tally(booking_id).await["PaymentDisputed"], 4);
     system.stop().await;
 }
 
