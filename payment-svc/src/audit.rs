@@ -269,7 +269,7 @@ async fn unlisted<P: Provider>(
 async fn has_session<P: Provider>(provider: &P, session_id: &str) -> Result<bool, provider::Error> {
     match ask(async || provider.session(session_id).await).await {
         Ok(_) => Ok(true),
-        Err(provider::Error::NoSession(_)) => Ok(false),
+        Err(provider::Error::NoSession(_) | provider::Error::Elsewhere(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -84,7 +84,7 @@ fn failure(error: &app::Error) -> Failure {
             Failure::invalid("body", refused.to_string())
         }
         app::Error::Store(error) => stored(error),
-        app::Error::Provider(provider::Error::Unknown(why)) => {
+        app::Error::Provider(provider::Error::Unknown(why) | provider::Error::Elsewhere(why)) => {
             tracing::warn!(why, "a webhook's matter can't be asked about now");
             Failure::new(
                 ErrorCode::Unavailable,

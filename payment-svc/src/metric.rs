@@ -28,9 +28,12 @@ pub(crate) const REFUNDS_GIVEN_UP: &str = "holdfast_payment_refunds_given_up";
 /// Webhooks; label `outcome` (`recorded`, `duplicate`, `refused`; `fetched`: found by asking the provider
 /// what it told, and recorded).
 pub(crate) const WEBHOOKS: &str = "holdfast_payment_webhooks_total";
+/// Seconds since up to when the provider told everything of disputes and refunds, as the database had it at
+/// the last look: it is asked every minute. More than a few minutes is worth an alarm.
+pub(crate) const NEWS_AGE: &str = "holdfast_payment_news_age_seconds";
 /// Seconds since the oldest unfinished one was asked for, 0 with none, as the database had it at the
 /// last look (at the start, then every `payment.reconcile_period_ms`); label `kind` (`payment`;
-/// `refund`: not yet taken by the provider; `undecided`: captured, and neither a confirmed booking's nor to go back).
+/// `refund`: not yet taken by the provider; `refund_pending`: taken, and on its way; `undecided`: captured, and neither a confirmed booking's nor to go back).
 pub(crate) const OLDEST_UNFINISHED: &str = "holdfast_payment_oldest_unfinished_seconds";
 /// What had no answer and was sent again by itself; label `kind`: `session` (asked for at the provider),
 /// `refund` (sent to the provider), `undecided` (captured money that booking-svc was told of again).

@@ -14,7 +14,10 @@ use tonic::{Request, service::Routes};
 
 use crate::{
     Config, Error, ProviderName,
-    app::{App, BookingEvents, forget_old_webhooks, hear_news, publish::OUTBOX, reconcile, sweep},
+    app::{
+        App, BookingEvents, ask_fees, forget_old_webhooks, hear_news, publish::OUTBOX, reconcile,
+        sweep,
+    },
     grpc::Service,
     provider::{Provider, Sandbox, Stripe},
 };
@@ -102,6 +105,12 @@ async fn run<P: Provider>(
         ending.clone(),
         || sweep(&app),
     );
+    let fees = mesh::task::periodic(
+        "payment fees",
+        config.reconcile_period(),
+        ending.clone(),
+        || ask_fees(&app),
+    );
     let news = mesh::task::periodic(
         "payment news",
         config.reconcile_period(),
@@ -127,8 +136,8 @@ async fn run<P: Provider>(
         ending.cancel();
         served
     };
-    let (served, (), (), (), (), (), ()) = tokio::join!(
-        server, relay, consumer, reconciler, sweeper, news, forgetter
+    let (served, (), (), (), (), (), (), ()) = tokio::join!(
+        server, relay, consumer, reconciler, sweeper, fees, news, forgetter
     );
     close(&pool).await;
     Ok(served?)

@@ -61,7 +61,7 @@ pub(super) async fn cancel<P: Provider>(
             tracing::warn!(session.id = session_id, why, "nothing to cancel");
             Ok(Some(Session::none(Status::Cancelled)))
         }
-        Err(provider::Error::Refused(why)) => {
+        Err(provider::Error::Refused(why) | provider::Error::Elsewhere(why)) => {
             tracing::error!(
                 session.id = session_id,
                 why,

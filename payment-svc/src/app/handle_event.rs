@@ -142,7 +142,11 @@ fn refusal(error: Error) -> HandleError {
     match error {
         Error::Provider(provider::Error::Unknown(_)) => HandleError::Unavailable(text),
         Error::Store(error) if error.is_away() => HandleError::Unavailable(text),
-        Error::Provider(provider::Error::Refused(_) | provider::Error::NoSession(_))
+        Error::Provider(
+            provider::Error::Refused(_)
+            | provider::Error::NoSession(_)
+            | provider::Error::Elsewhere(_),
+        )
         | Error::RefundImpossible(_)
         | Error::NotThatPayment(_) => HandleError::Permanent(text),
         Error::Store(_) | Error::OtherOpen | Error::NoSessionYet | Error::Webhook(_) => {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::{
     App, Error,
@@ -35,6 +35,8 @@ const REMEMBERED: TimeDelta = TimeDelta::days(29);
 
 /// One step, if it is due.
 pub(crate) async fn hear_news<P: Provider>(app: &App<P>) -> Result<(), store::Error> {
+    let age_s = news::age_s(&app.pool, P::NAME).await?;
+    metrics::gauge!(metric::NEWS_AGE).set(age_s);
     match hear(app).await {
         Err(Error::Store(error)) => Err(error),
         Err(Error::Provider(provider::Error::Unknown(why))) => {
@@ -53,10 +55,9 @@ pub(crate) async fn hear_news<P: Provider>(app: &App<P>) -> Result<(), store::Er
 }
 
 async fn hear<P: Provider>(app: &App<P>) -> Result<(), Error> {
-    let Some(seen_until) = news::take(&app.pool, P::NAME, ASK_EVERY).await? else {
+    let Some((seen_until, now)) = news::take(&app.pool, P::NAME, ASK_EVERY).await? else {
         return Ok(());
     };
-    let now = Utc::now();
     let mut since = seen_until - OVERLAP;
     if since < now - REMEMBERED {
         tracing::error!(%since, "what the provider told is older than it remembers, and lost");

@@ -18,7 +18,7 @@ pub(crate) use hear_news::hear_news;
 pub(crate) use receive_webhook::{Received, receive_webhook};
 pub(crate) use reconcile::reconcile;
 pub use settle_refund::{NotSettled, refunds_waiting, settle_refund};
-pub(crate) use sweep::{forget_old_webhooks, sweep};
+pub(crate) use sweep::{ask_fees, forget_old_webhooks, sweep};
 
 use std::time::Duration;
 
@@ -62,6 +62,7 @@ fn asking<P: Provider>(what: &'static str) -> Context {
 fn said(error: &provider::Error) -> String {
     match error {
         provider::Error::Unknown(_) => "no answer",
+        provider::Error::Elsewhere(_) => "elsewhere",
         provider::Error::Refused(_) => "refused",
         provider::Error::NoSession(_) => "no such session",
     }

@@ -2,7 +2,8 @@
 //!
 //! May run again after any step; the provider sends money once for a refund id. From when it is
 //! recorded, the money has its ending in the books. While the payment is disputed, and after a dispute
-//! that was lost, nothing is sent: the payer's bank sends the same money. What was held goes when the
+//! that was lost, nothing is sent, and what may have been sent before is looked for: the payer's bank sends
+//! the same money. What was held goes when the
 //! dispute is won; of a lost one people decide. A provider may take a refund and pay it out days later, or
 //! not at all, also after it had said that it did: then the money is to go again, in a further attempt.
 
@@ -73,15 +74,6 @@ pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result
         refunds::unsent(&app.pool, id, known.attempt, Unsent::OtherProvider, why).await?;
         return Err(Error::RefundImpossible(why));
     }
-    // What the provider has taken is asked about all the same.
-    let held = payment.dispute.is_some_and(Dispute::holds_refunds);
-    if held && known.provider_refund_id.is_none() {
-        tracing::warn!(
-            refund.id = %wanted.refund_id, payment.id = %wanted.payment_id,
-            "a refund waits, because its payment is disputed and the money may go back that way"
-        );
-        return Ok(());
-    }
     let context = match trace::current() {
         ours if trace::has_trace(&ours) => ours,
         // Sent again by the sweep.
@@ -115,15 +107,42 @@ async fn send<P: Provider>(
         session_id,
         amount: wanted.amount,
     };
+    // What the provider is known to have taken is asked about all the same.
+    let held = payment.dispute.is_some_and(Dispute::holds_refunds);
+    if held && asked.known_as.is_none() {
+        return look_for(app, wanted, known.attempt, &asked).await;
+    }
     let span = asking::<P>("refund");
     let sent = app.provider.refund(&asked);
     let sent = sent.with_context(span.clone()).await;
     trace::finish(&span, sent.as_ref().err().map(said), Vec::new);
-    if let Err(provider::Error::Refused(why) | provider::Error::NoSession(why)) = &sent {
+    if let Err(
+        provider::Error::Refused(why)
+        | provider::Error::NoSession(why)
+        | provider::Error::Elsewhere(why),
+    ) = &sent
+    {
         let (id, attempt) = (wanted.refund_id, known.attempt);
         refunds::unsent(&app.pool, id, attempt, Unsent::Refused, why).await?;
     }
     conclude(app, wanted, known.attempt, &sent?).await
+}
+
+/// Has nothing sent, but sees whether it was before the dispute, and only the answer was lost.
+async fn look_for<P: Provider>(
+    app: &App<P>,
+    wanted: &Wanted,
+    attempt: i32,
+    asked: &NewRefund,
+) -> Result<(), Error> {
+    if let Some(sent) = app.provider.sent_refund(asked).await? {
+        return conclude(app, wanted, attempt, &sent).await;
+    }
+    tracing::warn!(
+        refund.id = %wanted.refund_id, payment.id = %wanted.payment_id,
+        "a refund waits, because its payment is disputed and the money may go back that way"
+    );
+    Ok(())
 }
 
 /// A refund changed at the provider: asks how it stands and records that. Nothing is done about one that

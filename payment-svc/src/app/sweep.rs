@@ -13,6 +13,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+use holdfast_types::PaymentId;
 
 use super::{
     App, Error, REFUND_ATTEMPTS_MAX, RESEND_AFTER, TELL_AGAIN_AFTER, publish,
@@ -45,6 +46,9 @@ const BATCH: i64 = 64;
 /// Refunds under way at once.
 const SENT_AT_ONCE: usize = 8;
 
+/// Questions about fees under way at once.
+const ASKED_AT_ONCE: usize = 4;
+
 /// How long a webhook is kept after it came: far longer than any provider repeats it.
 const WEBHOOKS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -57,9 +61,10 @@ const FORGOTTEN_BATCHES_MAX: usize = 100;
 pub(crate) async fn sweep<P: Provider>(app: &App<P>) -> Result<(), store::Error> {
     // First, so that no provider that takes its time keeps anybody from seeing it.
     let payment_s = payments::oldest_unfinished_s(&app.pool).await?;
-    let refund_s = refunds::oldest_unfinished_s(&app.pool).await?;
+    let (refund_s, pending_s) = refunds::oldest_unfinished_s(&app.pool).await?;
     metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "payment").set(payment_s);
     metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "refund").set(refund_s);
+    metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "refund_pending").set(pending_s);
     let undecided_s = payments::oldest_undecided_s(&app.pool).await?;
     metrics::gauge!(metric::OLDEST_UNFINISHED, "kind" => "undecided").set(undecided_s);
     let given_up = refunds::given_up(&app.pool, REFUND_ATTEMPTS_MAX).await?;
@@ -67,7 +72,6 @@ pub(crate) async fn sweep<P: Provider>(app: &App<P>) -> Result<(), store::Error>
     metrics::gauge!(metric::REFUNDS_GIVEN_UP).set(given_up as f64);
     refunds::note_other_providers(&app.pool, P::NAME, BATCH, NOT_CONFIGURED).await?;
     tell_again(app).await?;
-    ask_fees(app).await?;
     let unfinished = refunds::take_unfinished(
         &app.pool,
         P::NAME,
@@ -118,27 +122,47 @@ async fn tell_again<P>(app: &App<P>) -> Result<(), store::Error> {
     Ok(())
 }
 
-/// Asks what the provider keeps of captured money, where it hasn't said yet; stops at the first question
-/// that has no answer.
-async fn ask_fees<P: Provider>(app: &App<P>) -> Result<(), store::Error> {
+/// One step: asks what the provider keeps of captured money, where it hasn't said yet; asks no further once a
+/// question has no answer. Beside the sweep, so that no refund waits for it.
+pub(crate) async fn ask_fees<P: Provider>(app: &App<P>) -> Result<(), store::Error> {
     let due =
         payments::take_without_fee(&app.pool, P::NAME, BATCH, ASK_FEE_AFTER, ASK_FEE_EVERY_MAX)
             .await?;
-    for (payment_id, session_id) in due {
-        let session = match app.provider.session(&session_id).await {
-            Ok(session) => session,
-            Err(provider::Error::Unknown(_)) => return Ok(()),
-            Err(error) => {
-                tracing::error!(payment.id = %payment_id, %error, "the provider doesn't say what it keeps");
-                continue;
+    let away = AtomicBool::new(false);
+    stream::iter(due)
+        .for_each_concurrent(ASKED_AT_ONCE, async |(payment_id, session_id)| {
+            if !away.load(Ordering::Relaxed) {
+                ask_fee(app, payment_id, &session_id, &away).await;
             }
-        };
-        let transaction = app.pool.begin().await?;
-        if let Err(error) = settle(transaction, payment_id, &session).await {
-            tracing::warn!(payment.id = %payment_id, %error, "what the provider keeps isn't recorded");
-        }
-    }
+        })
+        .await;
     Ok(())
+}
+
+async fn ask_fee<P: Provider>(
+    app: &App<P>,
+    payment_id: PaymentId,
+    session_id: &str,
+    away: &AtomicBool,
+) {
+    let session = match app.provider.session(session_id).await {
+        Ok(session) => session,
+        Err(provider::Error::Unknown(_)) => {
+            away.store(true, Ordering::Relaxed);
+            return;
+        }
+        Err(error) => {
+            tracing::error!(payment.id = %payment_id, %error, "the provider doesn't say what it keeps");
+            return;
+        }
+    };
+    let recorded = async {
+        let transaction = app.pool.begin().await?;
+        settle(transaction, payment_id, &session).await
+    };
+    if let Err(error) = recorded.await {
+        tracing::warn!(payment.id = %payment_id, %error, "what the provider keeps isn't recorded");
+    }
 }
 
 async fn resend<P: Provider>(app: &App<P>, unfinished: Unfinished, away: &AtomicBool) {

@@ -15,7 +15,7 @@ use std::{
 
 use axum::http::{HeaderMap, Request, StatusCode, Uri};
 use futures::future::BoxFuture;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     body::Bytes,
     rt::{Read, ReadBufCursor, Write},
@@ -52,6 +52,17 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+}
+
+/// Why there was no whole answer; what was asked for may have been done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unanswered {
+    /// It is longer than is read.
+    #[error("the answer is longer than is read")]
+    TooLong,
+    /// It didn't come, or broke off.
+    #[error("{0}")]
+    None(String),
 }
 
 /// A client for `http` and `https`.
@@ -91,15 +102,21 @@ impl Https {
         Self { client, answer_max }
     }
 
-    /// One exchange. An error says that there was no whole answer; what was asked for may have been
-    /// done.
-    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+    /// One exchange.
+    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, Unanswered> {
         let exchange = async {
             let answer = self.client.request(request).await;
-            let answer = answer.map_err(|error| causes(&error))?;
+            let answer = answer.map_err(|error| Unanswered::None(causes(&error)))?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-            let body = body.map_err(|error| causes(&*error))?.to_bytes();
+            let body = body.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    Unanswered::TooLong
+                } else {
+                    Unanswered::None(causes(&*error))
+                }
+            });
+            let body = body?.to_bytes();
             Ok(Answer {
                 status: head.status,
                 headers: head.headers,
@@ -108,7 +125,7 @@ impl Https {
         };
         tokio::time::timeout(self.answer_max, exchange)
             .await
-            .map_err(|_| "no answer in time".to_owned())?
+            .map_err(|_| Unanswered::None("no answer in time".to_owned()))?
     }
 }
 
@@ -279,7 +296,7 @@ mod tests {
         let unknown = trusting(None, ANSWER_MAX)
             .send(get("localhost", port))
             .await;
-        let why = unknown.expect_err("refused");
+        let why = unknown.expect_err("refused").to_string();
         assert!(why.contains("certificate"), "{why}");
         let usual = Https::new().send(get("localhost", port)).await;
         assert!(usual.is_err());
@@ -294,7 +311,8 @@ mod tests {
         let (port, certificate) = server(None).await;
         let client = trusting(Some(certificate), Duration::from_millis(50));
         let why = client.send(get("localhost", port)).await;
-        assert_eq!(why.expect_err("refused"), "no answer in time");
+        let why = why.expect_err("refused").to_string();
+        assert_eq!(why, "no answer in time");
     }
 
     #[tokio::test]
@@ -312,6 +330,6 @@ mod tests {
         let request = Request::get(format!("http://127.0.0.1:{port}/"));
         let request = request.body(Full::default()).expect("a request");
         let why = Https::new().send(request).await.expect_err("too long");
-        assert!(why.contains("length limit"), "{why}");
+        assert!(matches!(why, Unanswered::TooLong), "{why}");
     }
 }

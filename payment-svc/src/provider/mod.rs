@@ -48,6 +48,12 @@ pub(crate) trait Provider: Send + Sync + 'static {
     /// stands.
     fn refund(&self, wanted: &NewRefund) -> impl Future<Output = Result<Refund, Error>> + Send;
 
+    /// How a refund stands, if it took that attempt; sends nothing.
+    fn sent_refund(
+        &self,
+        wanted: &NewRefund,
+    ) -> impl Future<Output = Result<Option<Refund>, Error>> + Send;
+
     /// What it told between two times, of what nobody asks about by itself: disputes, refunds that
     /// changed. In the order in which it happened.
     fn news(
@@ -264,6 +270,10 @@ pub(crate) enum Error {
     /// It has no session of that id.
     #[error("the provider has no such session: {0}")]
     NoSession(String),
+    /// It doesn't know what it gave us the id of: it is asked with the key of another account or mode, and
+    /// that is no word about what was meant.
+    #[error("the provider has it elsewhere: {0}")]
+    Elsewhere(String),
     /// It said no, and will again.
     #[error("the provider refused: {0}")]
     Refused(String),

@@ -187,6 +187,18 @@ impl Provider for Sandbox {
         })
     }
 
+    async fn sent_refund(&self, wanted: &NewRefund) -> Result<Option<Refund>, Error> {
+        let path = format!("/v1/refunds/{}", wanted.refund_id);
+        match answer::<wire::Refund>(self.request(Method::GET, &path)).await {
+            Ok(sent) => Ok(Some(Refund {
+                id: sent.id,
+                outcome: Outcome::Gone,
+            })),
+            Err(Error::NoSession(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn news(&self, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<News, Error> {
         let path = format!(
             "/v1/events?since_ms={}&until_ms={}",

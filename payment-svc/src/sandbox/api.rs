@@ -39,6 +39,7 @@ pub(super) fn router(sandbox: Arc<Sandbox>) -> Router {
         .route("/v1/sessions/{session_id}", get(get_session))
         .route("/v1/sessions/{session_id}/cancel", post(cancel_session))
         .route("/v1/refunds", post(create_refund))
+        .route("/v1/refunds/{key}", get(get_refund))
         .route("/v1/events", get(list_events))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(
@@ -72,6 +73,11 @@ impl IntoResponse for Failure {
                     StatusCode::NOT_FOUND,
                     "not_found",
                     "there is no such session",
+                ),
+                Refused::UnknownRefund => (
+                    StatusCode::NOT_FOUND,
+                    "not_found",
+                    "there is no refund of that key",
                 ),
                 Refused::KeyReused => (
                     StatusCode::CONFLICT,
@@ -228,11 +234,29 @@ async fn create_refund(
     let refund = sessions::refund(&sandbox, key, &wanted)
         .await?
         .map_err(Failure::Refused)?;
-    Ok(Json(wire::Refund {
+    Ok(Json(described(refund)))
+}
+
+/// The refund that was made under an idempotency key.
+async fn get_refund(
+    State(sandbox): State<Arc<Sandbox>>,
+    Path(key): Path<String>,
+) -> Result<Json<wire::Refund>, Failure> {
+    if key.contains('\0') {
+        return Err(Failure::Invalid("key: text without NUL"));
+    }
+    let mut connection = sandbox.pool.acquire().await?;
+    let refund = store::refund_of_key(&mut connection, &key).await?;
+    let refund = refund.ok_or(Failure::Refused(Refused::UnknownRefund))?;
+    Ok(Json(described(refund)))
+}
+
+fn described(refund: store::Refund) -> wire::Refund {
+    wire::Refund {
         id: refund.refund_id,
         session_id: refund.session_id,
         amount: refund.amount,
-    }))
+    }
 }
 
 /// A time, in milliseconds since the Unix epoch.

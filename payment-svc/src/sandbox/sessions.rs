@@ -60,6 +60,7 @@ pub(super) struct Faults {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
     UnknownSession,
+    UnknownRefund,
     KeyReused,
     /// The session would be over before it began.
     Late,

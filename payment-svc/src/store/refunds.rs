@@ -321,11 +321,16 @@ pub(crate) async fn given_up(pool: &PgPool, attempt_max: i32) -> Result<i64, Err
     Ok(count.fetch_one(pool).await?)
 }
 
-/// Seconds since the oldest refund that the provider hasn't taken was asked for; 0 with none.
-pub(crate) async fn oldest_unfinished_s(pool: &PgPool) -> Result<f64, Error> {
-    let seconds = sqlx::query_scalar!(
-        r#"SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS "seconds!"
-           FROM payment.refunds WHERE state = 'REQUESTED' AND provider_refund_id IS NULL"#
+/// Seconds since the oldest refund was asked for that the provider hasn't taken, and since the oldest that
+/// it has on its way; 0 with none.
+pub(crate) async fn oldest_unfinished_s(pool: &PgPool) -> Result<(f64, f64), Error> {
+    let ages = sqlx::query!(
+        r#"SELECT coalesce(extract(epoch FROM now() - min(created_at)
+                      FILTER (WHERE provider_refund_id IS NULL)), 0)::float8 AS "untaken!",
+                  coalesce(extract(epoch FROM now() - min(created_at)
+                      FILTER (WHERE provider_refund_id IS NOT NULL)), 0)::float8 AS "pending!"
+           FROM payment.refunds WHERE state = 'REQUESTED'"#
     );
-    Ok(seconds.fetch_one(pool).await?)
+    let ages = ages.fetch_one(pool).await?;
+    Ok((ages.untaken, ages.pending))
 }

@@ -2,14 +2,27 @@
 
 use std::time::Duration;
 
-use payment_svc::{AuditError, Config, ProviderReport, audit_provider};
+use payment_svc::{AuditError, Config, ProviderName, ProviderReport, audit_provider};
 use sqlx::PgPool;
+use uuid::Uuid;
 
-use crate::system::{API_KEY, System, WEBHOOK_SECRET};
+use crate::{
+    stripe::SECRET_KEY,
+    system::{API_KEY, Kind, System, WEBHOOK_SECRET},
+};
 
 const GRACE: Duration = Duration::from_secs(60);
 
 fn config(system: &System) -> Config {
+    if system.kind == Kind::Stripe {
+        return Config {
+            provider: ProviderName::Stripe,
+            stripe_url: format!("http://{}", system.double().address()),
+            stripe_secret_key: SECRET_KEY.into(),
+            webhook_secret: WEBHOOK_SECRET.into(),
+            ..Config::default()
+        };
+    }
     Config {
         sandbox_url: format!("http://{}", system.sandbox_address),
         sandbox_api_key: API_KEY.into(),
@@ -34,8 +47,13 @@ async fn kinds(system: &System) -> Vec<&'static str> {
 /// All that happened so far was long ago.
 async fn age(system: &System) {
     let sql = "UPDATE payment.payments SET updated_at = updated_at - make_interval(hours => 1);
-         UPDATE payment.refunds SET updated_at = updated_at - make_interval(hours => 1);
-         UPDATE sandbox.charges SET captured_at = captured_at - make_interval(hours => 1)";
+         UPDATE payment.refunds SET updated_at = updated_at - make_interval(hours => 1)";
+    system.execute(sql).await;
+    if system.kind == Kind::Stripe {
+        system.double().age();
+        return;
+    }
+    let sql = "UPDATE sandbox.charges SET captured_at = captured_at - make_interval(hours => 1)";
     system.execute(sql).await;
 }
 
@@ -152,4 +170,51 @@ async fn every_page_is_read_and_a_provider_that_is_away_is_no_clean_audit(pool: 
     let away = audit_provider(&config(&system), &pool, GRACE, |_| {}).await;
     assert!(matches!(away, Err(AuditError::Provider(_))), "{away:?}");
     system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn stripes_sessions_are_compared_page_by_page_and_those_of_other_products_are_not(
+    pool: PgPool,
+) {
+    let system = System::start_on_stripe(&pool).await;
+    let (_, first) = system.book_to_pay().await;
+    let first = first.rsplit('/').next().unwrap().to_owned();
+    system.book_and_pay().await;
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    let refund = crate::refunds::wanted(booking_id, &payment_id, 1_000);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    let _: holdfast_proto::events::v1::RefundSucceeded =
+        system.told(booking_id, "RefundSucceeded").await;
+    age(&system).await;
+    // They are newer, so that ours are on the second page.
+    let sold = system.sold_session(booking_id).await;
+    for reference in [None, Some("order 7")].into_iter().cycle().take(120) {
+        system.double().copy_session(&sold, reference);
+    }
+    let report = audit(&system).await;
+    assert_eq!(report.findings, []);
+    let counts = (report.sessions, report.paid, report.refunded);
+    assert_eq!((counts, report.captured), ((3, 2, 1), 2));
+
+    let stranger = Uuid::new_v4().to_string();
+    system.double().copy_session(&sold, Some(&stranger));
+    assert_eq!(kinds(&system).await, ["PAID_UNKNOWN"]);
+    system.double().refund_by_hand();
+    let both_went_back = ["PAID_UNKNOWN", "REFUND_UNKNOWN", "REFUND_UNKNOWN"];
+    assert_eq!(kinds(&system).await, both_went_back);
+    system.double().forget_session(&sold);
+    let one_is_gone = ["CAPTURED_NOT_PAID", "PAID_UNKNOWN", "REFUND_UNKNOWN"];
+    assert_eq!(kinds(&system).await, one_is_gone);
+    system.double().forget_session(&first);
+    assert_eq!(kinds(&system).await, one_is_gone);
+    system.stop().await;
+}
+
+impl System {
+    /// The provider's id of a booking's session.
+    async fn sold_session(&self, booking_id: Uuid) -> String {
+        let sql = "SELECT session_id FROM payment.payments WHERE booking_id = $1";
+        let found = sqlx::query_scalar(sql).bind(booking_id);
+        found.fetch_one(&self.pool).await.unwrap()
+    }
 }

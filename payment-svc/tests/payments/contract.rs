@@ -49,6 +49,8 @@ on_both! {
     crash_between_the_refund_and_its_record_sends_no_second_one after 3_600_000,
     parts_go_back_and_never_more_than_came after 3_600_000,
     refund_waits_for_a_dispute_and_goes_when_it_is_won after 3_600_000,
+    refund_whose_answer_was_lost_before_a_dispute_is_found after 3_600_000,
+    session_is_looked_at_when_the_time_to_pay_is_over after 3_600_000,
     lost_dispute_is_in_the_books_and_sends_no_money_twice after 3_600_000,
     dispute_whose_webhook_is_lost_is_heard_by_asking after 3_600_000,
 }
@@ -350,6 +352,58 @@ async fn refund_waits_for_a_dispute_and_goes_when_it_is_won(system: System) {
         .await;
     let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
     assert_eq!(system.refunded_there().await, 2_500);
+    system.stop().await;
+}
+
+async fn refund_whose_answer_was_lost_before_a_dispute_is_found(mut system: System) {
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    system
+        .execute(
+            "CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'on purpose'; END $$;
+             CREATE TRIGGER fail BEFORE UPDATE ON payment.refunds
+             FOR EACH ROW EXECUTE FUNCTION public.fail()",
+        )
+        .await;
+    let refund = wanted(booking_id, &payment_id, 1_000);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    until("the provider to have sent it", async || {
+        system.refunded_there().await == 1_000
+    })
+    .await;
+    system.stop_payment().await;
+    system
+        .execute(
+            "DROP TRIGGER fail ON payment.refunds;
+             UPDATE payment.payments SET dispute = 'OPEN'",
+        )
+        .await;
+    system.start_payment().await;
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    // One that wasn't sent before is not sent now.
+    let other = wanted(booking_id, &payment_id, 500);
+    system.tell(booking_id, "RefundRequested", &other).await;
+    system.caught_up().await;
+    assert_eq!(system.refunded_there().await, 1_000);
+    system.stop().await;
+}
+
+async fn session_is_looked_at_when_the_time_to_pay_is_over(system: System) {
+    system.book_to_pay().await;
+    system
+        .execute(
+            "UPDATE payment.payments SET asks = 12, ask_at = now(),
+                 pay_until = now() + interval '1 minute'",
+        )
+        .await;
+    let asked = "SELECT count(*) FROM payment.payments WHERE asks = 13";
+    until("it to be asked about", async || {
+        system.count(asked).await == 1
+    })
+    .await;
+    let next = "SELECT count(*) FROM payment.payments
+                WHERE ask_at = pay_until + interval '30 seconds'";
+    assert_eq!(system.count(next).await, 1);
     system.stop().await;
 }
 

@@ -105,3 +105,18 @@ async fn migrated(pool: &PgPool) -> (i64, i64) {
     .await
     .unwrap()
 }
+
+#[sqlx::test(migrations = false)]
+async fn lost_dispute_that_an_earlier_release_did_not_post_is_posted(pool: PgPool) {
+    migrate_to(&pool, 7).await;
+    let payment_id = Uuid::new_v4();
+    captured(&pool, payment_id).await;
+    sqlx::query("UPDATE payment.payments SET dispute = 'LOST'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let system = System::start(&pool).await;
+    assert_eq!(check_ledger(&pool).await.unwrap(), []);
+    assert_eq!(migrated(&pool).await, (0, 2_500));
+    system.end_all().await;
+}

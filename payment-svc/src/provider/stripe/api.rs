@@ -9,8 +9,17 @@ use serde::de::DeserializeOwned;
 use super::wire;
 use crate::provider::{
     Error,
-    https::{Answer, Https},
+    https::{Answer, Https, Unanswered},
 };
+
+/// Objects on a page, the most there are.
+const PAGE: usize = 100;
+
+impl From<Unanswered> for Error {
+    fn from(unanswered: Unanswered) -> Self {
+        Self::Unknown(unanswered.to_string())
+    }
+}
 
 /// Parameters, by their names on the wire.
 pub(super) type Form<'a> = Vec<(&'a str, String)>;
@@ -42,6 +51,24 @@ impl Api {
                 .exchange(Method::GET, &path, None, String::new())
                 .await?,
         )
+    }
+
+    /// A page of a list; a shorter one where that is too long to read.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Form<'_>,
+    ) -> Result<wire::List<T>, Error> {
+        let query = encode(query);
+        let mut limit = PAGE;
+        loop {
+            let path = format!("{path}?limit={limit}&{query}");
+            let asked = self.exchange(Method::GET, &path, None, String::new());
+            match asked.await {
+                Err(Unanswered::TooLong) if limit > 1 => limit /= 2,
+                answer => return read(&answer?),
+            }
+        }
     }
 
     /// A `POST` that repeats itself harmlessly.
@@ -85,7 +112,7 @@ impl Api {
         path: &str,
         key: Option<&str>,
         form: String,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer, Unanswered> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
@@ -101,8 +128,8 @@ impl Api {
         }
         let request = request
             .body(Full::from(form))
-            .map_err(|error| Error::Unknown(format!("no request can be made: {error}")))?;
-        self.http.send(request).await.map_err(Error::Unknown)
+            .map_err(|error| Unanswered::None(format!("no request can be made: {error}")))?;
+        self.http.send(request).await
     }
 }
 
@@ -135,6 +162,12 @@ fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, Error> {
     let request = answer.headers.get("request-id");
     let request = request.and_then(|id| id.to_str().ok()).unwrap_or("none");
     let refusal = refusal(answer);
+    if matches!(
+        answer.status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    ) {
+        tracing::warn!(status = %answer.status, request, "Stripe doesn't let the secret key do this");
+    }
     let code = refusal.as_ref().and_then(|refusal| refusal.code.clone());
     let text = match &refusal {
         Some(refusal) => format!(
@@ -154,8 +187,9 @@ fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, Error> {
         | StatusCode::CONFLICT
         | StatusCode::TOO_EARLY
         | StatusCode::TOO_MANY_REQUESTS => Error::Unknown(text),
-        _ if code.as_deref() == Some("resource_missing") => Error::NoSession(text),
-        StatusCode::NOT_FOUND if refusal.is_some() => Error::NoSession(text),
+        // Every id that goes to Stripe is one that it gave us.
+        _ if code.as_deref() == Some("resource_missing") => Error::Elsewhere(text),
+        StatusCode::NOT_FOUND if refusal.is_some() => Error::Elsewhere(text),
         // Without Stripe's own body it may be anybody's on the way there.
         status if status.is_client_error() && refusal.is_some() => Error::Refused(text),
         _ => Error::Unknown(text),
@@ -210,7 +244,7 @@ mod tests {
         );
         for status in [400, 404] {
             let missing = said(status, &error("invalid_request_error", "resource_missing"));
-            assert!(matches!(missing, Err(Error::NoSession(_))), "{missing:?}");
+            assert!(matches!(missing, Err(Error::Elsewhere(_))), "{missing:?}");
         }
     }
 

@@ -47,9 +47,6 @@ const LIFE_MIN: Duration = Duration::from_secs(31 * 60);
 /// A session lives a day at most. Of a later end none is asked for: that is the day.
 const LIFE_MAX: Duration = Duration::from_secs(23 * 3_600);
 
-/// Objects on a page, the most there are.
-const PAGE: usize = 100;
-
 /// Pages read of one list; refunds of a payment, and news of a time, are few.
 const PAGES_MAX: usize = 20;
 
@@ -95,8 +92,22 @@ impl Stripe {
         }
     }
 
+    /// A session's id, if it isn't of the other mode: its name says which it is of.
+    fn session_id<'a>(&self, text: &'a str) -> Result<&'a str, Error> {
+        let others = if self.livemode {
+            "cs_test_"
+        } else {
+            "cs_live_"
+        };
+        if text.starts_with(others) {
+            let why = format!("{text} is of another mode than the secret key");
+            return Err(Error::Elsewhere(why));
+        }
+        id(text)
+    }
+
     async fn fetch(&self, session_id: &str) -> Result<wire::Session, Error> {
-        let path = format!("/v1/checkout/sessions/{}", id(session_id)?);
+        let path = format!("/v1/checkout/sessions/{}", self.session_id(session_id)?);
         self.api.get(&path, &Form::new()).await
     }
 
@@ -129,7 +140,8 @@ impl Stripe {
             if charge.disputed {
                 let disputes = self.disputes(&intent_id).await?;
                 // Of several, the one counts that is the worst for us.
-                described.dispute = disputes.iter().map(|one| dispute(&one.status)).max();
+                let stand = disputes.iter().filter_map(|one| dispute(&one.status));
+                described.dispute = stand.max();
                 described.taken_back = taken_back(&disputes, &described.status);
             }
         }
@@ -138,12 +150,8 @@ impl Stripe {
 
     /// A payment can be disputed more than once, in parts.
     async fn disputes(&self, intent_id: &str) -> Result<Vec<wire::Dispute>, Error> {
-        let query = vec![
-            ("payment_intent", intent_id.to_owned()),
-            ("limit", PAGE.to_string()),
-        ];
-        let list: wire::List<wire::Dispute> = self.api.get("/v1/disputes", &query).await?;
-        Ok(list.data)
+        let query = vec![("payment_intent", intent_id.to_owned())];
+        Ok(self.api.list("/v1/disputes", &query).await?.data)
     }
 
     /// The charge of a session that was paid.
@@ -174,12 +182,9 @@ impl Stripe {
         };
         let mut after = None;
         for _ in 0..PAGES_MAX {
-            let mut query = vec![
-                ("charge", charge_id.to_owned()),
-                ("limit", PAGE.to_string()),
-            ];
+            let mut query = vec![("charge", charge_id.to_owned())];
             query.extend(after.map(|after| ("starting_after", after)));
-            let page: wire::List<wire::Refund> = self.api.get("/v1/refunds", &query).await?;
+            let page: wire::List<wire::Refund> = self.api.list("/v1/refunds", &query).await?;
             after = page.data.last().map(|last| last.id.clone());
             if let Some(refund) = page.data.into_iter().find(is_it) {
                 return Ok(Some(refund));
@@ -282,7 +287,7 @@ fn taken_back(disputes: &[wire::Dispute], status: &Status) -> Option<i64> {
     };
     let lost = disputes
         .iter()
-        .filter(|one| dispute(&one.status) == Dispute::Lost);
+        .filter(|one| dispute(&one.status) == Some(Dispute::Lost));
     lost.map(|one| {
         let taken = from_stripe(one.amount?, one.currency.as_deref()?).ok()?;
         (taken.currency == captured.currency).then_some(taken.amount)
@@ -290,13 +295,14 @@ fn taken_back(disputes: &[wire::Dispute], status: &Status) -> Option<i64> {
     .sum()
 }
 
-/// An inquiry that was closed took nothing. A prevented dispute gave the money back. A word that isn't
-/// known leaves it open, which holds refunds back.
-fn dispute(status: &str) -> Dispute {
+/// An inquiry is none: no money is withdrawn, and a refund ends it; one that was closed took nothing. A
+/// prevented dispute gave the money back. A word that isn't known leaves it open, which holds refunds back.
+fn dispute(status: &str) -> Option<Dispute> {
     match status {
-        "won" | "warning_closed" => Dispute::Won,
-        "lost" | "prevented" => Dispute::Lost,
-        _ => Dispute::Open,
+        "warning_needs_response" | "warning_under_review" => None,
+        "won" | "warning_closed" => Some(Dispute::Won),
+        "lost" | "prevented" => Some(Dispute::Lost),
+        _ => Some(Dispute::Open),
     }
 }
 
@@ -322,17 +328,29 @@ fn object<T: DeserializeOwned>(object: Value) -> Result<T, WebhookError> {
     serde_json::from_value(object).map_err(|_| WebhookError::Body)
 }
 
+/// The payment that a session names; those of the account's other products name none.
+fn payment_named(session: &Value) -> Option<Uuid> {
+    let reference = session.get("client_reference_id")?.as_str()?;
+    reference.parse().ok()
+}
+
 fn read_event(event: wire::Event) -> Result<Webhook, WebhookError> {
     let told = event.data.object;
     let about = match event.event_type.as_str() {
         kind if SESSION_EVENTS.contains(&kind) => {
+            let Some(payment_id) = payment_named(&told) else {
+                return Ok(Webhook {
+                    event_id: event.id,
+                    event_type: event.event_type,
+                    about: About::Nothing,
+                });
+            };
             let session: wire::Session = object(told)?;
             let failed = kind == "checkout.session.async_payment_failed";
             let intent = failed.then_some("requires_payment_method");
             let status = status(&session, intent).map_err(|_| WebhookError::Body)?;
-            let reference = session.client_reference_id.as_deref();
             About::Session {
-                payment_id: reference.and_then(|reference| reference.parse().ok()),
+                payment_id: Some(payment_id),
                 session: described(&session, status),
             }
         }
@@ -418,11 +436,12 @@ impl Provider for Stripe {
 
     async fn sessions_after(&self, cursor: Option<&str>) -> Result<Page, Error> {
         let expand = "data.payment_intent.latest_charge".to_owned();
-        let mut query = vec![("limit", PAGE.to_string()), ("expand[]", expand)];
+        let mut query = vec![("expand[]", expand)];
         if let Some(cursor) = cursor {
             query.push(("starting_after", id(cursor)?.to_owned()));
         }
-        let page: wire::List<wire::Session> = self.api.get("/v1/checkout/sessions", &query).await?;
+        let page = self.api.list("/v1/checkout/sessions", &query);
+        let page: wire::List<wire::Session> = page.await?;
         let last = page.data.last().map(|last| last.id.clone());
         let sessions = page.data.iter().filter_map(|session| {
             // The account may sell other things too.
@@ -436,7 +455,8 @@ impl Provider for Stripe {
     }
 
     async fn cancel_session(&self, session_id: &str) -> Result<Session, Error> {
-        let path = format!("/v1/checkout/sessions/{}/expire", id(session_id)?);
+        let session = self.session_id(session_id)?;
+        let path = format!("/v1/checkout/sessions/{session}/expire");
         match self.api.act::<wire::Session>(&path).await {
             Ok(session) if session.status.as_deref() == Some("expired") => {
                 Ok(described(&session, Status::Cancelled))
@@ -471,6 +491,11 @@ impl Provider for Stripe {
         Ok(refund(made.await?))
     }
 
+    async fn sent_refund(&self, wanted: &NewRefund) -> Result<Option<Refund>, Error> {
+        let charge_id = self.charge_of(&wanted.session_id).await?;
+        Ok(self.sent(&charge_id, wanted).await?.map(refund))
+    }
+
     async fn news(&self, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<News, Error> {
         // Stripe lists the newest first.
         let mut events = VecDeque::new();
@@ -481,9 +506,8 @@ impl Provider for Stripe {
                 .to_vec();
             query.push(("created[gte]", since.timestamp().to_string()));
             query.push(("created[lte]", until.timestamp().to_string()));
-            query.push(("limit", PAGE.to_string()));
             query.extend(after.map(|after| ("starting_after", after)));
-            let page: wire::List<Value> = self.api.get("/v1/events", &query).await?;
+            let page: wire::List<Value> = self.api.list("/v1/events", &query).await?;
             let has_more = page.has_more;
             after = None;
             for raw in page.data {
@@ -519,14 +543,8 @@ impl Provider for Stripe {
             let intent = self.intent(reference).await;
             intent.map(|intent| intent.metadata)
         };
-        match metadata {
-            Ok(metadata) => {
-                let metadata = metadata.unwrap_or_default();
-                Ok(metadata.get("payment_id").and_then(|id| id.parse().ok()))
-            }
-            Err(Error::NoSession(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let metadata = metadata?.unwrap_or_default();
+        Ok(metadata.get("payment_id").and_then(|id| id.parse().ok()))
     }
 
     fn read_webhook(

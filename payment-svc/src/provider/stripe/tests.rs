@@ -63,14 +63,15 @@ fn session_is_paid_only_when_its_money_is_there() {
 #[test]
 fn dispute_counts_as_open_until_it_is_said_to_be_over() {
     for (word, meant) in [
-        ("needs_response", Dispute::Open),
-        ("under_review", Dispute::Open),
-        ("warning_needs_response", Dispute::Open),
-        ("a_word_to_come", Dispute::Open),
-        ("warning_closed", Dispute::Won),
-        ("won", Dispute::Won),
-        ("prevented", Dispute::Lost),
-        ("lost", Dispute::Lost),
+        ("needs_response", Some(Dispute::Open)),
+        ("under_review", Some(Dispute::Open)),
+        ("warning_needs_response", None),
+        ("warning_under_review", None),
+        ("a_word_to_come", Some(Dispute::Open)),
+        ("warning_closed", Some(Dispute::Won)),
+        ("won", Some(Dispute::Won)),
+        ("prevented", Some(Dispute::Lost)),
+        ("lost", Some(Dispute::Lost)),
     ] {
         assert_eq!(dispute(word), meant, "{word}");
     }
@@ -127,4 +128,39 @@ fn lost_disputes_take_what_they_say_and_all_where_they_say_nothing() {
     assert_eq!(taken_back(&part, &paid), Some(800));
     assert_eq!(taken_back(&[lost("lost", Some(700), "usd")], &paid), None);
     assert_eq!(taken_back(&[lost("lost", None, "eur")], &paid), None);
+}
+
+#[tokio::test]
+async fn sessions_of_the_other_mode_are_not_asked_about() {
+    for (key, others) in [("sk_live_x", "cs_test_a"), ("rk_test_x", "cs_live_a")] {
+        let stripe = Stripe::new(&Config {
+            stripe_url: "http://127.0.0.1:9".to_owned(),
+            stripe_secret_key: key.into(),
+            ..Config::default()
+        });
+        let asked = stripe.session(others).await;
+        assert!(matches!(asked, Err(Error::Elsewhere(_))), "{asked:?}");
+        let ended = stripe.cancel_session(others).await;
+        assert!(matches!(ended, Err(Error::Elsewhere(_))), "{ended:?}");
+    }
+}
+
+#[test]
+fn sessions_of_other_products_are_nothing_whatever_they_look_like() {
+    let read = |reference: Value| {
+        let event = serde_json::json!({
+            "id": "evt_1", "type": "checkout.session.completed", "livemode": false,
+            "data": {"object": {"id": "cs_1", "status": "complete", "client_reference_id": reference,
+                                "payment_status": "no_payment_required"}},
+        });
+        read_event(serde_json::from_value(event).expect("an event"))
+    };
+    for reference in [Value::Null, "order 7".into()] {
+        let about = read(reference).map(|webhook| webhook.about);
+        assert_eq!(about, Ok(About::Nothing));
+    }
+    assert_eq!(
+        read(Uuid::nil().to_string().into()),
+        Err(WebhookError::Body)
+    );
 }

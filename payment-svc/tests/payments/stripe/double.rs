@@ -55,6 +55,12 @@ struct Books {
     fee_unknown: bool,
     /// Whether refunds are more than the account has.
     broke: bool,
+    /// Whether the key is another account's, which has none of the objects.
+    elsewhere: bool,
+    /// Webhooks that weren't taken.
+    untaken: usize,
+    /// So many bytes more in each event that is asked for.
+    padding: usize,
 }
 
 /// The server.
@@ -290,8 +296,11 @@ impl Books {
             return Err(Refusal::bad("balance_insufficient", why));
         }
         let all = charge["amount"].as_i64().unwrap();
-        let amount = value(form, "amount").map_or(all, |text| text.parse().unwrap());
-        let taken = |d: &&Value| d["charge"] == charge_id.as_str() && d["status"] != "won";
+        let stands = |d: &Value| d["status"].as_str().unwrap().to_owned();
+        let taken = |d: &&Value| {
+            let (charge, stands) = (&d["charge"], stands(d));
+            charge == charge_id.as_str() && stands != "won" && !stands.starts_with("warning_")
+        };
         if self.disputes.iter().any(|dispute| taken(&dispute)) {
             return Err(Refusal::bad(
                 "charge_disputed",
@@ -299,6 +308,7 @@ impl Books {
             ));
         }
         let left = all - self.refunded(&charge_id);
+        let amount = value(form, "amount").map_or(left, |text| text.parse().unwrap());
         if left == 0 {
             return Err(Refusal::bad(
                 "charge_already_refunded",
@@ -324,7 +334,7 @@ impl Books {
         Ok(refund)
     }
 
-    fn dispute(&mut self, intent_id: &str, status: Option<&str>, part: Option<i64>) {
+    fn dispute(&mut self, intent_id: &str, status: Option<&str>, part: Option<i64>, stands: &str) {
         let charge_id = self.intents[intent_id]["latest_charge"]
             .as_str()
             .unwrap()
@@ -343,7 +353,7 @@ impl Books {
                 "id": self.id("dp"), "object": "dispute", "amount": amount, "charge": charge_id,
                 "created": now_s(), "currency": currency, "is_charge_refundable": false,
                 "livemode": false, "metadata": {}, "payment_intent": intent_id,
-                "reason": "fraudulent", "status": "needs_response",
+                "reason": "fraudulent", "status": stands,
             });
             self.disputes.push(dispute.clone());
             self.tell("charge.dispute.created", &dispute);
@@ -372,7 +382,27 @@ impl Books {
             return Err(Refusal::bad(code, why));
         }
         self.expire();
+        let names_one = matches!(*parts.as_slice(), ["checkout", "sessions", ..] if parts.len() > 2)
+            || matches!(
+                *parts.as_slice(),
+                ["payment_intents" | "charges" | "refunds", _]
+            );
+        if self.elsewhere && names_one {
+            return Err(Refusal::missing("object"));
+        }
         match (method.as_str(), parts.as_slice()) {
+            ("GET", ["checkout", "sessions"]) => {
+                let expand = vec![("expand[]".to_owned(), "latest_charge".to_owned())];
+                let newest = self.sessions.values().rev().map(|session| {
+                    let mut session = session.clone();
+                    if let Some(intent) = session["payment_intent"].as_str() {
+                        session["payment_intent"] = self.intent(intent, &expand)?;
+                    }
+                    Ok(session)
+                });
+                let found: Result<_, Refusal> = newest.collect();
+                Ok(page("/v1/checkout/sessions", found?, form))
+            }
             ("POST", ["checkout", "sessions"]) => self.create_session(form, base),
             ("GET", ["checkout", "sessions", id]) => self
                 .sessions
@@ -425,7 +455,11 @@ impl Books {
                     types.contains(&event["type"].as_str().unwrap())
                         && time.contains(&event["created"].as_i64().unwrap())
                 });
-                Ok(page("/v1/events", found.cloned().collect(), form))
+                let found = found.cloned().map(|mut event| {
+                    event["request"]["padding"] = json!("x".repeat(self.padding));
+                    event
+                });
+                Ok(page("/v1/events", found.collect(), form))
             }
             other => panic!("Stripe has no {other:?}"),
         }
@@ -522,10 +556,6 @@ impl Double {
         self.books().sessions.remove(id).unwrap();
     }
 
-    pub(crate) fn forget_sessions(&self) {
-        self.books().sessions.clear();
-    }
-
     /// Their time is over.
     pub(crate) fn end_sessions(&self) {
         let mut books = self.books();
@@ -556,6 +586,37 @@ impl Double {
             let form = vec![("charge".to_owned(), charge)];
             assert!(books.create_refund(&form).is_ok());
         }
+    }
+
+    /// We ask with another account's key, or with the right one again.
+    pub(crate) fn be_elsewhere(&self, elsewhere: bool) {
+        self.books().elsewhere = elsewhere;
+    }
+
+    /// How often a webhook wasn't taken.
+    pub(crate) fn untaken(&self) -> usize {
+        self.books().untaken
+    }
+
+    pub(crate) fn pad_events(&self, bytes: usize) {
+        self.books().padding = bytes;
+    }
+
+    /// All charges were made an hour ago.
+    pub(crate) fn age(&self) {
+        for charge in self.books().charges.values_mut() {
+            charge["created"] = json!(now_s() - 3_600);
+        }
+    }
+
+    /// A later session that is like that one, of another reference.
+    pub(crate) fn copy_session(&self, id: &str, reference: Option<&str>) {
+        let mut books = self.books();
+        let mut session = books.sessions[id].clone();
+        let id = books.id("cs");
+        session["id"] = json!(id);
+        session["client_reference_id"] = json!(reference);
+        books.sessions.insert(id, session);
     }
 
     pub(crate) fn hold_fees(&self, unknown: bool) {
@@ -832,7 +893,8 @@ async fn press(
             let intent = session["payment_intent"].as_str().unwrap();
             let status = action.strip_prefix("dispute_");
             let part = form.get("part").map(|part| part.parse().unwrap());
-            double.books().dispute(intent, status, part);
+            let stands = form.get("stands").map_or("needs_response", String::as_str);
+            double.books().dispute(intent, status, part, stands);
         }
         // A try that is declined leaves the session as it is, and so does leaving the page.
         _ => {}
@@ -865,7 +927,9 @@ async fn deliver(double: Arc<Double>, ending: CancellationToken) {
             if sent.is_ok_and(|answer| answer.status().is_success()) {
                 continue;
             }
-            double.books().webhooks.push_back(event);
+            let mut books = double.books();
+            books.untaken += 1;
+            books.webhooks.push_back(event);
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(20)) => {}

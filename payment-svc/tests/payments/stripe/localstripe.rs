@@ -162,7 +162,7 @@ async fn charge_that_localstripe_does_not_know_parks_the_refund(pool: PgPool) {
     system.tell(booking_id, "RefundRequested", &refund).await;
     until("it to be parked", async || {
         let parked = holdfast_eventlog::parked(&pool).await.unwrap();
-        parked.len() == 1 && parked[0].error.contains("no such session")
+        parked.len() == 1 && parked[0].error.contains("elsewhere")
     })
     .await;
     assert_eq!(system.balance("refunds").await, -2_500);

@@ -109,6 +109,15 @@ async fn refund_on_its_way_counts_when_it_has_arrived(pool: PgPool) {
         system.count(taken).await == 1
     })
     .await;
+    system
+        .execute("UPDATE payment.refunds SET created_at = now() - interval '2 hours'")
+        .await;
+    let oldest = "holdfast_payment_oldest_unfinished_seconds";
+    until("its age to be shown", async || {
+        let kinds = ["kind=\"refund\"", "kind=\"refund_pending\""];
+        kinds.map(|kind| system.shown(oldest, kind) / 3_600) == [0, 2]
+    })
+    .await;
     // Asked about, it is no second one.
     system.retry_refunds().await;
     until("it to be asked about", async || {
@@ -436,7 +445,10 @@ async fn dispute_after_one_that_was_won_holds_refunds_again(pool: PgPool) {
         system.balance("disputes").await == 2_500
     })
     .await;
-    assert_eq!(system.tally(booking_id).await["PaymentDisputed"], 4);
+    until("each to be told", async || {
+        system.tally(booking_id).await["PaymentDisputed"] == 4
+    })
+    .await;
     system.stop().await;
 }
 
@@ -492,15 +504,99 @@ async fn session_is_open_no_longer_than_stripe_makes_it_be(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn session_that_stripe_forgot_is_over_and_parks_nothing(pool: PgPool) {
+async fn key_of_another_account_ends_nothing_and_swallows_nothing(pool: PgPool) {
     let system = System::start_on_stripe(&pool).await;
-    let (booking_id, _) = system.book_to_pay().await;
-    system.double().forget_sessions();
-    system.end(booking_id).await;
-    let _: v1::PaymentFailed = system.told(booking_id, "PaymentFailed").await;
+    let (open, _) = system.book_to_pay().await;
+    let (paid, url) = system.book_to_pay().await;
+    system.press(&url, &[("action", "pay")]).await;
+    let _: v1::PaymentSucceeded = system.told(paid, "PaymentSucceeded").await;
+    system.double().be_elsewhere(true);
+    system.end(open).await;
     system.caught_up().await;
-    assert_eq!(system.payments(booking_id).await[0].state, "CANCELLED");
+    assert_eq!(system.payments(open).await[0].state, "SESSION_CREATED");
     assert_eq!(holdfast_eventlog::parked(&pool).await.unwrap(), []);
+    system.press(&url, &[("action", "dispute")]).await;
+    until("the webhook to be refused", async || {
+        system.double().untaken() > 0
+    })
+    .await;
+
+    system.double().be_elsewhere(false);
+    until("the dispute to be noted", async || {
+        system.payments(paid).await[0].dispute == "OPEN"
+    })
+    .await;
+    system
+        .execute(
+            "UPDATE payment.payments SET pay_until = now() - interval '1 minute', ask_at = now()
+             WHERE state = 'SESSION_CREATED'",
+        )
+        .await;
+    let _: v1::PaymentFailed = system.told(open, "PaymentFailed").await;
+    assert_eq!(system.payments(open).await[0].state, "CANCELLED");
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn inquiry_holds_no_refund(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    let (booking_id, url) = system.book_to_pay().await;
+    system.press(&url, &[("action", "pay")]).await;
+    let told: v1::PaymentSucceeded = system.told(booking_id, "PaymentSucceeded").await;
+    let inquiry = [("action", "dispute"), ("stands", "warning_needs_response")];
+    system.press(&url, &inquiry).await;
+    until("the webhook", async || {
+        system.double().webhooks_left() == 0
+            && system
+                .count("SELECT count(*) FROM payment.webhook_events")
+                .await
+                == 2
+    })
+    .await;
+    assert_eq!(system.payments(booking_id).await[0].dispute, "");
+    let refund = wanted(booking_id, &told.payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    assert_eq!(system.double().refunded(), 2_500);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn news_are_heard_though_a_clock_was_ahead_and_pages_are_long(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    let refund = wanted(booking_id, &payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    system.lose_webhooks(true);
+    system.double().refunds_become("succeeded", "failed");
+    system.drop_webhooks().await;
+    // Two events, of which one fits into an answer.
+    system.double().pad_events(600 * 1_024);
+    until("the first look", async || {
+        system.count("SELECT count(*) FROM payment.news").await == 1
+    })
+    .await;
+    system
+        .execute("UPDATE payment.news SET seen_until = now() + interval '1 hour'")
+        .await;
+    system.ask_for_news().await;
+    until("it to be owed", async || {
+        system.balance("refunds").await == -2_500
+    })
+    .await;
+    let ahead = "SELECT count(*) FROM payment.news WHERE seen_until > now()";
+    until("nothing to come to count as heard", async || {
+        system.count(ahead).await == 0
+    })
+    .await;
+    system
+        .execute("UPDATE payment.news SET seen_until = now() - interval '2 hours', ask_at = now() + interval '1 hour'")
+        .await;
+    until("their age to be shown", async || {
+        system.shown("holdfast_payment_news_age_seconds", "") / 3_600 == 2
+    })
+    .await;
     system.stop().await;
 }
 

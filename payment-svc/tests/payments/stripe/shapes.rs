@@ -277,6 +277,10 @@ pub(super) fn refuse(path: &str, form: &[(String, String)]) -> Option<(&'static 
                 "line_items[0][price_data][product_data][name]",
             ],
         ),
+        "GET /v1/checkout/sessions" => (
+            &["limit", "starting_after", "ending_before", "expand[]"],
+            &[],
+        ),
         "POST /v1/checkout/sessions/{id}/expire" => (&["expand[]"], &[]),
         "GET /v1/checkout/sessions/{id}"
         | "GET /v1/payment_intents/{id}"
