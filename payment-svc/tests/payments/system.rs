@@ -122,6 +122,8 @@ struct Gateway {
     refusing: AtomicBool,
     /// Of the next requests to the provider, one each.
     faults: std::sync::Mutex<VecDeque<Fault>>,
+    /// Requests that are late and still waited for.
+    late: Arc<()>,
     on_stripe: AtomicBool,
     http: reqwest::Client,
 }
@@ -167,7 +169,11 @@ async fn to_provider(
         Fault::Broken => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Fault::InProgress => return (StatusCode::CONFLICT, in_progress()).into_response(),
         Fault::TooMany => return StatusCode::TOO_MANY_REQUESTS.into_response(),
-        Fault::Late(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        Fault::Late(ms) => {
+            // Given up with the request.
+            let _late = gateway.late.clone();
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
         _ => {}
     }
     let provider = *gateway.provider.lock().await;
@@ -322,6 +328,7 @@ impl System {
             provider: Mutex::new(([127, 0, 0, 1], 0).into()),
             refusing: false.into(),
             faults: std::sync::Mutex::default(),
+            late: Arc::default(),
             on_stripe: (kind == Kind::Stripe).into(),
             http: http.clone(),
         });
@@ -403,6 +410,11 @@ impl System {
     /// Goes wrong with the next requests to the provider, one each.
     pub(crate) fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
         self.gateway.faults.lock().unwrap().extend(faults);
+    }
+
+    /// Requests to the provider that are late and still waited for.
+    pub(crate) fn late(&self) -> usize {
+        Arc::strong_count(&self.gateway.late) - 1
     }
 
     /// The provider can't be reached, or can again.

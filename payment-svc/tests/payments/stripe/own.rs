@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::double::FEE;
 use crate::{
     refunds::wanted,
-    system::{Kind, System, created, until},
+    system::{Fault, Kind, System, created, until},
 };
 
 impl System {
@@ -269,6 +269,30 @@ async fn what_stripe_keeps_is_posted_once_it_says_so(pool: PgPool) {
     let open = "SELECT count(*) FROM payment.payments WHERE fee_at IS NOT NULL";
     assert_eq!(system.count(open).await, 0);
     assert_eq!(system.tally(booking_id).await["PaymentSucceeded"], 1);
+    system.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn refund_is_sent_again_while_a_question_about_a_fee_has_no_answer(pool: PgPool) {
+    let system = System::start_on_stripe(&pool).await;
+    system.double().hold_fees(true);
+    let (booking_id, payment_id) = system.book_and_pay().await;
+    system.refuse(true);
+    let refund = wanted(booking_id, &payment_id, 2_500);
+    system.tell(booking_id, "RefundRequested", &refund).await;
+    until("it to be parked", async || {
+        !holdfast_eventlog::parked(&pool).await.unwrap().is_empty()
+    })
+    .await;
+    system.refuse(false);
+    system.fail_next([Fault::Late(60_000)]);
+    system
+        .execute("UPDATE payment.payments SET fee_at = now() WHERE fee_at IS NOT NULL")
+        .await;
+    until("the question", async || system.late() == 1).await;
+    system.retry_refunds().await;
+    let _: v1::RefundSucceeded = system.told(booking_id, "RefundSucceeded").await;
+    assert_eq!(system.late(), 1);
     system.stop().await;
 }
 
