@@ -26,7 +26,7 @@ pub(super) async fn create_again<P: Provider>(
     app: &App<P>,
     payment_id: PaymentId,
 ) -> Result<(), Error> {
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(&app.pool).await?;
     let payment = payments::locked(&mut transaction, payment_id).await?;
     transaction.commit().await?;
     match payment {
@@ -63,7 +63,7 @@ async fn record<P: Provider>(app: &App<P>, new: &New) -> Result<Option<Payment>,
     } else {
         PaymentState::CreatingSession
     };
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(&app.pool).await?;
     let mut settled = None;
     let payment = match payments::insert(&mut transaction, new, state, app.reconcile_after).await? {
         Inserted::OtherOpen => return Err(Error::OtherOpen),
@@ -95,7 +95,7 @@ async fn record_session<P: Provider>(
     payment: &Payment,
     session: &Session,
 ) -> Result<(), Error> {
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(&app.pool).await?;
     let Session {
         session_id, url, ..
     } = session;
@@ -112,7 +112,7 @@ async fn record_session<P: Provider>(
 
 async fn refuse<P: Provider>(app: &App<P>, payment: &Payment, why: String) -> Result<(), Error> {
     tracing::warn!(payment.id = %payment.payment_id, why, "the provider refused a session");
-    let transaction = app.pool.begin().await?;
+    let transaction = holdfast_eventlog::begin(&app.pool).await?;
     let session = Session::none(Status::Failed(why));
     settle(transaction, payment.payment_id, &session).await?;
     publish::OUTBOX.wake();

@@ -31,7 +31,7 @@ pub(super) async fn end_session<P: Provider>(
         let Some(session) = cancel(app, &session_id).await? else {
             continue;
         };
-        let transaction = app.pool.begin().await?;
+        let transaction = holdfast_eventlog::begin(&app.pool).await?;
         settle(transaction, payment.payment_id, &session).await?;
         publish::OUTBOX.wake();
     }

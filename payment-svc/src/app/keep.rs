@@ -12,7 +12,7 @@ pub(super) async fn keep<P>(
     booking_id: BookingId,
     payment_id: PaymentId,
 ) -> Result<(), Error> {
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(&app.pool).await?;
     let payment = payments::locked(&mut transaction, payment_id).await?;
     let payment = payment.ok_or(Error::NotThatPayment("there is none of that id"))?;
     if payment.booking_id != booking_id {

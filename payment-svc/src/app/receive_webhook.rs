@@ -81,7 +81,7 @@ pub(super) async fn take<P: Provider>(
         }
         About::Nothing => None,
     };
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(&app.pool).await?;
     if !webhooks::insert(&mut transaction, P::NAME, webhook, body).await? {
         return Ok(Received::Duplicate);
     }
@@ -115,7 +115,7 @@ async fn ask<P: Provider>(
     let Some(payment_id) = app.provider.payment_of(reference).await? else {
         return Ok(None);
     };
-    let mut connection = app.pool.begin().await?;
+    let mut connection = holdfast_eventlog::begin(&app.pool).await?;
     let payment = payments::locked(&mut connection, payment_id.into()).await?;
     connection.commit().await?;
     let session_id = payment

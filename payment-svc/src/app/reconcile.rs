@@ -104,6 +104,6 @@ async fn ask<P: Provider>(app: &App<P>, silent: &Silent) -> Result<Settled, Erro
     } else {
         app.provider.session(session_id).await?
     };
-    let transaction = app.pool.begin().await?;
+    let transaction = holdfast_eventlog::begin(&app.pool).await?;
     settle(transaction, silent.payment_id.into(), &session).await
 }

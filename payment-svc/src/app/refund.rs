@@ -44,7 +44,7 @@ pub(super) struct Wanted {
 }
 
 pub(super) async fn refund<P: Provider>(app: &App<P>, wanted: &Wanted) -> Result<(), Error> {
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(&app.pool).await?;
     let payment = payments::locked(&mut transaction, wanted.payment_id).await?;
     let payment = payment.ok_or(Error::RefundImpossible("no such payment"))?;
     if payment.booking_id != wanted.booking_id {
@@ -148,7 +148,7 @@ async fn look_for<P: Provider>(
 /// A refund changed at the provider: asks how it stands and records that. Nothing is done about one that
 /// isn't ours, or that the provider isn't known to have taken.
 pub(super) async fn look_again<P: Provider>(app: &App<P>, refund_id: Uuid) -> Result<(), Error> {
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(&app.pool).await?;
     let Some(known) = refunds::get(&mut transaction, refund_id).await? else {
         tracing::warn!(refund.id = %refund_id, "told of a refund that isn't ours");
         return Ok(());
@@ -198,7 +198,7 @@ async fn conclude<P: Provider>(
         attempt: attempt.unsigned_abs(),
         money: amount,
     };
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(&app.pool).await?;
     // Waits for who else is at it.
     let _payment = payments::locked(&mut transaction, payment_id).await?;
     match &sent.outcome {

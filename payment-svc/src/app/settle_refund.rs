@@ -73,7 +73,7 @@ async fn settle(
     refund_id: Uuid,
     note: &str,
 ) -> Result<Result<Money, NotSettled>, Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(pool).await?;
     let Some(known) = refunds::get(&mut transaction, refund_id).await? else {
         return Ok(Err(NotSettled::Unknown));
     };

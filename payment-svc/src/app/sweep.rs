@@ -95,7 +95,7 @@ pub(crate) async fn sweep<P: Provider>(app: &App<P>) -> Result<(), store::Error>
 
 /// Tells of captured money whose ending nobody said, in the transaction that puts off the next time.
 async fn tell_again<P>(app: &App<P>) -> Result<(), store::Error> {
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(&app.pool).await?;
     let undecided =
         payments::take_undecided(&mut transaction, BATCH, TELL_AGAIN_AFTER, AGAIN_EVERY_MAX)
             .await?;
@@ -157,7 +157,7 @@ async fn ask_fee<P: Provider>(
         }
     };
     let recorded = async {
-        let transaction = app.pool.begin().await?;
+        let transaction = holdfast_eventlog::begin(&app.pool).await?;
         settle(transaction, payment_id, &session).await
     };
     if let Err(error) = recorded.await {

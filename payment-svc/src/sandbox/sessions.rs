@@ -88,7 +88,7 @@ pub(super) async fn create(
     wanted: &wire::NewSession,
     expires_at: DateTime<Utc>,
 ) -> Result<Result<Session, Refused>, sqlx::Error> {
-    let mut transaction = sandbox.pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(&sandbox.pool).await?;
     let new = store::New {
         session_id: &format!("{ID_PREFIX}{}", Uuid::new_v4().simple()),
         idempotency_key: key,
@@ -173,7 +173,7 @@ async fn change(
     if !is_session_id(session_id) {
         return Ok(None);
     }
-    let mut transaction = sandbox.pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(&sandbox.pool).await?;
     let Some(session) = store::lock_session(&mut transaction, session_id).await? else {
         return Ok(None);
     };
@@ -234,7 +234,7 @@ async fn apply(
 /// Ends every session whose time has come, at most `DUE_BATCHES_MAX` batches in one look.
 pub(super) async fn end_due(sandbox: &Sandbox) -> Result<(), sqlx::Error> {
     for _ in 0..DUE_BATCHES_MAX {
-        let mut transaction = sandbox.pool.begin().await?;
+        let mut transaction = holdfast_eventlog::begin(&sandbox.pool).await?;
         let due = store::due_sessions(&mut transaction, DUE_BATCH).await?;
         for session_id in &due {
             if let Some(session) = store::lock_session(&mut transaction, session_id).await? {
@@ -343,7 +343,7 @@ pub(super) async fn refund(
     if !is_session_id(&wanted.session_id) {
         return Ok(Err(Refused::UnknownSession));
     }
-    let mut transaction = sandbox.pool.begin().await?;
+    let mut transaction = holdfast_eventlog::begin(&sandbox.pool).await?;
     // The lock makes copies of one request wait for each other.
     let session = store::lock_session(&mut transaction, &wanted.session_id).await?;
     let Some(session) = session else {
