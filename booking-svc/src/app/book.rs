@@ -163,7 +163,8 @@ impl App {
         match seen.booked {
             None => Ok(None),
             Some((_, owner)) if owner != named.user_id => Err(hold_not_found().into()),
-            // By the release before, which kept no answers: it is told as it stands.
+            // By the release before, which kept no answers, or so long ago that it is forgotten: it is told as
+            // it stands.
             Some((booking_id, owner)) if seen.request.is_some() => {
                 let view = self.get_booking(owner, booking_id).await?;
                 let answer = self.keep(named, view).await?;

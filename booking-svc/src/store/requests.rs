@@ -6,7 +6,8 @@ use sqlx::{PgConnection, PgPool};
 
 use super::Error;
 
-/// How long a request is remembered: its key stands for it so long, and then for nothing.
+/// How long a request and its answer are remembered: its key stands for it so long, and then for nothing,
+/// but for a booking, which has the key that it was made under.
 const KEPT_HOURS: i32 = 24;
 
 /// What a request asks for.
