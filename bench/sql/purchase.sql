@@ -32,27 +32,24 @@ FROM locked l WHERE s.show_id = :show::uuid AND s.seat_no = l.seat_no;
 INSERT INTO booking.outbox (id, topic, key, event_type, payload)
 VALUES (gen_random_uuid(), 'booking', :booking, 'BookingCreated', convert_to(repeat('a', 160), 'UTF8'));
 COMMIT;
-SELECT eventlog.move_outbox('booking', 1000);
+{move booking}
 
 -- A session is opened
-BEGIN;
 INSERT INTO payment.payments (payment_id, booking_id, attempt, user_id, show_id, state, amount, currency,
     description, pay_until, provider, ask_at)
 VALUES (:payment::uuid, :booking::uuid, 1, :customer::uuid, :show::uuid, 'CREATING_SESSION', 6000, 'EUR', 'A show',
     now() + interval '15 minutes', 'sandbox', now() + interval '15 seconds');
-COMMIT;
-BEGIN;
 INSERT INTO sandbox.sessions (session_id, idempotency_key, amount, currency, description, reference, status,
     expires_at)
 VALUES (:session, :payment, 6000, 'EUR', 'A show', :payment, 'OPEN', now() + interval '15 minutes');
-COMMIT;
-BEGIN;
-UPDATE payment.payments SET state = 'SESSION_CREATED', session_id = :session, payment_url = 'http://pay/',
-    ask_at = now() + interval '15 seconds', updated_at = now() WHERE payment_id = :payment::uuid;
+WITH created AS (
+    UPDATE payment.payments SET state = 'SESSION_CREATED', session_id = :session, payment_url = 'http://pay/',
+        ask_at = now() + interval '15 seconds', updated_at = now() WHERE payment_id = :payment::uuid
+    RETURNING booking_id)
 INSERT INTO payment.outbox (id, topic, key, event_type, payload)
-VALUES (gen_random_uuid(), 'payment', :booking, 'PaymentSessionCreated', convert_to(repeat('a', 160), 'UTF8'));
-COMMIT;
-SELECT eventlog.move_outbox('payment', 1000);
+SELECT gen_random_uuid(), 'payment', booking_id::text, 'PaymentSessionCreated', convert_to(repeat('a', 160), 'UTF8')
+FROM created;
+{move payment}
 BEGIN;
 WITH timeline AS (
     INSERT INTO booking.timeline (booking_id, position, happened, fence, payment_id)
@@ -64,29 +61,35 @@ COMMIT;
 
 -- The customer pays, and a webhook tells of it
 BEGIN;
-UPDATE sandbox.sessions SET declines = declines + 0 WHERE session_id = :session;
-UPDATE sandbox.sessions SET status = 'PAID' WHERE session_id = :session;
-INSERT INTO sandbox.charges (session_id, charge_id, amount) VALUES (:session, 'ch_' || :n, 6000);
+WITH ended AS (
+    UPDATE sandbox.sessions SET status = 'PAID' WHERE session_id = :session RETURNING session_id
+), charge AS (
+    INSERT INTO sandbox.charges (session_id, charge_id, amount, fee)
+    SELECT session_id, 'ch_' || :n, 6000, 0 FROM ended)
 INSERT INTO sandbox.webhook_deliveries (event_id, body)
-VALUES ('ev_' || :n, convert_to(repeat('a', 300), 'UTF8'));
+SELECT 'ev_' || :n, convert_to(repeat('a', 300), 'UTF8') FROM ended
+RETURNING delivery_id \gset
 COMMIT;
 UPDATE sandbox.webhook_deliveries SET attempts = 1, next_at = now() + interval '60 seconds'
-WHERE event_id = 'ev_' || :n AND next_at IS NOT NULL AND next_at <= now() + interval '1 hour'
-    AND delivery_id = (SELECT max(delivery_id) FROM sandbox.webhook_deliveries WHERE next_at <= now() + interval '1 hour');
+WHERE delivery_id = :delivery_id;
 BEGIN;
 INSERT INTO payment.webhook_events (provider, event_id, event_type, payment_id, body)
 VALUES ('sandbox', 'ev_' || :n, 'session.paid', :payment::uuid, convert_to(repeat('a', 300), 'UTF8'));
-UPDATE payment.payments SET state = 'SUCCEEDED', ask_at = NULL, captured_amount = 6000, captured_currency = 'EUR',
-    updated_at = now(), tell_at = now() + interval '45 seconds' WHERE payment_id = :payment::uuid;
+WITH ended AS (
+    UPDATE payment.payments SET state = 'SUCCEEDED', ask_at = NULL, captured_amount = 6000, captured_currency = 'EUR',
+        fee_amount = 0, fee_currency = 'EUR', updated_at = now(), tell_at = now() + interval '45 seconds'
+    WHERE payment_id = :payment::uuid RETURNING booking_id)
+INSERT INTO payment.outbox (id, topic, key, event_type, payload)
+SELECT gen_random_uuid(), 'payment', booking_id::text, 'PaymentSucceeded', convert_to(repeat('a', 120), 'UTF8') FROM ended;
 WITH journal AS (
     INSERT INTO payment.journal (kind, payment_id) VALUES ('CAPTURE', :payment::uuid) RETURNING journal_id)
 INSERT INTO payment.entries (journal_id, account, amount, currency)
 SELECT journal_id, account, amount, 'EUR'
 FROM journal, (VALUES ('provider' || chr(58) || 'sandbox', 6000), ('undecided', -6000)) AS e (account, amount);
-INSERT INTO payment.outbox (id, topic, key, event_type, payload)
-VALUES (gen_random_uuid(), 'payment', :booking, 'PaymentSucceeded', convert_to(repeat('a', 120), 'UTF8'));
 COMMIT;
-SELECT eventlog.move_outbox('payment', 1000);
+{move payment}
+
+UPDATE sandbox.webhook_deliveries SET next_at = NULL, delivered_at = now() WHERE delivery_id = :delivery_id;
 
 -- Confirmed
 BEGIN;
@@ -119,14 +122,15 @@ UPDATE booking.bookings SET state = 'CONFIRMED', step = 'IDLE', step_due_at = no
 WHERE booking_id = :booking::uuid;
 UPDATE booking.booking_payments SET fate = 'KEPT', fate_since = now() WHERE payment_id = :payment::uuid;
 COMMIT;
-SELECT eventlog.move_outbox('booking', 1000);
+{move booking}
 
 -- The books
 BEGIN;
 WITH journal AS (
-    INSERT INTO payment.journal (kind, payment_id) VALUES ('SALE', :payment::uuid) RETURNING journal_id)
-INSERT INTO payment.entries (journal_id, account, amount, currency)
-SELECT journal_id, account, amount, 'EUR'
-FROM journal, (VALUES ('undecided', 6000), ('bookings', -6000)) AS e (account, amount);
+    INSERT INTO payment.journal (kind, payment_id) VALUES ('SALE', :payment::uuid) RETURNING journal_id
+), entries AS (
+    INSERT INTO payment.entries (journal_id, account, amount, currency)
+    SELECT journal_id, account, amount, 'EUR'
+    FROM journal, (VALUES ('undecided', 6000), ('bookings', -6000)) AS e (account, amount))
 UPDATE payment.payments SET tell_at = NULL WHERE payment_id = :payment::uuid;
 COMMIT;

@@ -35,7 +35,7 @@ pub use consumer::{ConsumerConfig, HandleError, Handler, consume};
 pub use error::Error;
 pub use event::{Event, NewEvent};
 pub use lag::{behind, lag, newest};
-pub use outbox::{Outbox, PAYLOAD_BYTES_MAX, Waiting};
+pub use outbox::{Outbox, PAYLOAD_BYTES_MAX, Row, Waiting};
 pub use parked::{PARKED_LISTED_MAX, Parked, parked, replay};
 pub use prune::{EVENTS_KEPT_DAYS, prune_once};
 pub use relay::{move_once, relay};

@@ -20,6 +20,17 @@ pub struct Waiting {
     pub long: u64,
 }
 
+/// What is to be written to an outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The event's, the same at every delivery.
+    pub id: Uuid,
+    /// The rest of its columns, by the same names.
+    pub event: NewEvent,
+    /// The trace that the caller works on.
+    pub traceparent: Option<String>,
+}
+
 /// A service's outbox: table `<schema>.outbox`, as in `sql/outbox.sql`. One in a process, so that who
 /// writes can wake who moves.
 #[derive(Debug)]
@@ -54,23 +65,46 @@ impl Outbox {
         connection: &mut PgConnection,
         event: NewEvent,
     ) -> Result<Uuid, Error> {
-        check(&event)?;
-        let id = Uuid::now_v7();
+        let row = self.row(event)?;
+        let id = row.id;
+        self.append_row(connection, row).await?;
+        Ok(id)
+    }
+
+    /// As [`Outbox::append`], what [`Outbox::row`] made.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn append_row(&self, connection: &mut PgConnection, row: Row) -> Result<(), Error> {
         let sql = format!(
             "INSERT INTO {}.outbox (id, topic, key, event_type, payload, traceparent)
              VALUES ($1, $2, $3, $4, $5, $6)",
             self.schema
         );
         sqlx::query(AssertSqlSafe(sql))
-            .bind(id)
-            .bind(event.topic)
-            .bind(event.key)
-            .bind(event.event_type)
-            .bind(event.payload)
-            .bind(trace::current())
+            .bind(row.id)
+            .bind(row.event.topic)
+            .bind(row.event.key)
+            .bind(row.event.event_type)
+            .bind(row.event.payload)
+            .bind(row.traceparent)
             .execute(connection)
             .await?;
-        Ok(id)
+        Ok(())
+    }
+
+    /// `event` as a row, for a caller that writes it in the statement of the change itself, under the same
+    /// rules as [`Outbox::append`]: columns `id`, `topic`, `key`, `event_type`, `payload`, `traceparent`.
+    ///
+    /// # Errors
+    /// [`Error::PayloadTooLarge`].
+    pub fn row(&self, event: NewEvent) -> Result<Row, Error> {
+        check(&event)?;
+        Ok(Row {
+            id: Uuid::now_v7(),
+            event,
+            traceparent: trace::current(),
+        })
     }
 
     /// How many events wait in it, and how many of them for longer than `age_min`, by the database's
@@ -148,7 +182,7 @@ fn check(event: &NewEvent) -> Result<(), Error> {
     Ok(())
 }
 
-const fn is_plain_name(name: &[u8]) -> bool {
+pub(crate) const fn is_plain_name(name: &[u8]) -> bool {
     let mut at = 0;
     while at < name.len() {
         if !(name[at].is_ascii_lowercase() || name[at].is_ascii_digit() || name[at] == b'_') {

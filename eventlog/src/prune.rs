@@ -45,9 +45,10 @@ pub(crate) async fn prune_until_dropped(pool: &PgPool) {
 ///
 /// # Errors
 /// [`Error::Database`].
-pub(crate) async fn add_partitions(pool: &PgPool) -> Result<i32, Error> {
+pub(crate) async fn add_partitions(pool: &PgPool) -> Result<u32, Error> {
     let added = sqlx::query_scalar!(r#"SELECT eventlog.add_partitions() AS "added!""#);
-    Ok(added.fetch_one(pool).await?)
+    let added = added.fetch_one(pool).await?;
+    Ok(u32::try_from(added).expect("a count of partitions"))
 }
 
 /// Drops one full partition of the stream, five million places, whose events are older than

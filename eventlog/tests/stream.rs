@@ -742,6 +742,13 @@ async fn a_service_role_can_do_its_part_and_no_more(pool: PgPool) {
     grant_service(&pool, &role).await.unwrap();
     grant_service(&pool, &role).await.unwrap();
 
+    let options = pool.connect_options().as_ref().clone();
+    let of_role = PgPool::connect_with(options.options([("role", &role)]));
+    let of_role = of_role.await.unwrap();
+    append(&mut of_role.acquire().await.unwrap(), "a", 1).await;
+    assert_eq!(move_once(&of_role, "shop").await.unwrap(), 1);
+    of_role.close().await;
+
     let mut as_role = pool.begin().await.unwrap();
     let switch = format!("SET LOCAL ROLE \"{role}\"");
     sqlx::raw_sql(AssertSqlSafe(switch))
@@ -839,25 +846,23 @@ async fn event_is_of_its_writers_trace_and_so_is_what_follows_from_it(pool: PgPo
 }
 
 #[sqlx::test]
-async fn outbox_of_the_release_before_is_moved_and_a_malformed_trace_is_none(pool: PgPool) {
+async fn both_releases_move_one_outbox_and_a_malformed_trace_is_none(pool: PgPool) {
     prepare(&pool).await;
-    for sql in [
-        "ALTER TABLE shop.outbox DROP COLUMN traceparent",
-        "INSERT INTO shop.outbox (id, topic, key, event_type, payload)
-         VALUES (gen_random_uuid(), 'orders', 'a', 'Ordered', decode('00000001', 'hex'))",
-    ] {
-        sqlx::query(sql).execute(&pool).await.unwrap();
-    }
+    append(&mut pool.acquire().await.unwrap(), "a", 1).await;
+    let moved = sqlx::query_scalar::<_, i32>("SELECT eventlog.move_outbox('shop', 1000)");
+    assert_eq!(moved.fetch_one(&pool).await.unwrap(), 1);
+    append(&mut pool.acquire().await.unwrap(), "a", 2).await;
     assert_eq!(move_once(&pool, "shop").await.unwrap(), 1);
+    assert_eq!(move_once(&pool, "shop").await.unwrap(), 0);
     let sql = "INSERT INTO eventlog.events
                    (id, producer, topic, key, event_type, payload, occurred_at, traceparent)
                VALUES (gen_random_uuid(), 'shop', 'orders', 'a', 'Ordered',
-                       decode('00000002', 'hex'), now(), 'nonsense')";
+                       decode('00000003', 'hex'), now(), 'nonsense')";
     sqlx::query(sql).execute(&pool).await.unwrap();
     let record = Arc::new(Record::default());
     let running = Running::start(&pool, config(), Recorder(record.clone()));
-    until("both to be handled", || async {
-        record.of("a").await == [1, 2]
+    until("all to be handled", || async {
+        record.of("a").await == [1, 2, 3]
     })
     .await;
     running.stop().await;

@@ -14,6 +14,8 @@ use serde::Serialize;
 const DATABASE: &str = "purchases_of_pgbench";
 const PREPARE: &str = include_str!("../../sql/prepare.sql");
 const PURCHASE: &str = include_str!("../../sql/purchase.sql");
+/// How the stream's relay moves an outbox.
+const MOVE: &str = include_str!("../../../eventlog/src/move.sql");
 
 /// Threads of `pgbench`.
 const JOBS: &str = "1";
@@ -74,6 +76,21 @@ impl Server<'_> {
     }
 }
 
+fn script() -> String {
+    ["booking", "payment"]
+        .into_iter()
+        .fold(PURCHASE.to_owned(), |script, schema| {
+            let statement = MOVE.replace("{schema}", schema);
+            let statement = statement
+                .replace("$1", "1000")
+                .replace("$2", &format!("'{schema}'"));
+            script.replace(
+                &format!("{{move {schema}}}"),
+                &format!("{};", statement.trim_end()),
+            )
+        })
+}
+
 /// Buys with as many clients for `length`, beside a system without load.
 ///
 /// # Errors
@@ -98,7 +115,7 @@ pub fn run(system: &System, bin: &Path, clients: usize, length: Duration) -> Res
     server.sql(DATABASE, PREPARE)?;
 
     let file = tempfile::NamedTempFile::new()?;
-    std::fs::write(file.path(), PURCHASE)?;
+    std::fs::write(file.path(), script())?;
     let script = file.path().to_string_lossy().into_owned();
     let (count, seconds) = (clients.to_string(), length.as_secs().to_string());
     let args = [

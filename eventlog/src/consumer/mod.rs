@@ -7,7 +7,14 @@ mod lanes;
 mod session;
 mod work;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::PgPool;
 use tokio::sync::Notify;
@@ -81,6 +88,14 @@ impl ConsumerConfig {
     }
 }
 
+/// Why a consumer looks before its next poll.
+#[derive(Default)]
+struct Woken {
+    notify: Notify,
+    /// An operator lets parked keys go on.
+    replay: AtomicBool,
+}
+
 /// Hands every event of the topics to `handler` until `shutdown`, then lets running handlers end
 /// (for 10 s at most), records what they did and returns. Starts where the name's cursor stands, a
 /// new name at the beginning. Failures of the database are logged and tried again.
@@ -91,12 +106,17 @@ pub async fn consume<H: Handler>(
     shutdown: CancellationToken,
 ) {
     let handler = Arc::new(handler);
-    let woken = Notify::new();
+    let woken = Woken::default();
     let replayed = format!("replay:{}", config.name);
-    let wanted =
-        |payload: &str| payload == replayed || config.topics.iter().any(|topic| topic == payload);
+    let wanted = |payload: &str| {
+        let replay = payload == replayed;
+        if replay {
+            woken.replay.store(true, Ordering::Release);
+        }
+        replay || config.topics.iter().any(|topic| topic == payload)
+    };
     tokio::select! {
-        never = wake::listen(&pool, "eventlog_events", wanted, &woken) => match never {},
+        never = wake::listen(&pool, "eventlog_events", wanted, &woken.notify) => match never {},
         () = take_turns(&pool, &config, &handler, &woken, &shutdown) => {}
     }
 }
@@ -105,7 +125,7 @@ async fn take_turns<H: Handler>(
     pool: &PgPool,
     config: &ConsumerConfig,
     handler: &Arc<H>,
-    woken: &Notify,
+    woken: &Woken,
     shutdown: &CancellationToken,
 ) {
     while !shutdown.is_cancelled() {
@@ -127,7 +147,7 @@ async fn one_turn<H: Handler>(
     pool: &PgPool,
     config: &ConsumerConfig,
     handler: &Arc<H>,
-    woken: &Notify,
+    woken: &Woken,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let mut session = Session::connect(pool, config).await?;

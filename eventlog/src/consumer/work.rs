@@ -1,10 +1,13 @@
 //! The loop of the process that leads: read, hand out, record.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use opentelemetry::trace::FutureExt as _;
 use tokio::{
-    sync::Notify,
     task::{Id, JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
@@ -12,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{
-    ConsumerConfig, HandleError, Handler,
+    ConsumerConfig, HandleError, Handler, Woken,
     lanes::{Lanes, RetryRule},
     session::Session,
 };
@@ -31,7 +34,7 @@ const WINDOW_EVENTS: usize = 2_048;
 /// Set-aside events of one key loaded at once; the rest follows when these are handled.
 const RETRY_EVENTS: i64 = 64;
 
-/// How long done events may go unrecorded while others run.
+/// How long done events may go unrecorded: a crash of the process delivers them again.
 const RECORD_EVERY: Duration = Duration::from_millis(50);
 
 /// How many done events may go unrecorded.
@@ -65,7 +68,7 @@ pub(super) async fn work<H: Handler>(
     session: &mut Session,
     config: &ConsumerConfig,
     handler: &Arc<H>,
-    woken: &Notify,
+    woken: &Woken,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let rule = RetryRule {
@@ -92,7 +95,7 @@ pub(super) async fn work<H: Handler>(
 }
 
 impl<H: Handler> Work<'_, H> {
-    async fn run(&mut self, woken: &Notify, shutdown: &CancellationToken) -> Result<(), Error> {
+    async fn run(&mut self, woken: &Woken, shutdown: &CancellationToken) -> Result<(), Error> {
         let mut poll_at = Instant::now() + self.config.poll;
         while !shutdown.is_cancelled() {
             self.record_if_due().await?;
@@ -102,9 +105,11 @@ impl<H: Handler> Work<'_, H> {
             let tick = self.next_tick(poll_at);
             tokio::select! {
                 Some(ended) = self.running.join_next_with_id() => self.finish_all(ended),
-                () = woken.notified() => {
+                () = woken.notify.notified() => {
                     self.more = true;
-                    self.retries_at = Instant::now();
+                    if woken.replay.swap(false, Ordering::AcqRel) {
+                        self.retries_at = Instant::now();
+                    }
                 }
                 () = sleep_until(tick) => {
                     if Instant::now() >= poll_at {
@@ -150,8 +155,7 @@ impl<H: Handler> Work<'_, H> {
         let unrecorded = self.lanes.unrecorded();
         let due = self.lanes.must_record()
             || unrecorded >= RECORD_EVENTS
-            || (unrecorded > 0
-                && (self.running.is_empty() || self.recorded_at.elapsed() >= RECORD_EVERY));
+            || (unrecorded > 0 && self.recorded_at.elapsed() >= RECORD_EVERY);
         if due { self.record().await } else { Ok(()) }
     }
 

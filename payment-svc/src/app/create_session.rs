@@ -57,37 +57,36 @@ async fn ask<P: Provider>(app: &App<P>, payment: Payment) -> Result<(), Error> {
 
 /// The payment, if a session is to be created for it.
 async fn record<P: Provider>(app: &App<P>, new: &New) -> Result<Option<Payment>, Error> {
-    let free = new.price.amount == 0;
-    let state = if free {
-        PaymentState::Succeeded
-    } else {
-        PaymentState::CreatingSession
-    };
-    let mut transaction = holdfast_eventlog::begin(&app.pool).await?;
-    let mut settled = None;
-    let payment = match payments::insert(&mut transaction, new, state, app.reconcile_after).await? {
-        Inserted::OtherOpen => return Err(Error::OtherOpen),
-        Inserted::Known(payment) => payment,
-        Inserted::New(payment) => {
-            if free {
-                let Payment {
-                    booking_id,
-                    payment_id,
-                    price,
-                    ..
-                } = payment;
-                publish::succeeded(&mut transaction, booking_id, payment_id, price).await?;
-                settled = Some(price);
-            }
-            payment
-        }
-    };
-    transaction.commit().await?;
-    if settled.is_some() {
-        metric::settled(state, settled);
-        publish::OUTBOX.wake();
+    if new.price.amount == 0 {
+        record_free(app, new).await?;
+        return Ok(None);
     }
-    Ok((payment.state == PaymentState::CreatingSession).then_some(payment))
+    let mut connection = app.pool.acquire().await?;
+    let state = PaymentState::CreatingSession;
+    match payments::insert(&mut connection, new, state, app.reconcile_after).await? {
+        Inserted::OtherOpen => Err(Error::OtherOpen),
+        Inserted::Known(payment) | Inserted::New(payment) => {
+            Ok((payment.state == state).then_some(payment))
+        }
+    }
+}
+
+/// Nothing is to be paid: no provider is asked.
+async fn record_free<P>(app: &App<P>, new: &New) -> Result<(), Error> {
+    let state = PaymentState::Succeeded;
+    let mut transaction = holdfast_eventlog::begin(&app.pool).await?;
+    match payments::insert(&mut transaction, new, state, app.reconcile_after).await? {
+        Inserted::OtherOpen => return Err(Error::OtherOpen),
+        Inserted::Known(_) => return Ok(()),
+        Inserted::New(payment) => {
+            let news = publish::succeeded(payment.booking_id, payment.payment_id, payment.price)?;
+            publish::append(&mut transaction, news).await?;
+        }
+    }
+    transaction.commit().await?;
+    metric::settled(state, Some(new.price));
+    publish::OUTBOX.wake();
+    Ok(())
 }
 
 async fn record_session<P: Provider>(
@@ -95,16 +94,19 @@ async fn record_session<P: Provider>(
     payment: &Payment,
     session: &Session,
 ) -> Result<(), Error> {
-    let mut transaction = holdfast_eventlog::begin(&app.pool).await?;
     let Session {
         session_id, url, ..
     } = session;
-    let after = app.reconcile_after;
     let id = payment.payment_id;
-    if payments::session_created(&mut transaction, id, session_id, url, after).await? {
-        publish::session_created(&mut transaction, payment.booking_id, id, url).await?;
+    let news = publish::session_created(payment.booking_id, id, url)?;
+    let after = app.reconcile_after;
+    let created = payments::session_created(&app.pool, id, session_id, url, after, news).await?;
+    publish::OUTBOX.wake();
+    if created && session.status == Status::Open && session.dispute.is_none() {
+        return Ok(());
     }
-    // Open unless this is the repetition of a call whose answer was lost.
+    // The repetition of a call whose answer was lost.
+    let transaction = holdfast_eventlog::begin(&app.pool).await?;
     settle(transaction, id, session).await?;
     publish::OUTBOX.wake();
     Ok(())

@@ -20,9 +20,7 @@ pub(super) async fn keep<P>(
     }
     let captured = payment.captured;
     let captured = captured.ok_or(Error::NotThatPayment("it brought no money"))?;
-    if ledger::post_sale(&mut transaction, payment_id, captured.currency).await? > 0 {
-        payments::decided(&mut transaction, payment_id).await?;
-    }
+    ledger::post_sale(&mut transaction, payment_id, captured.currency).await?;
     transaction.commit().await?;
     Ok(())
 }

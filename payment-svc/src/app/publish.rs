@@ -1,6 +1,6 @@
 //! What payment-svc tells the others: topic `payment`, keyed by booking; what is told again, by payment.
 
-use holdfast_eventlog::{NewEvent, Outbox};
+use holdfast_eventlog::{NewEvent, Outbox, Row};
 use holdfast_proto::events::v1;
 use holdfast_types::{BookingId, Money, PaymentId};
 use prost::Message;
@@ -17,33 +17,31 @@ use crate::{
 
 pub(crate) static OUTBOX: Outbox = Outbox::new("payment");
 
-pub(super) async fn session_created(
-    connection: &mut PgConnection,
+pub(super) fn session_created(
     booking_id: BookingId,
     payment_id: PaymentId,
     url: &str,
-) -> Result<(), store::Error> {
+) -> Result<Row, store::Error> {
     let message = v1::PaymentSessionCreated {
         payment_id: payment_id.to_bytes().to_vec(),
         booking_id: booking_id.to_bytes().to_vec(),
         payment_url: url.to_owned(),
     };
-    append(connection, booking_id, "PaymentSessionCreated", &message).await
+    row(booking_id, "PaymentSessionCreated", &message)
 }
 
-pub(super) async fn succeeded(
-    connection: &mut PgConnection,
+pub(super) fn succeeded(
     booking_id: BookingId,
     payment_id: PaymentId,
     money: Money,
-) -> Result<(), store::Error> {
+) -> Result<Row, store::Error> {
     let message = v1::PaymentSucceeded {
         payment_id: payment_id.to_bytes().to_vec(),
         booking_id: booking_id.to_bytes().to_vec(),
         amount: Some(wire(money)),
         again: false,
     };
-    append(connection, booking_id, "PaymentSucceeded", &message).await
+    row(booking_id, "PaymentSucceeded", &message)
 }
 
 /// Under the payments' own keys, so that none waits behind what keeps its booking's events.
@@ -64,18 +62,17 @@ pub(super) async fn succeeded_again(
     Ok(())
 }
 
-pub(super) async fn failed(
-    connection: &mut PgConnection,
+pub(super) fn failed(
     booking_id: BookingId,
     payment_id: PaymentId,
     reason: &str,
-) -> Result<(), store::Error> {
+) -> Result<Row, store::Error> {
     let message = v1::PaymentFailed {
         payment_id: payment_id.to_bytes().to_vec(),
         booking_id: booking_id.to_bytes().to_vec(),
         reason: reason.to_owned(),
     };
-    append(connection, booking_id, "PaymentFailed", &message).await
+    row(booking_id, "PaymentFailed", &message)
 }
 
 pub(super) async fn disputed(
@@ -88,7 +85,8 @@ pub(super) async fn disputed(
         booking_id: payment.booking_id.to_bytes().to_vec(),
         state: dispute.as_str().to_owned(),
     };
-    append(connection, payment.booking_id, "PaymentDisputed", &message).await
+    let event = event(&payment.booking_id.to_string(), "PaymentDisputed", &message);
+    append(connection, OUTBOX.row(event)?).await
 }
 
 /// Money that went back.
@@ -121,15 +119,18 @@ pub(super) async fn refunded(
     Ok(())
 }
 
-async fn append(
-    connection: &mut PgConnection,
+/// Writes by itself what no statement of a change takes along.
+pub(super) async fn append(connection: &mut PgConnection, row: Row) -> Result<(), store::Error> {
+    OUTBOX.append_row(connection, row).await?;
+    Ok(())
+}
+
+fn row(
     booking_id: BookingId,
     event_type: &'static str,
     message: &impl Message,
-) -> Result<(), store::Error> {
-    let event = event(&booking_id.to_string(), event_type, message);
-    OUTBOX.append(connection, event).await?;
-    Ok(())
+) -> Result<Row, store::Error> {
+    Ok(OUTBOX.row(event(&booking_id.to_string(), event_type, message))?)
 }
 
 fn event(key: &str, event_type: &'static str, message: &impl Message) -> NewEvent {

@@ -186,14 +186,23 @@ async fn end(
     let known = (!session.session_id.is_empty())
         .then_some((session.session_id.as_str(), session.url.as_str()));
     let connection = &mut *transaction;
+    let news = match captured {
+        Some(captured) => publish::succeeded(booking_id, payment_id, captured)?,
+        None => publish::failed(booking_id, payment_id, failure.unwrap_or_default())?,
+    };
+    let ending = payments::Ending {
+        state,
+        captured,
+        fee: session.fee.filter(|_| captured.is_some()),
+        session: known,
+        failure,
+    };
     payments::end(
         connection,
         payment_id,
-        state,
-        captured,
-        known,
-        failure,
-        TELL_AGAIN_AFTER,
+        ending,
+        (TELL_AGAIN_AFTER, ASK_FEE_AFTER),
+        news,
     )
     .await?;
     if let Some(captured) = captured {
@@ -201,17 +210,9 @@ async fn end(
         if session.dispute == Some(Dispute::Lost) {
             post_dispute_lost(connection, payment, session, captured).await?;
         }
-        payments::ask_fee(connection, payment_id, ASK_FEE_AFTER).await?;
-        note_fee(connection, payment, session).await?;
-        publish::succeeded(connection, booking_id, payment_id, captured).await?;
-    } else {
-        publish::failed(
-            connection,
-            booking_id,
-            payment_id,
-            failure.unwrap_or_default(),
-        )
-        .await?;
+    }
+    if let Some(fee) = ending.fee {
+        ledger::post_fee(connection, payment_id, &payment.provider, fee).await?;
     }
     transaction.commit().await?;
     Ok(())

@@ -86,12 +86,14 @@ async fn send_due(sandbox: &Sandbox) -> Result<bool, sqlx::Error> {
     let reports = stream::iter(due)
         .map(async |delivery| {
             let error = send(sandbox, &delivery).await.err();
-            report(sandbox, &delivery, error.as_deref()).await
+            report(&delivery, error)
         })
         .buffer_unordered(SENT_AT_ONCE)
         .collect::<Vec<_>>()
         .await;
-    reports.into_iter().collect::<Result<(), _>>()?;
+    if !reports.is_empty() {
+        store::report_deliveries(&sandbox.pool, &reports).await?;
+    }
     Ok(full)
 }
 
@@ -115,12 +117,8 @@ async fn send(sandbox: &Sandbox, delivery: &Delivery) -> Result<(), String> {
     }
 }
 
-async fn report(
-    sandbox: &Sandbox,
-    delivery: &Delivery,
-    error: Option<&str>,
-) -> Result<(), sqlx::Error> {
-    let next_in = error.and_then(|error| {
+fn report(delivery: &Delivery, error: Option<String>) -> store::Report {
+    let next_in = error.as_deref().and_then(|error| {
         let next_in = wait_after(delivery.attempts);
         tracing::debug!(
             event.id = delivery.event_id,
@@ -131,8 +129,11 @@ async fn report(
         );
         next_in
     });
-    let next_in_s = next_in.map(|wait| wait.as_secs_f64());
-    store::report_delivery(&sandbox.pool, delivery.delivery_id, error, next_in_s).await
+    store::Report {
+        delivery_id: delivery.delivery_id,
+        error,
+        next_in_s: next_in.map(|wait| wait.as_secs_f64()),
+    }
 }
 
 /// The wait after so many tries; none when they have run out.

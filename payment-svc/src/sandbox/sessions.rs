@@ -88,7 +88,6 @@ pub(super) async fn create(
     wanted: &wire::NewSession,
     expires_at: DateTime<Utc>,
 ) -> Result<Result<Session, Refused>, sqlx::Error> {
-    let mut transaction = holdfast_eventlog::begin(&sandbox.pool).await?;
     let new = store::New {
         session_id: &format!("{ID_PREFIX}{}", Uuid::new_v4().simple()),
         idempotency_key: key,
@@ -98,9 +97,11 @@ pub(super) async fn create(
         reference: &wanted.reference,
         expires_at,
     };
-    let Some(session) = store::insert_session(&mut transaction, &new).await? else {
+    let mut connection = sandbox.pool.acquire().await?;
+    let Some(session) = store::insert_session(&mut connection, &new).await? else {
         return Ok(Err(Refused::Late));
     };
+    drop(connection);
     let same = session.amount == wanted.amount
         && session.currency == wanted.currency
         && session.description == wanted.description
@@ -109,8 +110,11 @@ pub(super) async fn create(
     if !same {
         return Ok(Err(Refused::KeyReused));
     }
-    let session = end_if_due(sandbox, &mut transaction, session).await?;
-    transaction.commit().await?;
+    if session.due
+        && let Some(ended) = look(sandbox, &session.session_id).await?
+    {
+        return Ok(Ok(ended));
+    }
     Ok(Ok(session))
 }
 
@@ -119,7 +123,13 @@ pub(super) async fn look(
     sandbox: &Sandbox,
     session_id: &str,
 ) -> Result<Option<Session>, sqlx::Error> {
-    change(sandbox, session_id, None, Faults::default()).await
+    if !is_session_id(session_id) {
+        return Ok(None);
+    }
+    match store::read_session(&sandbox.pool, session_id).await? {
+        Some(session) if session.due => change(sandbox, session_id, None, Faults::default()).await,
+        known => Ok(known),
+    }
 }
 
 /// Sessions in one page of a list.
@@ -183,7 +193,9 @@ async fn change(
         && session.status == "OPEN"
     {
         let declined = action == Action::Decline { delay_s: None };
-        store::note(&mut transaction, session_id, declined, faults.duplicate).await?;
+        if declined || faults.duplicate {
+            store::note(&mut transaction, session_id, declined, faults.duplicate).await?;
+        }
         session.duplicate |= faults.duplicate;
         session.declines += i32::from(declined);
         session = apply(sandbox, &mut transaction, session, action).await?;
@@ -234,6 +246,9 @@ async fn apply(
 /// Ends every session whose time has come, at most `DUE_BATCHES_MAX` batches in one look.
 pub(super) async fn end_due(sandbox: &Sandbox) -> Result<(), sqlx::Error> {
     for _ in 0..DUE_BATCHES_MAX {
+        if !store::any_due(&sandbox.pool).await? {
+            return Ok(());
+        }
         let mut transaction = holdfast_eventlog::begin(&sandbox.pool).await?;
         let due = store::due_sessions(&mut transaction, DUE_BATCH).await?;
         for session_id in &due {
@@ -242,9 +257,6 @@ pub(super) async fn end_due(sandbox: &Sandbox) -> Result<(), sqlx::Error> {
             }
         }
         transaction.commit().await?;
-        if due.is_empty() {
-            break;
-        }
         sandbox.webhook_written.notify_one();
     }
     Ok(())
@@ -271,14 +283,10 @@ async fn end(
     session: Session,
     status: &str,
 ) -> Result<Session, sqlx::Error> {
-    store::set_status(connection, &session.session_id, status).await?;
-    let mut fee = None;
-    if status == "PAID" {
-        let charge_id = format!("ch_{}", Uuid::new_v4().simple());
-        let kept = sandbox.config.fee_of(session.amount);
-        store::insert_charge(connection, &session, &charge_id, kept).await?;
-        fee = Some(kept);
-    }
+    let fee = (status == "PAID").then(|| sandbox.config.fee_of(session.amount));
+    let charge_id = format!("ch_{}", Uuid::new_v4().simple());
+    let charge_id = &charge_id;
+    let charge = fee.map(|fee| store::Charge { charge_id, fee });
     let session = Session {
         status: status.to_owned(),
         fee,
@@ -286,7 +294,10 @@ async fn end(
         ..session
     };
     let event_type = format!("session.{}", status.to_lowercase());
-    tell(sandbox, connection, &session, &event_type).await?;
+    let event = event(sandbox, &session, &event_type).await;
+    let body = serde_json::to_vec(&event).expect("strings and numbers serialise");
+    let told = delivery(&session, &event, &body);
+    store::end_session(connection, &session, charge, told).await?;
     Ok(session)
 }
 
@@ -297,22 +308,34 @@ async fn tell(
     session: &Session,
     event_type: &str,
 ) -> Result<(), sqlx::Error> {
-    let event = wire::Event {
+    let event = event(sandbox, session, event_type).await;
+    let body = serde_json::to_vec(&event).expect("strings and numbers serialise");
+    store::insert_delivery(connection, delivery(session, &event, &body)).await
+}
+
+async fn event(sandbox: &Sandbox, session: &Session, event_type: &str) -> wire::Event {
+    wire::Event {
         id: format!("evt_{}", Uuid::new_v4().simple()),
         event_type: event_type.to_owned(),
         session: describe(session, sandbox.base().await),
-    };
-    let body = serde_json::to_vec(&event).expect("strings and numbers serialise");
-    let copies = if session.duplicate { 2 } else { 1 };
-    let of_dispute = matches!(event_type, "session.disputed" | "session.dispute_closed");
-    let delivery = store::NewDelivery {
+    }
+}
+
+fn delivery<'a>(
+    session: &Session,
+    event: &'a wire::Event,
+    body: &'a [u8],
+) -> store::NewDelivery<'a> {
+    store::NewDelivery {
         event_id: &event.id,
-        body: &body,
-        copies,
-        tells_of_dispute: of_dispute,
+        body,
+        copies: if session.duplicate { 2 } else { 1 },
+        tells_of_dispute: matches!(
+            event.event_type.as_str(),
+            "session.disputed" | "session.dispute_closed"
+        ),
         delay_s: session.webhook_delay_s,
-    };
-    store::insert_delivery(connection, delivery).await
+    }
 }
 
 /// The session as the API shows it.

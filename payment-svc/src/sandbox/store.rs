@@ -42,7 +42,7 @@ pub(super) async fn insert_session(
     connection: &mut PgConnection,
     new: &New<'_>,
 ) -> Result<Option<Session>, sqlx::Error> {
-    sqlx::query!(
+    let inserted = sqlx::query!(
         "INSERT INTO sandbox.sessions
              (session_id, idempotency_key, amount, currency, description, reference, status,
               expires_at)
@@ -58,6 +58,24 @@ pub(super) async fn insert_session(
     )
     .execute(&mut *connection)
     .await?;
+    if inserted.rows_affected() == 1 {
+        return Ok(Some(Session {
+            session_id: new.session_id.to_owned(),
+            amount: new.amount,
+            currency: new.currency.to_owned(),
+            description: new.description.to_owned(),
+            reference: new.reference.to_owned(),
+            status: "OPEN".to_owned(),
+            expires_at: new.expires_at,
+            settles_as: None,
+            duplicate: false,
+            declines: 0,
+            dispute: None,
+            fee: None,
+            webhook_delay_s: 0.0,
+            due: false,
+        }));
+    }
     let session_id = sqlx::query_scalar!(
         "SELECT session_id FROM sandbox.sessions WHERE idempotency_key = $1",
         new.idempotency_key
@@ -77,6 +95,16 @@ pub(super) async fn lock_session(
 ) -> Result<Option<Session>, sqlx::Error> {
     sqlx::query_file_as!(Session, "src/sandbox/lock_session.sql", session_id)
         .fetch_optional(connection)
+        .await
+}
+
+/// A session as it stands.
+pub(super) async fn read_session(
+    pool: &PgPool,
+    session_id: &str,
+) -> Result<Option<Session>, sqlx::Error> {
+    sqlx::query_file_as!(Session, "src/sandbox/read_session.sql", session_id)
+        .fetch_optional(pool)
         .await
 }
 
@@ -148,6 +176,17 @@ pub(super) async fn exists(pool: &PgPool, session_id: Option<&str>) -> Result<bo
     .await
 }
 
+/// Whether the time of any session has come.
+pub(super) async fn any_due(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM sandbox.sessions WHERE status = 'OPEN' AND expires_at <= now())
+            OR EXISTS (SELECT FROM sandbox.sessions
+                       WHERE status = 'PROCESSING' AND settles_at <= now()) AS "any!""#
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// Up to `limit` sessions whose time has come and nobody else is at.
 pub(super) async fn due_sessions(
     connection: &mut PgConnection,
@@ -164,17 +203,32 @@ pub(super) async fn due_sessions(
     .await
 }
 
-/// Changes a locked session's status; `PROCESSING` is [`set_processing`].
-pub(super) async fn set_status(
+/// The money of a session that was paid.
+pub(super) struct Charge<'a> {
+    pub(super) charge_id: &'a str,
+    /// What is kept of it.
+    pub(super) fee: i64,
+}
+
+/// Ends a locked session, with its charge if it was paid, and the webhook that tells of it.
+pub(super) async fn end_session(
     connection: &mut PgConnection,
-    session_id: &str,
-    status: &str,
+    session: &Session,
+    charge: Option<Charge<'_>>,
+    told: NewDelivery<'_>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "UPDATE sandbox.sessions SET status = $2, settles_at = NULL, settles_as = NULL
-         WHERE session_id = $1",
-        session_id,
-        status
+    sqlx::query_file!(
+        "src/sandbox/end_session.sql",
+        session.session_id,
+        session.status,
+        session.amount,
+        charge.as_ref().map(|charge| charge.charge_id),
+        charge.map(|charge| charge.fee),
+        told.event_id,
+        told.body,
+        told.copies,
+        told.tells_of_dispute,
+        told.delay_s
     )
     .execute(connection)
     .await?;
@@ -232,25 +286,6 @@ pub(super) async fn note(
         session_id,
         i32::from(declined),
         duplicate
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// The money of a session that was paid.
-pub(super) async fn insert_charge(
-    connection: &mut PgConnection,
-    session: &Session,
-    charge_id: &str,
-    fee: i64,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO sandbox.charges (session_id, charge_id, amount, fee) VALUES ($1, $2, $3, $4)",
-        session.session_id,
-        charge_id,
-        session.amount,
-        fee
     )
     .execute(connection)
     .await?;
@@ -395,21 +430,30 @@ pub(super) async fn take_deliveries(
     .await
 }
 
-/// Reports a delivery: no error means it arrived; an error without a next time gives it up.
-pub(super) async fn report_delivery(
+/// What came of a delivery: no error means that it arrived; an error without a next time gives it up.
+pub(super) struct Report {
+    pub(super) delivery_id: i64,
+    pub(super) error: Option<String>,
+    pub(super) next_in_s: Option<f64>,
+}
+
+/// Reports deliveries.
+pub(super) async fn report_deliveries(
     pool: &PgPool,
-    delivery_id: i64,
-    error: Option<&str>,
-    next_in_s: Option<f64>,
+    reports: &[Report],
 ) -> Result<(), sqlx::Error> {
+    let ids: Vec<i64> = reports.iter().map(|report| report.delivery_id).collect();
+    let errors: Vec<Option<String>> = reports.iter().map(|report| report.error.clone()).collect();
+    let next: Vec<Option<f64>> = reports.iter().map(|report| report.next_in_s).collect();
     sqlx::query!(
-        "UPDATE sandbox.webhook_deliveries
-         SET next_at = now() + make_interval(secs => $3), last_error = $2,
-             delivered_at = CASE WHEN $2::text IS NULL THEN now() END
-         WHERE delivery_id = $1",
-        delivery_id,
-        error,
-        next_in_s
+        "UPDATE sandbox.webhook_deliveries d
+         SET next_at = now() + make_interval(secs => r.next_in_s), last_error = r.error,
+             delivered_at = CASE WHEN r.error IS NULL THEN now() END
+         FROM unnest($1::bigint[], $2::text[], $3::float8[]) AS r (delivery_id, error, next_in_s)
+         WHERE d.delivery_id = r.delivery_id",
+        &ids,
+        &errors as &[Option<String>],
+        &next as &[Option<f64>]
     )
     .execute(pool)
     .await?;

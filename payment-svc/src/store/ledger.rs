@@ -71,23 +71,23 @@ pub(crate) async fn post_capture(
     post(connection, journal, money.currency, &entries).await
 }
 
-/// A booking was confirmed: what is undecided of its payment pays for it. Returns how much that is.
+/// A booking was confirmed: what is undecided of its payment, if anything, pays for it, and nobody need be
+/// told of it again. The caller has the payment locked.
 pub(crate) async fn post_sale(
     connection: &mut PgConnection,
     payment_id: PaymentId,
     currency: Currency,
-) -> Result<i64, Error> {
-    let amount = undecided(connection, payment_id).await?;
-    if amount > 0 {
-        let journal = Journal {
-            kind: "SALE",
-            payment_id,
-            refund: None,
-        };
-        let entries = [(UNDECIDED, amount), (BOOKINGS, -amount)];
-        post(connection, journal, currency, &entries).await?;
-    }
-    Ok(amount)
+) -> Result<(), Error> {
+    sqlx::query_file!(
+        "src/store/post_sale.sql",
+        payment_id.as_uuid(),
+        currency.as_str(),
+        UNDECIDED,
+        BOOKINGS
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Money is to go back: first what is undecided, then what paid for a booking. Returns how much is

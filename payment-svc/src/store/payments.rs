@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use holdfast_eventlog as outbox;
 use holdfast_types::{BookingId, Money, PaymentId, PaymentState, ShowId, UserId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -23,6 +24,32 @@ pub(crate) struct New {
     pub(crate) provider: &'static str,
     /// What asked for it (W3C).
     pub(crate) traceparent: Option<String>,
+}
+
+impl New {
+    fn into_payment(
+        self,
+        payment_id: PaymentId,
+        state: PaymentState,
+        captured: Option<Money>,
+    ) -> Payment {
+        Payment {
+            payment_id,
+            booking_id: self.booking_id,
+            state,
+            price: self.price,
+            description: self.description,
+            pay_until: self.pay_until,
+            provider: self.provider.to_owned(),
+            session_id: None,
+            payment_url: None,
+            captured,
+            refunded: 0,
+            dispute: None,
+            fee_known: false,
+            traceparent: self.traceparent,
+        }
+    }
 }
 
 /// A payment.
@@ -142,10 +169,11 @@ pub(crate) async fn insert(
         table: "payments",
         what: "attempt".to_owned(),
     })?;
+    let payment_id = PaymentId::from(Uuid::now_v7());
     // Either unique index may stand in the way; which one is seen by the read below.
     let inserted = sqlx::query_file!(
         "src/store/insert_payment.sql",
-        Uuid::now_v7(),
+        payment_id.as_uuid(),
         new.booking_id.as_uuid(),
         attempt,
         new.user_id.as_uuid(),
@@ -161,6 +189,12 @@ pub(crate) async fn insert(
     )
     .execute(&mut *connection)
     .await?;
+    if inserted.rows_affected() == 1 {
+        let captured = (state == PaymentState::Succeeded).then_some(new.price);
+        return Ok(Inserted::New(
+            new.clone().into_payment(payment_id, state, captured),
+        ));
+    }
     let payment_id = sqlx::query_scalar!(
         "SELECT payment_id FROM payment.payments WHERE booking_id = $1 AND attempt = $2",
         new.booking_id.as_uuid(),
@@ -173,12 +207,7 @@ pub(crate) async fn insert(
     };
     let payment = locked(connection, payment_id.into()).await?;
     let payment = payment.ok_or(Error::Database(sqlx::Error::RowNotFound))?;
-    let is_new = inserted.rows_affected() == 1;
-    Ok(if is_new {
-        Inserted::New(payment)
-    } else {
-        Inserted::Known(payment)
-    })
+    Ok(Inserted::Known(payment))
 }
 
 /// A payment, locked until the transaction ends.
@@ -210,53 +239,75 @@ pub(crate) async fn of_booking(
         .collect()
 }
 
-/// Records the provider's session. False if the payment was past that already.
+/// Records the provider's session, and tells `news`. False, and nothing is told, if the payment was past
+/// that already.
 pub(crate) async fn session_created(
-    connection: &mut PgConnection,
+    pool: &PgPool,
     payment_id: PaymentId,
     session_id: &str,
     url: &str,
     ask_in: Duration,
+    news: outbox::Row,
 ) -> Result<bool, Error> {
-    let done = sqlx::query!(
-        "UPDATE payment.payments
-         SET state = 'SESSION_CREATED', session_id = $2, payment_url = $3,
-             ask_at = now() + make_interval(secs => $4), updated_at = now()
-         WHERE payment_id = $1 AND state = 'CREATING_SESSION'",
+    let done = sqlx::query_file!(
+        "src/store/session_created.sql",
         payment_id.as_uuid(),
         session_id,
         url,
-        ask_in.as_secs_f64()
+        ask_in.as_secs_f64(),
+        news.id,
+        news.event.topic,
+        news.event.key,
+        news.event.event_type,
+        news.event.payload,
+        news.traceparent
     );
-    Ok(done.execute(connection).await?.rows_affected() == 1)
+    Ok(done.execute(pool).await?.rows_affected() == 1)
 }
 
-/// Records a payment's end; the caller has it locked and knows the change is right.
+/// How a payment ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending<'a> {
+    pub(crate) state: PaymentState,
+    pub(crate) captured: Option<Money>,
+    /// What the provider keeps, if it said so already.
+    pub(crate) fee: Option<Money>,
+    /// Its id and URL, if it is known.
+    pub(crate) session: Option<(&'a str, &'a str)>,
+    pub(crate) failure: Option<&'a str>,
+}
+
+/// Records a payment's end and tells `news`; the caller has it locked and knows the change is right. When
+/// captured money is told of again and its fee asked for comes with it.
 pub(crate) async fn end(
     connection: &mut PgConnection,
     payment_id: PaymentId,
-    state: PaymentState,
-    captured: Option<Money>,
-    session: Option<(&str, &str)>,
-    failure: Option<&str>,
-    tell_again_in: Duration,
+    ending: Ending<'_>,
+    (tell_again_in, ask_fee_in): (Duration, Duration),
+    news: outbox::Row,
 ) -> Result<(), Error> {
-    let (session_id, url) = session.unzip();
-    sqlx::query!(
-        "UPDATE payment.payments
-         SET state = $2, session_id = coalesce(session_id, $3),
-             payment_url = coalesce(payment_url, $4), failure = $5, ask_at = NULL,
-             captured_amount = $6::bigint, captured_currency = $7, updated_at = now(),
-             tell_at = CASE WHEN $6::bigint > 0 THEN now() + make_interval(secs => $8) END
-         WHERE payment_id = $1",
+    let (session_id, url) = ending.session.unzip();
+    sqlx::query_file!(
+        "src/store/end_payment.sql",
         payment_id.as_uuid(),
-        state.as_str(),
+        ending.state.as_str(),
         session_id,
         url,
-        failure,
-        captured.map(|captured| captured.amount),
-        captured.map(|captured| captured.currency.to_string()),
-        tell_again_in.as_secs_f64()
+        ending.failure,
+        ending.captured.map(|captured| captured.amount),
+        ending
+            .captured
+            .map(|captured| captured.currency.to_string()),
+        ending.fee.map(|fee| fee.amount),
+        ending.fee.map(|fee| fee.currency.to_string()),
+        tell_again_in.as_secs_f64(),
+        ask_fee_in.as_secs_f64(),
+        news.id,
+        news.event.topic,
+        news.event.key,
+        news.event.event_type,
+        news.event.payload,
+        news.traceparent
     )
     .execute(connection)
     .await?;
@@ -405,23 +456,6 @@ pub(crate) async fn set_fee(
         payment_id.as_uuid(),
         fee.amount,
         fee.currency.as_str()
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// The provider didn't say yet what it keeps, and is asked in `ask_in`.
-pub(crate) async fn ask_fee(
-    connection: &mut PgConnection,
-    payment_id: PaymentId,
-    ask_in: Duration,
-) -> Result<(), Error> {
-    sqlx::query!(
-        "UPDATE payment.payments SET fee_at = now() + make_interval(secs => $2)
-         WHERE payment_id = $1",
-        payment_id.as_uuid(),
-        ask_in.as_secs_f64()
     )
     .execute(connection)
     .await?;

@@ -152,6 +152,19 @@ async fn the_books_refuse_what_does_not_balance_and_the_check_finds_what_is_miss
          SELECT min(journal_id), 'bookings', 1, 'EUR' FROM payment.journal",
     );
     assert!(lopsided.execute(&pool).await.is_err());
+    let nowhere = sqlx::query(
+        "INSERT INTO payment.entries (journal_id, account, amount, currency)
+         SELECT min(journal_id), account, amount, 'EUR'
+         FROM payment.journal, (VALUES ('bookings', 1), ('nowhere', -1)) AS e (account, amount)
+         GROUP BY account, amount",
+    );
+    let refused = nowhere.execute(&pool).await.expect_err("no such account");
+    assert!(
+        refused.to_string().contains("no account nowhere"),
+        "{refused}"
+    );
+    let changed = sqlx::query("UPDATE payment.entries SET amount = amount + 1 WHERE amount > 0");
+    assert!(changed.execute(&pool).await.is_err());
 
     let mut tampered = pool.begin().await.unwrap();
     sqlx::raw_sql("DELETE FROM payment.entries; DELETE FROM payment.journal")
