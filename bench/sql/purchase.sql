@@ -14,13 +14,17 @@ BEGIN;
 WITH request AS (
     INSERT INTO booking.requests (user_id, idempotency_key, route, body_hash, answer)
     VALUES (:customer::uuid, 'key-' || :n, 'CREATE_BOOKING', sha256('hold'), convert_to(repeat('a', 160), 'UTF8'))
+), directory AS (
+    INSERT INTO booking.directory (user_id, booking_id, show_id, idempotency_key, body_hash)
+    VALUES (:customer::uuid, :booking::uuid, :show::uuid, 'key-' || :n, sha256('hold'))
 ), timeline AS (
-    INSERT INTO booking.timeline (booking_id, position, happened, revision, fence)
-    VALUES (:booking::uuid, 1, 'HOLD_EXTENDED', :n + 1, :n + 1), (:booking::uuid, 2, 'CREATED', :n + 1, :n + 1)
+    INSERT INTO booking.timeline (show_id, booking_id, position, happened, revision, fence)
+    VALUES (:show::uuid, :booking::uuid, 1, 'HOLD_EXTENDED', :n + 1, :n + 1),
+        (:show::uuid, :booking::uuid, 2, 'CREATED', :n + 1, :n + 1)
 )
-INSERT INTO booking.bookings (booking_id, user_id, idempotency_key, body_hash, show_id, seat_nos, amount, currency, price_version, state,
+INSERT INTO booking.bookings (booking_id, user_id, show_id, seat_nos, amount, currency, price_version, state,
     hold_id, fence, expires_at, pay_until)
-VALUES (:booking::uuid, :customer::uuid, 'key-' || :n, sha256('hold'), :show::uuid, ARRAY[:seat, :seat + 1, :seat + 2, :seat + 3]::int[], 6000,
+VALUES (:booking::uuid, :customer::uuid, :show::uuid, ARRAY[:seat, :seat + 1, :seat + 2, :seat + 3]::int[], 6000,
     'EUR', 1, 'PENDING_PAYMENT', :booking::uuid, :n + 1, now() + interval '15 minutes', now() + interval '15 minutes');
 WITH locked AS (
     SELECT seat_no FROM booking.seats
@@ -52,11 +56,11 @@ FROM created;
 {move payment}
 BEGIN;
 WITH timeline AS (
-    INSERT INTO booking.timeline (booking_id, position, happened, fence, payment_id)
-    VALUES (:booking::uuid, 3, 'SESSION_CREATED', :n + 1, :payment::uuid)
+    INSERT INTO booking.timeline (show_id, booking_id, position, happened, fence, payment_id)
+    VALUES (:show::uuid, :booking::uuid, 3, 'SESSION_CREATED', :n + 1, :payment::uuid)
 )
 UPDATE booking.bookings SET session_payment_id = :payment::uuid, payment_url = 'http://pay/', updated_at = now()
-WHERE booking_id = :booking::uuid;
+WHERE show_id = :show::uuid AND booking_id = :booking::uuid;
 COMMIT;
 
 -- The customer pays, and a webhook tells of it
@@ -94,13 +98,13 @@ UPDATE sandbox.webhook_deliveries SET next_at = NULL, delivered_at = now() WHERE
 -- Confirmed
 BEGIN;
 WITH timeline AS (
-    INSERT INTO booking.timeline (booking_id, position, happened, fence, payment_id, amount, currency)
-    VALUES (:booking::uuid, 4, 'PAID', :n + 1, :payment::uuid, 6000, 'EUR')
+    INSERT INTO booking.timeline (show_id, booking_id, position, happened, fence, payment_id, amount, currency)
+    VALUES (:show::uuid, :booking::uuid, 4, 'PAID', :n + 1, :payment::uuid, 6000, 'EUR')
 )
 UPDATE booking.bookings SET step = 'COMMITTING', step_due_at = now() + interval '8 seconds', updated_at = now()
-WHERE booking_id = :booking::uuid;
-INSERT INTO booking.booking_payments (payment_id, booking_id, position, amount, currency, fate)
-VALUES (:payment::uuid, :booking::uuid, 0, 6000, 'EUR', 'PENDING');
+WHERE show_id = :show::uuid AND booking_id = :booking::uuid;
+INSERT INTO booking.booking_payments (show_id, payment_id, booking_id, position, amount, currency, fate)
+VALUES (:show::uuid, :payment::uuid, :booking::uuid, 0, 6000, 'EUR', 'PENDING');
 COMMIT;
 BEGIN;
 WITH locked AS (
@@ -114,13 +118,15 @@ SELECT gen_random_uuid(), :booking::uuid, :show::uuid, :seat + nth, repeat('a', 
 INSERT INTO booking.outbox (id, topic, key, event_type, payload)
 VALUES (gen_random_uuid(), 'booking', :booking, 'BookingConfirmed', convert_to(repeat('a', 160), 'UTF8'));
 WITH timeline AS (
-    INSERT INTO booking.timeline (booking_id, position, happened, revision, fence)
-    VALUES (:booking::uuid, 5, 'COMMITTED', :n + 1, :n + 1), (:booking::uuid, 6, 'TICKETS_ISSUED', :n + 1, :n + 1),
-        (:booking::uuid, 7, 'CONFIRMED', :n + 1, :n + 1)
+    INSERT INTO booking.timeline (show_id, booking_id, position, happened, revision, fence)
+    VALUES (:show::uuid, :booking::uuid, 5, 'COMMITTED', :n + 1, :n + 1),
+        (:show::uuid, :booking::uuid, 6, 'TICKETS_ISSUED', :n + 1, :n + 1),
+        (:show::uuid, :booking::uuid, 7, 'CONFIRMED', :n + 1, :n + 1)
 )
 UPDATE booking.bookings SET state = 'CONFIRMED', step = 'IDLE', step_due_at = now(), updated_at = now()
-WHERE booking_id = :booking::uuid;
-UPDATE booking.booking_payments SET fate = 'KEPT', fate_since = now() WHERE payment_id = :payment::uuid;
+WHERE show_id = :show::uuid AND booking_id = :booking::uuid;
+UPDATE booking.booking_payments SET fate = 'KEPT', fate_since = now()
+WHERE show_id = :show::uuid AND payment_id = :payment::uuid;
 COMMIT;
 {move booking}
 

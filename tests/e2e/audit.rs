@@ -172,7 +172,7 @@ const PLANTED: [(&str, &str, &str); 16] = [
     (
         "BK-1",
         "BOOKINGS",
-        "DROP INDEX booking.tickets_one_per_seat; INSERT INTO booking.tickets (ticket_id, booking_id, show_id, seat_no, qr_payload) SELECT gen_random_uuid(), booking_id, show_id, seat_no, 'q' FROM booking.tickets WHERE state = 'VALID' LIMIT 1",
+        "DROP INDEX booking.tickets_one_per_seat; INSERT INTO booking.tickets (ticket_id, booking_id, show_id, seat_no, qr_payload) SELECT gen_random_uuid(), gen_random_uuid(), show_id, seat_no, 'q' FROM booking.tickets WHERE state = 'VALID' LIMIT 1",
     ),
     (
         "HS-1",

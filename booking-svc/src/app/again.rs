@@ -56,15 +56,20 @@ impl App {
         payment_id: PaymentId,
     ) -> Result<(), Error> {
         let mut transaction = holdfast_eventlog::begin(&self.pool).await?;
-        let booking = bookings::lock(&mut transaction, booking_id).await?;
-        let payments = booking.map(|booking| booking.payments).unwrap_or_default();
-        let payment = payments.iter().find(|known| known.payment_id == payment_id);
+        let booking = bookings::lock(&mut transaction, booking_id.into()).await?;
+        let Some(booking) = booking else {
+            return Ok(());
+        };
+        let mut payments = booking.payments.iter();
+        let payment = payments.find(|known| known.payment_id == payment_id);
         match payment.map(|payment| payment.fate) {
             // Parts that go back are asked for by themselves.
             None | Some(Fate::Pending) => return Ok(()),
             Some(Fate::Kept) => announce::kept(&mut transaction, booking_id, payment_id).await?,
             Some(Fate::Refunding(refund_id) | Fate::Refunded(refund_id)) => {
-                let Some(order) = refunds::find(&mut transaction, refund_id).await? else {
+                let Some(order) =
+                    refunds::find(&mut transaction, booking.show_id, refund_id).await?
+                else {
                     return Ok(());
                 };
                 announce::refunds_requested_again(&mut transaction, &[order]).await?;

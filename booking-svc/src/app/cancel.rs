@@ -9,7 +9,7 @@ use holdfast_types::{BookingId, BookingState, ClusterTime, ErrorCode, ShowId, Sh
 use super::{App, drive::Basis, read::BookingView};
 use crate::{
     error::{Error, unavailable},
-    store::{requests::Named, shows},
+    store::{bookings::Key, requests::Named, shows},
 };
 
 /// This machine's time, for inputs that [`booking_core::decide`] judges without a clock.
@@ -35,7 +35,7 @@ impl App {
         // then: a payment may confirm it any moment.
         let confirmed_too = !inventory.has_begun() || self.is_called_off(inventory.show_id).await?;
         self.drive_on(
-            booking_id,
+            Key::from(&found.booking).into(),
             Input::CancelRequested { confirmed_too },
             wall_time(),
             named.map_or(Basis::Word, Basis::Request),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use booking_core::{
     Alarm, Booking, Call, Decision, HoldAnswer, Input, Reason, Record, decide, timeline,
 };
-use holdfast_types::{BookingId, BookingState, ClusterTime, Lineage, Revision, TicketId};
+use holdfast_types::{BookingState, ClusterTime, Lineage, Revision, TicketId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     metrics,
     store::{
-        bookings::{self, Change},
+        bookings::{self, Change, Key, Which},
         lineage,
         refunds::{self, RefundOrder},
         requests::{self, Named},
@@ -86,22 +86,22 @@ impl App {
     /// can't be asked now. Returns the booking then; `None` if there is none.
     pub(crate) async fn drive(
         &self,
-        booking_id: BookingId,
+        which: impl Into<Which>,
         input: Input,
         now: ClusterTime,
     ) -> Result<Option<Booking>, Error> {
-        self.drive_on(booking_id, input, now, Basis::Word).await
+        self.drive_on(which.into(), input, now, Basis::Word).await
     }
 
     /// As [`App::drive`], on `first`.
     pub(super) async fn drive_on(
         &self,
-        booking_id: BookingId,
+        which: Which,
         input: Input,
         now: ClusterTime,
         first: Basis<'_>,
     ) -> Result<Option<Booking>, Error> {
-        let mut input = input;
+        let (mut which, mut input) = (which, input);
         let mut first = Some(first);
         let mut grounds: Option<Grounds> = None;
         let mut last = None;
@@ -111,7 +111,7 @@ impl App {
                 (None, Some(grounds)) => Basis::Answer(grounds),
                 (None, None) => Basis::Word,
             };
-            let decided = self.decide_once(booking_id, input, now, basis).await?;
+            let decided = self.decide_once(which, input, now, basis).await?;
             let Some(outcome) = decided else {
                 return Ok(None);
             };
@@ -119,6 +119,7 @@ impl App {
                 Outcome::Refused(refusal) => input = refusal,
                 Outcome::Decided(booking, None) => return Ok(Some(*booking)),
                 Outcome::Decided(booking, Some(call)) => {
+                    which = Key::from(&*booking).into();
                     let inventory = self.inventories.get(booking.show_id).await?;
                     if let Some(refusal) = refuse_begun(call, &inventory) {
                         // Ours, not the store's: there is no answer whose lineage could be old.
@@ -140,14 +141,14 @@ impl App {
                 }
             }
         }
-        tracing::error!(booking.id = %booking_id, "a booking takes more decisions than it may");
+        tracing::error!(booking.id = %which.booking_id, "a booking takes more decisions than it may");
         Ok(last)
     }
 
     /// One decision in one transaction.
     pub(crate) async fn decide_once(
         &self,
-        booking_id: BookingId,
+        which: impl Into<Which>,
         input: Input,
         now: ClusterTime,
         basis: Basis<'_>,
@@ -160,7 +161,7 @@ impl App {
             }
             Basis::Word | Basis::Request(_) => holdfast_eventlog::begin(&self.pool).await?,
         };
-        let Some(before) = bookings::lock(&mut transaction, booking_id).await? else {
+        let Some(before) = bookings::lock(&mut transaction, which.into()).await? else {
             return Ok(None);
         };
         let decision = decide(&before, input.clone(), now);
@@ -200,7 +201,7 @@ impl App {
         bookings::save(&mut transaction, change, STEP_LEASE_S).await?;
         transaction.commit().await?;
         OUTBOX.wake();
-        self.changes.tell(booking_id);
+        self.changes.tell(before.id);
         count(&before, &decision);
         Ok(Some(Outcome::Decided(
             Box::new(decision.next),
@@ -253,12 +254,12 @@ impl App {
             }
             Record::VoidTickets => {
                 let wanted = booking.seats_left().len() as u64;
-                if tickets::void(connection, booking.id).await? != wanted {
+                if tickets::void(connection, booking.into()).await? != wanted {
                     return Ok(Recorded::TicketUsed);
                 }
             }
             Record::GiveBackSeats { fence, ref seats } => {
-                let voided = tickets::void_seats(connection, booking.id, seats).await?;
+                let voided = tickets::void_seats(connection, booking.into(), seats).await?;
                 if voided != seats.len() as u64 {
                     return Ok(Recorded::TicketUsed);
                 }
@@ -279,6 +280,7 @@ impl App {
             } => {
                 let order = RefundOrder {
                     refund_id,
+                    show_id: booking.show_id,
                     booking_id: booking.id,
                     payment_id,
                     amount,
@@ -320,7 +322,7 @@ impl App {
                 }
             })
             .collect();
-        Ok(tickets::insert(connection, booking.id, booking.show_id, &issued).await?)
+        Ok(tickets::insert(connection, booking.into(), &issued).await?)
     }
 }
 

@@ -14,10 +14,7 @@ use super::{
     refusal::{self, hold_not_found},
     wall_clock,
 };
-use crate::{
-    error::Error,
-    store::bookings::{self, Which},
-};
+use crate::{error::Error, store::bookings};
 
 /// A hold with labels and prices.
 #[derive(Debug, Clone)]
@@ -201,11 +198,7 @@ impl App {
 
     /// A hold with a live booking is the booking's.
     async fn refuse_booked(&self, user_id: UserId, token: HoldToken) -> Result<(), Error> {
-        let which = Which::Hold {
-            hold_id: token.hold_id,
-            fence: token.fence,
-        };
-        let Some(stored) = bookings::find(&self.pool, which).await? else {
+        let Some(stored) = bookings::of_hold(&self.pool, token).await? else {
             return Ok(());
         };
         let booking = stored.booking;

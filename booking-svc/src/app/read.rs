@@ -11,7 +11,7 @@ use super::App;
 use crate::{
     error::Error,
     store::{
-        bookings::{self, Stored, Which},
+        bookings::{self, Stored},
         tickets::{self, Ticket},
     },
 };
@@ -77,10 +77,8 @@ impl App {
         user_id: UserId,
         booking_id: BookingId,
     ) -> Result<Stored, Error> {
-        let found = bookings::find(&self.pool, Which::Id(booking_id)).await?;
-        found
-            .filter(|stored| stored.booking.user_id == user_id)
-            .ok_or_else(|| Failure::new(ErrorCode::BookingNotFound, "no such booking").into())
+        let found = bookings::of_user(&self.pool, user_id, booking_id).await?;
+        found.ok_or_else(|| Failure::new(ErrorCode::BookingNotFound, "no such booking").into())
     }
 
     pub(crate) async fn view(&self, stored: Stored) -> Result<BookingView, Error> {
@@ -147,7 +145,7 @@ impl App {
             return Err(Failure::new(ErrorCode::InvalidState, what).into());
         }
         let inventory = self.inventories.get(stored.booking.show_id).await?;
-        let tickets = tickets::of(&self.pool, booking_id).await?;
+        let tickets = tickets::of(&self.pool, (&stored.booking).into()).await?;
         let labelled = tickets
             .into_iter()
             .map(|ticket| {

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     error::{Error, unavailable},
-    store::{bookings::Stored, requests::Named},
+    store::{
+        bookings::{Key, Stored},
+        requests::Named,
+    },
 };
 
 impl App {
@@ -49,7 +52,8 @@ impl App {
             seats: seats.clone(),
         };
         let basis = named.map_or(Basis::Word, Basis::Request);
-        self.drive_on(booking_id, input, wall_time(), basis).await?;
+        let which = Key::from(&found.booking).into();
+        self.drive_on(which, input, wall_time(), basis).await?;
         let now = self.booking_of(user_id, booking_id).await?;
         if given_back(&seats, &now) {
             return self.view(now).await;

@@ -31,7 +31,8 @@ impl App {
         };
         let stored = self.booking_of(user_id, booking_id).await?;
         let inventory = self.inventories.get(stored.booking.show_id).await?;
-        let mut entries = timeline::page(&self.pool, booking_id, after, limit + 1).await?;
+        let mut entries =
+            timeline::page(&self.pool, (&stored.booking).into(), after, limit + 1).await?;
         let more = entries.len() > limit as usize;
         entries.truncate(limit as usize);
         let next = match entries.last() {
@@ -54,7 +55,7 @@ impl App {
         state: &str,
     ) -> Result<bool, Error> {
         let mut transaction = holdfast_eventlog::begin(&self.pool).await?;
-        let Some(booking) = bookings::lock(&mut transaction, booking_id).await? else {
+        let Some(booking) = bookings::lock(&mut transaction, booking_id.into()).await? else {
             return Ok(false);
         };
         timeline::dispute(&mut transaction, &booking, payment_id, state).await?;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use holdfast_types::{BookingId, Money, PaymentId};
+use holdfast_types::{BookingId, Money, PaymentId, ShowId};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -52,26 +52,33 @@ pub async fn audit(pool: &PgPool) -> Result<Vec<Finding>, Error> {
         .collect())
 }
 
-/// Which of `captured` this schema doesn't know, or knows with another amount.
+/// Which of `captured`, each with the show that it is for, this schema doesn't know, or knows with another
+/// amount.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub async fn missing_payments(
     pool: &PgPool,
-    captured: &[(PaymentId, Money)],
+    captured: &[(PaymentId, ShowId, Money)],
 ) -> Result<Vec<PaymentId>, Error> {
-    let ids: Vec<Uuid> = captured.iter().map(|(id, _)| id.as_uuid()).collect();
-    let amounts: Vec<i64> = captured.iter().map(|(_, money)| money.amount).collect();
+    let ids: Vec<Uuid> = captured.iter().map(|(id, ..)| id.as_uuid()).collect();
+    let shows: Vec<Uuid> = captured
+        .iter()
+        .map(|(_, show_id, _)| show_id.as_uuid())
+        .collect();
+    let amounts: Vec<i64> = captured.iter().map(|(.., money)| money.amount).collect();
     let currencies: Vec<String> = captured
         .iter()
-        .map(|(_, money)| money.currency.to_string())
+        .map(|(.., money)| money.currency.to_string())
         .collect();
     let missing = sqlx::query_scalar!(
         r#"SELECT c.payment_id AS "payment_id!"
-           FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS c (payment_id, amount, currency)
-           LEFT JOIN booking.booking_payments p USING (payment_id)
+           FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[])
+               AS c (payment_id, show_id, amount, currency)
+           LEFT JOIN booking.booking_payments p USING (show_id, payment_id)
            WHERE p.amount IS DISTINCT FROM c.amount OR p.currency IS DISTINCT FROM c.currency"#,
         &ids,
+        &shows,
         &amounts,
         &currencies
     )
@@ -80,24 +87,25 @@ pub async fn missing_payments(
     Ok(missing.into_iter().map(PaymentId::from_uuid).collect())
 }
 
-/// Refunds that were asked for at least `age_min` ago, those after `after` in the order of their
-/// ids, at most `limit`.
+/// Refunds that were asked for at least `age_min` ago, those after `after` in the order of shows and
+/// their ids, at most `limit`.
 ///
 /// # Errors
 /// [`Error::Database`]; [`Error::Corrupt`] for a currency that can't be one.
 pub async fn refunds(
     pool: &PgPool,
-    after: Uuid,
+    after: (ShowId, Uuid),
     age_min: Duration,
     limit: u32,
-) -> Result<Vec<(Uuid, Money)>, Error> {
+) -> Result<Vec<(ShowId, Uuid, Money)>, Error> {
     let rows = sqlx::query!(
-        "SELECT refund_id, amount, currency FROM booking.refunds
-         WHERE refund_id > $1 AND asked_at <= now() - make_interval(secs => $2)
-         ORDER BY refund_id LIMIT $3",
-        after,
+        "SELECT show_id, refund_id, amount, currency FROM booking.refunds
+         WHERE (show_id, refund_id) > ($4, $1) AND asked_at <= now() - make_interval(secs => $2)
+         ORDER BY show_id, refund_id LIMIT $3",
+        after.1,
         age_min.as_secs_f64(),
-        i64::from(limit)
+        i64::from(limit),
+        after.0.as_uuid()
     )
     .fetch_all(pool)
     .await?;
@@ -106,7 +114,8 @@ pub async fn refunds(
             let currency = row.currency.parse();
             let currency = currency.map_err(|error| corrupt("refunds", error))?;
             let amount = row.amount;
-            Ok((row.refund_id, Money { amount, currency }))
+            let show_id = ShowId::from_uuid(row.show_id);
+            Ok((show_id, row.refund_id, Money { amount, currency }))
         })
         .collect()
 }

@@ -183,9 +183,9 @@ pub async fn audited_seats(
         r#"SELECT booking_id, user_id, state, step, hold_id, fence,
              extract(epoch FROM clock_timestamp() - updated_at)::float8 AS "unchanged_s!"
            FROM booking.bookings
-           WHERE booking_id = ANY ($2)
+           WHERE show_id = $1 AND (booking_id = ANY ($2)
               OR booking_id IN (SELECT booking_id FROM booking.seats
-                                WHERE show_id = $1 AND booking_id IS NOT NULL)"#,
+                                WHERE show_id = $1 AND booking_id IS NOT NULL))"#,
         show_id.as_uuid(),
         &others
     );

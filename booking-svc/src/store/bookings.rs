@@ -3,7 +3,8 @@
 use booking_core::{Booking, Ending, Entry, HeldAs, Reason, Session, Step};
 use chrono::{DateTime, Utc};
 use holdfast_types::{
-    BookingId, ClusterTime, Fence, HoldId, Lineage, Money, PaymentId, Revision, ShowId, UserId,
+    BookingId, ClusterTime, Fence, HoldId, HoldToken, Lineage, Money, PaymentId, Revision, ShowId,
+    UserId,
 };
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -36,11 +37,59 @@ pub(crate) struct NewBooking<'a> {
     pub(crate) lineage: Lineage,
 }
 
-/// Which booking to look for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Which {
-    Id(BookingId),
-    Hold { hold_id: HoldId, fence: Fence },
+/// Which booking. Where its show is known, too, it is found by its key; else by way of the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Which {
+    pub(crate) booking_id: BookingId,
+    pub(crate) show_id: Option<ShowId>,
+}
+
+impl From<BookingId> for Which {
+    fn from(booking_id: BookingId) -> Self {
+        Self {
+            booking_id,
+            show_id: None,
+        }
+    }
+}
+
+impl From<Key> for Which {
+    fn from(key: Key) -> Self {
+        Self {
+            booking_id: key.booking_id,
+            show_id: Some(key.show_id),
+        }
+    }
+}
+
+/// A booking's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) show_id: ShowId,
+    pub(crate) booking_id: BookingId,
+}
+
+impl From<&Booking> for Key {
+    fn from(booking: &Booking) -> Self {
+        Self {
+            show_id: booking.show_id,
+            booking_id: booking.id,
+        }
+    }
+}
+
+struct KeyRow {
+    show_id: Uuid,
+    booking_id: Uuid,
+}
+
+impl From<KeyRow> for Key {
+    fn from(row: KeyRow) -> Self {
+        Self {
+            show_id: ShowId::from_uuid(row.show_id),
+            booking_id: BookingId::from_uuid(row.booking_id),
+        }
+    }
 }
 
 struct Row {
@@ -65,8 +114,8 @@ struct Row {
     pay_until: DateTime<Utc>,
 }
 
-/// Writes a new booking, with the request that asked for it and the beginning of its timeline, on an
-/// answer of this lineage. False, and nothing is written: it isn't the current one, or its store isn't
+/// Writes a new booking, with the request that asked for it, its place in the directory and the beginning
+/// of its timeline, on an answer of this lineage. False, and nothing is written: it isn't the current one, or its store isn't
 /// loaded, or another transaction is writing under the request's name. A unique violation says that the
 /// request or the hold has a booking.
 pub(crate) async fn insert(
@@ -83,16 +132,19 @@ pub(crate) async fn insert(
              INSERT INTO booking.requests (user_id, idempotency_key, route, body_hash, answer)
              SELECT $3, $4, $5, $6, $7 FROM turn WHERE is_ours
          ),
+         directory AS (
+             INSERT INTO booking.directory (user_id, booking_id, show_id, idempotency_key, body_hash)
+             SELECT $3, $2, $8, $4, $6 FROM turn WHERE is_ours
+         ),
          timeline AS (
-             INSERT INTO booking.timeline (booking_id, position, happened, revision, fence)
-             SELECT $2, e.position, e.happened, $19, $15
+             INSERT INTO booking.timeline (show_id, booking_id, position, happened, revision, fence)
+             SELECT $8, $2, e.position, e.happened, $19, $15
              FROM turn, (VALUES (1, 'HOLD_EXTENDED'), (2, 'CREATED')) AS e (position, happened)
              WHERE is_ours
          )
-         INSERT INTO booking.bookings (booking_id, user_id, idempotency_key, body_hash, show_id,
-             seat_nos, amount, currency, price_version, state, hold_id, fence, expires_at,
-             pay_until, created_at)
-         SELECT $2, $3, $4, $6, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+         INSERT INTO booking.bookings (booking_id, user_id, show_id, seat_nos, amount, currency,
+             price_version, state, hold_id, fence, expires_at, pay_until, created_at)
+         SELECT $2, $3, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
          FROM turn WHERE is_ours",
         new.named.lock(),
         booking.id.as_uuid(),
@@ -123,15 +175,19 @@ pub(crate) async fn insert(
 /// A booking, locked until the caller's transaction ends.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
-    booking_id: BookingId,
+    which: Which,
 ) -> Result<Option<Booking>, Error> {
     let row = sqlx::query_as!(
         Row,
         "SELECT booking_id, user_id, show_id, seat_nos, returned_nos, amount, currency, state, reason,
              step, step_ending, hold_id, fence, hold_attempt, expires_at, session_payment_id,
              payment_url, created_at, pay_until
-         FROM booking.bookings WHERE booking_id = $1 FOR NO KEY UPDATE",
-        booking_id.as_uuid()
+         FROM booking.bookings
+         WHERE booking_id = $1 AND show_id = coalesce($2, (
+             SELECT d.show_id FROM booking.directory d WHERE d.booking_id = $1))
+         FOR NO KEY UPDATE",
+        which.booking_id.as_uuid(),
+        which.show_id.map(ShowId::as_uuid),
     )
     .fetch_optional(&mut *connection)
     .await?;
@@ -142,24 +198,42 @@ pub(crate) async fn lock(
         .map(|stored| stored.booking))
 }
 
-/// A booking as it is now.
-pub(crate) async fn find(pool: &PgPool, which: Which) -> Result<Option<Stored>, Error> {
+/// A user's booking as it is now; nobody else's.
+pub(crate) async fn of_user(
+    pool: &PgPool,
+    user_id: UserId,
+    booking_id: BookingId,
+) -> Result<Option<Stored>, Error> {
     let mut connection = pool.acquire().await?;
-    let (id, hold_id, fence) = match which {
-        Which::Id(id) => (Some(id.as_uuid()), None, None),
-        Which::Hold { hold_id, fence } => (None, Some(hold_id.as_uuid()), Some(fence.as_i64())),
-    };
-    // Two index scans of which one has nothing to look for.
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT b.booking_id, b.user_id, b.show_id, seat_nos, returned_nos, amount, currency, state,
+             reason, step, step_ending, hold_id, fence, hold_attempt, expires_at,
+             session_payment_id, payment_url, created_at, pay_until
+         FROM booking.directory d
+         JOIN booking.bookings b ON b.show_id = d.show_id AND b.booking_id = d.booking_id
+         WHERE d.user_id = $1 AND d.booking_id = $2",
+        user_id.as_uuid(),
+        booking_id.as_uuid(),
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(with_payments(&mut connection, vec![row]).await?.pop())
+}
+
+/// The booking of a hold as it is now.
+pub(crate) async fn of_hold(pool: &PgPool, hold: HoldToken) -> Result<Option<Stored>, Error> {
+    let mut connection = pool.acquire().await?;
     let row = sqlx::query_as!(
         Row,
         "SELECT booking_id, user_id, show_id, seat_nos, returned_nos, amount, currency, state, reason,
              step, step_ending, hold_id, fence, hold_attempt, expires_at, session_payment_id,
              payment_url, created_at, pay_until
-         FROM booking.bookings
-         WHERE booking_id = $1 OR (hold_id = $2 AND fence = $3)",
-        id,
-        hold_id,
-        fence
+         FROM booking.bookings WHERE show_id = $1 AND hold_id = $2 AND fence = $3",
+        hold.show_id.as_uuid(),
+        hold.hold_id.as_uuid(),
+        hold.fence.as_i64(),
     )
     .fetch_optional(&mut *connection)
     .await?;
@@ -177,11 +251,13 @@ pub(crate) async fn list(
     let mut connection = pool.acquire().await?;
     let rows = sqlx::query_as!(
         Row,
-        "SELECT booking_id, user_id, show_id, seat_nos, returned_nos, amount, currency, state, reason,
-             step, step_ending, hold_id, fence, hold_attempt, expires_at, session_payment_id,
-             payment_url, created_at, pay_until
-         FROM booking.bookings WHERE user_id = $1 AND booking_id < $2
-         ORDER BY booking_id DESC LIMIT $3",
+        "SELECT b.booking_id, b.user_id, b.show_id, seat_nos, returned_nos, amount, currency, state,
+             reason, step, step_ending, hold_id, fence, hold_attempt, expires_at,
+             session_payment_id, payment_url, created_at, pay_until
+         FROM booking.directory d
+         JOIN booking.bookings b ON b.show_id = d.show_id AND b.booking_id = d.booking_id
+         WHERE d.user_id = $1 AND d.booking_id < $2
+         ORDER BY d.booking_id DESC LIMIT $3",
         user_id.as_uuid(),
         before.map_or(Uuid::max(), BookingId::as_uuid),
         i64::from(limit),
@@ -213,12 +289,12 @@ pub(crate) async fn save(
     let entries = timeline::Columns::of(change.entries);
     sqlx::query!(
         "WITH timeline AS (
-             INSERT INTO booking.timeline (booking_id, position, happened, reason, revision, fence,
-                 payment_id, refund_id, amount, currency, seat_nos)
-             SELECT $1, last.position + e.place::int, e.happened, e.reason, $13, $8, e.payment_id,
+             INSERT INTO booking.timeline (show_id, booking_id, position, happened, reason, revision,
+                 fence, payment_id, refund_id, amount, currency, seat_nos)
+             SELECT $21, $1, last.position + e.place::int, e.happened, e.reason, $13, $8, e.payment_id,
                  e.refund_id, e.amount, e.currency, e.seats::int[]
              FROM (SELECT coalesce(max(position), 0) AS position FROM booking.timeline
-                   WHERE booking_id = $1) AS last,
+                   WHERE show_id = $21 AND booking_id = $1) AS last,
                  unnest($14::text[], $15::text[], $16::uuid[], $17::uuid[], $18::bigint[],
                      $19::text[], $20::text[]) WITH ORDINALITY
                      AS e (happened, reason, payment_id, refund_id, amount, currency, seats, place)
@@ -227,7 +303,7 @@ pub(crate) async fn save(
              step_due_at = now() + make_interval(secs => $6), step_tries = 0,
              hold_id = $7, fence = $8, hold_attempt = $9, session_payment_id = $10,
              payment_url = $11, returned_nos = $12, updated_at = now()
-         WHERE booking_id = $1",
+         WHERE show_id = $21 AND booking_id = $1",
         after.id.as_uuid(),
         after.state.as_str(),
         after.reason.map(Reason::as_str),
@@ -251,6 +327,7 @@ pub(crate) async fn save(
         &entries.amounts as &[Option<i64>],
         &entries.currencies as &[Option<String>],
         &entries.seats as &[Option<String>],
+        after.show_id.as_uuid(),
     )
     .execute(&mut *connection)
     .await?;
@@ -259,19 +336,21 @@ pub(crate) async fn save(
 
 /// Takes over unfinished steps that are due: each is this process's until its next try is due,
 /// which doubles from 1 s to 30 s.
-pub(crate) async fn take_unfinished(pool: &PgPool, limit: u32) -> Result<Vec<BookingId>, Error> {
-    let ids = sqlx::query_scalar!(
+pub(crate) async fn take_unfinished(pool: &PgPool, limit: u32) -> Result<Vec<Key>, Error> {
+    let keys = sqlx::query_as!(
+        KeyRow,
         "UPDATE booking.bookings SET step_tries = step_tries + 1,
              step_due_at = now() + make_interval(secs => least(30, power(2, least(step_tries, 5))))
-         WHERE booking_id IN (
-             SELECT booking_id FROM booking.bookings WHERE step <> 'IDLE' AND step_due_at <= now()
+         WHERE (show_id, booking_id) IN (
+             SELECT show_id, booking_id FROM booking.bookings
+             WHERE step <> 'IDLE' AND step_due_at <= now()
              ORDER BY step_due_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)
-         RETURNING booking_id",
+         RETURNING show_id, booking_id",
         i64::from(limit)
     )
     .fetch_all(pool)
     .await?;
-    Ok(ids.into_iter().map(BookingId::from_uuid).collect())
+    Ok(keys.into_iter().map(Key::from).collect())
 }
 
 /// Unpaid bookings whose end has passed at `now`, the longest overdue first.
@@ -279,9 +358,10 @@ pub(crate) async fn overdue(
     pool: &PgPool,
     now: ClusterTime,
     limit: u32,
-) -> Result<Vec<BookingId>, Error> {
-    let ids = sqlx::query_scalar!(
-        "SELECT booking_id FROM booking.bookings
+) -> Result<Vec<Key>, Error> {
+    let keys = sqlx::query_as!(
+        KeyRow,
+        "SELECT show_id, booking_id FROM booking.bookings
          WHERE state = 'PENDING_PAYMENT' AND step = 'IDLE' AND expires_at <= $1
          ORDER BY expires_at LIMIT $2",
         to_timestamp(now),
@@ -289,20 +369,23 @@ pub(crate) async fn overdue(
     )
     .fetch_all(pool)
     .await?;
-    Ok(ids.into_iter().map(BookingId::from_uuid).collect())
+    Ok(keys.into_iter().map(Key::from).collect())
 }
 
 /// Unpaid bookings of these holds with which nobody is at work, and the fence of each.
 pub(crate) async fn of_holds(
     pool: &PgPool,
-    holds: &[(HoldId, Fence)],
-) -> Result<Vec<(BookingId, Fence)>, Error> {
-    let ids: Vec<Uuid> = holds.iter().map(|(hold_id, _)| hold_id.as_uuid()).collect();
-    let fences: Vec<i64> = holds.iter().map(|(_, fence)| fence.as_i64()).collect();
+    holds: &[HoldToken],
+) -> Result<Vec<(Key, Fence)>, Error> {
+    let shows: Vec<Uuid> = holds.iter().map(|hold| hold.show_id.as_uuid()).collect();
+    let ids: Vec<Uuid> = holds.iter().map(|hold| hold.hold_id.as_uuid()).collect();
+    let fences: Vec<i64> = holds.iter().map(|hold| hold.fence.as_i64()).collect();
     let rows = sqlx::query!(
-        "SELECT booking_id, fence FROM booking.bookings
-         JOIN UNNEST($1::uuid[], $2::bigint[]) AS ended (hold_id, fence) USING (hold_id, fence)
+        "SELECT show_id, booking_id, fence FROM booking.bookings
+         JOIN UNNEST($1::uuid[], $2::uuid[], $3::bigint[]) AS ended (show_id, hold_id, fence)
+             USING (show_id, hold_id, fence)
          WHERE state = 'PENDING_PAYMENT' AND step = 'IDLE'",
+        &shows,
         &ids,
         &fences
     )
@@ -312,7 +395,11 @@ pub(crate) async fn of_holds(
         .map(|row| {
             let fence = Fence::from_i64(row.fence)
                 .map_err(|error| corrupt("bookings", error.to_string()))?;
-            Ok((BookingId::from_uuid(row.booking_id), fence))
+            let key = Key {
+                show_id: ShowId::from_uuid(row.show_id),
+                booking_id: BookingId::from_uuid(row.booking_id),
+            };
+            Ok((key, fence))
         })
         .collect()
 }
@@ -321,8 +408,9 @@ async fn with_payments(
     connection: &mut PgConnection,
     rows: Vec<Row>,
 ) -> Result<Vec<Stored>, Error> {
+    let shows: Vec<Uuid> = rows.iter().map(|row| row.show_id).collect();
     let ids: Vec<Uuid> = rows.iter().map(|row| row.booking_id).collect();
-    let mut payments = payments::of(connection, &ids).await?;
+    let mut payments = payments::of(connection, &shows, &ids).await?;
     rows.into_iter()
         .map(|row| {
             let (created_at, pay_until) = (row.created_at, row.pay_until);

@@ -26,9 +26,9 @@ pub(super) async fn save(
         sqlx::query!(
             "INSERT INTO booking.booking_payments
                  (payment_id, booking_id, position, amount, currency, fate, refund_id, parts,
-                  parts_went)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-             ON CONFLICT (payment_id) DO UPDATE
+                  parts_went, show_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             ON CONFLICT (show_id, payment_id) DO UPDATE
                  SET fate = excluded.fate, refund_id = excluded.refund_id, fate_since = now(),
                      parts = excluded.parts, parts_went = excluded.parts_went",
             payment.payment_id.as_uuid(),
@@ -40,30 +40,36 @@ pub(super) async fn save(
             refund_id,
             &amounts,
             &went,
+            after.show_id.as_uuid(),
         )
         .execute(&mut *connection)
         .await?;
         if let Fate::Refunded(refund_id) = payment.fate {
-            refunds::went(connection, refund_id).await?;
+            refunds::went(connection, after.show_id, refund_id).await?;
         }
         for (n, part) in payment.parts.iter().enumerate() {
             if part.went {
                 let refund_id = part_refund_id(payment.payment_id, n);
-                refunds::went(connection, refund_id).await?;
+                refunds::went(connection, after.show_id, refund_id).await?;
             }
         }
     }
     Ok(())
 }
 
-/// The payments of several bookings, each in order of arrival.
+/// The payments of several bookings, the nth one's show being the nth of `shows`; each in order of
+/// arrival.
 pub(super) async fn of(
     connection: &mut PgConnection,
+    shows: &[Uuid],
     bookings: &[Uuid],
 ) -> Result<HashMap<BookingId, Vec<Payment>>, Error> {
     let rows = sqlx::query!(
         "SELECT payment_id, booking_id, amount, currency, fate, refund_id, parts, parts_went
-         FROM booking.booking_payments WHERE booking_id = ANY($1) ORDER BY booking_id, position",
+         FROM booking.booking_payments
+         JOIN unnest($1::uuid[], $2::uuid[]) AS b (show_id, booking_id) USING (show_id, booking_id)
+         ORDER BY booking_id, position",
+        shows,
         bookings
     )
     .fetch_all(connection)
@@ -100,7 +106,7 @@ pub(super) async fn of(
 pub(crate) async fn stuck(pool: &PgPool, limit: u32) -> Result<Vec<(BookingId, PaymentId)>, Error> {
     let rows = sqlx::query!(
         "SELECT p.booking_id, p.payment_id
-         FROM booking.booking_payments p JOIN booking.bookings b USING (booking_id)
+         FROM booking.booking_payments p JOIN booking.bookings b USING (show_id, booking_id)
          WHERE p.fate IN ('PENDING', 'REFUNDING')
              AND p.fate_since < now() - make_interval(mins => 1)
              AND (p.fate_since < now() - make_interval(mins => 15)

@@ -101,9 +101,10 @@ pub(crate) async fn claims(pool: &PgPool, show_id: ShowId) -> Result<Vec<Claim>,
     let rows = sqlx::query!(
         r#"SELECT s.fence, s.state, b.booking_id, b.hold_id, b.fence AS booked_fence, b.user_id,
              b.price_version, b.expires_at, array_agg(s.seat_no ORDER BY s.seat_no) AS "seat_nos!"
-         FROM booking.seats s JOIN booking.bookings b USING (booking_id)
+         FROM booking.seats s
+         JOIN booking.bookings b ON b.show_id = s.show_id AND b.booking_id = s.booking_id
          WHERE s.show_id = $1 AND s.state IN ('HELD', 'SOLD')
-         GROUP BY s.fence, s.state, b.booking_id
+         GROUP BY s.fence, s.state, b.show_id, b.booking_id
          ORDER BY s.fence"#,
         show_id.as_uuid()
     );

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_types::{BookingId, Money, PaymentId};
+use holdfast_types::{BookingId, Money, PaymentId, ShowId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use super::{Corrupt, Error, corrupt};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RefundOrder {
     pub(crate) refund_id: Uuid,
+    pub(crate) show_id: ShowId,
     pub(crate) booking_id: BookingId,
     pub(crate) payment_id: PaymentId,
     pub(crate) amount: Money,
@@ -20,6 +21,7 @@ pub(crate) struct RefundOrder {
 
 struct Row {
     refund_id: Uuid,
+    show_id: Uuid,
     booking_id: Uuid,
     payment_id: Uuid,
     amount: i64,
@@ -34,6 +36,7 @@ impl TryFrom<Row> for RefundOrder {
         let currency = row.currency.parse();
         Ok(Self {
             refund_id: row.refund_id,
+            show_id: ShowId::from_uuid(row.show_id),
             booking_id: BookingId::from_uuid(row.booking_id),
             payment_id: PaymentId::from_uuid(row.payment_id),
             amount: Money {
@@ -54,8 +57,8 @@ pub(crate) async fn insert(
 ) -> Result<(), Error> {
     sqlx::query!(
         "INSERT INTO booking.refunds
-             (refund_id, booking_id, payment_id, amount, currency, reason, ask_at)
-         VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))",
+             (refund_id, booking_id, payment_id, amount, currency, reason, ask_at, show_id)
+         VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7), $8)",
         order.refund_id,
         order.booking_id.as_uuid(),
         order.payment_id.as_uuid(),
@@ -63,6 +66,7 @@ pub(crate) async fn insert(
         order.amount.currency.as_str(),
         order.reason,
         ask_in.as_secs_f64(),
+        order.show_id.as_uuid(),
     )
     .execute(connection)
     .await?;
@@ -70,9 +74,14 @@ pub(crate) async fn insert(
 }
 
 /// Records that the money went.
-pub(super) async fn went(connection: &mut PgConnection, refund_id: Uuid) -> Result<(), Error> {
+pub(super) async fn went(
+    connection: &mut PgConnection,
+    show_id: ShowId,
+    refund_id: Uuid,
+) -> Result<(), Error> {
     sqlx::query!(
-        "UPDATE booking.refunds SET ask_at = NULL WHERE refund_id = $1",
+        "UPDATE booking.refunds SET ask_at = NULL WHERE show_id = $1 AND refund_id = $2",
+        show_id.as_uuid(),
         refund_id
     )
     .execute(connection)
@@ -83,12 +92,14 @@ pub(super) async fn went(connection: &mut PgConnection, refund_id: Uuid) -> Resu
 /// A refund that was asked for.
 pub(crate) async fn find(
     connection: &mut PgConnection,
+    show_id: ShowId,
     refund_id: Uuid,
 ) -> Result<Option<RefundOrder>, Error> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT refund_id, booking_id, payment_id, amount, currency, reason
-         FROM booking.refunds WHERE refund_id = $1",
+        "SELECT refund_id, show_id, booking_id, payment_id, amount, currency, reason
+         FROM booking.refunds WHERE show_id = $1 AND refund_id = $2",
+        show_id.as_uuid(),
         refund_id
     )
     .fetch_optional(connection)
@@ -109,10 +120,10 @@ pub(crate) async fn take_unanswered(
         "UPDATE booking.refunds r
          SET asks = r.asks + 1,
              ask_at = now() + make_interval(secs => least($3, $2 * 2 ^ least(r.asks + 1, 20)))
-         WHERE refund_id IN (
-             SELECT refund_id FROM booking.refunds WHERE ask_at <= now()
+         WHERE (show_id, refund_id) IN (
+             SELECT show_id, refund_id FROM booking.refunds WHERE ask_at <= now()
              ORDER BY ask_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)
-         RETURNING refund_id, booking_id, payment_id, amount, currency, reason",
+         RETURNING refund_id, show_id, booking_id, payment_id, amount, currency, reason",
         i64::from(limit),
         after.as_secs_f64(),
         after_max.as_secs_f64(),

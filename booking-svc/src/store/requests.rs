@@ -66,8 +66,8 @@ pub(crate) struct Kept {
     pub(crate) answer: Option<Vec<u8>>,
 }
 
-/// Looks for a request under this name, and for the booking of a hold. A process of the release before
-/// leaves the name of a booking with the booking alone.
+/// Looks for a request under this name, and for the booking of a hold. A booking has the name that it was
+/// made under after the request is forgotten, too.
 pub(crate) async fn look(
     pool: &PgPool,
     named: &Named,
@@ -79,12 +79,13 @@ pub(crate) async fn look(
              coalesce(b.booking_id, k.booking_id) AS booking_id, coalesce(b.user_id, k.user_id) AS booked_by
          FROM (SELECT 1) AS one
          LEFT JOIN booking.requests r ON r.user_id = $1 AND r.idempotency_key = $2
-         LEFT JOIN booking.bookings k ON k.user_id = $1 AND k.idempotency_key = $2
-         LEFT JOIN booking.bookings b ON b.hold_id = $3 AND b.fence = $4"#,
+         LEFT JOIN booking.directory k ON k.user_id = $1 AND k.idempotency_key = $2
+         LEFT JOIN booking.bookings b ON b.show_id = $5 AND b.hold_id = $3 AND b.fence = $4"#,
         named.user_id.as_uuid(),
         named.idempotency_key,
         hold.map(|token| token.hold_id.as_uuid()),
         hold.map(|token| token.fence.as_i64()),
+        hold.map(|token| token.show_id.as_uuid()),
     )
     .fetch_one(pool)
     .await?;

@@ -5,8 +5,8 @@ SELECT s.currency,
        l.bookings AS "bookings_left!",
        l.seats AS "seats_left!",
        l.amount AS "amount_left!",
-       (SELECT count(*) FROM booking.refunds f JOIN booking.bookings b USING (booking_id)
-        WHERE f.ask_at IS NOT NULL AND b.show_id = s.show_id) AS "refunds_under_way!"
+       (SELECT count(*) FROM booking.refunds f
+        WHERE f.ask_at IS NOT NULL AND f.show_id = s.show_id) AS "refunds_under_way!"
 FROM booking.shows s
 LEFT JOIN booking.show_refunds r USING (show_id)
 CROSS JOIN LATERAL (
@@ -15,7 +15,7 @@ CROSS JOIN LATERAL (
            coalesce(sum(b.amount - (
                SELECT coalesce(sum(part), 0)
                FROM booking.booking_payments p, unnest(p.parts) AS part
-               WHERE p.booking_id = b.booking_id)), 0)::bigint AS amount
+               WHERE p.show_id = b.show_id AND p.booking_id = b.booking_id)), 0)::bigint AS amount
     FROM booking.bookings b WHERE b.show_id = s.show_id AND b.state = 'CONFIRMED'
 ) AS l
 WHERE s.show_id = $1

@@ -1,9 +1,9 @@
 //! Tickets and the keys that sign them.
 
-use holdfast_types::{BookingId, SeatNo, ShowId, TicketId, TicketState};
+use holdfast_types::{SeatNo, TicketId, TicketState};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Error, corrupt, to_columns, to_seats};
+use super::{Error, bookings::Key, corrupt, to_columns, to_seats};
 
 /// A ticket to be issued.
 #[derive(Debug, Clone)]
@@ -26,8 +26,7 @@ pub(crate) struct Ticket {
 /// void.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
-    booking_id: BookingId,
-    show_id: ShowId,
+    of: Key,
     tickets: &[NewTicket],
 ) -> Result<u64, Error> {
     let ids: Vec<_> = tickets
@@ -47,8 +46,8 @@ pub(crate) async fn insert(
          SELECT t.ticket_id, $1, $2, t.seat_no, t.qr_payload
          FROM unnest($3::uuid[], $4::int[], $5::text[]) AS t (ticket_id, seat_no, qr_payload)
          ON CONFLICT DO NOTHING",
-        booking_id.as_uuid(),
-        show_id.as_uuid(),
+        of.booking_id.as_uuid(),
+        of.show_id.as_uuid(),
         &ids,
         &seats,
         &payloads,
@@ -59,13 +58,12 @@ pub(crate) async fn insert(
 }
 
 /// Makes a booking's valid tickets void. Returns how many were.
-pub(crate) async fn void(
-    connection: &mut PgConnection,
-    booking_id: BookingId,
-) -> Result<u64, Error> {
+pub(crate) async fn void(connection: &mut PgConnection, of: Key) -> Result<u64, Error> {
     let voided = sqlx::query!(
-        "UPDATE booking.tickets SET state = 'VOID' WHERE booking_id = $1 AND state = 'VALID'",
-        booking_id.as_uuid()
+        "UPDATE booking.tickets SET state = 'VOID'
+         WHERE show_id = $1 AND booking_id = $2 AND state = 'VALID'",
+        of.show_id.as_uuid(),
+        of.booking_id.as_uuid()
     )
     .execute(connection)
     .await?;
@@ -75,13 +73,14 @@ pub(crate) async fn void(
 /// Makes the valid tickets of some of a booking's seats void. Returns how many were.
 pub(crate) async fn void_seats(
     connection: &mut PgConnection,
-    booking_id: BookingId,
+    of: Key,
     seats: &[SeatNo],
 ) -> Result<u64, Error> {
     let voided = sqlx::query!(
         "UPDATE booking.tickets SET state = 'VOID'
-         WHERE booking_id = $1 AND seat_no = ANY($2) AND state = 'VALID'",
-        booking_id.as_uuid(),
+         WHERE show_id = $1 AND booking_id = $2 AND seat_no = ANY($3) AND state = 'VALID'",
+        of.show_id.as_uuid(),
+        of.booking_id.as_uuid(),
         &to_columns(seats)
     )
     .execute(connection)
@@ -90,11 +89,12 @@ pub(crate) async fn void_seats(
 }
 
 /// A booking's tickets, in seat order.
-pub(crate) async fn of(pool: &PgPool, booking_id: BookingId) -> Result<Vec<Ticket>, Error> {
+pub(crate) async fn of(pool: &PgPool, of: Key) -> Result<Vec<Ticket>, Error> {
     let rows = sqlx::query!(
         "SELECT ticket_id, seat_no, state, qr_payload FROM booking.tickets
-         WHERE booking_id = $1 ORDER BY seat_no",
-        booking_id.as_uuid()
+         WHERE show_id = $1 AND booking_id = $2 ORDER BY seat_no",
+        of.show_id.as_uuid(),
+        of.booking_id.as_uuid()
     )
     .fetch_all(pool)
     .await?;

@@ -4,11 +4,11 @@
 
 use booking_core::{Booking, Entry, Happened};
 use chrono::{DateTime, Utc};
-use holdfast_types::{BookingId, Fence, Money, PaymentId, Revision, SeatNo, ShowId};
+use holdfast_types::{Fence, Money, PaymentId, Revision, SeatNo, ShowId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Error, corrupt, to_seats};
+use super::{Error, bookings::Key, corrupt, to_seats};
 
 /// Entries as columns.
 #[derive(Debug, Default)]
@@ -65,17 +65,19 @@ pub(crate) struct Written {
 /// Up to `limit` entries of a booking behind a position, in order.
 pub(crate) async fn page(
     pool: &PgPool,
-    booking_id: BookingId,
+    of: Key,
     after: u32,
     limit: u32,
 ) -> Result<Vec<Written>, Error> {
     let rows = sqlx::query!(
         "SELECT position, at, happened, reason, revision, fence, payment_id, refund_id, amount,
              currency, seat_nos
-         FROM booking.timeline WHERE booking_id = $1 AND position > $2 ORDER BY position LIMIT $3",
-        booking_id.as_uuid(),
+         FROM booking.timeline
+         WHERE show_id = $4 AND booking_id = $1 AND position > $2 ORDER BY position LIMIT $3",
+        of.booking_id.as_uuid(),
         i32::try_from(after).unwrap_or(i32::MAX),
         i64::from(limit),
+        of.show_id.as_uuid(),
     )
     .fetch_all(pool)
     .await?;
@@ -117,17 +119,19 @@ pub(crate) async fn dispute(
     state: &str,
 ) -> Result<(), Error> {
     sqlx::query!(
-        "INSERT INTO booking.timeline (booking_id, position, happened, reason, fence, payment_id)
-         SELECT $1, last.position + 1, $2, $3, $4, $5
+        "INSERT INTO booking.timeline
+             (show_id, booking_id, position, happened, reason, fence, payment_id)
+         SELECT $6, $1, last.position + 1, $2, $3, $4, $5
          FROM (SELECT coalesce(max(position), 0) AS position FROM booking.timeline
-               WHERE booking_id = $1) AS last
-         WHERE NOT EXISTS (SELECT FROM booking.timeline WHERE booking_id = $1 AND happened = $2
-             AND reason = $3 AND payment_id = $5)",
+               WHERE show_id = $6 AND booking_id = $1) AS last
+         WHERE NOT EXISTS (SELECT FROM booking.timeline WHERE show_id = $6 AND booking_id = $1
+             AND happened = $2 AND reason = $3 AND payment_id = $5)",
         booking.id.as_uuid(),
         Happened::PaymentDisputed.as_str(),
         state,
         booking.hold.fence.as_i64(),
         payment_id.as_uuid(),
+        booking.show_id.as_uuid(),
     )
     .execute(connection)
     .await?;
@@ -143,7 +147,7 @@ pub(crate) async fn rebuilt(
 ) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
     let bookings = sqlx::query_scalar!(
-        "SELECT booking_id FROM booking.bookings WHERE booking_id IN (
+        "SELECT booking_id FROM booking.bookings WHERE show_id = $1 AND booking_id IN (
              SELECT booking_id FROM booking.seats WHERE show_id = $1 AND state IN ('HELD', 'SOLD'))
          ORDER BY booking_id FOR NO KEY UPDATE",
         show_id.as_uuid()
@@ -152,18 +156,19 @@ pub(crate) async fn rebuilt(
     .await?;
     let first = Revision::new(revision.lineage(), 0, 0);
     sqlx::query!(
-        "INSERT INTO booking.timeline (booking_id, position, happened, revision, fence)
-         SELECT b.booking_id, last.position + 1, $2, $3, b.fence
+        "INSERT INTO booking.timeline (show_id, booking_id, position, happened, revision, fence)
+         SELECT b.show_id, b.booking_id, last.position + 1, $2, $3, b.fence
          FROM booking.bookings b, LATERAL (
              SELECT coalesce(max(position), 0) AS position FROM booking.timeline t
-             WHERE t.booking_id = b.booking_id) AS last
-         WHERE b.booking_id = ANY($1) AND NOT EXISTS (
-             SELECT FROM booking.timeline t WHERE t.booking_id = b.booking_id AND t.happened = $2
-                 AND t.revision >= $4)",
+             WHERE t.show_id = b.show_id AND t.booking_id = b.booking_id) AS last
+         WHERE b.show_id = $5 AND b.booking_id = ANY($1) AND NOT EXISTS (
+             SELECT FROM booking.timeline t WHERE t.show_id = b.show_id
+                 AND t.booking_id = b.booking_id AND t.happened = $2 AND t.revision >= $4)",
         &bookings,
         Happened::StoreRebuilt.as_str(),
         revision.as_i64(),
         first.as_i64(),
+        show_id.as_uuid(),
     )
     .execute(&mut *transaction)
     .await?;

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use holdfast_types::{Fence, HoldId};
+use holdfast_types::HoldToken;
 use lockstore_client::{Change, Changes, Start, Watch, WatchItem, Watched};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ pub(crate) async fn follow(app: Arc<App>, end: CancellationToken) {
 }
 
 /// Holds that ended: waits for one, and a moment for more.
-async fn gather(watch: &mut Watch) -> Vec<(HoldId, Fence)> {
+async fn gather(watch: &mut Watch) -> Vec<HoldToken> {
     let mut ended = Vec::new();
     while ended.is_empty() {
         take(watch.next().await, &mut ended);
@@ -49,14 +49,20 @@ async fn gather(watch: &mut Watch) -> Vec<(HoldId, Fence)> {
     ended
 }
 
-fn take(item: WatchItem, ended: &mut Vec<(HoldId, Fence)>) {
+fn take(item: WatchItem, ended: &mut Vec<HoldToken>) {
     match item {
         WatchItem::Changes(Changes { shows, .. }) => {
-            let changes = shows.into_iter().flat_map(|show| show.changes);
-            ended.extend(changes.filter_map(|change| match change {
-                Change::Ended { hold_id, fence, .. } => Some((hold_id, fence)),
-                _ => None,
-            }));
+            for show in shows {
+                let show_id = show.show_id;
+                ended.extend(show.changes.into_iter().filter_map(|change| match change {
+                    Change::Ended { hold_id, fence, .. } => Some(HoldToken {
+                        show_id,
+                        hold_id,
+                        fence,
+                    }),
+                    _ => None,
+                }));
+            }
         }
         WatchItem::Begun { anew: true, .. } => {
             tracing::info!("ended holds may have been missed; the sweep finds their bookings");

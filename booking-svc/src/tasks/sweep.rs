@@ -8,7 +8,7 @@ use booking_core::Input;
 use futures::{StreamExt, stream};
 use holdfast_mesh::trace::{self, Context, FutureExt as _, KeyValue, SpanKind};
 use holdfast_proto::part;
-use holdfast_types::{BookingId, ClusterTime, Fence, HoldId};
+use holdfast_types::{ClusterTime, HoldToken};
 
 use crate::{
     app::{
@@ -18,7 +18,10 @@ use crate::{
     },
     error::Error,
     metrics,
-    store::{bookings, show_refunds},
+    store::{
+        bookings::{self, Key},
+        show_refunds,
+    },
 };
 
 /// Bookings in one round of either kind: a second's worth at the rates planned for.
@@ -39,16 +42,16 @@ impl App {
     pub(crate) async fn sweep(&self) -> Result<(), Error> {
         let now = self.cluster_time().await?;
         let overdue = bookings::overdue(&self.pool, now, BATCH_MAX).await?;
-        let due = overdue.into_iter().map(|id| (id, Input::ExpiryDue));
+        let due = overdue.into_iter().map(|key| (key, Input::ExpiryDue));
         self.drive_all(due.collect(), now).await
     }
 
     /// Proposes the end of unpaid bookings whose holds have ended.
-    pub(crate) async fn end_with_holds(&self, ended: &[(HoldId, Fence)]) -> Result<(), Error> {
+    pub(crate) async fn end_with_holds(&self, ended: &[HoldToken]) -> Result<(), Error> {
         for holds in ended.chunks(BATCH_MAX as usize) {
             let found = bookings::of_holds(&self.pool, holds).await?;
             let ended = found.into_iter();
-            let ended = ended.map(|(id, fence)| (id, Input::HoldEnded { fence }));
+            let ended = ended.map(|(key, fence)| (key, Input::HoldEnded { fence }));
             self.drive_all(ended.collect(), wall_time()).await?;
         }
         Ok(())
@@ -60,7 +63,7 @@ impl App {
         for _ in &unfinished {
             metrics::counter(metrics::TAKEN_OVER, &[]);
         }
-        let open = unfinished.into_iter().map(|id| (id, Input::Resume));
+        let open = unfinished.into_iter().map(|key| (key, Input::Resume));
         self.drive_all(open.collect(), wall_time()).await
     }
 
@@ -77,7 +80,13 @@ impl App {
                 }
                 continue;
             };
-            let ends = confirmed.into_iter().map(|id| (id, Input::ShowCancelled));
+            let ends = confirmed.into_iter().map(|booking_id| {
+                let key = Key {
+                    show_id: run.show_id,
+                    booking_id,
+                };
+                (key, Input::ShowCancelled)
+            });
             self.drive_all(ends.collect(), wall_time()).await?;
             show_refunds::looked_at(&self.pool, run, last, Duration::ZERO).await?;
         }
@@ -85,19 +94,15 @@ impl App {
     }
 
     /// Drives each; the last error is the round's, and none keeps others from being tried.
-    async fn drive_all(
-        &self,
-        bookings: Vec<(BookingId, Input)>,
-        now: ClusterTime,
-    ) -> Result<(), Error> {
+    async fn drive_all(&self, bookings: Vec<(Key, Input)>, now: ClusterTime) -> Result<(), Error> {
         stream::iter(bookings)
-            .map(|(booking_id, input)| {
+            .map(|(key, input)| {
                 // Nobody's request, but something is done for this booking.
                 let context = trace::begin(&Context::new(), || {
-                    let booking = [KeyValue::new("booking.id", booking_id.to_string())];
+                    let booking = [KeyValue::new("booking.id", key.booking_id.to_string())];
                     trace::span("drive booking", SpanKind::Internal, part::BOOKING, booking)
                 });
-                self.drive(booking_id, input, now).with_context(context)
+                self.drive(key, input, now).with_context(context)
             })
             .buffer_unordered(AT_ONCE_MAX)
             .fold(Ok(()), |so_far, driven| async move {

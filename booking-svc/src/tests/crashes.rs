@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use booking_core::{Booking, Call, Input, Step};
 use holdfast_eventlog::{HandleError, Handler};
-use holdfast_types::{BookingId, BookingState, ErrorCode, Money, SeatState};
+use holdfast_types::{BookingId, BookingState, ErrorCode, Money, SeatState, ShowId};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -211,23 +211,26 @@ async fn payment_svcs_money_is_compared_with_ours(pool: PgPool) {
         currency: "EUR".parse().expect("valid"),
     };
     let captured = [
-        (payment(id, 1), euros(PRICE)),
-        (payment(id, 2), euros(PRICE)),
+        (payment(id, 1), world.show_id, euros(PRICE)),
+        (payment(id, 2), world.show_id, euros(PRICE)),
     ];
     let missing = crate::missing_payments(&world.pool, &captured).await;
     assert_eq!(missing.expect("reads"), [payment(id, 2)]);
-    let other = [(payment(id, 1), euros(PRICE + 1))];
+    let other = [(payment(id, 1), world.show_id, euros(PRICE + 1))];
     let missing = crate::missing_payments(&world.pool, &other).await;
     assert_eq!(missing.expect("reads"), [payment(id, 1)]);
 
-    let refund = (booking_core::refund_id(payment(id, 1)), euros(PRICE));
+    let refund_id = booking_core::refund_id(payment(id, 1));
+    let refund = (world.show_id, refund_id, euros(PRICE));
+    let first = (ShowId::from_uuid(Uuid::nil()), Uuid::nil());
+    let last = (world.show_id, refund_id);
     let refunds = async |after, age| {
         let refunds = crate::refunds(&world.pool, after, age, 10).await;
         refunds.expect("reads")
     };
-    assert_eq!(refunds(Uuid::nil(), Duration::ZERO).await, [refund]);
-    assert_eq!(refunds(refund.0, Duration::ZERO).await, []);
-    assert_eq!(refunds(Uuid::nil(), Duration::from_secs(60)).await, []);
+    assert_eq!(refunds(first, Duration::ZERO).await, [refund]);
+    assert_eq!(refunds(last, Duration::ZERO).await, []);
+    assert_eq!(refunds(first, Duration::from_secs(60)).await, []);
 }
 
 #[sqlx::test(migrations = false)]

@@ -2,6 +2,7 @@
 
 mod again;
 mod bookings;
+mod by_show;
 mod crashes;
 mod endings;
 mod given_back;

@@ -223,8 +223,13 @@ impl World {
     }
 
     pub(super) async fn view(&self, booking_id: BookingId) -> BookingView {
-        use crate::store::bookings::{Which, find};
-        let stored = find(&self.pool, Which::Id(booking_id))
+        let user_id = sqlx::query_scalar!(
+            "SELECT user_id FROM booking.directory WHERE booking_id = $1",
+            booking_id.as_uuid()
+        );
+        let user_id = user_id.fetch_one(&self.pool).await.expect("is there");
+        let user_id = UserId::from_uuid(user_id);
+        let stored = crate::store::bookings::of_user(&self.pool, user_id, booking_id)
             .await
             .expect("reads")
             .expect("is there");

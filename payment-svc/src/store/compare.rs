@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use holdfast_types::{Money, PaymentId};
+use holdfast_types::{Money, PaymentId, ShowId};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-/// Payments that brought money at least `age_min` ago, those after `after` in the order of their
-/// ids, at most `limit`.
+/// Payments that brought money at least `age_min` ago, each with the show that it is for: those after
+/// `after` in the order of their ids, at most `limit`.
 ///
 /// # Errors
 /// What the database says.
@@ -18,9 +18,9 @@ pub async fn captured(
     after: PaymentId,
     age_min: Duration,
     limit: u32,
-) -> Result<Vec<(PaymentId, Money)>, sqlx::Error> {
+) -> Result<Vec<(PaymentId, ShowId, Money)>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT payment_id, captured_amount AS "amount!", captured_currency AS "currency!"
+        r#"SELECT payment_id, show_id, captured_amount AS "amount!", captured_currency AS "currency!"
            FROM payment.payments
            WHERE payment_id > $1 AND state = 'SUCCEEDED' AND captured_amount > 0
                AND updated_at <= now() - make_interval(secs => $2)
@@ -36,7 +36,8 @@ pub async fn captured(
             let currency = row.currency.parse();
             let currency = currency.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
             let amount = row.amount;
-            Ok((row.payment_id.into(), Money { amount, currency }))
+            let (payment_id, show_id) = (row.payment_id.into(), row.show_id.into());
+            Ok((payment_id, show_id, Money { amount, currency }))
         })
         .collect()
 }

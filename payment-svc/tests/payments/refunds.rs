@@ -199,7 +199,10 @@ async fn captures_and_refunds_can_be_compared_with_what_bookings_know(pool: PgPo
     let nil = PaymentId::from_uuid(Uuid::nil());
     let payment = PaymentId::from_slice(&payment_id).unwrap();
     let found = captured(&pool, nil, Duration::ZERO, 10).await.unwrap();
-    assert_eq!(found, [(payment, euros(2_500))]);
+    let shows = "SELECT show_id FROM payment.payments WHERE payment_id = $1";
+    let show = sqlx::query_scalar::<_, Uuid>(shows).bind(payment.as_uuid());
+    let show = show.fetch_one(&pool).await.unwrap();
+    assert_eq!(found, [(payment, show.into(), euros(2_500))]);
     let later = captured(&pool, payment, Duration::ZERO, 10).await.unwrap();
     assert_eq!(later, []);
     let hour = Duration::from_secs(3_600);

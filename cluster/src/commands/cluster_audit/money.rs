@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use holdfast_types::PaymentId;
+use holdfast_types::{PaymentId, ShowId};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -175,7 +175,7 @@ async fn captured_unknown(
     while findings.len() < SUSPECTED_MAX {
         let page = payment_svc::captured(payments, after, grace, PAGE).await;
         let page = page.context("can't read the payments")?;
-        let Some((last, _)) = page.last() else { break };
+        let Some((last, ..)) = page.last() else { break };
         after = *last;
         compared += page.len() as u64;
         let unknown = booking_svc::missing_payments(bookings, &page).await;
@@ -198,13 +198,19 @@ async fn refunds_unknown(
     grace: Duration,
 ) -> anyhow::Result<(u64, Vec<Finding>)> {
     let (mut compared, mut findings) = (0, Vec::new());
-    let mut after = Uuid::nil();
+    let mut after = (ShowId::from_uuid(Uuid::nil()), Uuid::nil());
     while findings.len() < SUSPECTED_MAX {
         let page = booking_svc::refunds(bookings, after, grace, PAGE).await;
         let page = page.context("can't read the refunds")?;
-        let Some((last, _)) = page.last() else { break };
-        after = *last;
+        let Some((show_id, last, _)) = page.last() else {
+            break;
+        };
+        after = (*show_id, *last);
         compared += page.len() as u64;
+        let page: Vec<_> = page
+            .into_iter()
+            .map(|(_, refund_id, amount)| (refund_id, amount))
+            .collect();
         let unknown = payment_svc::missing_refunds(payments, &page).await;
         let unknown = unknown.context("can't compare the refunds")?;
         findings.extend(unknown.into_iter().map(|refund_id| Finding {
@@ -304,18 +310,18 @@ mod tests {
                  hold_ttl_ms, hold_total_ms_max, seats_per_customer_max, seat_count, layout_hash,
                  state)
              SELECT gen_random_uuid(), 't', now(), 'EUR', 1, 1, 1, 1, 1, '', 'ON_SALE';
-             INSERT INTO booking.bookings (booking_id, user_id, idempotency_key, body_hash, show_id,
-                 seat_nos, amount, currency, price_version, state, hold_id, fence, expires_at,
-                 pay_until)
-             SELECT gen_random_uuid(), gen_random_uuid(), 'k', '', show_id, '{0}', 2500, 'EUR', 1,
+             INSERT INTO booking.bookings (booking_id, user_id, show_id, seat_nos, amount, currency,
+                 price_version, state, hold_id, fence, expires_at, pay_until)
+             SELECT gen_random_uuid(), gen_random_uuid(), show_id, '{0}', 2500, 'EUR', 1,
                  'CANCELLED', gen_random_uuid(), 1, now(), now() FROM booking.shows;
-             INSERT INTO booking.booking_payments (payment_id, booking_id, position, amount,
+             INSERT INTO booking.booking_payments (show_id, payment_id, booking_id, position, amount,
                  currency, fate, refund_id)
-             SELECT gen_random_uuid(), booking_id, 0, 2500, 'EUR', 'REFUNDED', gen_random_uuid()
+             SELECT show_id, gen_random_uuid(), booking_id, 0, 2500, 'EUR', 'REFUNDED',
+                 gen_random_uuid()
              FROM booking.bookings;
-             INSERT INTO booking.refunds (refund_id, booking_id, payment_id, amount, currency,
+             INSERT INTO booking.refunds (show_id, refund_id, booking_id, payment_id, amount, currency,
                  reason, ask_at)
-             SELECT refund_id, booking_id, payment_id, amount, currency, 'r', NULL
+             SELECT show_id, refund_id, booking_id, payment_id, amount, currency, 'r', NULL
              FROM booking.booking_payments",
         )
         .execute(&pool)
