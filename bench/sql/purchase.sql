@@ -10,8 +10,18 @@ SELECT n, ('00000000-0000-7000-8000-' || lpad(to_hex(n / 12500), 12, '0'))::uuid
 FROM (SELECT nextval('public.purchases') AS n) AS next \gset
 
 -- POST bookings
-BEGIN;
-WITH request AS (
+WITH locked AS MATERIALIZED (
+    SELECT seat_no FROM booking.seats
+    WHERE show_id = :show::uuid AND seat_no = ANY (ARRAY[:seat, :seat + 1, :seat + 2, :seat + 3]::int[])
+    ORDER BY seat_no FOR NO KEY UPDATE
+), seats AS (
+    UPDATE booking.seats s SET state = 'HELD', booking_id = :booking::uuid, fence = :n + 1,
+        expires_at = now() + interval '15 minutes'
+    FROM locked l WHERE s.show_id = :show::uuid AND s.seat_no = l.seat_no
+), outbox AS (
+    INSERT INTO booking.outbox (id, topic, key, event_type, payload)
+    VALUES (gen_random_uuid(), 'booking', :booking, 'BookingCreated', convert_to(repeat('a', 160), 'UTF8'))
+), request AS (
     INSERT INTO booking.requests (user_id, idempotency_key, route, body_hash, answer)
     VALUES (:customer::uuid, 'key-' || :n, 'CREATE_BOOKING', sha256('hold'), convert_to(repeat('a', 160), 'UTF8'))
 ), directory AS (
@@ -26,16 +36,6 @@ INSERT INTO booking.bookings (booking_id, user_id, show_id, seat_nos, amount, cu
     hold_id, fence, expires_at, pay_until)
 VALUES (:booking::uuid, :customer::uuid, :show::uuid, ARRAY[:seat, :seat + 1, :seat + 2, :seat + 3]::int[], 6000,
     'EUR', 1, 'PENDING_PAYMENT', :booking::uuid, :n + 1, now() + interval '15 minutes', now() + interval '15 minutes');
-WITH locked AS (
-    SELECT seat_no FROM booking.seats
-    WHERE show_id = :show::uuid AND seat_no = ANY (ARRAY[:seat, :seat + 1, :seat + 2, :seat + 3]::int[])
-    ORDER BY seat_no FOR NO KEY UPDATE)
-UPDATE booking.seats s SET state = 'HELD', booking_id = :booking::uuid, fence = :n + 1,
-    expires_at = now() + interval '15 minutes'
-FROM locked l WHERE s.show_id = :show::uuid AND s.seat_no = l.seat_no;
-INSERT INTO booking.outbox (id, topic, key, event_type, payload)
-VALUES (gen_random_uuid(), 'booking', :booking, 'BookingCreated', convert_to(repeat('a', 160), 'UTF8'));
-COMMIT;
 {move booking}
 
 -- A session is opened
@@ -54,14 +54,12 @@ INSERT INTO payment.outbox (id, topic, key, event_type, payload)
 SELECT gen_random_uuid(), 'payment', booking_id::text, 'PaymentSessionCreated', convert_to(repeat('a', 160), 'UTF8')
 FROM created;
 {move payment}
-BEGIN;
 WITH timeline AS (
     INSERT INTO booking.timeline (show_id, booking_id, position, happened, fence, payment_id)
     VALUES (:show::uuid, :booking::uuid, 3, 'SESSION_CREATED', :n + 1, :payment::uuid)
 )
 UPDATE booking.bookings SET session_payment_id = :payment::uuid, payment_url = 'http://pay/', updated_at = now()
 WHERE show_id = :show::uuid AND booking_id = :booking::uuid;
-COMMIT;
 
 -- The customer pays, and a webhook tells of it
 BEGIN;
@@ -96,38 +94,38 @@ COMMIT;
 UPDATE sandbox.webhook_deliveries SET next_at = NULL, delivered_at = now() WHERE delivery_id = :delivery_id;
 
 -- Confirmed
-BEGIN;
 WITH timeline AS (
     INSERT INTO booking.timeline (show_id, booking_id, position, happened, fence, payment_id, amount, currency)
     VALUES (:show::uuid, :booking::uuid, 4, 'PAID', :n + 1, :payment::uuid, 6000, 'EUR')
-)
+), payment AS (
+    INSERT INTO booking.booking_payments (show_id, payment_id, booking_id, position, amount, currency, fate)
+    VALUES (:show::uuid, :payment::uuid, :booking::uuid, 0, 6000, 'EUR', 'PENDING'))
 UPDATE booking.bookings SET step = 'COMMITTING', step_due_at = now() + interval '8 seconds', updated_at = now()
 WHERE show_id = :show::uuid AND booking_id = :booking::uuid;
-INSERT INTO booking.booking_payments (show_id, payment_id, booking_id, position, amount, currency, fate)
-VALUES (:show::uuid, :payment::uuid, :booking::uuid, 0, 6000, 'EUR', 'PENDING');
-COMMIT;
-BEGIN;
-WITH locked AS (
+WITH locked AS MATERIALIZED (
     SELECT seat_no FROM booking.seats
     WHERE show_id = :show::uuid AND seat_no = ANY (ARRAY[:seat, :seat + 1, :seat + 2, :seat + 3]::int[])
-    ORDER BY seat_no FOR NO KEY UPDATE)
-UPDATE booking.seats s SET state = 'SOLD', expires_at = NULL
-FROM locked l WHERE s.show_id = :show::uuid AND s.seat_no = l.seat_no;
-INSERT INTO booking.tickets (ticket_id, booking_id, show_id, seat_no, qr_payload)
-SELECT gen_random_uuid(), :booking::uuid, :show::uuid, :seat + nth, repeat('a', 150) FROM generate_series(0, 3) AS nth;
-INSERT INTO booking.outbox (id, topic, key, event_type, payload)
-VALUES (gen_random_uuid(), 'booking', :booking, 'BookingConfirmed', convert_to(repeat('a', 160), 'UTF8'));
-WITH timeline AS (
+    ORDER BY seat_no FOR NO KEY UPDATE
+), seats AS (
+    UPDATE booking.seats s SET state = 'SOLD', expires_at = NULL
+    FROM locked l WHERE s.show_id = :show::uuid AND s.seat_no = l.seat_no
+), tickets AS (
+    INSERT INTO booking.tickets (ticket_id, booking_id, show_id, seat_no, qr_payload)
+    SELECT gen_random_uuid(), :booking::uuid, :show::uuid, :seat + nth, repeat('a', 150)
+    FROM generate_series(0, 3) AS nth
+), outbox AS (
+    INSERT INTO booking.outbox (id, topic, key, event_type, payload)
+    VALUES (gen_random_uuid(), 'booking', :booking, 'BookingConfirmed', convert_to(repeat('a', 160), 'UTF8'))
+), timeline AS (
     INSERT INTO booking.timeline (show_id, booking_id, position, happened, revision, fence)
     VALUES (:show::uuid, :booking::uuid, 5, 'COMMITTED', :n + 1, :n + 1),
         (:show::uuid, :booking::uuid, 6, 'TICKETS_ISSUED', :n + 1, :n + 1),
         (:show::uuid, :booking::uuid, 7, 'CONFIRMED', :n + 1, :n + 1)
-)
+), payment AS (
+    UPDATE booking.booking_payments SET fate = 'KEPT', fate_since = now()
+    WHERE show_id = :show::uuid AND payment_id = :payment::uuid)
 UPDATE booking.bookings SET state = 'CONFIRMED', step = 'IDLE', step_due_at = now(), updated_at = now()
 WHERE show_id = :show::uuid AND booking_id = :booking::uuid;
-UPDATE booking.booking_payments SET fate = 'KEPT', fate_since = now()
-WHERE show_id = :show::uuid AND payment_id = :payment::uuid;
-COMMIT;
 {move booking}
 
 -- The books

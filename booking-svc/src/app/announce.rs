@@ -2,7 +2,7 @@
 
 use booking_core::{Booking, Reason};
 use chrono::{DateTime, Utc};
-use holdfast_eventlog::{NewEvent, Outbox};
+use holdfast_eventlog::{NewEvent, Outbox, Row};
 use holdfast_proto::events::v1;
 use holdfast_types::{BookingId, BookingState, Money, PaymentId};
 use prost::Message;
@@ -26,15 +26,9 @@ fn id(bytes: [u8; 16]) -> prost::alloc::vec::Vec<u8> {
     bytes.to_vec()
 }
 
-async fn tell(
-    connection: &mut PgConnection,
-    booking: &Booking,
-    event_type: &'static str,
-    message: &impl Message,
-) -> Result<(), Error> {
-    let event = event(booking.id.to_string(), event_type, message);
-    OUTBOX.append(connection, event).await?;
-    Ok(())
+/// To be written with the change.
+fn row(booking: &Booking, event_type: &'static str, message: &impl Message) -> Result<Row, Error> {
+    Ok(OUTBOX.row(event(booking.id.to_string(), event_type, message))?)
 }
 
 fn event(key: String, event_type: &'static str, message: &impl Message) -> NewEvent {
@@ -46,12 +40,11 @@ fn event(key: String, event_type: &'static str, message: &impl Message) -> NewEv
     }
 }
 
-pub(super) async fn created(
-    connection: &mut PgConnection,
+pub(super) fn created(
     booking: &Booking,
     pay_until: DateTime<Utc>,
     inventory: &Inventory,
-) -> Result<(), Error> {
+) -> Result<Row, Error> {
     let seats = match booking.seats.len() {
         1 => "1 seat".to_owned(),
         n => format!("{n} seats"),
@@ -65,14 +58,10 @@ pub(super) async fn created(
         pay_until_ms: pay_until.timestamp_millis(),
         attempt: ATTEMPT,
     };
-    tell(connection, booking, "BookingCreated", &event).await
+    row(booking, "BookingCreated", &event)
 }
 
-pub(super) async fn confirmed(
-    connection: &mut PgConnection,
-    booking: &Booking,
-    inventory: &Inventory,
-) -> Result<(), Error> {
+pub(super) fn confirmed(booking: &Booking, inventory: &Inventory) -> Result<Row, Error> {
     let event = v1::BookingConfirmed {
         booking_id: id(booking.id.to_bytes()),
         user_id: id(booking.user_id.to_bytes()),
@@ -83,7 +72,7 @@ pub(super) async fn confirmed(
             .kept_payment()
             .map_or(Vec::new(), |kept| id(kept.payment_id.to_bytes())),
     };
-    tell(connection, booking, "BookingConfirmed", &event).await
+    row(booking, "BookingConfirmed", &event)
 }
 
 /// To who asked what became of a payment; under the payment's own key, as that question was.
@@ -101,18 +90,13 @@ pub(super) async fn kept(
     Ok(())
 }
 
-pub(super) async fn ended(
-    connection: &mut PgConnection,
-    booking: &Booking,
-    state: BookingState,
-    reason: Reason,
-) -> Result<(), Error> {
+pub(super) fn ended(booking: &Booking, state: BookingState, reason: Reason) -> Result<Row, Error> {
     let event = v1::BookingEnded {
         booking_id: id(booking.id.to_bytes()),
         state: state.to_string(),
         reason: reason.as_str().to_owned(),
     };
-    tell(connection, booking, "BookingEnded", &event).await
+    row(booking, "BookingEnded", &event)
 }
 
 pub(super) async fn refund_requested(

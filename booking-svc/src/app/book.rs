@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use booking_core::{Booking, HeldAs, Step};
 use chrono::Utc;
+use holdfast_eventlog::Row;
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_types::{BookingId, BookingState, DurationMs, ErrorCode, HoldToken, UserId};
 use prost::Message;
@@ -187,14 +188,24 @@ impl App {
         new: NewBooking<'_>,
         inventory: &Inventory,
     ) -> Result<(), Error> {
+        let news = announce::created(new.booking, new.pay_until, inventory)?;
+        let mut connection = self.pool.acquire().await?;
+        if !bookings::insert(&mut connection, new, &news).await? {
+            drop(connection);
+            self.write_or_refuse(new, &news).await?;
+        }
+        announce::OUTBOX.wake();
+        Ok(())
+    }
+
+    /// Why a booking wasn't written costs questions only then; the first of all adopts the lineage.
+    async fn write_or_refuse(&self, new: NewBooking<'_>, news: &Row) -> Result<(), Error> {
         let booking = new.booking;
         let mut transaction = lineage::begin(&self.pool).await?;
-        if !bookings::insert(&mut transaction, new).await? {
-            // Why not costs a question only then; the first booking of all adopts the lineage.
-            require_current(&mut transaction, new.lineage).await?;
-            if !bookings::insert(&mut transaction, new).await? {
-                return Err(in_progress().into());
-            }
+        require_current(&mut transaction, new.lineage).await?;
+        if bookings::insert(&mut transaction, new, news).await? {
+            transaction.commit().await?;
+            return Ok(());
         }
         let claim = Claim {
             show_id: booking.show_id,
@@ -202,25 +213,21 @@ impl App {
             booking_id: booking.id,
             fence: booking.hold.fence,
         };
-        let marked = seats::mark(&mut transaction, claim, booking.expires_at).await?;
-        if marked != booking.seats.len() as u64 {
-            return Err(if seats::has_newer_fence(&mut transaction, claim).await? {
-                Failure::new(ErrorCode::HoldExpired, "the hold has ended").into()
-            } else {
-                // Sold here under an older fence, free there: the sale is being returned, or is a
-                // defect that the audit shows.
-                tracing::error!(booking.id = %booking.id, "seats that the store held are sold in the database");
-                Failure::new(
-                    ErrorCode::InvalidState,
-                    "these seats can't be booked right now",
-                )
-                .into()
-            });
+        let look = seats::look(&mut transaction, claim).await?;
+        if look.newer > 0 {
+            return Err(Failure::new(ErrorCode::HoldExpired, "the hold has ended").into());
         }
-        announce::created(&mut transaction, booking, new.pay_until, inventory).await?;
-        transaction.commit().await?;
-        announce::OUTBOX.wake();
-        Ok(())
+        if look.free == booking.seats.len() as u64 {
+            return Err(in_progress().into());
+        }
+        // Sold here under an older fence, free there: the sale is being returned, or is a defect that the
+        // audit shows.
+        tracing::error!(booking.id = %booking.id, "seats that the store held are sold in the database");
+        Err(Failure::new(
+            ErrorCode::InvalidState,
+            "these seats can't be booked right now",
+        )
+        .into())
     }
 }
 

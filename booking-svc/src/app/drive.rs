@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use booking_core::{
-    Alarm, Booking, Call, Decision, HoldAnswer, Input, Reason, Record, decide, timeline,
+    Alarm, Booking, Call, Decision, Fate, HoldAnswer, Input, Reason, Record, decide, timeline,
 };
 use holdfast_types::{BookingState, ClusterTime, Lineage, Revision, TicketId};
 use sqlx::PgConnection;
@@ -26,13 +26,13 @@ use crate::{
     error::Error,
     metrics,
     store::{
-        bookings::{self, Change, Key, Which},
+        bookings::{self, AtOnce, Change, Key, Version, Which},
         lineage,
         refunds::{self, RefundOrder},
         requests::{self, Named},
         seats,
         seats::Claim,
-        tickets,
+        tickets::{self, NewTicket},
     },
 };
 
@@ -104,6 +104,7 @@ impl App {
         let (mut which, mut input) = (which, input);
         let mut first = Some(first);
         let mut grounds: Option<Grounds> = None;
+        let mut known = None;
         let mut last = None;
         for _ in 0..DECISIONS_MAX {
             let basis = match (first.take(), &grounds) {
@@ -111,8 +112,8 @@ impl App {
                 (None, Some(grounds)) => Basis::Answer(grounds),
                 (None, None) => Basis::Word,
             };
-            let decided = self.decide_once(which, input, now, basis).await?;
-            let Some(outcome) = decided else {
+            let decided = self.decide(which, input, now, basis, known.take()).await?;
+            let Some((outcome, version)) = decided else {
                 return Ok(None);
             };
             match outcome {
@@ -120,6 +121,7 @@ impl App {
                 Outcome::Decided(booking, None) => return Ok(Some(*booking)),
                 Outcome::Decided(booking, Some(call)) => {
                     which = Key::from(&*booking).into();
+                    known = version.map(|version| ((*booking).clone(), version));
                     let inventory = self.inventories.get(booking.show_id).await?;
                     if let Some(refusal) = refuse_begun(call, &inventory) {
                         // Ours, not the store's: there is no answer whose lineage could be old.
@@ -146,9 +148,123 @@ impl App {
     }
 
     /// One decision in one transaction.
+    #[cfg(test)]
     pub(crate) async fn decide_once(
         &self,
         which: impl Into<Which>,
+        input: Input,
+        now: ClusterTime,
+        basis: Basis<'_>,
+    ) -> Result<Option<Outcome>, Error> {
+        let decided = self.decide(which.into(), input, now, basis, None).await?;
+        Ok(decided.map(|(outcome, _)| outcome))
+    }
+
+    /// One decision in one transaction: of the common kinds in one statement, which writes nothing if the
+    /// booking isn't any more as it was read (`known` is what this process wrote last), and of any kind with
+    /// the booking locked. And the version that was written, where it is known.
+    async fn decide(
+        &self,
+        which: Which,
+        input: Input,
+        now: ClusterTime,
+        basis: Basis<'_>,
+        known: Option<(Booking, Version)>,
+    ) -> Result<Option<(Outcome, Option<Version>)>, Error> {
+        if !matches!(basis, Basis::Request(_)) {
+            let is_ours = known.is_some();
+            let read = match known {
+                Some(known) => Some(known),
+                None => bookings::read(&self.pool, which).await?,
+            };
+            let Some((before, version)) = read else {
+                return Ok(None);
+            };
+            let decision = decide(&before, input.clone(), now);
+            if decision.next == before && decision.records.is_empty() {
+                if !is_ours {
+                    let outcome = Outcome::Decided(Box::new(before), decision.call);
+                    return Ok(Some((outcome, None)));
+                }
+            } else if let Some(written) = self
+                .write_at_once((&before, &version), &input, &decision, basis)
+                .await?
+            {
+                let outcome = Outcome::Decided(Box::new(decision.next), decision.call);
+                return Ok(Some((outcome, Some(written))));
+            }
+        }
+        let decided = self.decide_locked(which, input, now, basis).await?;
+        Ok(decided.map(|outcome| (outcome, None)))
+    }
+
+    /// Writes a decision in one statement, if it is of a kind that can be. None: nothing was written.
+    async fn write_at_once(
+        &self,
+        (before, version): (&Booking, &Version),
+        input: &Input,
+        decision: &Decision,
+        basis: Basis<'_>,
+    ) -> Result<Option<Version>, Error> {
+        let after = &decision.next;
+        let Some(payment) = one_payment(before, after) else {
+            return Ok(None);
+        };
+        let (mut sold, mut tickets, mut news) = (None, Vec::new(), None);
+        for record in &decision.records {
+            match record {
+                Record::SellSeats { fence } => sold = Some(*fence),
+                Record::IssueTickets => tickets = self.tickets(after, inventory_of(basis)),
+                Record::AnnounceConfirmed => {
+                    news = Some(announce::confirmed(after, inventory_of(basis))?);
+                }
+                Record::MarkSeats { .. }
+                | Record::FreeSeats { .. }
+                | Record::VoidTickets
+                | Record::GiveBackSeats { .. }
+                | Record::Refund { .. }
+                | Record::AnnounceEnded { .. }
+                | Record::RaiseAlarm(_) => return Ok(None),
+            }
+        }
+        let (lineage, revision) = match basis {
+            Basis::Answer(grounds) => (Some(grounds.lineage), Some(grounds.revision)),
+            Basis::Word | Basis::Request(_) => (None, None),
+        };
+        let all = AtOnce {
+            change: Change {
+                before,
+                after,
+                entries: &timeline(before, input, decision),
+                revision,
+            },
+            version,
+            lineage,
+            sold,
+            tickets: &tickets,
+            payment,
+            news,
+        };
+        let written = bookings::save_at_once(&self.pool, all, STEP_LEASE_S).await?;
+        if written.is_some() {
+            self.written(before, decision);
+        }
+        Ok(written)
+    }
+
+    /// A decision was committed. Who waits for the booking is told when nothing is open any more: what
+    /// follows comes within milliseconds, or they look by themselves.
+    fn written(&self, before: &Booking, decision: &Decision) {
+        OUTBOX.wake();
+        if decision.call.is_none() {
+            self.changes.tell(before.id);
+        }
+        count(before, decision);
+    }
+
+    async fn decide_locked(
+        &self,
+        which: Which,
         input: Input,
         now: ClusterTime,
         basis: Basis<'_>,
@@ -161,7 +277,7 @@ impl App {
             }
             Basis::Word | Basis::Request(_) => holdfast_eventlog::begin(&self.pool).await?,
         };
-        let Some(before) = bookings::lock(&mut transaction, which.into()).await? else {
+        let Some(before) = bookings::lock(&mut transaction, which).await? else {
             return Ok(None);
         };
         let decision = decide(&before, input.clone(), now);
@@ -200,9 +316,7 @@ impl App {
         };
         bookings::save(&mut transaction, change, STEP_LEASE_S).await?;
         transaction.commit().await?;
-        OUTBOX.wake();
-        self.changes.tell(before.id);
-        count(&before, &decision);
+        self.written(&before, &decision);
         Ok(Some(Outcome::Decided(
             Box::new(decision.next),
             decision.call,
@@ -241,10 +355,8 @@ impl App {
                 }
             }
             Record::IssueTickets => {
-                let issued = self
-                    .issue_tickets(connection, booking, inventory_of(basis))
-                    .await?;
-                if issued != wanted {
+                let issued = self.tickets(booking, inventory_of(basis));
+                if tickets::insert(connection, booking.into(), &issued).await? != wanted {
                     let fence = booking.hold.fence;
                     return Ok(Recorded::TooFewRows(Input::SeatsNotSold { fence }));
                 }
@@ -290,40 +402,51 @@ impl App {
                 announce::refund_requested(connection, &order).await?;
             }
             Record::AnnounceConfirmed => {
-                announce::confirmed(connection, booking, inventory_of(basis)).await?;
+                let news = announce::confirmed(booking, inventory_of(basis))?;
+                OUTBOX.append_row(connection, news).await?;
             }
             Record::AnnounceEnded { state, reason } => {
-                announce::ended(connection, booking, state, reason).await?;
+                let news = announce::ended(booking, state, reason)?;
+                OUTBOX.append_row(connection, news).await?;
             }
             Record::RaiseAlarm(_) => {}
         }
         Ok(Recorded::Done)
     }
 
-    async fn issue_tickets(
-        &self,
-        connection: &mut PgConnection,
-        booking: &Booking,
-        inventory: &Inventory,
-    ) -> Result<u64, Error> {
-        let issued: Vec<_> = booking
-            .seats
-            .iter()
+    /// A ticket for each seat.
+    fn tickets(&self, booking: &Booking, inventory: &Inventory) -> Vec<NewTicket> {
+        let seats = booking.seats.iter();
+        seats
             .map(|seat| {
                 let mut name = booking.id.to_bytes().to_vec();
                 name.extend(seat.0.to_be_bytes());
                 let ticket_id = TicketId::from_uuid(Uuid::new_v5(&TICKETS, &name));
                 let label = inventory.label(*seat);
                 let qr_payload = self.ticket_key.seal(ticket_id, booking.show_id, label);
-                tickets::NewTicket {
+                NewTicket {
                     ticket_id,
                     seat_no: *seat,
                     qr_payload,
                 }
             })
-            .collect();
-        Ok(tickets::insert(connection, booking.into(), &issued).await?)
+            .collect()
     }
+}
+
+/// The one payment that a change adds or gives another fate, and its place; none at all if there are more,
+/// or more of it is to be written.
+fn one_payment<'a>(
+    before: &Booking,
+    after: &'a Booking,
+) -> Option<Option<(usize, &'a booking_core::Payment)>> {
+    let payments = after.payments.iter().enumerate();
+    let mut changed = payments.filter(|(nth, payment)| before.payments.get(*nth) != Some(payment));
+    let first = changed.next();
+    let is_plain = first.is_none_or(|(_, payment)| {
+        payment.parts.is_empty() && matches!(payment.fate, Fate::Pending | Fate::Kept)
+    });
+    (is_plain && changed.next().is_none()).then_some(first)
 }
 
 /// Money that came after its hold was over takes no seats of a show that has begun. A hold that a

@@ -2,6 +2,7 @@
 
 use booking_core::{Booking, Ending, Entry, HeldAs, Reason, Session, Step};
 use chrono::{DateTime, Utc};
+use holdfast_eventlog as outbox;
 use holdfast_types::{
     BookingId, ClusterTime, Fence, HoldId, HoldToken, Lineage, Money, PaymentId, Revision, ShowId,
     UserId,
@@ -10,8 +11,10 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
-    Corrupt, Error, corrupt, payments, requests::Named, timeline, to_cluster_time, to_columns,
-    to_seats, to_timestamp,
+    Corrupt, Error, corrupt, payments,
+    requests::Named,
+    tickets::{self, NewTicket},
+    timeline, to_cluster_time, to_columns, to_seats, to_timestamp,
 };
 
 /// A booking with what the workflow doesn't need of it.
@@ -114,38 +117,87 @@ struct Row {
     pay_until: DateTime<Utc>,
 }
 
-/// Writes a new booking, with the request that asked for it, its place in the directory and the beginning
-/// of its timeline, on an answer of this lineage. False, and nothing is written: it isn't the current one, or its store isn't
-/// loaded, or another transaction is writing under the request's name. A unique violation says that the
-/// request or the hold has a booking.
+/// A booking with one of its payments, or none.
+struct RowWithPayment {
+    version: String,
+    booking_id: Uuid,
+    user_id: Uuid,
+    show_id: Uuid,
+    seat_nos: Vec<i32>,
+    returned_nos: Vec<i32>,
+    amount: i64,
+    currency: String,
+    state: String,
+    reason: Option<String>,
+    step: String,
+    step_ending: Option<String>,
+    hold_id: Uuid,
+    fence: i64,
+    hold_attempt: i32,
+    expires_at: DateTime<Utc>,
+    session_payment_id: Option<Uuid>,
+    payment_url: Option<String>,
+    created_at: DateTime<Utc>,
+    pay_until: DateTime<Utc>,
+    payment_id: Option<Uuid>,
+    paid: Option<i64>,
+    paid_currency: Option<String>,
+    fate: Option<String>,
+    refund_id: Option<Uuid>,
+    parts: Option<Vec<i64>>,
+    parts_went: Option<Vec<bool>>,
+}
+
+impl RowWithPayment {
+    fn split(self) -> (Row, Option<payments::Row>) {
+        let payment = self.payment_id.map(|payment_id| payments::Row {
+            payment_id,
+            booking_id: self.booking_id,
+            amount: self.paid.unwrap_or_default(),
+            currency: self.paid_currency.unwrap_or_default(),
+            fate: self.fate.unwrap_or_default(),
+            refund_id: self.refund_id,
+            parts: self.parts.unwrap_or_default(),
+            parts_went: self.parts_went.unwrap_or_default(),
+        });
+        let row = Row {
+            booking_id: self.booking_id,
+            user_id: self.user_id,
+            show_id: self.show_id,
+            seat_nos: self.seat_nos,
+            returned_nos: self.returned_nos,
+            amount: self.amount,
+            currency: self.currency,
+            state: self.state,
+            reason: self.reason,
+            step: self.step,
+            step_ending: self.step_ending,
+            hold_id: self.hold_id,
+            fence: self.fence,
+            hold_attempt: self.hold_attempt,
+            expires_at: self.expires_at,
+            session_payment_id: self.session_payment_id,
+            payment_url: self.payment_url,
+            created_at: self.created_at,
+            pay_until: self.pay_until,
+        };
+        (row, payment)
+    }
+}
+
+/// Writes a new booking, with its seats, the request that asked for it, its place in the directory, the
+/// beginning of its timeline and its news, on an answer of this lineage. False, and nothing is written: the
+/// lineage isn't the current one, or its store isn't loaded, or a seat can't be marked, or another
+/// transaction is writing under the request's name. A unique violation says that the request or the hold has
+/// a booking.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     new: NewBooking<'_>,
+    news: &outbox::Row,
 ) -> Result<bool, Error> {
     let booking = new.booking;
-    let written = sqlx::query!(
-        "WITH turn AS (
-             SELECT pg_try_advisory_xact_lock($1) AND EXISTS (
-                 SELECT FROM booking.lineage WHERE lineage = $20 AND NOT rebuilding) AS is_ours
-         ),
-         request AS (
-             INSERT INTO booking.requests (user_id, idempotency_key, route, body_hash, answer)
-             SELECT $3, $4, $5, $6, $7 FROM turn WHERE is_ours
-         ),
-         directory AS (
-             INSERT INTO booking.directory (user_id, booking_id, show_id, idempotency_key, body_hash)
-             SELECT $3, $2, $8, $4, $6 FROM turn WHERE is_ours
-         ),
-         timeline AS (
-             INSERT INTO booking.timeline (show_id, booking_id, position, happened, revision, fence)
-             SELECT $8, $2, e.position, e.happened, $19, $15
-             FROM turn, (VALUES (1, 'HOLD_EXTENDED'), (2, 'CREATED')) AS e (position, happened)
-             WHERE is_ours
-         )
-         INSERT INTO booking.bookings (booking_id, user_id, show_id, seat_nos, amount, currency,
-             price_version, state, hold_id, fence, expires_at, pay_until, created_at)
-         SELECT $2, $3, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
-         FROM turn WHERE is_ours",
+    let written = sqlx::query_file!(
+        "src/store/insert_booking.sql",
         new.named.lock(),
         booking.id.as_uuid(),
         booking.user_id.as_uuid(),
@@ -166,6 +218,12 @@ pub(crate) async fn insert(
         new.created_at,
         new.revision.as_i64(),
         i16::from(new.lineage.0),
+        news.id,
+        news.event.topic,
+        news.event.key,
+        news.event.event_type,
+        news.event.payload,
+        news.traceparent,
     )
     .execute(connection)
     .await?;
@@ -198,28 +256,37 @@ pub(crate) async fn lock(
         .map(|stored| stored.booking))
 }
 
+/// A booking as it is now, read without a lock, and which version of its row that is.
+pub(crate) async fn read(pool: &PgPool, which: Which) -> Result<Option<(Booking, Version)>, Error> {
+    let rows = sqlx::query_file_as!(
+        RowWithPayment,
+        "src/store/read_booking.sql",
+        which.booking_id.as_uuid(),
+        which.show_id.map(ShowId::as_uuid),
+        None::<Uuid>,
+    )
+    .fetch_all(pool)
+    .await?;
+    let version = rows.first().map(|row| Version(row.version.clone()));
+    Ok(joined(rows)?.map(|stored| stored.booking).zip(version))
+}
+
 /// A user's booking as it is now; nobody else's.
 pub(crate) async fn of_user(
     pool: &PgPool,
     user_id: UserId,
     booking_id: BookingId,
 ) -> Result<Option<Stored>, Error> {
-    let mut connection = pool.acquire().await?;
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT b.booking_id, b.user_id, b.show_id, seat_nos, returned_nos, amount, currency, state,
-             reason, step, step_ending, hold_id, fence, hold_attempt, expires_at,
-             session_payment_id, payment_url, created_at, pay_until
-         FROM booking.directory d
-         JOIN booking.bookings b ON b.show_id = d.show_id AND b.booking_id = d.booking_id
-         WHERE d.user_id = $1 AND d.booking_id = $2",
-        user_id.as_uuid(),
+    let rows = sqlx::query_file_as!(
+        RowWithPayment,
+        "src/store/read_booking.sql",
         booking_id.as_uuid(),
+        None::<Uuid>,
+        user_id.as_uuid(),
     )
-    .fetch_optional(&mut *connection)
+    .fetch_all(pool)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(with_payments(&mut connection, vec![row]).await?.pop())
+    joined(rows)
 }
 
 /// The booking of a hold as it is now.
@@ -275,6 +342,26 @@ pub(crate) struct Change<'a> {
     pub(crate) entries: &'a [Entry],
     /// The store's, of the answer that the change follows from.
     pub(crate) revision: Option<Revision>,
+}
+
+/// A version of a booking's row: another as soon as anything of it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version(String);
+
+/// Everything that a change of the common kinds writes.
+#[derive(Debug, Clone)]
+pub(crate) struct AtOnce<'a> {
+    pub(crate) change: Change<'a>,
+    /// Of `change.before`.
+    pub(crate) version: &'a Version,
+    /// What must be the current one, if the change builds on an answer of the store's.
+    pub(crate) lineage: Option<Lineage>,
+    /// The fence that its seats are sold under, if they are.
+    pub(crate) sold: Option<Fence>,
+    pub(crate) tickets: &'a [NewTicket],
+    /// The one payment that is new or has another fate, which has no parts, and its place.
+    pub(crate) payment: Option<(usize, &'a booking_core::Payment)>,
+    pub(crate) news: Option<outbox::Row>,
 }
 
 /// Writes what the workflow changed. An open step is the caller's for `lease_s` seconds; then
@@ -402,6 +489,101 @@ pub(crate) async fn of_holds(
             Ok((key, fence))
         })
         .collect()
+}
+
+/// Writes what the workflow changed in one statement that is its own transaction. None, and nothing is
+/// written: the booking isn't as it was read any more, or the lineage isn't current or its store not loaded,
+/// or a seat isn't the booking's to sell. A unique violation says the same of a ticket.
+pub(crate) async fn save_at_once(
+    pool: &PgPool,
+    all: AtOnce<'_>,
+    lease_s: f64,
+) -> Result<Option<Version>, Error> {
+    let AtOnce { change, .. } = all;
+    let after = change.after;
+    let (step, ending) = step_columns(after.step);
+    let entries = timeline::Columns::of(change.entries);
+    let tickets = tickets::Columns::of(all.tickets);
+    let (position, paid) = all.payment.unzip();
+    let news = all.news.as_ref();
+    let event = news.map(|news| &news.event);
+    let version = sqlx::query_file_scalar!(
+        "src/store/save_at_once.sql",
+        after.show_id.as_uuid(),
+        after.id.as_uuid(),
+        all.version.0,
+        all.lineage.map(|lineage| i16::from(lineage.0)),
+        all.sold.map(Fence::as_i64),
+        &to_columns(&after.seats),
+        &tickets.ids,
+        &tickets.seats,
+        &tickets.payloads,
+        paid.map(|paid| paid.payment_id.as_uuid()),
+        position.map(|position| i32::try_from(position).unwrap_or(i32::MAX)),
+        paid.map(|paid| paid.amount.amount),
+        paid.map(|paid| paid.amount.currency.to_string()),
+        paid.map(|paid| payments::fate_columns(paid.fate).0),
+        after.state.as_str(),
+        after.reason.map(Reason::as_str),
+        step,
+        ending,
+        lease_s,
+        after.hold.hold_id.as_uuid(),
+        after.hold.fence.as_i64(),
+        i32::try_from(after.hold.attempt).unwrap_or(i32::MAX),
+        after
+            .session
+            .as_ref()
+            .map(|session| session.payment_id.as_uuid()),
+        after.session.as_ref().map(|session| session.url.as_str()),
+        change.revision.map(Revision::as_i64),
+        &entries.happened,
+        &entries.reasons as &[Option<String>],
+        &entries.payments as &[Option<Uuid>],
+        &entries.refunds as &[Option<Uuid>],
+        &entries.amounts as &[Option<i64>],
+        &entries.currencies as &[Option<String>],
+        &entries.seats as &[Option<String>],
+        news.map(|news| news.id),
+        event.map(|event| event.topic),
+        event.map(|event| event.key.as_str()),
+        event.map(|event| event.event_type),
+        event.map(|event| &event.payload[..]),
+        news.and_then(|news| news.traceparent.as_deref()),
+        &to_columns(&after.returned),
+    )
+    .fetch_optional(pool)
+    .await;
+    match version {
+        Err(error) if is_unique_violation(&error) => Ok(None),
+        version => Ok(version?.map(Version)),
+    }
+}
+
+fn is_unique_violation(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| error.is_unique_violation())
+}
+
+/// The booking of these rows, one for each payment.
+fn joined(rows: Vec<RowWithPayment>) -> Result<Option<Stored>, Error> {
+    let mut payments = Vec::new();
+    let mut first = None;
+    for joined in rows {
+        let (row, payment) = joined.split();
+        payments.extend(payment.map(payments::from_row).transpose()?);
+        first.get_or_insert(row);
+    }
+    let Some(row) = first else { return Ok(None) };
+    let (created_at, pay_until) = (row.created_at, row.pay_until);
+    let mut booking = from_row(row)?;
+    booking.payments = payments;
+    Ok(Some(Stored {
+        booking,
+        created_at,
+        pay_until,
+    }))
 }
 
 async fn with_payments(

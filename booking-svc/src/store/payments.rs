@@ -64,7 +64,8 @@ pub(super) async fn of(
     shows: &[Uuid],
     bookings: &[Uuid],
 ) -> Result<HashMap<BookingId, Vec<Payment>>, Error> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         "SELECT payment_id, booking_id, amount, currency, fate, refund_id, parts, parts_went
          FROM booking.booking_payments
          JOIN unnest($1::uuid[], $2::uuid[]) AS b (show_id, booking_id) USING (show_id, booking_id)
@@ -76,29 +77,45 @@ pub(super) async fn of(
     .await?;
     let mut payments: HashMap<BookingId, Vec<Payment>> = HashMap::new();
     for row in rows {
-        let currency = row
-            .currency
-            .parse()
-            .map_err(|error| corrupt("booking_payments", error))?;
         payments
             .entry(BookingId::from_uuid(row.booking_id))
             .or_default()
-            .push(Payment {
-                payment_id: PaymentId::from_uuid(row.payment_id),
-                amount: Money {
-                    amount: row.amount,
-                    currency,
-                },
-                fate: fate_from(&row.fate, row.refund_id)?,
-                parts: row
-                    .parts
-                    .into_iter()
-                    .zip(row.parts_went)
-                    .map(|(amount, went)| Part { amount, went })
-                    .collect(),
-            });
+            .push(from_row(row)?);
     }
     Ok(payments)
+}
+
+/// A payment as a row.
+pub(super) struct Row {
+    pub(super) payment_id: Uuid,
+    pub(super) booking_id: Uuid,
+    pub(super) amount: i64,
+    pub(super) currency: String,
+    pub(super) fate: String,
+    pub(super) refund_id: Option<Uuid>,
+    pub(super) parts: Vec<i64>,
+    pub(super) parts_went: Vec<bool>,
+}
+
+pub(super) fn from_row(row: Row) -> Result<Payment, Corrupt> {
+    let currency = row
+        .currency
+        .parse()
+        .map_err(|error| corrupt("booking_payments", error))?;
+    Ok(Payment {
+        payment_id: PaymentId::from_uuid(row.payment_id),
+        amount: Money {
+            amount: row.amount,
+            currency,
+        },
+        fate: fate_from(&row.fate, row.refund_id)?,
+        parts: row
+            .parts
+            .into_iter()
+            .zip(row.parts_went)
+            .map(|(amount, went)| Part { amount, went })
+            .collect(),
+    })
 }
 
 /// Payments that are overdue: under way for 15 minutes, or waiting for a minute for a decision on
@@ -125,7 +142,7 @@ pub(crate) async fn stuck(pool: &PgPool, limit: u32) -> Result<Vec<(BookingId, P
         .collect())
 }
 
-fn fate_columns(fate: Fate) -> (&'static str, Option<Uuid>) {
+pub(super) fn fate_columns(fate: Fate) -> (&'static str, Option<Uuid>) {
     match fate {
         Fate::Pending => ("PENDING", None),
         Fate::Kept => ("KEPT", None),

@@ -81,19 +81,29 @@ pub(crate) async fn free(connection: &mut PgConnection, claim: Claim<'_>) -> Res
     Ok(updated.rows_affected())
 }
 
-/// Whether a newer hold than the claim's has been booked for one of its seats.
-pub(crate) async fn has_newer_fence(
-    connection: &mut PgConnection,
-    claim: Claim<'_>,
-) -> Result<bool, Error> {
-    let newer = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM booking.seats
-             WHERE show_id = $1 AND seat_no = ANY($2) AND fence > $3) AS "newer!""#,
+/// What stands in a claim's way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// Seats that a newer hold has been booked for.
+    pub(crate) newer: u64,
+    /// Seats that could be marked.
+    pub(crate) free: u64,
+}
+
+/// Looks at a claim's seats.
+pub(crate) async fn look(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Look, Error> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) FILTER (WHERE fence > $3) AS "newer!",
+             count(*) FILTER (WHERE fence < $3 AND state IN ('AVAILABLE', 'HELD')) AS "free!"
+           FROM booking.seats WHERE show_id = $1 AND seat_no = ANY($2)"#,
         claim.show_id.as_uuid(),
         &to_columns(claim.seats),
         claim.fence.as_i64(),
     )
     .fetch_one(connection)
     .await?;
-    Ok(newer)
+    Ok(Look {
+        newer: row.newer.unsigned_abs(),
+        free: row.free.unsigned_abs(),
+    })
 }

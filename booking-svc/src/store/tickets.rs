@@ -2,6 +2,7 @@
 
 use holdfast_types::{SeatNo, TicketId, TicketState};
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use super::{Error, bookings::Key, corrupt, to_columns, to_seats};
 
@@ -11,6 +12,30 @@ pub(crate) struct NewTicket {
     pub(crate) ticket_id: TicketId,
     pub(crate) seat_no: SeatNo,
     pub(crate) qr_payload: String,
+}
+
+/// Tickets as columns.
+pub(super) struct Columns {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) seats: Vec<i32>,
+    pub(super) payloads: Vec<String>,
+}
+
+impl Columns {
+    pub(super) fn of(tickets: &[NewTicket]) -> Self {
+        let seats: Vec<_> = tickets.iter().map(|ticket| ticket.seat_no).collect();
+        Self {
+            ids: tickets
+                .iter()
+                .map(|ticket| ticket.ticket_id.as_uuid())
+                .collect(),
+            seats: to_columns(&seats),
+            payloads: tickets
+                .iter()
+                .map(|ticket| ticket.qr_payload.clone())
+                .collect(),
+        }
+    }
 }
 
 /// A ticket that was issued.
@@ -29,18 +54,11 @@ pub(crate) async fn insert(
     of: Key,
     tickets: &[NewTicket],
 ) -> Result<u64, Error> {
-    let ids: Vec<_> = tickets
-        .iter()
-        .map(|ticket| ticket.ticket_id.as_uuid())
-        .collect();
-    let seats: Vec<i32> = tickets
-        .iter()
-        .map(|ticket| i32::try_from(ticket.seat_no.0).expect("a layout has under 2^31 seats"))
-        .collect();
-    let payloads: Vec<String> = tickets
-        .iter()
-        .map(|ticket| ticket.qr_payload.clone())
-        .collect();
+    let Columns {
+        ids,
+        seats,
+        payloads,
+    } = Columns::of(tickets);
     let inserted = sqlx::query!(
         "INSERT INTO booking.tickets (ticket_id, booking_id, show_id, seat_no, qr_payload)
          SELECT t.ticket_id, $1, $2, t.seat_no, t.qr_payload

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use booking_core::{Booking, Call, Input, Step};
+use booking_core::{Booking, Call, Input, Session, Step};
 use chrono::Utc;
 use futures::{FutureExt, future::join_all};
 use holdfast_types::{BookingId, BookingState, ErrorCode, Lineage, Money, SeatState};
@@ -20,7 +20,7 @@ use crate::{
     },
     error::Error,
     store::{
-        bookings::NewBooking,
+        bookings::{self, AtOnce, Change, NewBooking, Version},
         lineage,
         requests::{Named, Route},
     },
@@ -111,6 +111,69 @@ async fn decisions_on_one_booking_wait_for_each_other(pool: PgPool) {
     }
     let told = world.told(id).await;
     assert_eq!(told, ["BookingCreated", "RefundRequested", "BookingEnded"]);
+    world.audit().await;
+}
+
+/// What a decision builds on is what it read, or nothing is written; and who wrote knows the version.
+#[sqlx::test(migrations = false)]
+async fn what_was_read_before_another_change_writes_nothing(pool: PgPool) {
+    let world = World::new(pool).await;
+    let id = world.book(user(1), &[0, 1]).await;
+    let read = async || {
+        let read = bookings::read(&world.pool, id.into()).await;
+        read.expect("reads").expect("is there")
+    };
+    let (before, old) = read().await;
+    let after = Booking {
+        session: Some(Session {
+            payment_id: payment(id, 1),
+            url: "http://pay/1".to_owned(),
+        }),
+        ..before.clone()
+    };
+    let write = async |version: &Version, lineage: Option<Lineage>| {
+        let all = AtOnce {
+            change: Change {
+                before: &before,
+                after: &after,
+                entries: &[],
+                revision: None,
+            },
+            version,
+            lineage,
+            sold: None,
+            tickets: &[],
+            payment: None,
+            news: None,
+        };
+        let written = bookings::save_at_once(&world.pool, all, 8.0).await;
+        written.expect("answers")
+    };
+    let current = crate::current_lineage(&world.pool).await.expect("reads");
+    let current = current.expect("the first booking adopted it");
+    assert_eq!(write(&old, Some(Lineage(current.0 + 1))).await, None);
+    assert_eq!(read().await, (before.clone(), old.clone()));
+    let new = write(&old, Some(current)).await.expect("nobody else wrote");
+    assert_ne!(new, old);
+    assert_eq!(read().await, (after.clone(), new.clone()));
+    assert_eq!(write(&old, None).await, None, "as of before");
+    assert!(write(&new, None).await.is_some());
+
+    // Another's change that isn't committed yet is waited for, and then stands.
+    let (_, version) = read().await;
+    let mut other = world.pool.begin().await.expect("begins");
+    sqlx::query("UPDATE booking.bookings SET payment_url = 'http://pay/2'")
+        .execute(&mut *other)
+        .await
+        .expect("writes");
+    let commit = async {
+        world.lock_waits(1).await;
+        other.commit().await.expect("commits");
+    };
+    let (written, ()) = tokio::join!(write(&version, None), commit);
+    assert_eq!(written, None);
+    let (now, _) = read().await;
+    assert_eq!(now.session.expect("is there").url, "http://pay/2");
     world.audit().await;
 }
 
