@@ -80,14 +80,15 @@ VALUES ('sandbox', 'ev_' || :n, 'session.paid', :payment::uuid, convert_to(repea
 WITH ended AS (
     UPDATE payment.payments SET state = 'SUCCEEDED', ask_at = NULL, captured_amount = 6000, captured_currency = 'EUR',
         fee_amount = 0, fee_currency = 'EUR', updated_at = now(), tell_at = now() + interval '45 seconds'
-    WHERE payment_id = :payment::uuid RETURNING booking_id)
+    WHERE payment_id = :payment::uuid RETURNING booking_id
+), journal AS (
+    INSERT INTO payment.journal (kind, payment_id) VALUES ('CAPTURE', :payment::uuid) RETURNING journal_id
+), entries AS (
+    INSERT INTO payment.entries (journal_id, account, amount, currency)
+    SELECT journal_id, account, amount, 'EUR'
+    FROM journal, (VALUES ('provider' || chr(58) || 'sandbox', 6000), ('undecided', -6000)) AS e (account, amount))
 INSERT INTO payment.outbox (id, topic, key, event_type, payload)
 SELECT gen_random_uuid(), 'payment', booking_id::text, 'PaymentSucceeded', convert_to(repeat('a', 120), 'UTF8') FROM ended;
-WITH journal AS (
-    INSERT INTO payment.journal (kind, payment_id) VALUES ('CAPTURE', :payment::uuid) RETURNING journal_id)
-INSERT INTO payment.entries (journal_id, account, amount, currency)
-SELECT journal_id, account, amount, 'EUR'
-FROM journal, (VALUES ('provider' || chr(58) || 'sandbox', 6000), ('undecided', -6000)) AS e (account, amount);
 COMMIT;
 {move payment}
 

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use booking_core::Booking;
 use holdfast_mesh::deadline::Deadline;
 use holdfast_types::{BookingId, UserId};
 use tokio::{sync::watch, time::Instant};
@@ -31,14 +32,14 @@ const ANSWER: Duration = Duration::from_millis(500);
 /// Bookings that somebody waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    waited_for: Mutex<HashMap<BookingId, watch::Sender<()>>>,
+    waited_for: Mutex<HashMap<BookingId, watch::Sender<Option<Booking>>>>,
 }
 
 impl Changes {
-    /// Ends the waits for this booking: after the commit of its change.
-    pub(crate) fn tell(&self, booking_id: BookingId) {
-        if let Some(waits) = self.lock().get(&booking_id) {
-            waits.send_replace(());
+    /// Ends the waits for a booking, which is this now: after the commit of its change.
+    pub(crate) fn tell(&self, booking: &Booking) {
+        if let Some(waits) = self.lock().get(&booking.id) {
+            waits.send_replace(Some(booking.clone()));
         }
     }
 
@@ -57,7 +58,7 @@ impl Changes {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<BookingId, watch::Sender<()>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<BookingId, watch::Sender<Option<Booking>>>> {
         self.waited_for.lock().expect("no holder panics")
     }
 }
@@ -65,14 +66,16 @@ impl Changes {
 struct Wait<'a> {
     changes: &'a Changes,
     booking_id: BookingId,
-    told: watch::Receiver<()>,
+    told: watch::Receiver<Option<Booking>>,
 }
 
 impl Wait<'_> {
-    /// Returns after a change, or at `at`.
-    async fn changed_by(&mut self, at: Instant) {
-        // Its sender lives for as long as somebody listens, so it ends with news or in time.
-        let _ = tokio::time::timeout_at(at, self.told.changed()).await;
+    /// The booking as a change left it; none at `at`.
+    async fn changed_by(&mut self, at: Instant) -> Option<Booking> {
+        // Its sender lives for as long as somebody listens.
+        let changed = tokio::time::timeout_at(at, self.told.changed()).await;
+        changed.ok()?.ok()?;
+        self.told.borrow_and_update().clone()
     }
 }
 
@@ -103,13 +106,16 @@ impl App {
         // From before the first look, so that nothing falls in between.
         let mut wait = self.changes.listen(booking_id);
         let mut look_after = LOOK_AFTER;
+        let mut view = self.get_booking(user_id, booking_id).await?;
         loop {
-            let view = self.get_booking(user_id, booking_id).await?;
             let now = Instant::now();
             let Some(wait) = wait.as_mut().filter(|_| now < until && !is_news(&view)) else {
                 return Ok(view);
             };
-            wait.changed_by(until.min(now + look_after)).await;
+            view = match wait.changed_by(until.min(now + look_after)).await {
+                Some(booking) => self.view_now(booking, view).await?,
+                None => self.get_booking(user_id, booking_id).await?,
+            };
             look_after = (look_after * 2).min(LOOK_AFTER_MAX);
         }
     }
@@ -117,12 +123,39 @@ impl App {
 
 #[cfg(test)]
 mod tests {
+    use booking_core::{HeldAs, Step};
     use futures::FutureExt;
+    use holdfast_types::{BookingState, ClusterTime, Fence, HoldId, Money, ShowId};
 
     use super::*;
 
     fn id(n: u8) -> BookingId {
         BookingId::from_bytes([n; 16])
+    }
+
+    fn booking(n: u8) -> Booking {
+        Booking {
+            id: id(n),
+            user_id: UserId::from_bytes([0; 16]),
+            show_id: ShowId::from_bytes([0; 16]),
+            seats: vec![],
+            returned: vec![],
+            total: Money {
+                amount: 0,
+                currency: "EUR".parse().expect("valid"),
+            },
+            state: BookingState::PendingPayment,
+            reason: None,
+            step: Step::Idle,
+            hold: HeldAs {
+                hold_id: HoldId::from_bytes([0; 16]),
+                fence: Fence::from_i64(1).expect("valid"),
+                attempt: 0,
+            },
+            expires_at: ClusterTime(0),
+            session: None,
+            payments: vec![],
+        }
     }
 
     #[tokio::test]
@@ -131,14 +164,14 @@ mod tests {
         let far = Instant::now() + Duration::from_secs(3_600);
         let (mut one, mut too) = (changes.listen(id(1)), changes.listen(id(1)));
         let (one, too) = (one.as_mut().expect("room"), too.as_mut().expect("room"));
-        changes.tell(id(2));
+        changes.tell(&booking(2));
         assert!(one.changed_by(far).now_or_never().is_none(), "another's");
-        changes.tell(id(1));
-        one.changed_by(far).now_or_never().expect("told");
-        too.changed_by(far).now_or_never().expect("told, too");
+        changes.tell(&booking(1));
+        let told = [one.changed_by(far), too.changed_by(far)].map(FutureExt::now_or_never);
+        assert_eq!(told, [Some(Some(booking(1))), Some(Some(booking(1)))]);
         assert!(one.changed_by(far).now_or_never().is_none(), "told once");
         let soon = Instant::now() + Duration::from_millis(5);
-        one.changed_by(soon).await;
+        assert_eq!(one.changed_by(soon).await, None);
         assert!(Instant::now() >= soon);
         let mut late = changes.listen(id(3));
         drop(late.take());

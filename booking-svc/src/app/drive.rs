@@ -257,7 +257,7 @@ impl App {
     fn written(&self, before: &Booking, decision: &Decision) {
         OUTBOX.wake();
         if decision.call.is_none() {
-            self.changes.tell(before.id);
+            self.changes.tell(&decision.next);
         }
         count(before, decision);
     }

@@ -93,6 +93,21 @@ impl App {
         })
     }
 
+    /// `before`'s booking, which is `booking` now.
+    pub(super) async fn view_now(
+        &self,
+        booking: Booking,
+        before: BookingView,
+    ) -> Result<BookingView, Error> {
+        let (created_at, pay_until) = (before.created_at, before.pay_until);
+        self.view(Stored {
+            booking,
+            created_at,
+            pay_until,
+        })
+        .await
+    }
+
     pub(crate) async fn get_booking(
         &self,
         user_id: UserId,

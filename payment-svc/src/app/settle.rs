@@ -199,17 +199,16 @@ async fn end(
     };
     payments::end(
         connection,
-        payment_id,
+        (payment_id, &payment.provider),
         ending,
         (TELL_AGAIN_AFTER, ASK_FEE_AFTER),
         news,
     )
     .await?;
-    if let Some(captured) = captured {
-        ledger::post_capture(connection, payment_id, &payment.provider, captured).await?;
-        if session.dispute == Some(Dispute::Lost) {
-            post_dispute_lost(connection, payment, session, captured).await?;
-        }
+    if let Some(captured) = captured
+        && session.dispute == Some(Dispute::Lost)
+    {
+        post_dispute_lost(connection, payment, session, captured).await?;
     }
     if let Some(fee) = ending.fee {
         ledger::post_fee(connection, payment_id, &payment.provider, fee).await?;

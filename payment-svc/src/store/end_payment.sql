@@ -8,6 +8,14 @@ WITH ended AS (
                       THEN now() + make_interval(secs => $11) END
     WHERE payment_id = $1
     RETURNING payment_id
+), journal AS (
+    INSERT INTO payment.journal (kind, payment_id)
+    SELECT 'CAPTURE', payment_id FROM ended WHERE $6::bigint > 0
+    RETURNING journal_id
+), entries AS (
+    INSERT INTO payment.entries (journal_id, account, amount, currency)
+    SELECT j.journal_id, e.account, e.amount, $7
+    FROM journal j, (VALUES ($18::text, $6::bigint), ($19::text, -$6::bigint)) AS e (account, amount)
 )
 INSERT INTO payment.outbox (id, topic, key, event_type, payload, traceparent)
 SELECT $12, $13, $14, $15, $16, $17 FROM ended

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::Error;
 
 /// What customers paid that is neither a confirmed booking's nor to go back.
-const UNDECIDED: &str = "undecided";
+pub(super) const UNDECIDED: &str = "undecided";
 /// What customers paid for bookings that are confirmed.
 const BOOKINGS: &str = "bookings";
 /// What is to go back and hasn't gone.
@@ -51,24 +51,9 @@ pub async fn check(pool: &PgPool) -> Result<Vec<Finding>, sqlx::Error> {
         .await
 }
 
-/// Money came in: the provider has it, and what it is for is undecided. Nothing is posted of nothing.
-pub(crate) async fn post_capture(
-    connection: &mut PgConnection,
-    payment_id: PaymentId,
-    provider: &str,
-    money: Money,
-) -> Result<(), Error> {
-    if money.amount == 0 {
-        return Ok(());
-    }
-    let journal = Journal {
-        kind: "CAPTURE",
-        payment_id,
-        refund: None,
-    };
-    let provider = format!("provider:{provider}");
-    let entries = [(&*provider, money.amount), (UNDECIDED, -money.amount)];
-    post(connection, journal, money.currency, &entries).await
+/// The account of what a provider has of ours.
+pub(super) fn account_of(provider: &str) -> String {
+    format!("provider:{provider}")
 }
 
 /// A booking was confirmed: what is undecided of its payment, if anything, pays for it, and nobody need be
@@ -156,7 +141,7 @@ async fn post_attempt(
         payment_id,
         refund: Some((attempt.refund_id, attempt.attempt)),
     };
-    let provider = format!("provider:{provider}");
+    let provider = account_of(provider);
     let amount = sign * money.amount;
     let entries = [(REFUNDS, amount), (&*provider, -amount)];
     post(connection, journal, money.currency, &entries).await
@@ -177,7 +162,7 @@ pub(crate) async fn post_fee(
         payment_id,
         refund: None,
     };
-    let (fees, provider) = (format!("fees:{provider}"), format!("provider:{provider}"));
+    let (fees, provider) = (format!("fees:{provider}"), account_of(provider));
     let entries = [(&*fees, fee.amount), (&*provider, -fee.amount)];
     post(connection, journal, fee.currency, &entries).await
 }
@@ -208,7 +193,7 @@ pub(crate) async fn post_dispute_lost(
         payment_id,
         refund: None,
     };
-    let provider = format!("provider:{provider}");
+    let provider = account_of(provider);
     let entries = [(DISPUTES, taken.amount), (&*provider, -taken.amount)];
     post(connection, journal, taken.currency, &entries).await
 }

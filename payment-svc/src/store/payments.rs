@@ -8,7 +8,7 @@ use holdfast_types::{BookingId, Money, PaymentId, PaymentState, ShowId, UserId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::Error;
+use super::{Error, ledger};
 use crate::provider::Dispute;
 
 /// A payment to be made.
@@ -277,11 +277,12 @@ pub(crate) struct Ending<'a> {
     pub(crate) failure: Option<&'a str>,
 }
 
-/// Records a payment's end and tells `news`; the caller has it locked and knows the change is right. When
-/// captured money is told of again and its fee asked for comes with it.
+/// Records a payment's end and tells `news`; the caller has it locked and knows the change is right. Captured
+/// money is posted: the provider has it, and what it is for is undecided. When it is told of again and its fee
+/// asked for comes with it.
 pub(crate) async fn end(
     connection: &mut PgConnection,
-    payment_id: PaymentId,
+    (payment_id, provider): (PaymentId, &str),
     ending: Ending<'_>,
     (tell_again_in, ask_fee_in): (Duration, Duration),
     news: outbox::Row,
@@ -307,7 +308,9 @@ pub(crate) async fn end(
         news.event.key,
         news.event.event_type,
         news.event.payload,
-        news.traceparent
+        news.traceparent,
+        ledger::account_of(provider),
+        ledger::UNDECIDED
     )
     .execute(connection)
     .await?;
