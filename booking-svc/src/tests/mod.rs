@@ -10,6 +10,7 @@ mod guards;
 mod holds;
 mod inventory;
 mod late_money;
+mod months;
 mod races;
 mod rebuild;
 mod requests;
