@@ -12,6 +12,7 @@ use crate::{app::inventory::Inventory, error::Error, store::refunds::RefundOrder
 
 pub(crate) static OUTBOX: Outbox = Outbox::new("booking");
 const TOPIC: &str = "booking";
+const ENDED: &str = "BookingEnded";
 /// The only attempt to collect money that a booking makes.
 const ATTEMPT: u32 = 1;
 
@@ -91,12 +92,28 @@ pub(super) async fn kept(
 }
 
 pub(super) fn ended(booking: &Booking, state: BookingState, reason: Reason) -> Result<Row, Error> {
-    let event = v1::BookingEnded {
+    row(booking, ENDED, &ending(booking, state, reason))
+}
+
+/// As [`ended`], of many that have ended.
+pub(super) async fn all_ended(
+    connection: &mut PgConnection,
+    bookings: impl Iterator<Item = &Booking>,
+) -> Result<(), Error> {
+    let events = bookings.filter_map(|booking| {
+        let ending = ending(booking, booking.state, booking.reason?);
+        Some(event(booking.id.to_string(), ENDED, &ending))
+    });
+    OUTBOX.append_all(connection, events.collect()).await?;
+    Ok(())
+}
+
+fn ending(booking: &Booking, state: BookingState, reason: Reason) -> v1::BookingEnded {
+    v1::BookingEnded {
         booking_id: id(booking.id.to_bytes()),
         state: state.to_string(),
         reason: reason.as_str().to_owned(),
-    };
-    row(booking, "BookingEnded", &event)
+    }
 }
 
 pub(super) async fn refund_requested(

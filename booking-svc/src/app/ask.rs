@@ -41,6 +41,21 @@ fn answered<T>(answer: &Answer<T>, said: Result<Input, RefusalReason>) -> Asked 
 }
 
 impl App {
+    /// The answer to a release. `None`: nothing that counts was said.
+    pub(crate) async fn release(&self, hold: ReleaseHold) -> Option<Answered> {
+        let hold_id = hold.hold_id;
+        match self.ask_release_of(hold).await {
+            Ok(Ok(answered)) => return Some(answered),
+            Ok(Err(reason)) => {
+                tracing::warn!(hold.id = %hold_id, ?reason, "the lock store can't release a hold yet");
+            }
+            Err(error) => {
+                tracing::warn!(hold.id = %hold_id, %error, "the lock store didn't release a hold");
+            }
+        }
+        None
+    }
+
     /// The answer to `call`. `None`: nothing that counts was said.
     pub(crate) async fn ask(&self, booking: &Booking, call: Call) -> Option<Answered> {
         let asked = match call {
@@ -62,13 +77,17 @@ impl App {
     }
 
     async fn ask_release(&self, booking: &Booking, hold_id: HoldId, fence: Fence) -> Asked {
-        let (show_id, holder) = (booking.show_id, booking.user_id);
         let hold = ReleaseHold {
-            show_id,
-            holder,
+            show_id: booking.show_id,
+            holder: booking.user_id,
             hold_id,
             fence,
         };
+        self.ask_release_of(hold).await
+    }
+
+    async fn ask_release_of(&self, hold: ReleaseHold) -> Asked {
+        let fence = hold.fence;
         let answer = self.lock_store.release(hold, ASK_MAX).await?;
         let said = match &answer.outcome {
             ReleaseOutcome::Released { .. } => Ok(ReleaseAnswer::Gone),

@@ -514,7 +514,7 @@ fn in_time(booking: &Booking) -> &'static str {
     }
 }
 
-fn count(before: &Booking, decision: &Decision) {
+pub(super) fn count(before: &Booking, decision: &Decision) {
     let booking = &decision.next;
     if booking.state != before.state {
         let reason = booking

@@ -19,6 +19,7 @@ pub(crate) mod refusal;
 pub(crate) mod requests;
 mod return_tickets;
 pub(crate) mod rights;
+pub(crate) mod settle;
 pub(crate) mod store_numbers;
 pub(crate) mod ticket_code;
 pub(crate) mod timeline;

@@ -440,55 +440,65 @@ pub(crate) async fn take_unfinished(pool: &PgPool, limit: u32) -> Result<Vec<Key
     Ok(keys.into_iter().map(Key::from).collect())
 }
 
+/// An unpaid booking whose end has passed, and the hold that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Overdue {
+    pub(crate) key: Key,
+    pub(crate) user_id: UserId,
+    pub(crate) hold: HoldToken,
+}
+
 /// Unpaid bookings whose end has passed at `now`, the longest overdue first.
 pub(crate) async fn overdue(
     pool: &PgPool,
     now: ClusterTime,
     limit: u32,
-) -> Result<Vec<Key>, Error> {
-    let keys = sqlx::query_as!(
-        KeyRow,
-        "SELECT show_id, booking_id FROM booking.bookings
-         WHERE state = 'PENDING_PAYMENT' AND step = 'IDLE' AND expires_at <= $1
-         ORDER BY expires_at LIMIT $2",
+) -> Result<Vec<Overdue>, Error> {
+    let rows = sqlx::query_file!(
+        "src/store/settle_overdue.sql",
         to_timestamp(now),
         i64::from(limit)
     )
     .fetch_all(pool)
     .await?;
-    Ok(keys.into_iter().map(Key::from).collect())
+    rows.into_iter()
+        .map(|row| {
+            let show_id = ShowId::from_uuid(row.show_id);
+            let fence = Fence::from_i64(row.fence)
+                .map_err(|error| corrupt("bookings", error.to_string()))?;
+            Ok(Overdue {
+                key: Key {
+                    show_id,
+                    booking_id: BookingId::from_uuid(row.booking_id),
+                },
+                user_id: UserId::from_uuid(row.user_id),
+                hold: HoldToken {
+                    show_id,
+                    hold_id: HoldId::from_uuid(row.hold_id),
+                    fence,
+                },
+            })
+        })
+        .collect()
 }
 
-/// Unpaid bookings of these holds with which nobody is at work, and the fence of each.
-pub(crate) async fn of_holds(
-    pool: &PgPool,
+/// The unpaid bookings of these holds with which nobody is at work, locked until the caller's
+/// transaction ends. Those that others have locked are left out.
+pub(crate) async fn lock_pending(
+    connection: &mut PgConnection,
     holds: &[HoldToken],
-) -> Result<Vec<(Key, Fence)>, Error> {
+) -> Result<Vec<Booking>, Error> {
     let shows: Vec<Uuid> = holds.iter().map(|hold| hold.show_id.as_uuid()).collect();
     let ids: Vec<Uuid> = holds.iter().map(|hold| hold.hold_id.as_uuid()).collect();
     let fences: Vec<i64> = holds.iter().map(|hold| hold.fence.as_i64()).collect();
-    let rows = sqlx::query!(
-        "SELECT show_id, booking_id, fence FROM booking.bookings
-         JOIN UNNEST($1::uuid[], $2::uuid[], $3::bigint[]) AS ended (show_id, hold_id, fence)
-             USING (show_id, hold_id, fence)
-         WHERE state = 'PENDING_PAYMENT' AND step = 'IDLE'",
-        &shows,
-        &ids,
-        &fences
-    )
-    .fetch_all(pool)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            let fence = Fence::from_i64(row.fence)
-                .map_err(|error| corrupt("bookings", error.to_string()))?;
-            let key = Key {
-                show_id: ShowId::from_uuid(row.show_id),
-                booking_id: BookingId::from_uuid(row.booking_id),
-            };
-            Ok((key, fence))
-        })
-        .collect()
+    let rows = sqlx::query_file_as!(Row, "src/store/settle_lock.sql", &shows, &ids, &fences)
+        .fetch_all(&mut *connection)
+        .await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let locked = with_payments(connection, rows).await?;
+    Ok(locked.into_iter().map(|stored| stored.booking).collect())
 }
 
 /// Writes what the workflow changed in one statement that is its own transaction. None, and nothing is

@@ -12,6 +12,7 @@ pub(crate) mod rebuild;
 pub(crate) mod refunds;
 pub(crate) mod requests;
 pub(crate) mod seats;
+pub(crate) mod settle;
 pub(crate) mod show_refunds;
 pub(crate) mod shows;
 pub(crate) mod tickets;

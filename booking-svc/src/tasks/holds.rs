@@ -1,8 +1,9 @@
 //! Follows the store's watch, so that a booking doesn't wait out its time when its hold is over:
 //! above all when a show is called off.
 //!
-//! Always holds: it only proposes, and what it misses (while it wasn't there, or was too slow) the
-//! sweep finds in its own time, so that nothing depends on it. Any number of processes may do it.
+//! Always holds: a hold that the store told of has ended for good; and what this misses (while it wasn't
+//! there, or was too slow) the sweep finds in its own time, so that nothing depends on it. Any number of
+//! processes may do it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +12,7 @@ use lockstore_client::{Change, Changes, Start, Watch, WatchItem, Watched};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use crate::app::{App, settle::Over};
 
 /// Ended holds that are looked up together: those of one tick at most, which ends a few thousand.
 const HOLDS_MAX: usize = 1_000;
@@ -35,7 +36,7 @@ pub(crate) async fn follow(app: Arc<App>, end: CancellationToken) {
 }
 
 /// Holds that ended: waits for one, and a moment for more.
-async fn gather(watch: &mut Watch) -> Vec<HoldToken> {
+async fn gather(watch: &mut Watch) -> Vec<Over> {
     let mut ended = Vec::new();
     while ended.is_empty() {
         take(watch.next().await, &mut ended);
@@ -49,16 +50,19 @@ async fn gather(watch: &mut Watch) -> Vec<HoldToken> {
     ended
 }
 
-fn take(item: WatchItem, ended: &mut Vec<HoldToken>) {
+fn take(item: WatchItem, ended: &mut Vec<Over>) {
     match item {
-        WatchItem::Changes(Changes { shows, .. }) => {
+        WatchItem::Changes(Changes { revision, shows }) => {
             for show in shows {
                 let show_id = show.show_id;
                 ended.extend(show.changes.into_iter().filter_map(|change| match change {
-                    Change::Ended { hold_id, fence, .. } => Some(HoldToken {
-                        show_id,
-                        hold_id,
-                        fence,
+                    Change::Ended { hold_id, fence, .. } => Some(Over {
+                        hold: HoldToken {
+                            show_id,
+                            hold_id,
+                            fence,
+                        },
+                        revision,
                     }),
                     _ => None,
                 }));

@@ -1,31 +1,42 @@
-//! Proposes endings and takes over open steps. Only proposes: the store's answer ends a booking.
+//! Ends what is overdue and takes over open steps. Only the store's word ends a booking.
 //!
-//! From an index, and sooner from what the store tells of holds that ended ([`super::holds`]).
+//! From an index, and sooner from what the store tells of holds that ended ([`super::holds`]); many in one
+//! transaction ([`crate::app::settle`]) where nothing but time has passed.
 
 use std::time::Duration;
 
-use booking_core::Input;
+use booking_core::{Input, ReleaseAnswer};
 use futures::{StreamExt, stream};
 use holdfast_mesh::trace::{self, Context, FutureExt as _, KeyValue, SpanKind};
 use holdfast_proto::part;
-use holdfast_types::{ClusterTime, HoldToken};
+use holdfast_types::ClusterTime;
+use lockstore_client::ReleaseHold;
 
 use crate::{
     app::{
         App,
+        ask::Answered,
         cancel::wall_time,
         refund_show::{LEASE, PAUSE},
+        settle::{self, Cause, Over},
     },
     error::Error,
     metrics,
     store::{
-        bookings::{self, Key},
+        bookings::{self, Key, Overdue},
         show_refunds,
     },
 };
 
-/// Bookings in one round of either kind: a second's worth at the rates planned for.
-const BATCH_MAX: u32 = 500;
+/// Bookings of one page of either kind.
+const BATCH_MAX: u32 = settle::BATCH_MAX as u32;
+
+/// Pages of overdue bookings in one round: as many as a large on-sale leaves.
+const SWEEP_PAGES_MAX: usize = 400;
+
+/// Holds that the store is asked at once to let go of; it takes them together.
+const RELEASED_AT_ONCE_MAX: usize = 128;
+
 /// Bookings of a cancelled show that are looked at in one go: done within a run's lease even if none is
 /// answered in time.
 const REFUND_PAGE_MAX: u32 = 40;
@@ -37,22 +48,66 @@ const REFUND_PAGES_MAX: usize = 20;
 const AT_ONCE_MAX: usize = 8;
 
 impl App {
-    /// Proposes the end of unpaid bookings past theirs, by the store's own time: without a store
-    /// nothing is proposed.
+    /// Ends unpaid bookings past their time, by the store's own time and word: it is asked to let go of
+    /// their holds, many at once. Without a store nothing ends.
     pub(crate) async fn sweep(&self) -> Result<(), Error> {
         let now = self.cluster_time().await?;
-        let overdue = bookings::overdue(&self.pool, now, BATCH_MAX).await?;
-        let due = overdue.into_iter().map(|key| (key, Input::ExpiryDue));
-        self.drive_all(due.collect(), now).await
+        for _ in 0..SWEEP_PAGES_MAX {
+            let overdue = bookings::overdue(&self.pool, now, BATCH_MAX).await?;
+            let is_last = overdue.len() < BATCH_MAX as usize;
+            let (over, mut left) = self.let_go(overdue).await;
+            let batch = self.settle(&over, Cause::ExpiryDue(now)).await?;
+            left.extend(batch.left.into_iter().map(|(key, _)| key));
+            let left = left.into_iter().map(|key| (key, Input::ExpiryDue));
+            self.drive_all(left.collect(), now).await?;
+            // What is left is at the head of the index again: it waits for the next round.
+            if is_last || batch.settled == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
-    /// Proposes the end of unpaid bookings whose holds have ended.
-    pub(crate) async fn end_with_holds(&self, ended: &[HoldToken]) -> Result<(), Error> {
-        for holds in ended.chunks(BATCH_MAX as usize) {
-            let found = bookings::of_holds(&self.pool, holds).await?;
-            let ended = found.into_iter();
-            let ended = ended.map(|(key, fence)| (key, Input::HoldEnded { fence }));
-            self.drive_all(ended.collect(), wall_time()).await?;
+    /// Asks the store to let go of their holds. Returns those of which it says that they are over, and the
+    /// bookings of which it says something else; what it doesn't answer is asked again later.
+    async fn let_go(&self, overdue: Vec<Overdue>) -> (Vec<Over>, Vec<Key>) {
+        let mut answers = stream::iter(overdue)
+            .map(|overdue| {
+                let hold = ReleaseHold {
+                    show_id: overdue.hold.show_id,
+                    holder: overdue.user_id,
+                    hold_id: overdue.hold.hold_id,
+                    fence: overdue.hold.fence,
+                };
+                async move { (overdue, self.release(hold).await) }
+            })
+            .buffer_unordered(RELEASED_AT_ONCE_MAX);
+        let (mut over, mut left) = (Vec::new(), Vec::new());
+        while let Some((overdue, answer)) = answers.next().await {
+            let Some(Answered {
+                input, revision, ..
+            }) = answer
+            else {
+                continue;
+            };
+            let gone = ReleaseAnswer::Gone;
+            if matches!(input, Input::Released { answer, .. } if answer == gone) {
+                let hold = overdue.hold;
+                over.push(Over { hold, revision });
+            } else {
+                left.push(overdue.key);
+            }
+        }
+        (over, left)
+    }
+
+    /// Ends the unpaid bookings of holds of which the store told that they have ended.
+    pub(crate) async fn end_with_holds(&self, over: &[Over]) -> Result<(), Error> {
+        for over in over.chunks(settle::BATCH_MAX) {
+            let batch = self.settle(over, Cause::HoldEnded).await?;
+            let left = batch.left.into_iter();
+            let left = left.map(|(key, fence)| (key, Input::HoldEnded { fence }));
+            self.drive_all(left.collect(), wall_time()).await?;
         }
         Ok(())
     }

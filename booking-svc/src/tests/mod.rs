@@ -15,6 +15,7 @@ mod races;
 mod rebuild;
 mod requests;
 mod served;
+mod settle;
 mod show_refunds;
 mod timeline;
 mod world;

@@ -22,7 +22,7 @@ impl World {
         entries.into_iter().map(|(entry, _)| entry).collect()
     }
 
-    async fn entry(&self, id: BookingId, happened: &str) -> Written {
+    pub(super) async fn entry(&self, id: BookingId, happened: &str) -> Written {
         let entries = self.entries(id).await;
         let mut like = entries
             .into_iter()

@@ -1,0 +1,4 @@
+SELECT show_id, booking_id, user_id, hold_id, fence
+FROM booking.bookings
+WHERE state = 'PENDING_PAYMENT' AND step = 'IDLE' AND expires_at <= $1
+ORDER BY expires_at LIMIT $2
