@@ -15,7 +15,7 @@ CREATE TABLE booking.directory (
 );
 
 -- From here on nobody else reads or writes what is changed.
-LOCK TABLE booking.bookings, booking.booking_payments, booking.tickets, booking.refunds, booking.timeline
+LOCK TABLE booking.requests, booking.bookings, booking.booking_payments, booking.tickets, booking.refunds, booking.timeline
     IN ACCESS EXCLUSIVE MODE;
 
 INSERT INTO booking.directory (user_id, booking_id, show_id, idempotency_key, body_hash)
@@ -95,4 +95,7 @@ BEGIN
 END
 $$;
 CREATE TRIGGER refuse_release_before BEFORE INSERT ON booking.timeline
+    FOR EACH ROW WHEN (NEW.show_id IS NULL) EXECUTE FUNCTION booking.refuse_release_before();
+-- And what it writes before that.
+CREATE TRIGGER refuse_release_before BEFORE INSERT ON booking.refunds
     FOR EACH ROW WHEN (NEW.show_id IS NULL) EXECUTE FUNCTION booking.refuse_release_before();

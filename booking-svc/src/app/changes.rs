@@ -1,8 +1,9 @@
 //! Who waits for a booking to change.
 //!
-//! Always holds: a change that this process committed after a wait began ends it; waits are bounded in
-//! number and length, and whoever finds no place is answered as things stand. Leaves to others: changes
-//! that another process made, which are found by looking.
+//! Always holds: a change that this process committed after a wait began ends it, unless a question to the
+//! lock store is open then, whose answer's change does; waits are bounded in number and length, and whoever
+//! finds no place is answered as things stand. Leaves to others: changes that another process made, which are
+//! found by looking.
 
 use std::{
     collections::HashMap,

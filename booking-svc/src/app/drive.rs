@@ -1,5 +1,5 @@
-//! Runs the workflow: load the booking under a lock, decide, commit state and records in one
-//! transaction, then ask the store, and feed its answer back.
+//! Runs the workflow: read the booking, decide, commit state and records in one transaction, unless the
+//! booking has changed since it was read, then ask the store, and feed its answer back.
 //!
 //! Always holds: no lock of the database is held while the store is asked; a transaction that
 //! builds on a store answer requires that answer's lineage to be the current one. A crash at any

@@ -37,7 +37,7 @@ findings AS (
     WHERE fate IN ('PENDING', 'REFUNDING') AND fate_since < now() - make_interval(mins => 15)
     UNION ALL
     SELECT 'BK-2', p.booking_id, format('payment %s was captured with %s, and %s go back', p.payment_id, p.amount, sum(r.amount))
-    FROM booking.booking_payments p JOIN booking.refunds r ON r.show_id = p.show_id AND r.booking_id = p.booking_id AND r.payment_id = p.payment_id
+    FROM booking.booking_payments p JOIN booking.refunds r USING (show_id, payment_id)
     GROUP BY p.payment_id, p.booking_id, p.amount, p.fate, p.parts
     HAVING sum(r.amount) <> CASE p.fate WHEN 'KEPT' THEN (SELECT coalesce(sum(part), 0) FROM unnest(p.parts) AS part) ELSE p.amount END
     UNION ALL
@@ -56,10 +56,19 @@ findings AS (
     UNION ALL
     SELECT 'BK-2', r.booking_id, format('refund %s is of a payment that no booking has', r.refund_id)
     FROM booking.refunds r LEFT JOIN booking.booking_payments p USING (show_id, payment_id)
-    WHERE p.payment_id IS NULL
+    WHERE p.booking_id IS DISTINCT FROM r.booking_id
     UNION ALL
     SELECT 'BK-3', b.booking_id, format('user %s has a booking that is not in the directory', b.user_id)
     FROM booking.bookings b LEFT JOIN booking.directory d USING (user_id, booking_id)
     WHERE d.show_id IS DISTINCT FROM b.show_id
+    UNION ALL
+    SELECT 'BK-3', d.booking_id, format('the directory has a booking of user %s that is not there', d.user_id)
+    FROM booking.directory d JOIN booking.shows s USING (show_id)
+    LEFT JOIN booking.bookings b USING (show_id, booking_id)
+    WHERE b.booking_id IS NULL
+    UNION ALL
+    SELECT DISTINCT 'BK-3', t.booking_id, 'a timeline is of a booking that is not there'
+    FROM booking.timeline t LEFT JOIN booking.bookings b USING (show_id, booking_id)
+    WHERE b.booking_id IS NULL
 )
 SELECT invariant AS "invariant!", booking_id, what AS "what!" FROM findings ORDER BY 1, 2, 3 LIMIT $1

@@ -86,7 +86,7 @@ pub(crate) async fn free(connection: &mut PgConnection, claim: Claim<'_>) -> Res
 pub(crate) struct Look {
     /// Seats that a newer hold has been booked for.
     pub(crate) newer: u64,
-    /// Seats that could be marked.
+    /// Seats that could be marked, or that a booking of this very hold has: of a copy of the request.
     pub(crate) free: u64,
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct Look {
 pub(crate) async fn look(connection: &mut PgConnection, claim: Claim<'_>) -> Result<Look, Error> {
     let row = sqlx::query!(
         r#"SELECT count(*) FILTER (WHERE fence > $3) AS "newer!",
-             count(*) FILTER (WHERE fence < $3 AND state IN ('AVAILABLE', 'HELD')) AS "free!"
+             count(*) FILTER (WHERE fence = $3 OR (fence < $3 AND state IN ('AVAILABLE', 'HELD'))) AS "free!"
            FROM booking.seats WHERE show_id = $1 AND seat_no = ANY($2)"#,
         claim.show_id.as_uuid(),
         &to_columns(claim.seats),

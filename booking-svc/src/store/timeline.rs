@@ -1,6 +1,7 @@
 //! What happened to bookings, in order.
 //!
-//! Always holds: whoever adds an entry has its booking locked, so that positions have no gaps.
+//! Always holds: positions have no gaps. Whoever adds an entry has its booking locked, or finds the position
+//! taken, and adds nothing.
 
 use booking_core::{Booking, Entry, Happened};
 use chrono::{DateTime, Utc};

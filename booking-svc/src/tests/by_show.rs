@@ -160,7 +160,17 @@ async fn process_of_the_release_before_changes_nothing_and_is_told_why(pool: PgP
     .execute(&world.pool)
     .await
     .expect_err("is refused");
-    for error in [insert, decide] {
+    let refund = sqlx::query(
+        "INSERT INTO booking.refunds (refund_id, booking_id, payment_id, amount, currency, reason, ask_at)
+         VALUES ($1, $2, $3, 2500, 'EUR', 'SEATS_GONE', now())",
+    )
+    .bind(Uuid::now_v7())
+    .bind(booked.as_uuid())
+    .bind(Uuid::now_v7())
+    .execute(&world.pool)
+    .await
+    .expect_err("is refused");
+    for error in [insert, decide, refund] {
         let told = error.to_string();
         assert!(told.contains("upgrade it"), "{told}");
         // It takes it for an outage: customers are told to come again, and no event's key is parked.

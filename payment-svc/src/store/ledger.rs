@@ -3,7 +3,7 @@
 //! it again when the provider couldn't pay it out. What the provider keeps for itself is in `fees:` and
 //! its name, what banks took back in `disputes`.
 //!
-//! Always holds: a journal's entries add up to nothing (the database refuses others at commit); a
+//! Always holds: a journal's entries add up to nothing (the database refuses others); a
 //! payment's capture, sale, fee and lost dispute, and each refund's being due and each attempt's going and
 //! failing, are posted once. What has no
 //! ending is the balance of `undecided`, and each payment in it is told again
