@@ -532,6 +532,8 @@ pub(crate) struct ShowRefundArgs {
 pub(crate) enum Events {
     /// List the keys (bookings) whose events a consumer gave up on
     Parked(EventsParkedArgs),
+    /// Show what a consumer's trouble with a key is: the error, the event that fails with what it says, and what waits behind it
+    Inspect(EventsInspectArgs),
     /// Let a parked key go on from its failing event, with a full set of tries
     Replay(EventsReplayArgs),
 }
@@ -539,6 +541,21 @@ pub(crate) enum Events {
 /// `holdfast events parked`
 #[derive(Debug, Args)]
 pub(crate) struct EventsParkedArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast events inspect`
+#[derive(Debug, Args)]
+pub(crate) struct EventsInspectArgs {
+    /// Who is in trouble, as `events parked` shows it
+    pub(crate) consumer: String,
+    /// With what, as `events parked` shows it
+    pub(crate) key: String,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,

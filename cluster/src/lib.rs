@@ -89,6 +89,7 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Refund(Refund::Waiting(args)) => on_this_thread(commands::refund_waiting(args)),
         Command::Refund(Refund::Settle(args)) => on_this_thread(commands::refund_settle(args)),
         Command::Events(Events::Parked(args)) => on_this_thread(commands::events_parked(args)),
+        Command::Events(Events::Inspect(args)) => on_this_thread(commands::events_inspect(args)),
         Command::Events(Events::Replay(args)) => on_this_thread(commands::events_replay(args)),
         Command::Completions(args) => {
             commands::completions(&args);

@@ -3,7 +3,7 @@
 //!
 //! A service appends to its [`Outbox`] in the transaction of the change itself. [`relay()`] moves
 //! committed rows into `eventlog.events`. [`consume`] hands them to a [`Handler`], at least once,
-//! in order per key; a key that keeps failing is parked ([`parked()`]) until [`replay`], and blocks
+//! in order per key; a key that keeps failing is parked ([`parked()`], [`inspect`]) until [`replay`], and blocks
 //! no other.
 //!
 //! Always holds:
@@ -36,7 +36,9 @@ pub use error::Error;
 pub use event::{Event, NewEvent};
 pub use lag::{behind, lag, newest};
 pub use outbox::{Outbox, PAYLOAD_BYTES_MAX, Row, Waiting};
-pub use parked::{PARKED_LISTED_MAX, Parked, parked, replay};
+pub use parked::{
+    INSPECTED_EVENTS_MAX, Inspected, PARKED_LISTED_MAX, Parked, inspect, parked, replay,
+};
 pub use prune::{EVENTS_KEPT_DAYS, prune_once};
 pub use relay::{move_once, relay};
 pub use transaction::begin;

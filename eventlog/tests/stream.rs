@@ -13,8 +13,8 @@ use std::{
 
 use holdfast_eventlog::{
     ConsumerConfig, EVENTS_KEPT_DAYS, Error, Event, HandleError, Handler, NewEvent, Outbox,
-    PAYLOAD_BYTES_MAX, behind, consume, grant_service, lag, move_once, newest, parked, prune_once,
-    relay, replay,
+    PAYLOAD_BYTES_MAX, behind, consume, grant_service, inspect, lag, move_once, newest, parked,
+    prune_once, relay, replay,
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use opentelemetry::{
@@ -368,6 +368,21 @@ async fn a_parked_key_blocks_no_other_and_can_be_replayed(pool: PgPool) {
         "three of the parked key, one other"
     );
     assert!(record.of("bad").await.is_empty());
+    let inspected = inspect(&pool, "reader", "bad").await.unwrap().unwrap();
+    assert_eq!(
+        (inspected.state.as_str(), inspected.next_try_at),
+        ("PARKED", None)
+    );
+    assert_eq!((inspected.tries, inspected.failures), (3, 3));
+    assert_eq!(
+        (inspected.error, inspected.since),
+        (listed.error, listed.since)
+    );
+    assert_eq!(inspected.waiting, 2);
+    let places: Vec<_> = inspected.events.iter().map(|event| event.seq).collect();
+    assert!(places.len() == 2 && places[0] < places[1], "{places:?}");
+    assert!(inspected.events.iter().all(|event| event.key == "bad"));
+    assert_eq!(inspect(&pool, "reader", "good").await.unwrap(), None);
 
     record.heal("bad").await;
     assert!(

@@ -129,6 +129,7 @@ async fn parked_events(system: &System) -> Result<()> {
     );
     ensure!(system.cli(&["events", "parked"])?.contains(&key));
     let consumer = parked[0]["consumer"].as_str().context("no consumer")?;
+    inspected_events(system, consumer, &key).await?;
     let replay = ["events", "replay", consumer, &key];
     ensure!(system.cli(&replay)?.contains("goes on"));
     ensure!(system.cli(&["events", "parked"])?.contains("nothing"));
@@ -137,6 +138,40 @@ async fn parked_events(system: &System) -> Result<()> {
         format!("{again:#}").contains("has parked no key"),
         "{again:#}"
     );
+    Ok(())
+}
+
+/// What waits behind a parked key is shown with what it says.
+async fn inspected_events(system: &System, consumer: &str, key: &str) -> Result<()> {
+    // Any event of the purchases before.
+    let wait = "WITH old AS (
+            SELECT seq, key FROM eventlog.events WHERE event_type = 'BookingCreated' ORDER BY seq LIMIT 1)
+        INSERT INTO eventlog.set_aside (consumer, seq, key)
+        SELECT t.consumer, old.seq, t.key FROM old, eventlog.troubled_keys t WHERE t.key = $1::uuid::text";
+    let database = system.database().await?;
+    let waits = database.change(wait, key.parse()?).await?;
+    let inspect = ["events", "inspect", consumer, key];
+    let json = [&inspect[..], &["-o", "json"]].concat();
+    let said: Value = serde_json::from_str(&system.cli(&json)?)?;
+    ensure!(
+        said["state"] == "PARKED" && said["error"] == "made by a test" && said["waiting"] == waits,
+        "{said:#}"
+    );
+    if waits > 0 {
+        let event = &said["events"][0];
+        let booking = event["payload"]["booking_id"].as_str();
+        ensure!(
+            event["event_type"] == "BookingCreated" && booking == event["key"].as_str(),
+            "{said:#}"
+        );
+    }
+    let text = system.cli(&inspect)?;
+    ensure!(text.contains("made by a test"), "{text}");
+    let undo = "DELETE FROM eventlog.set_aside WHERE key = $1::uuid::text";
+    ensure!(database.change(undo, key.parse()?).await? == waits);
+    let other = ["events", "inspect", consumer, "of-no-trouble"];
+    let other = system.cli(&other).err().context("shown")?;
+    ensure!(format!("{other:#}").contains("no trouble"), "{other:#}");
     Ok(())
 }
 

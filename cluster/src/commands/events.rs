@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Whose database role is used: every service on the stream may see all of it.
-const AS_SERVICE: &str = "booking";
+pub(super) const AS_SERVICE: &str = "booking";
 
 /// What is printed. The JSON form is an interface: fields are added, not renamed.
 #[derive(Debug, Serialize)]
