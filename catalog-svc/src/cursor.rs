@@ -79,6 +79,33 @@ impl FromStr for EventCursor {
     }
 }
 
+/// After the thing of this id, in a list of a caller's own by id, descending. `KIND` tells whose list it
+/// is: venues, plans, performers, events, shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OwnCursor<const KIND: char>(pub(crate) Uuid);
+
+impl<const KIND: char> fmt::Display for OwnCursor<KIND> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{KIND}1{}", self.0.simple())
+    }
+}
+
+impl<const KIND: char> FromStr for OwnCursor<KIND> {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let id = text
+            .strip_prefix(KIND)
+            .and_then(|rest| rest.strip_prefix('1'));
+        let cursor = Self(simple(id.ok_or(CursorError)?)?);
+        if cursor.to_string() == text {
+            Ok(cursor)
+        } else {
+            Err(CursorError)
+        }
+    }
+}
+
 fn simple(text: &str) -> Result<Uuid, CursorError> {
     Uuid::try_parse(text).map_err(|_| CursorError)
 }
@@ -113,6 +140,18 @@ mod tests {
         for text in ["", "e1", "e1{}", &show.to_string(), &format!("{event} ")] {
             assert_eq!(text.parse::<EventCursor>(), Err(CursorError), "{text}");
         }
+        let own = OwnCursor::<'v'>(Uuid::from_bytes([0xef; 16]));
+        assert_eq!(own.to_string().parse(), Ok(own));
+        for text in [
+            "",
+            "v1",
+            "v1é",
+            &event.to_string(),
+            &own.to_string().to_uppercase(),
+        ] {
+            assert_eq!(text.parse::<OwnCursor<'v'>>(), Err(CursorError), "{text}");
+        }
+        assert!(own.to_string().parse::<OwnCursor<'p'>>().is_err());
         assert!(
             format!("s1+00000000000000{}", "0".repeat(33))
                 .parse::<ShowCursor>()

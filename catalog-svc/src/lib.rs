@@ -24,6 +24,7 @@ mod model;
 pub mod plan;
 mod server;
 mod store;
+mod version;
 
 pub use config::Config;
 pub use error::Error;

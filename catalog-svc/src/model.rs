@@ -8,6 +8,8 @@ use holdfast_types::{
     Currency, DurationMs, EventId, PerformerId, PlanId, ShowId, ShowState, UserId, VenueId,
 };
 
+use crate::{fields::Fields, version::Version};
+
 /// A place.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Venue {
@@ -37,6 +39,55 @@ pub(crate) struct Event {
     pub(crate) classification: Classification,
     /// In the order of the bill.
     pub(crate) performers: Vec<Performer>,
+    /// A picture, https; empty for none.
+    pub(crate) image_url: String,
+}
+
+impl Event {
+    /// Whether just those are on, in that order.
+    pub(crate) fn is_billed(&self, bill: &[PerformerId]) -> bool {
+        let ids = self
+            .performers
+            .iter()
+            .map(|performer| performer.performer_id);
+        ids.eq(bill.iter().copied())
+    }
+
+    /// Another one whenever something of it is, names of performers apart: those are theirs.
+    pub(crate) fn version(&self) -> String {
+        let Classification {
+            segment,
+            genre,
+            sub_genre,
+        } = &self.classification;
+        let words = [
+            &self.title,
+            &self.description,
+            &self.category,
+            segment,
+            genre,
+            sub_genre,
+            &self.image_url,
+        ];
+        let version = words.into_iter().fold(Version::default(), Version::with);
+        let performers = self.performers.iter();
+        performers
+            .fold(version, |version, performer| {
+                version.with(performer.performer_id.to_bytes())
+            })
+            .finish()
+    }
+}
+
+/// What of an event is to change; what isn't named stays.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EventChange {
+    pub(crate) title: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) category: Option<String>,
+    pub(crate) classification: Option<Classification>,
+    pub(crate) performers: Option<Vec<PerformerId>>,
+    pub(crate) image_url: Option<String>,
 }
 
 /// What kind of event, from broad to narrow; empty from where nobody said.
@@ -111,6 +162,36 @@ pub(crate) struct NewShow {
     pub(crate) currency: Currency,
     pub(crate) prices: Vec<Price>,
     pub(crate) rules: Rules,
+    pub(crate) sale: SaleDates,
+    pub(crate) announced: bool,
+}
+
+/// When a sale is announced to begin and to end; for people to read: what sells is said by the state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SaleDates {
+    pub(crate) starts_at: Option<DateTime<Utc>>,
+    pub(crate) ends_at: Option<DateTime<Utc>>,
+}
+
+impl SaleDates {
+    /// Notes under `field` an end that isn't after the beginning.
+    pub(crate) fn check(&self, field: &str, fields: &mut Fields) {
+        let is_wrong = |(starts_at, ends_at)| ends_at <= starts_at;
+        if self.starts_at.zip(self.ends_at).is_some_and(is_wrong) {
+            fields.note(field, "must be later than the sale's start");
+        }
+    }
+}
+
+/// What of a show is to change; what isn't named stays.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ShowChange {
+    pub(crate) starts_at: Option<DateTime<Utc>>,
+    pub(crate) prices: Option<Vec<Price>>,
+    pub(crate) rules: Option<Rules>,
+    pub(crate) sale_starts_at: Option<Option<DateTime<Utc>>>,
+    pub(crate) sale_ends_at: Option<Option<DateTime<Utc>>>,
+    pub(crate) announced: Option<bool>,
 }
 
 /// A show with what its page says.
@@ -128,9 +209,7 @@ pub(crate) struct Show {
     pub(crate) prices: Vec<Price>,
     pub(crate) price_version: u32,
     pub(crate) rules: Rules,
-    /// For people to read; what sells is said by the state.
-    pub(crate) sale_starts_at: Option<DateTime<Utc>>,
-    pub(crate) sale_ends_at: Option<DateTime<Utc>>,
+    pub(crate) sale: SaleDates,
     /// The day is known, the time of day isn't.
     pub(crate) time_to_be_announced: bool,
     /// Anybody may see the draft.
@@ -158,7 +237,29 @@ impl Show {
             currency: self.currency,
             prices: self.prices.clone(),
             rules: self.rules,
+            sale: self.sale,
+            announced: self.announced,
         }
+    }
+
+    /// Another one whenever something is that [`ShowChange`] changes.
+    pub(crate) fn version(&self) -> String {
+        let ms = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_millis());
+        let version = Version::default()
+            .number(self.starts_at.timestamp_millis())
+            .number(self.rules.hold_ttl.0.cast_signed())
+            .number(self.rules.hold_total_max.0.cast_signed())
+            .number(self.rules.seats_per_customer_max.into())
+            .maybe(ms(self.sale.starts_at))
+            .maybe(ms(self.sale.ends_at))
+            .number(self.announced.into())
+            .number(self.time_to_be_announced.into());
+        let prices = self.prices.iter();
+        prices
+            .fold(version, |version, price| {
+                version.with(&price.category).number(price.amount)
+            })
+            .finish()
     }
 }
 

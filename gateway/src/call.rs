@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use holdfast_mesh::{auth, deadline::Deadline};
-use holdfast_types::ErrorCode;
+use holdfast_types::{ErrorCode, UserId};
 use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::{failure::ApiError, server::Shared};
@@ -46,6 +46,8 @@ impl<S: Sync> FromRequestParts<S> for Call {
 pub(crate) struct Caller {
     call: Call,
     authorization: MetadataValue<Ascii>,
+    /// Whose token it is; nil for an operator.
+    pub(crate) user_id: UserId,
 }
 
 impl Caller {
@@ -65,7 +67,7 @@ impl FromRequestParts<Shared> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
         let call = Call::from_request_parts(parts, app).await?;
         let token = bearer(&parts.headers)?;
-        app.verifier.verify(token).await?;
+        let claims = app.verifier.verify(token).await?;
         let mut authorization: MetadataValue<Ascii> = format!("Bearer {token}")
             .parse()
             .map_err(|_| unauthorized("the access token is malformed"))?;
@@ -73,6 +75,7 @@ impl FromRequestParts<Shared> for Caller {
         Ok(Self {
             call,
             authorization,
+            user_id: claims.user_id,
         })
     }
 }

@@ -165,6 +165,38 @@ pub(crate) fn wait(request_headers: &HeaderMap) -> Duration {
         })
 }
 
+/// The version that a change is for (`If-Match`), without quotes; `None` for whichever. Tags are
+/// compared by what they say, weak or not: a tag of ours stands for what the thing is, not for the bytes
+/// of an answer.
+pub(crate) fn if_match(request_headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let mut tags = members(request_headers, header::IF_MATCH);
+    let Some(tag) = tags.next() else {
+        return Ok(None);
+    };
+    let named = opaque(tag)
+        .strip_prefix('"')
+        .and_then(|tag| tag.strip_suffix('"'));
+    match (tag, named, tags.next()) {
+        ("*", _, None) => Ok(None),
+        (_, Some(named), None) if !named.is_empty() => Ok(Some(named.to_owned())),
+        _ => Err(ApiError::invalid(
+            "If-Match",
+            "must be one `ETag` of ours, or `*`",
+        )),
+    }
+}
+
+/// The tag of a version; weak, because the same body may go out compressed. None of none.
+pub(crate) fn version_tag(version: &str) -> Result<HeaderMap, ApiError> {
+    let mut headers = HeaderMap::new();
+    if !version.is_empty() {
+        let tag = HeaderValue::from_str(&format!("W/\"{version}\""));
+        let tag = tag.map_err(|error| ApiError::defect(&error.to_string()))?;
+        headers.insert(header::ETAG, tag);
+    }
+    Ok(headers)
+}
+
 fn opaque(tag: &str) -> &str {
     tag.trim_start_matches("W/")
 }
@@ -207,6 +239,27 @@ mod tests {
         for value in ["\"b\"", "", "a"] {
             assert!(
                 !known(&headers(header::IF_NONE_MATCH, value), &tag),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_change_is_for_one_version_or_for_whichever() {
+        let of = |value| {
+            let headers = headers(header::IF_MATCH, value);
+            if_match(&headers).map_err(|error| error.code())
+        };
+        for value in ["W/\"a\"", "\"a\""] {
+            assert_eq!(of(value), Ok(Some("a".to_owned())), "{value}");
+        }
+        assert_eq!(of("*"), Ok(None));
+        let none = if_match(&HeaderMap::new());
+        assert_eq!(none.map_err(|error| error.code()), Ok(None));
+        for value in ["", "a", "\"\"", "\"a\", \"b\"", "*, \"a\""] {
+            assert_eq!(
+                of(value),
+                Err(holdfast_types::ErrorCode::InvalidRequest),
                 "{value}"
             );
         }

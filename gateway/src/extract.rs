@@ -60,7 +60,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let value = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
@@ -178,6 +178,28 @@ impl Params {
             .unwrap_or(0))
     }
 
+    /// The flag `name`, `true` or `false`; absent is `false`.
+    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, ApiError> {
+        match self.take(name)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(ApiError::invalid(name, "must be true or false")),
+        }
+    }
+
+    /// The id `name`.
+    pub(crate) fn id<T: FromStr<Err: Display>>(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.take(name)? else {
+            return Ok(None);
+        };
+        let id = text.parse::<T>();
+        id.map(Some)
+            .map_err(|error| ApiError::invalid(name, error.to_string()))
+    }
+
     /// The position `name`, `latitude,longitude` in degrees.
     pub(crate) fn position(&mut self, name: &str) -> Result<Option<(f64, f64)>, ApiError> {
         let Some(text) = self.take(name)? else {
@@ -203,12 +225,7 @@ impl Params {
             return Ok(None);
         };
         let why = "must be a time of RFC 3339, e.g. 2026-11-22T20:00:00%2B01:00 (a + in a URL is written %2B)";
-        let time = DateTime::parse_from_rfc3339(&text).map_err(|_| ApiError::invalid(name, why))?;
-        let ms = time.timestamp_millis();
-        if !(0..=limits::TIME_MS_MAX).contains(&ms) {
-            return Err(ApiError::invalid(name, "must be from 1970 to 2200"));
-        }
-        Ok(Some(ms))
+        time_ms(name, &text, why).map(Some)
     }
 
     /// The revision `name`.
@@ -243,6 +260,27 @@ impl Params {
     }
 }
 
+/// The time that a body has in `field`, in milliseconds since 1970.
+pub(crate) fn body_time_ms(field: &str, text: &str) -> Result<i64, ApiError> {
+    let why = "must be a time of RFC 3339, e.g. 2026-11-22T20:00:00+01:00";
+    time_ms(field, text, why)
+}
+
+/// The id that a body has in `field`.
+pub(crate) fn body_id<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, ApiError> {
+    let id = text.parse::<T>();
+    id.map_err(|error| ApiError::invalid(field, error.to_string()))
+}
+
+fn time_ms(name: &str, text: &str, why: &str) -> Result<i64, ApiError> {
+    let time = DateTime::parse_from_rfc3339(text).map_err(|_| ApiError::invalid(name, why))?;
+    let ms = time.timestamp_millis();
+    if !(0..=limits::TIME_MS_MAX).contains(&ms) {
+        return Err(ApiError::invalid(name, "must be from 1970 to 2200"));
+    }
+    Ok(ms)
+}
+
 /// The `Idempotency-Key` that holds and bookings need.
 pub(crate) struct IdempotencyKey(pub(crate) String);
 
@@ -253,8 +291,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
         match idempotency_key(&parts.headers)? {
             Some(key) => Ok(Self(key)),
             None => {
-                let message =
-                    "send an Idempotency-Key: new for a new purchase, the same to repeat a request";
+                let message = "send an Idempotency-Key: a new one for something new, the same to repeat a request";
                 Err(ApiError::new(ErrorCode::IdempotencyKeyRequired, message))
             }
         }

@@ -53,6 +53,31 @@ impl ApiError {
         )
     }
 
+    /// The same refusal with its fields as the client named them, which is what `name` says.
+    pub(crate) fn in_words(&self, name: impl Fn(&str) -> String) -> Self {
+        let told = &*self.0;
+        let mut fields = told.fields().iter();
+        let first = fields.next();
+        // What was made of one field says its name, too.
+        let message = match first {
+            Some(FieldViolation { field, why }) if told.message() == format!("{field}: {why}") => {
+                format!("{}: {why}", name(field))
+            }
+            _ => told.message().to_owned(),
+        };
+        let mut failure = Failure::new(told.code(), message);
+        for FieldViolation { field, why } in first.into_iter().chain(fields) {
+            failure = failure.and_field(&name(field), why.clone());
+        }
+        for (key, value) in told.metadata() {
+            failure = failure.with_metadata(key.clone(), value.clone());
+        }
+        if let Some(after) = told.retry_after() {
+            failure = failure.with_retry_after(after);
+        }
+        failure.into()
+    }
+
     pub(crate) fn code(&self) -> ErrorCode {
         self.0.code()
     }

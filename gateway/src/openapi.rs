@@ -56,6 +56,7 @@ const CODES_ALWAYS: [ErrorCode; 3] = [
     tags(
         (name = "accounts", description = "Signing in, and the signed-in account."),
         (name = "catalogue", description = "What is on. Public; may be some seconds old."),
+        (name = "organising", description = "An organiser's own venues, plans, events and shows, and what was sold. Needs an account with the role `organiser`."),
         (name = "buying", description = "Free seats, holds, bookings, tickets."),
         (name = "payments", description = "What payment providers call."),
     ),
@@ -203,9 +204,14 @@ fn meaning(code: ErrorCode) -> &'static str {
         }
         ErrorCode::IdempotencyKeyRequired => "the `Idempotency-Key` header is missing",
         ErrorCode::Unauthorized => "no token, or one that is expired or not ours",
-        ErrorCode::Forbidden => "this account may not do that; an operator has no purchases",
+        ErrorCode::Forbidden => {
+            "this account may not do that: it lacks the role, or it is another organiser's; an operator \
+             has no purchases"
+        }
         ErrorCode::NotFound => "there is no such thing",
-        ErrorCode::EventNotFound => "there is no such event",
+        ErrorCode::VenueNotFound => "there is no such venue, or it is somebody else's",
+        ErrorCode::PlanNotFound => "there is no such plan, or it is somebody else's",
+        ErrorCode::EventNotFound => "there is no such event, or it isn't public",
         ErrorCode::ShowNotFound => "there is no such show, or it isn't public",
         ErrorCode::SeatNotFound => "the show has no such seat; `details.seats` names it",
         ErrorCode::HoldNotFound => "there is no such hold, or it is somebody else's",
@@ -218,7 +224,12 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::InvalidState => "its state doesn't allow it",
         ErrorCode::AlreadyExists => "it is there already",
         ErrorCode::HoldExpired => "the hold ran out",
-        ErrorCode::PayloadTooLarge => "the body is larger than 64 KiB",
+        ErrorCode::PreconditionFailed => {
+            "it has another version than `If-Match` names: somebody changed it meanwhile"
+        }
+        ErrorCode::PayloadTooLarge => {
+            "the body is larger than the route reads, 64 KiB unless it says otherwise"
+        }
         ErrorCode::UnsupportedMediaType => "the body isn't declared as JSON",
         ErrorCode::IdempotencyKeyReused => "the key was used with another call or body",
         ErrorCode::RateLimited => "too many requests; wait as long as `Retry-After` says",

@@ -10,7 +10,9 @@ use axum::{
 };
 use holdfast_mesh as mesh;
 use holdfast_proto::{
-    booking::v1::booking_service_client::BookingServiceClient,
+    booking::v1::{
+        booking_service_client::BookingServiceClient, sales_service_client::SalesServiceClient,
+    },
     catalog::v1::catalog_service_client::CatalogServiceClient,
     identity::v1::{GetJwksRequest, identity_service_client::IdentityServiceClient},
     part,
@@ -37,6 +39,9 @@ const REQUESTS_IN_FLIGHT_MAX: usize = 4096;
 /// Requests of them that wait for news; others are answered at once, and come again.
 const WAITS_MAX: usize = REQUESTS_IN_FLIGHT_MAX / 2;
 
+/// Plan files of requests in progress, each up to 8 MiB and there twice on its way.
+const UPLOADS_MAX: usize = 8;
+
 /// Largest gRPC answer read: the seat map of the largest show (100,000 seats of some 150 bytes)
 /// with room.
 const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -49,6 +54,7 @@ pub(crate) struct App {
     pub(crate) identity: IdentityServiceClient<Channel>,
     pub(crate) catalog: CatalogServiceClient<Channel>,
     pub(crate) booking: BookingServiceClient<Channel>,
+    pub(crate) sales: SalesServiceClient<Channel>,
     pub(crate) payment: PaymentServiceClient<Channel>,
     pub(crate) search: SearchServiceClient<Channel>,
     pub(crate) searches: Searches,
@@ -58,6 +64,8 @@ pub(crate) struct App {
     pub(crate) slots: Arc<Semaphore>,
     /// Slots whose requests wait for news.
     pub(crate) waits: Semaphore,
+    /// Files of plans that are being read.
+    pub(crate) uploads: Arc<Semaphore>,
     pub(crate) live: LiveShows,
     pub(crate) layouts: Layouts,
     pub(crate) kept: KeptPages,
@@ -142,6 +150,7 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
             .max_decoding_message_size(ANSWER_BYTES_MAX),
         booking: BookingServiceClient::new(context.channel(&config.booking_uri, part::BOOKING)?)
             .max_decoding_message_size(ANSWER_BYTES_MAX),
+        sales: SalesServiceClient::new(context.channel(&config.booking_uri, part::BOOKING)?),
         payment: PaymentServiceClient::new(context.channel(&config.payment_uri, part::PAYMENT)?),
         search: SearchServiceClient::new(context.channel(&config.search_uri, part::SEARCH)?),
         searches: Searches::new(),
@@ -150,6 +159,7 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
         trust_sampled: config.trust_sampled,
         slots: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),
         waits: Semaphore::new(WAITS_MAX),
+        uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         live: LiveShows::new(
             lockstore_client::Client::connect_with(config.lockstore.clone(), store_options),
             context.shutdown.child_token(),
@@ -163,10 +173,11 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
     let request_id = HeaderName::from_static(request_id::HEADER);
     CorsLayer::new()
         .allow_origin(origins)
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::IF_MATCH,
             header::IF_NONE_MATCH,
             conditional::PREFER,
             HeaderName::from_static("idempotency-key"),

@@ -17,6 +17,7 @@ mod leader_loss;
 mod live;
 mod metric_names;
 mod mutual_tls;
+mod organiser;
 mod other_database;
 mod rush;
 mod sales;

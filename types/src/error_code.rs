@@ -106,6 +106,8 @@ error_codes! {
     AlreadyExists = "ALREADY_EXISTS", AlreadyExists, 409;
     /// The hold ran out.
     HoldExpired = "HOLD_EXPIRED", FailedPrecondition, 410;
+    /// It has another version than the one that the change is for.
+    PreconditionFailed = "PRECONDITION_FAILED", Aborted, 412;
     /// The body is larger than the route reads.
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", InvalidArgument, 413;
     /// The body is of a type the route doesn't read.

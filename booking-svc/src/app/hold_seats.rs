@@ -88,13 +88,22 @@ pub(crate) fn hold_id(user_id: UserId, show_id: ShowId, idempotency_key: &str) -
     HoldId::from_bytes(id)
 }
 
-/// The numbers of the labels, ascending.
+/// The numbers of the labels of a hold, ascending.
 pub(crate) fn seat_nos(labels: &[String], inventory: &Inventory) -> Result<Vec<SeatNo>, Failure> {
+    some_seat_nos(labels, inventory, SEATS_PER_HOLD_MAX)
+}
+
+/// The numbers of 1 to `most` labels, ascending.
+pub(super) fn some_seat_nos(
+    labels: &[String],
+    inventory: &Inventory,
+    most: usize,
+) -> Result<Vec<SeatNo>, Failure> {
     if labels.is_empty() {
         return Err(Failure::invalid("seat_ids", "at least one seat is needed"));
     }
-    if labels.len() > SEATS_PER_HOLD_MAX {
-        let why = format!("at most {SEATS_PER_HOLD_MAX} seats at once");
+    if labels.len() > most {
+        let why = format!("at most {most} seats at once");
         return Err(Failure::invalid("seat_ids", why));
     }
     let mut unknown = Vec::new();

@@ -2,6 +2,7 @@
 
 pub(crate) mod booking;
 mod inventory;
+mod sales;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use holdfast_mesh::{
 };
 use holdfast_proto::booking::v1::{
     booking_service_server::BookingServiceServer, inventory_service_server::InventoryServiceServer,
+    sales_service_server::SalesServiceServer,
 };
 use holdfast_types::{BookingId, ErrorCode, ShowId, UserId};
 use tonic::{metadata::MetadataMap, service::Routes};
@@ -20,12 +22,14 @@ use crate::app::{App, rights::Actor};
 /// Largest request that `OpenInventory` reads: 100,000 seats of about 100 bytes, doubled.
 const LAYOUT_BYTES_MAX: usize = 20 * 1024 * 1024;
 
-/// Both services.
+/// All three services.
 pub(crate) fn routes(app: Arc<App>, verifier: Verifier) -> Routes {
     let service = Service { app, verifier };
-    Routes::new(BookingServiceServer::new(service.clone())).add_service(
-        InventoryServiceServer::new(service).max_decoding_message_size(LAYOUT_BYTES_MAX),
-    )
+    Routes::new(BookingServiceServer::new(service.clone()))
+        .add_service(SalesServiceServer::new(service.clone()))
+        .add_service(
+            InventoryServiceServer::new(service).max_decoding_message_size(LAYOUT_BYTES_MAX),
+        )
 }
 
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ pub(crate) mod payments;
 pub(crate) mod rebuild;
 pub(crate) mod refunds;
 pub(crate) mod requests;
+pub(crate) mod sales;
 pub(crate) mod seats;
 pub(crate) mod settle;
 pub(crate) mod show_refunds;

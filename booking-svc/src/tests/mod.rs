@@ -11,6 +11,7 @@ mod holds;
 mod inventory;
 mod late_money;
 mod months;
+mod organiser;
 mod races;
 mod rebuild;
 mod requests;

@@ -1,23 +1,65 @@
 //! Makes an event.
 
 use holdfast_mesh::Failure;
+use holdfast_types::PerformerId;
+use sqlx::PgConnection;
 
-use super::{Catalog, publish, unchanged};
-use crate::{access::Actor, model::Event, store};
+use super::{Catalog, Made, publish};
+use crate::{
+    access::Actor,
+    fields::Fields,
+    model::{Event, Performer},
+    store::{self, asked::Sha256},
+};
 
 impl Catalog {
-    pub(crate) async fn create_event(&self, actor: Actor, event: Event) -> Result<Event, Failure> {
+    /// `bill` is who is on; `event` names nobody yet.
+    pub(crate) async fn create_event(
+        &self,
+        actor: Actor,
+        mut event: Event,
+        bill: &[PerformerId],
+        asked: Sha256,
+    ) -> Result<Made<Event>, Failure> {
+        let id = event.event_id;
         let mut transaction = self.begin().await?;
+        event.performers = billed(&mut transaction, actor, bill).await?;
         if store::events::insert(&mut transaction, actor.user_id, &event).await? {
-            publish::event_changed(&mut transaction, event.event_id).await?;
+            store::performers::bill(&mut transaction, id, &event.performers).await?;
+            store::asked::insert(&mut transaction, id.as_uuid(), asked).await?;
+            publish::event_changed(&mut transaction, id).await?;
             self.commit(transaction).await?;
-            return Ok(event);
+            return Ok(Made::now(event));
         }
         drop(transaction);
-        unchanged(
-            actor,
-            store::events::find(&self.pool, event.event_id).await?,
-            &event,
-        )
+        let there = store::events::find(&self.pool, id).await?;
+        self.made_before(actor, id.as_uuid(), there, &event, asked)
+            .await
     }
+}
+
+/// The performers of those ids, each of which must be the actor's to name.
+pub(super) async fn billed(
+    connection: &mut PgConnection,
+    actor: Actor,
+    bill: &[PerformerId],
+) -> Result<Vec<Performer>, Failure> {
+    if bill.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = store::performers::named(connection, bill).await?;
+    let mut fields = Fields::default();
+    let mut performers = Vec::with_capacity(bill.len());
+    for (index, id) in bill.iter().enumerate() {
+        match found.remove(id) {
+            Some(performer) if actor.may_change(performer.owner_id) => {
+                performers.push(performer.value);
+            }
+            _ => fields.note(
+                format!("event.performers[{index}]"),
+                "is no performer of yours",
+            ),
+        }
+    }
+    fields.finish(Some(performers))
 }

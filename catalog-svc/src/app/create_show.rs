@@ -3,17 +3,22 @@
 use holdfast_mesh::Failure;
 use holdfast_types::ErrorCode;
 
-use super::{Catalog, publish, unchanged};
+use super::{Catalog, Made, publish};
 use crate::{
     access::Actor,
     fields::Fields,
     model::{NewShow, Price, Show},
     plan::Category,
-    store::{self, Owned},
+    store::{self, Owned, asked::Sha256},
 };
 
 impl Catalog {
-    pub(crate) async fn create_show(&self, actor: Actor, asked: NewShow) -> Result<Show, Failure> {
+    pub(crate) async fn create_show(
+        &self,
+        actor: Actor,
+        asked: NewShow,
+        sha256: Sha256,
+    ) -> Result<Made<Show>, Failure> {
         let event = store::events::find(&self.pool, asked.event_id).await?;
         if !event.is_some_and(|event| actor.may_change(event.owner_id)) {
             return Err(Failure::new(
@@ -28,10 +33,11 @@ impl Catalog {
                 "there is no such plan",
             ));
         };
-        check_prices(&asked.prices, &plan.value.categories)?;
+        check_prices("prices", &asked.prices, &plan.value.categories)?;
         let mut transaction = self.begin().await?;
         let is_new = store::shows::insert(&mut transaction, actor.user_id, &asked).await?;
         if is_new {
+            store::asked::insert(&mut transaction, asked.show_id.as_uuid(), sha256).await?;
             publish::show_changed(&mut transaction, asked.show_id).await?;
             self.commit(transaction).await?;
         } else {
@@ -43,14 +49,23 @@ impl Catalog {
                 owner_id: show.owner_id,
                 value: show.as_asked_for(),
             });
-            unchanged(actor, there, &asked)?;
+            let id = asked.show_id.as_uuid();
+            self.made_before(actor, id, there, &asked, sha256).await?;
         }
-        show.ok_or_else(|| Failure::new(ErrorCode::ShowNotFound, "the show is gone"))
+        let show = show.ok_or_else(|| Failure::new(ErrorCode::ShowNotFound, "the show is gone"))?;
+        Ok(Made {
+            value: show,
+            replayed: !is_new,
+        })
     }
 }
 
 /// A price for each category that seats use, and none for a category that the plan lacks.
-fn check_prices(prices: &[Price], categories: &[Category]) -> Result<(), Failure> {
+pub(super) fn check_prices(
+    field: &str,
+    prices: &[Price],
+    categories: &[Category],
+) -> Result<(), Failure> {
     let mut fields = Fields::default();
     for price in prices {
         if !categories
@@ -58,17 +73,14 @@ fn check_prices(prices: &[Price], categories: &[Category]) -> Result<(), Failure
             .any(|category| category.name == price.category)
         {
             fields.note(
-                "prices",
+                field,
                 format!("{:?} is none of the plan's categories", price.category),
             );
         }
     }
     for category in categories.iter().filter(|category| category.seat_count > 0) {
         if !prices.iter().any(|price| price.category == category.name) {
-            fields.note(
-                "prices",
-                format!("{:?} has seats and no price", category.name),
-            );
+            fields.note(field, format!("{:?} has seats and no price", category.name));
         }
     }
     fields.finish(Some(()))

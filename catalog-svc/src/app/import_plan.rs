@@ -6,7 +6,7 @@ use holdfast_mesh::Failure;
 use holdfast_types::{ErrorCode, PlanId, VenueId};
 use sha2::{Digest, Sha256};
 
-use super::{Catalog, unchanged};
+use super::{Catalog, Made};
 use crate::{
     access::Actor,
     plan::{self, Category, Mistakes, Plan},
@@ -21,12 +21,15 @@ pub(crate) struct NewPlan {
     /// `None` for the file's own.
     pub(crate) name: Option<String>,
     pub(crate) json: Vec<u8>,
+    /// Only to say what would come of it.
+    pub(crate) dry_run: bool,
 }
 
 /// What came of a file.
 #[derive(Debug)]
 pub(crate) struct ImportedPlan {
     pub(crate) plan_id: PlanId,
+    pub(crate) name: String,
     pub(crate) seat_count: u32,
     /// Those that seats use, in file order.
     pub(crate) categories: Vec<Category>,
@@ -38,7 +41,7 @@ impl Catalog {
         &self,
         actor: Actor,
         asked: NewPlan,
-    ) -> Result<ImportedPlan, Failure> {
+    ) -> Result<Made<ImportedPlan>, Failure> {
         let venue = store::venues::find(&self.pool, asked.venue_id).await?;
         if !venue.is_some_and(|venue| actor.may_change(venue.owner_id)) {
             return Err(Failure::new(
@@ -46,7 +49,7 @@ impl Catalog {
                 "there is no such venue",
             ));
         }
-        let (plan, source_sha256) = self.read(asked.json).await?;
+        let (plan, source_sha256, file) = self.read(asked.json).await?;
         let Some(name) = asked.name.or_else(|| plan.name.clone()) else {
             return Err(Failure::invalid(
                 "name",
@@ -62,30 +65,32 @@ impl Catalog {
             warnings: plan.warnings.clone(),
             categories: plan.categories.clone(),
         };
-        let summary = if store::plans::insert(&self.pool, actor.user_id, &summary, &plan).await? {
-            summary
-        } else {
-            let there = store::plans::find(&self.pool, asked.plan_id).await?;
-            unchanged(actor, there, &summary)?
-        };
-        Ok(ImportedPlan {
-            plan_id: summary.plan_id,
-            seat_count: summary.seat_count,
-            categories: summary
-                .categories
-                .into_iter()
-                .filter(|c| c.seat_count > 0)
-                .collect(),
-            warnings: summary.warnings,
-        })
+        if asked.dry_run
+            || store::plans::insert(&self.pool, actor.user_id, &summary, &plan, &file).await?
+        {
+            return Ok(Made::now(imported(summary)));
+        }
+        let there = store::plans::find(&self.pool, asked.plan_id).await?;
+        match there {
+            Some(there) if actor.may_change(there.owner_id) && there.value == summary => {
+                Ok(Made::before(imported(summary)))
+            }
+            _ => Err(Failure::new(
+                ErrorCode::AlreadyExists,
+                "this id is taken by something else",
+            )),
+        }
     }
 
-    /// The plan and the SHA-256 of its file, worked out off the threads that serve.
-    async fn read(&self, json: Vec<u8>) -> Result<(Plan, Vec<u8>), Failure> {
+    /// The plan, the SHA-256 of its file, and the file; worked out off the threads that serve.
+    async fn read(&self, json: Vec<u8>) -> Result<(Plan, Vec<u8>, Vec<u8>), Failure> {
         let permit = Arc::clone(&self.imports).acquire_owned().await;
         let reading = tokio::task::spawn_blocking(move || {
             let _permit = permit.expect("the semaphore is never closed");
-            plan::read(&json).map(|plan| (plan, Sha256::digest(&json).to_vec()))
+            plan::read(&json).map(|plan| {
+                let sha256 = Sha256::digest(&json).to_vec();
+                (plan, sha256, json)
+            })
         });
         reading
             .await
@@ -94,6 +99,23 @@ impl Catalog {
     }
 }
 
+fn imported(summary: Summary) -> ImportedPlan {
+    ImportedPlan {
+        plan_id: summary.plan_id,
+        name: summary.name,
+        seat_count: summary.seat_count,
+        categories: used(summary.categories),
+        warnings: summary.warnings,
+    }
+}
+
+/// The categories that seats use.
+pub(crate) fn used(categories: Vec<Category>) -> Vec<Category> {
+    let used = categories.into_iter().filter(|c| c.seat_count > 0);
+    used.collect()
+}
+
+/// Each mistake is a field by its place in the file (RFC 6901), and its words say whose it is.
 fn refused(mistakes: Mistakes) -> Failure {
     let count = mistakes.listed().len() + mistakes.unlisted_count();
     let message = match (count, mistakes.listed()) {
@@ -102,7 +124,12 @@ fn refused(mistakes: Mistakes) -> Failure {
     };
     let mut failure = Failure::new(ErrorCode::InvalidRequest, message);
     for mistake in mistakes.listed() {
-        failure = failure.and_field(&mistake.field, mistake.why.clone());
+        let why = format!("{} {}", mistake.field, mistake.why);
+        let place = match mistake.pointer.as_str() {
+            "" => "plan_json",
+            pointer => pointer,
+        };
+        failure = failure.and_field(place, why);
     }
     match mistakes.unlisted_count() {
         0 => failure,

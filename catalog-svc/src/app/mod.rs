@@ -1,18 +1,22 @@
 //! Use cases: what changes the catalogue, one a file.
 //!
 //! Always holds: each may run twice, with the effect of once; a change and the news of it
-//! (`publish`) are one transaction. A `create` with a known id changes
-//! nothing: with the same body it answers what is there, with another it is ALREADY_EXISTS.
+//! (`publish`) are one transaction. A `create` with a known id changes nothing: with the body that made
+//! it, it answers what is there now, with another it is ALREADY_EXISTS.
 //! Leaves to others: who calls and whether their fields are within bounds (`grpc`), SQL (`store`).
 
 mod change_show_state;
 mod create_event;
+mod create_performer;
 mod create_show;
 mod create_venue;
+mod export_plan;
 mod import_plan;
 pub(crate) mod publish;
 mod publish_show;
+mod show_sales;
 mod update_event;
+mod update_show;
 mod upsert_catalogue;
 
 use std::sync::Arc;
@@ -21,14 +25,16 @@ use holdfast_mesh::Failure;
 use holdfast_types::{ErrorCode, ShowState};
 use sqlx::{PgPool, PgTransaction};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
 
-pub(crate) use import_plan::{ImportedPlan, NewPlan};
+pub(crate) use import_plan::{ImportedPlan, NewPlan, used};
+pub(crate) use show_sales::{CategorySales, Sales};
 
 use crate::{
     access::Actor,
     clients::inventory::Inventory,
     model::Show,
-    store::{self, Owned},
+    store::{self, Owned, asked::Sha256},
 };
 
 /// Plan files read at once: each takes a core for a moment and up to 100 MB.
@@ -67,6 +73,26 @@ impl Catalog {
         Ok(())
     }
 
+    /// The answer to a `create` whose id is known.
+    async fn made_before<T: PartialEq>(
+        &self,
+        actor: Actor,
+        id: Uuid,
+        there: Option<Owned<T>>,
+        wanted: &T,
+        asked: Sha256,
+    ) -> Result<Made<T>, Failure> {
+        if let Some(there) = there.filter(|there| actor.may_change(there.owner_id))
+            && (there.value == *wanted || store::asked::is_by(&self.pool, id, asked).await?)
+        {
+            return Ok(Made::before(there.value));
+        }
+        Err(Failure::new(
+            ErrorCode::AlreadyExists,
+            "this id is taken by something else",
+        ))
+    }
+
     async fn state_change_permit(&self) -> SemaphorePermit<'_> {
         self.state_changes
             .acquire()
@@ -75,19 +101,39 @@ impl Catalog {
     }
 }
 
-/// The answer to a `create` whose id is known.
-fn unchanged<T: PartialEq>(
-    actor: Actor,
-    existing: Option<Owned<T>>,
-    asked: &T,
-) -> Result<T, Failure> {
-    match existing {
-        Some(there) if actor.may_change(there.owner_id) && there.value == *asked => Ok(there.value),
-        _ => Err(Failure::new(
-            ErrorCode::AlreadyExists,
-            "this id is taken by something else",
-        )),
+/// What a `create` came to.
+#[derive(Debug)]
+pub(crate) struct Made<T> {
+    pub(crate) value: T,
+    /// It was made before, by the same request.
+    pub(crate) replayed: bool,
+}
+
+impl<T> Made<T> {
+    fn now(value: T) -> Self {
+        Self {
+            value,
+            replayed: false,
+        }
     }
+
+    fn before(value: T) -> Self {
+        Self {
+            value,
+            replayed: true,
+        }
+    }
+}
+
+/// Refuses a change of something that has another version than the caller knows, if they name one.
+fn require_version(wanted: Option<&str>, there: &str) -> Result<(), Failure> {
+    if wanted.is_none_or(|wanted| wanted == there) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ErrorCode::PreconditionFailed,
+        "it was changed meanwhile; read it again, and change what it is now",
+    ))
 }
 
 /// The show, if the actor may change it. Somebody else's draft isn't found.

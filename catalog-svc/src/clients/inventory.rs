@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use holdfast_mesh::{Failure, auth, client::Channel, deadline::Deadline};
 use holdfast_proto::booking::v1::{
-    ChangeInventoryStateRequest, InventorySeat, OpenInventoryRequest,
+    ChangeInventoryStateRequest, GetAvailabilityRequest, GetAvailabilityResponse, InventorySeat,
+    OpenInventoryRequest, booking_service_client::BookingServiceClient,
     inventory_service_client::InventoryServiceClient,
 };
 use holdfast_types::{ErrorCode, ShowId, ShowState};
@@ -27,7 +28,11 @@ pub(crate) struct OnBehalf {
 #[derive(Debug, Clone)]
 pub(crate) struct Inventory {
     client: InventoryServiceClient<Channel>,
+    states: BookingServiceClient<Channel>,
 }
+
+/// Largest answer that is read: the states of 100,000 seats by label take up to 14 MiB.
+const STATES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A seat's category has no price, which no show of ours is stored with.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +53,8 @@ struct Disagreement {
 impl Inventory {
     pub(crate) fn new(booking: Channel) -> Self {
         Self {
-            client: InventoryServiceClient::new(booking),
+            client: InventoryServiceClient::new(booking.clone()),
+            states: BookingServiceClient::new(booking).max_decoding_message_size(STATES_BYTES_MAX),
         }
     }
 
@@ -129,6 +135,29 @@ impl Inventory {
             }
             answer => answer.map_err(|status| refused(show_id, &status)),
         }
+    }
+
+    /// The state of every seat, in seat order.
+    pub(crate) async fn availability(
+        &self,
+        on_behalf: &OnBehalf,
+        show_id: ShowId,
+    ) -> Result<GetAvailabilityResponse, Failure> {
+        let message = GetAvailabilityRequest {
+            show_id: show_id.to_bytes().to_vec(),
+            section: String::new(),
+        };
+        let answer = self
+            .states
+            .clone()
+            .get_availability(request(on_behalf, message))
+            .await;
+        answer.map(tonic::Response::into_inner).map_err(|status| {
+            match Failure::from_status(&status) {
+                failure if failure.code() == ErrorCode::ShowNotFound => failure,
+                _ => refused(show_id, &status),
+            }
+        })
     }
 
     async fn ask_state(

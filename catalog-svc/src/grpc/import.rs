@@ -19,10 +19,10 @@ use crate::{
 /// Items of one batch: about a megabyte, and a fraction of a second of the database.
 const ITEMS_MAX: usize = 2_000;
 /// Performers of one event; the longest festival bills.
-const PERFORMERS_PER_EVENT_MAX: usize = 50;
+pub(super) const PERFORMERS_PER_EVENT_MAX: usize = 50;
 const SOURCE_BYTES_MAX: usize = 64;
 const EXTERNAL_ID_BYTES_MAX: usize = 120;
-const PERFORMER_NAME_BYTES_MAX: usize = 400;
+pub(super) const PERFORMER_NAME_BYTES_MAX: usize = 400;
 
 #[tonic::async_trait]
 impl ImportService for Service {
@@ -155,6 +155,15 @@ impl Reader<'_> {
         let mut event = self.inner(&format!("{at}.event"), item.event.as_ref())?;
         self.chosen_here(&format!("{at}.event.event_id"), &event.event_id);
         event.event_id = self.ids.event(item.external_id.trim()).to_bytes().to_vec();
+        for (name, is_given) in [
+            ("performers", !event.performers.is_empty()),
+            ("image_url", !event.image_url.is_empty()),
+        ] {
+            if is_given {
+                let field = format!("{at}.event.{name}");
+                self.fields.note(field, "can't be given in a batch");
+            }
+        }
         let event = events::read(&format!("{at}.event"), &event, self.fields);
         let field = format!("{at}.performer_external_ids");
         let names = &item.performer_external_ids;

@@ -5,6 +5,8 @@
 
 mod events;
 mod import;
+mod own;
+mod performers;
 mod plans;
 mod shows;
 mod venues;
@@ -19,9 +21,13 @@ use holdfast_mesh::{
     deadline::Deadline,
 };
 use holdfast_proto::catalog::v1 as wire;
-use holdfast_types::{ErrorCode, EventId, ShowId};
+use holdfast_types::{ErrorCode, EventId, PerformerId, PlanId, ShowId, VenueId};
+use own::PageOf;
+use prost::Message;
+use sha2::Digest as _;
 use sqlx::PgPool;
 use tonic::{Request, Response, Status, metadata::MetadataMap, service::Routes};
+use uuid::Uuid;
 use wire::{
     catalog_service_server::{CatalogService, CatalogServiceServer},
     import_service_server::ImportServiceServer,
@@ -31,11 +37,11 @@ use crate::{
     access::Actor,
     app::Catalog,
     clients::inventory::{Inventory, OnBehalf},
-    cursor::{EventCursor, ShowCursor},
+    cursor::{EventCursor, OwnCursor, ShowCursor},
     fields::Fields,
-    model::Show,
+    model::{Show, Venue},
     plan::PLAN_BYTES_MAX,
-    store,
+    store::{self, asked::Sha256},
 };
 
 /// Largest message that is read. Twice a plan file, so that one that is somewhat too large is
@@ -70,6 +76,15 @@ impl Service {
     /// Whoever calls, who must be an organiser or admin.
     async fn actor(&self, metadata: &MetadataMap) -> Result<Actor, Failure> {
         Actor::of(&self.verifier.authenticate(metadata).await?)
+    }
+
+    /// The venue of that id if it is the caller's.
+    async fn own_venue(&self, actor: Actor, id: &[u8]) -> Result<Venue, Failure> {
+        let mut fields = Fields::default();
+        let id = fields.id("venue_id", id, VenueId::from_slice);
+        let found = store::venues::find(&self.catalog.pool, fields.finish(id)?).await?;
+        let own = found.filter(|venue| actor.may_change(venue.owner_id));
+        own.map(|venue| venue.value).ok_or_else(venue_not_found)
     }
 
     /// The show if it is public, or a draft that the caller may change.
@@ -120,6 +135,21 @@ fn on_behalf<T>(request: &Request<T>) -> OnBehalf {
     }
 }
 
+fn venue_not_found() -> Failure {
+    Failure::new(ErrorCode::VenueNotFound, "there is no such venue")
+}
+
+/// SHA-256 of a request that makes something. Its bytes are the same in every release: fields are
+/// written in their order, and those that are empty aren't.
+fn asked(request: &impl Message) -> Sha256 {
+    sha2::Sha256::digest(request.encode_to_vec()).into()
+}
+
+/// The version that a change is for; `None` for whichever.
+fn if_version(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
 fn show_id(bytes: &[u8]) -> Result<ShowId, Failure> {
     let mut fields = Fields::default();
     let id = fields.id("show_id", bytes, ShowId::from_slice);
@@ -133,10 +163,41 @@ impl CatalogService for Service {
         request: Request<wire::CreateVenueRequest>,
     ) -> Result<Response<wire::CreateVenueResponse>, Status> {
         let actor = self.actor(request.metadata()).await?;
+        let asked = asked(request.get_ref());
         let venue = venues::decode(request.into_inner())?;
-        let venue = self.catalog.create_venue(actor, venue).await?;
+        let made = self.catalog.create_venue(actor, venue, asked).await?;
         Ok(Response::new(wire::CreateVenueResponse {
+            venue: Some(venues::encode(made.value)),
+            replayed: made.replayed,
+        }))
+    }
+
+    async fn get_venue(
+        &self,
+        request: Request<wire::GetVenueRequest>,
+    ) -> Result<Response<wire::GetVenueResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let venue = self.own_venue(actor, &request.get_ref().venue_id).await?;
+        Ok(Response::new(wire::GetVenueResponse {
             venue: Some(venues::encode(venue)),
+        }))
+    }
+
+    async fn list_own_venues(
+        &self,
+        request: Request<wire::ListOwnVenuesRequest>,
+    ) -> Result<Response<wire::ListOwnVenuesResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let wire::ListOwnVenuesRequest { limit, cursor } = request.get_ref();
+        let page = PageOf::decode::<'v'>(*limit, cursor)?;
+        let (pool, after) = (&self.catalog.pool, page.after.map(VenueId::from));
+        let mut venues = store::venues::of_owner(pool, actor.user_id, after, page.limit + 1)
+            .await
+            .map_err(Failure::from)?;
+        let next_cursor = next_own::<'v', _>(&mut venues, page, |last| last.venue_id.as_uuid());
+        Ok(Response::new(wire::ListOwnVenuesResponse {
+            venues: venues.into_iter().map(venues::encode).collect(),
+            next_cursor,
         }))
     }
 
@@ -150,15 +211,90 @@ impl CatalogService for Service {
         Ok(Response::new(plans::encode(imported)))
     }
 
+    async fn list_own_plans(
+        &self,
+        request: Request<wire::ListOwnPlansRequest>,
+    ) -> Result<Response<wire::ListOwnPlansResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let wire::ListOwnPlansRequest {
+            venue_id,
+            limit,
+            cursor,
+        } = request.get_ref();
+        let page = PageOf::decode::<'p'>(*limit, cursor)?;
+        let venue = self.own_venue(actor, venue_id).await?;
+        let (pool, after) = (&self.catalog.pool, page.after.map(PlanId::from));
+        let (owner, limit) = (actor.user_id, page.limit + 1);
+        let mut plans = store::plans::of_venue(pool, owner, venue.venue_id, after, limit)
+            .await
+            .map_err(Failure::from)?;
+        let next_cursor = next_own::<'p', _>(&mut plans, page, |last| last.plan_id.as_uuid());
+        Ok(Response::new(wire::ListOwnPlansResponse {
+            plans: plans.into_iter().map(plans::encode_summary).collect(),
+            next_cursor,
+        }))
+    }
+
+    async fn export_plan(
+        &self,
+        request: Request<wire::ExportPlanRequest>,
+    ) -> Result<Response<wire::ExportPlanResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let mut fields = Fields::default();
+        let id = fields.id("plan_id", &request.get_ref().plan_id, PlanId::from_slice);
+        let plan_json = self.catalog.export_plan(actor, fields.finish(id)?).await?;
+        Ok(Response::new(wire::ExportPlanResponse { plan_json }))
+    }
+
+    async fn create_performer(
+        &self,
+        request: Request<wire::CreatePerformerRequest>,
+    ) -> Result<Response<wire::CreatePerformerResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let performer = performers::decode(request.get_ref())?;
+        let asked = asked(request.get_ref());
+        let made = self
+            .catalog
+            .create_performer(actor, performer, asked)
+            .await?;
+        Ok(Response::new(wire::CreatePerformerResponse {
+            performer: Some(performers::encode(made.value)),
+            replayed: made.replayed,
+        }))
+    }
+
+    async fn list_own_performers(
+        &self,
+        request: Request<wire::ListOwnPerformersRequest>,
+    ) -> Result<Response<wire::ListOwnPerformersResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let wire::ListOwnPerformersRequest { limit, cursor } = request.get_ref();
+        let page = PageOf::decode::<'f'>(*limit, cursor)?;
+        let (pool, after) = (&self.catalog.pool, page.after.map(PerformerId::from));
+        let mut found = store::performers::of_owner(pool, actor.user_id, after, page.limit + 1)
+            .await
+            .map_err(Failure::from)?;
+        let next_cursor = next_own::<'f', _>(&mut found, page, |last| last.performer_id.as_uuid());
+        Ok(Response::new(wire::ListOwnPerformersResponse {
+            performers: found.into_iter().map(performers::encode).collect(),
+            next_cursor,
+        }))
+    }
+
     async fn create_event(
         &self,
         request: Request<wire::CreateEventRequest>,
     ) -> Result<Response<wire::CreateEventResponse>, Status> {
         let actor = self.actor(request.metadata()).await?;
-        let event = events::decode(request.get_ref().event.as_ref())?;
-        let event = self.catalog.create_event(actor, event).await?;
+        let asked = asked(request.get_ref());
+        let (event, bill) = events::decode(request.get_ref().event.as_ref())?;
+        let made = self
+            .catalog
+            .create_event(actor, event, &bill, asked)
+            .await?;
         Ok(Response::new(wire::CreateEventResponse {
-            event: Some(events::encode(event)),
+            event: Some(events::encode(made.value)),
+            replayed: made.replayed,
         }))
     }
 
@@ -167,10 +303,49 @@ impl CatalogService for Service {
         request: Request<wire::UpdateEventRequest>,
     ) -> Result<Response<wire::UpdateEventResponse>, Status> {
         let actor = self.actor(request.metadata()).await?;
-        let event = events::decode(request.get_ref().event.as_ref())?;
-        let event = self.catalog.update_event(actor, event, Utc::now()).await?;
+        let (id, change) = events::decode_change(request.get_ref())?;
+        let if_version = if_version(&request.get_ref().if_version);
+        let event = self
+            .catalog
+            .update_event(actor, id, change, if_version, Utc::now())
+            .await?;
         Ok(Response::new(wire::UpdateEventResponse {
             event: Some(events::encode(event)),
+        }))
+    }
+
+    async fn get_own_event(
+        &self,
+        request: Request<wire::GetOwnEventRequest>,
+    ) -> Result<Response<wire::GetOwnEventResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let mut fields = Fields::default();
+        let id = fields.id("event_id", &request.get_ref().event_id, EventId::from_slice);
+        let found = store::events::find(&self.catalog.pool, fields.finish(id)?)
+            .await
+            .map_err(Failure::from)?;
+        let own = found.filter(|event| actor.may_change(event.owner_id));
+        let event = own.ok_or_else(event_not_found)?.value;
+        Ok(Response::new(wire::GetOwnEventResponse {
+            event: Some(events::encode(event)),
+        }))
+    }
+
+    async fn list_own_events(
+        &self,
+        request: Request<wire::ListOwnEventsRequest>,
+    ) -> Result<Response<wire::ListOwnEventsResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let wire::ListOwnEventsRequest { limit, cursor } = request.get_ref();
+        let page = PageOf::decode::<'o'>(*limit, cursor)?;
+        let (pool, after) = (&self.catalog.pool, page.after.map(EventId::from));
+        let mut events = store::events::of_owner(pool, actor.user_id, after, page.limit + 1)
+            .await
+            .map_err(Failure::from)?;
+        let next_cursor = next_own::<'o', _>(&mut events, page, |last| last.event_id.as_uuid());
+        Ok(Response::new(wire::ListOwnEventsResponse {
+            events: events.into_iter().map(events::encode).collect(),
+            next_cursor,
         }))
     }
 
@@ -179,11 +354,84 @@ impl CatalogService for Service {
         request: Request<wire::CreateShowRequest>,
     ) -> Result<Response<wire::CreateShowResponse>, Status> {
         let actor = self.actor(request.metadata()).await?;
+        let asked = asked(request.get_ref());
         let show = shows::decode(request.into_inner())?;
-        let show = self.catalog.create_show(actor, show).await?;
+        let made = self.catalog.create_show(actor, show, asked).await?;
         Ok(Response::new(wire::CreateShowResponse {
+            show: Some(shows::encode(made.value)),
+            replayed: made.replayed,
+        }))
+    }
+
+    async fn update_show(
+        &self,
+        request: Request<wire::UpdateShowRequest>,
+    ) -> Result<Response<wire::UpdateShowResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let (id, change) = shows::decode_update(request.get_ref())?;
+        let if_version = if_version(&request.get_ref().if_version);
+        let show = self
+            .catalog
+            .update_show(actor, id, change, if_version)
+            .await?;
+        Ok(Response::new(wire::UpdateShowResponse {
             show: Some(shows::encode(show)),
         }))
+    }
+
+    async fn get_own_show(
+        &self,
+        request: Request<wire::GetOwnShowRequest>,
+    ) -> Result<Response<wire::GetOwnShowResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let id = show_id(&request.get_ref().show_id)?;
+        let found = store::shows::find(&self.catalog.pool, id)
+            .await
+            .map_err(Failure::from)?;
+        let own = found.filter(|show| actor.may_change(show.owner_id));
+        Ok(Response::new(wire::GetOwnShowResponse {
+            show: Some(shows::encode(own.ok_or_else(show_not_found)?)),
+        }))
+    }
+
+    async fn list_own_shows(
+        &self,
+        request: Request<wire::ListOwnShowsRequest>,
+    ) -> Result<Response<wire::ListOwnShowsResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let wire::ListOwnShowsRequest {
+            event_id,
+            limit,
+            cursor,
+        } = request.get_ref();
+        let mut fields = Fields::default();
+        let event_id = match event_id.as_slice() {
+            [] => None,
+            id => fields.id("event_id", id, EventId::from_slice),
+        };
+        let page = PageOf::read::<'w'>(*limit, cursor, &mut fields);
+        let page = fields.finish(page)?;
+        let (pool, after) = (&self.catalog.pool, page.after.map(ShowId::from));
+        let (owner, limit) = (actor.user_id, page.limit + 1);
+        let mut shows = store::shows::of_owner(pool, owner, event_id, after, limit)
+            .await
+            .map_err(Failure::from)?;
+        let next_cursor = next_own::<'w', _>(&mut shows, page, |last| last.show_id.as_uuid());
+        Ok(Response::new(wire::ListOwnShowsResponse {
+            shows: shows.into_iter().map(shows::encode).collect(),
+            next_cursor,
+        }))
+    }
+
+    async fn get_show_sales(
+        &self,
+        request: Request<wire::GetShowSalesRequest>,
+    ) -> Result<Response<wire::GetShowSalesResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let on_behalf = on_behalf(&request);
+        let id = show_id(&request.get_ref().show_id)?;
+        let sales = self.catalog.show_sales(actor, &on_behalf, id).await?;
+        Ok(Response::new(shows::encode_sales(sales)))
     }
 
     async fn publish_show(
@@ -332,6 +580,17 @@ impl CatalogService for Service {
             &show, size, categories, seats,
         )))
     }
+}
+
+/// As [`next_cursor`], of a list of a caller's own.
+fn next_own<const KIND: char, T>(
+    items: &mut Vec<T>,
+    page: PageOf,
+    id: impl Fn(&T) -> Uuid,
+) -> String {
+    next_cursor(items, page.limit, |last| {
+        OwnCursor::<KIND>(id(last)).to_string()
+    })
 }
 
 /// Cuts a page that was read with one item more than `limit`, and says where the next begins;

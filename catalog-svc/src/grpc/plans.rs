@@ -5,8 +5,10 @@ use holdfast_proto::catalog::v1 as wire;
 use holdfast_types::{PlanId, VenueId};
 
 use crate::{
-    app::{ImportedPlan, NewPlan},
+    app::{ImportedPlan, Made, NewPlan, used},
     fields::Fields,
+    plan::Category,
+    store::plans::Summary,
 };
 
 const NAME_BYTES_MAX: usize = 120;
@@ -24,21 +26,37 @@ pub(super) fn decode(request: wire::ImportPlanRequest) -> Result<NewPlan, Failur
         venue_id,
         name,
         json: request.plan_json,
+        dry_run: request.dry_run,
     })
 }
 
-pub(super) fn encode(plan: ImportedPlan) -> wire::ImportPlanResponse {
-    let categories = plan
-        .categories
-        .into_iter()
-        .map(|category| wire::CategoryCount {
-            category: category.name,
-            seats: category.seat_count,
-        });
+pub(super) fn encode(made: Made<ImportedPlan>) -> wire::ImportPlanResponse {
+    let plan = made.value;
     wire::ImportPlanResponse {
         plan_id: plan.plan_id.to_bytes().to_vec(),
         seat_count: plan.seat_count,
-        categories: categories.collect(),
+        categories: encode_counts(plan.categories),
         warnings: plan.warnings,
+        replayed: made.replayed,
+        name: plan.name,
     }
+}
+
+/// As it is listed.
+pub(super) fn encode_summary(plan: Summary) -> wire::Plan {
+    wire::Plan {
+        plan_id: plan.plan_id.to_bytes().to_vec(),
+        venue_id: plan.venue_id.to_bytes().to_vec(),
+        name: plan.name,
+        seat_count: plan.seat_count,
+        categories: encode_counts(used(plan.categories)),
+    }
+}
+
+fn encode_counts(categories: Vec<Category>) -> Vec<wire::CategoryCount> {
+    let count = |category: Category| wire::CategoryCount {
+        category: category.name,
+        seats: category.seat_count,
+    };
+    categories.into_iter().map(count).collect()
 }

@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::{events, venues};
 use crate::{
+    app::{CategorySales, Sales},
     cursor::CursorError,
     fields::Fields,
-    model::{NewShow, Price, PriceRange, Rules, Show},
+    model::{NewShow, Price, PriceRange, Rules, SaleDates, Show, ShowChange},
     store::{
         seat_map::{Category, Seat},
         shows::{Filter, Named, Which},
@@ -37,8 +38,13 @@ pub(super) fn decode(request: wire::CreateShowRequest) -> Result<NewShow, Failur
     let plan_id = fields.id("plan_id", &request.plan_id, PlanId::from_slice);
     let starts_at = fields.time("starts_at_ms", request.starts_at_ms);
     let currency = currency("currency", &request.currency, &mut fields);
-    let prices = prices(&request.prices, &mut fields);
+    let prices = prices("prices", &request.prices, &mut fields);
     let rules = rules("rules", &request.rules.unwrap_or_default(), &mut fields);
+    let sale = SaleDates {
+        starts_at: maybe_time("sale_starts_at_ms", request.sale_starts_at_ms, &mut fields),
+        ends_at: maybe_time("sale_ends_at_ms", request.sale_ends_at_ms, &mut fields),
+    };
+    sale.check("sale_ends_at_ms", &mut fields);
     let show = (|| {
         Some(NewShow {
             show_id: show_id?,
@@ -48,9 +54,82 @@ pub(super) fn decode(request: wire::CreateShowRequest) -> Result<NewShow, Failur
             currency: currency?,
             prices: prices?,
             rules: rules?,
+            sale,
+            announced: request.announced,
         })
     })();
     fields.finish(show)
+}
+
+/// What may change of a show, by the names of the request's fields.
+const CHANGING: [&str; 6] = [
+    "starts_at_ms",
+    "prices",
+    "rules",
+    "sale_starts_at_ms",
+    "sale_ends_at_ms",
+    "announced",
+];
+
+/// Which show is to change, and what of it.
+pub(super) fn decode_update(
+    request: &wire::UpdateShowRequest,
+) -> Result<(ShowId, ShowChange), Failure> {
+    let Some(show) = &request.show else {
+        return Err(Failure::invalid("show", "is missing"));
+    };
+    let mut fields = Fields::default();
+    let id = fields.id("show.show_id", &show.show_id, ShowId::from_slice);
+    if request.fields.is_empty() {
+        fields.note("fields", format!("name none of {CHANGING:?}"));
+    }
+    let mut change = ShowChange::default();
+    for name in &request.fields {
+        let field = format!("show.{name}");
+        match name.as_str() {
+            "starts_at_ms" => change.starts_at = fields.time(&field, show.starts_at_ms),
+            "prices" => change.prices = prices(&field, &show.prices, &mut fields),
+            "rules" => {
+                change.rules = rules(&field, &show.rules.unwrap_or_default(), &mut fields);
+            }
+            "sale_starts_at_ms" => {
+                let time = maybe_time(&field, show.sale_starts_at_ms, &mut fields);
+                change.sale_starts_at = Some(time);
+            }
+            "sale_ends_at_ms" => {
+                let time = maybe_time(&field, show.sale_ends_at_ms, &mut fields);
+                change.sale_ends_at = Some(time);
+            }
+            "announced" => change.announced = Some(show.announced),
+            _ => fields.note("fields", format!("{name:?} is none of {CHANGING:?}")),
+        }
+    }
+    fields.finish(id.map(|id| (id, change)))
+}
+
+/// A time that may be missing; what is wrong with one is noted.
+fn maybe_time(field: &str, ms: Option<i64>, fields: &mut Fields) -> Option<DateTime<Utc>> {
+    ms.and_then(|ms| fields.time(field, ms))
+}
+
+/// The sales of a show.
+pub(super) fn encode_sales(sales: Sales) -> wire::GetShowSalesResponse {
+    let category = |sales: CategorySales| wire::CategorySales {
+        revenue: sales.revenue(),
+        category: sales.category,
+        price: sales.price,
+        available: sales.available,
+        held: sales.held,
+        sold: sales.sold,
+        blocked: sales.blocked,
+    };
+    wire::GetShowSalesResponse {
+        show_id: sales.show.show_id.to_bytes().to_vec(),
+        revision: sales.revision,
+        state: sales.state,
+        currency: sales.show.currency.to_string(),
+        categories: sales.categories.into_iter().map(category).collect(),
+    }
 }
 
 pub(super) fn currency(field: &str, text: &str, fields: &mut Fields) -> Option<Currency> {
@@ -62,20 +141,20 @@ pub(super) fn currency(field: &str, text: &str, fields: &mut Fields) -> Option<C
     None
 }
 
-fn prices(listed: &[wire::Price], fields: &mut Fields) -> Option<Vec<Price>> {
+fn prices(at: &str, listed: &[wire::Price], fields: &mut Fields) -> Option<Vec<Price>> {
     if listed.len() > PRICES_MAX {
         fields.note(
-            "prices",
+            at,
             format!("are {}; at most {PRICES_MAX} are read", listed.len()),
         );
         return None;
     }
     let mut prices = Vec::with_capacity(listed.len());
     for (index, price) in listed.iter().enumerate() {
-        let field = format!("prices[{index}].category");
+        let field = format!("{at}[{index}].category");
         let category = fields.line(&field, &price.category, CATEGORY_NAME_BYTES_MAX)?;
         if !(0..=PRICE_MAX).contains(&price.amount) {
-            let field = format!("prices[{index}].amount");
+            let field = format!("{at}[{index}].amount");
             fields.note(field, format!("must be from 0 to {PRICE_MAX} minor units"));
         }
         prices.push(Price {
@@ -88,7 +167,7 @@ fn prices(listed: &[wire::Price], fields: &mut Fields) -> Option<Vec<Price>> {
         .windows(2)
         .find(|pair| pair[0].category == pair[1].category)
     {
-        fields.note("prices", format!("{:?} has two prices", pair[0].category));
+        fields.note(at, format!("{:?} has two prices", pair[0].category));
     }
     Some(prices)
 }
@@ -263,6 +342,7 @@ fn ids(
 }
 
 pub(super) fn encode(show: Show) -> wire::Show {
+    let version = show.version();
     let price_range = show
         .price_range()
         .map(|PriceRange { min, max }| wire::PriceRange { min, max });
@@ -286,11 +366,12 @@ pub(super) fn encode(show: Show) -> wire::Show {
         }),
         seat_count: show.seat_count,
         price_version: show.price_version,
-        sale_starts_at_ms: show.sale_starts_at.map(|at| at.timestamp_millis()),
-        sale_ends_at_ms: show.sale_ends_at.map(|at| at.timestamp_millis()),
+        sale_starts_at_ms: show.sale.starts_at.map(|at| at.timestamp_millis()),
+        sale_ends_at_ms: show.sale.ends_at.map(|at| at.timestamp_millis()),
         time_to_be_announced: show.time_to_be_announced,
         announced: show.announced,
         price_range,
+        version,
     }
 }
 

@@ -11,10 +11,15 @@ pub const MISTAKES_LISTED_MAX: usize = 20;
 /// Characters of a name of the file that a place repeats.
 const NAME_CHARS_SHOWN_MAX: usize = 40;
 
+/// What a place is called where not a key of it is wrong but itself.
+const WHOLE: [&str; 2] = ["value", "plan_json"];
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where, e.g. `zones[0] "Ground floor" row "A" seat "3" uuid`.
+    /// Where in the file, as a JSON pointer (RFC 6901), e.g. `/zones/0/rows/12/seats/2/uuid`.
+    pub pointer: String,
+    /// The same for people, e.g. `zones[0] "Ground floor" row "A" seat "3" uuid`.
     pub field: String,
     /// What, as the end of a sentence that starts with the field.
     pub why: String,
@@ -28,9 +33,11 @@ pub struct Mistakes {
 }
 
 impl Mistakes {
+    /// A mistake of the whole file.
     pub(super) fn one(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
             listed: vec![Mistake {
+                pointer: String::new(),
                 field: field.into(),
                 why: why.into(),
             }],
@@ -47,6 +54,7 @@ impl Mistakes {
                 _ => why.to_string(),
             };
             self.listed.push(Mistake {
+                pointer: place.pointer(key),
                 field: place.field(key),
                 why,
             });
@@ -102,6 +110,22 @@ impl Place<'_> {
                 named("seat", seat)
             ),
         }
+    }
+
+    /// Of `key`, which may be several with dots between; of the place itself where it is called so.
+    fn pointer(self, key: &str) -> String {
+        let mut pointer = match self {
+            Self::File => String::new(),
+            place => place.path().replace(['.', '['], "/").replace(']', ""),
+        };
+        if !pointer.is_empty() {
+            pointer.insert(0, '/');
+        }
+        for part in key.split('.').filter(|part| !WHOLE.contains(part)) {
+            pointer.push('/');
+            pointer.push_str(part);
+        }
+        pointer
     }
 
     /// By index only, e.g. `zones[0].rows[12].seats[2]`.

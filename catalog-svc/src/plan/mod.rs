@@ -16,8 +16,10 @@
 mod mistakes;
 mod number;
 mod read;
+mod write;
 
 pub use mistakes::{MISTAKES_LISTED_MAX, Mistake, Mistakes};
+pub use write::write;
 
 /// Largest file that is read, in bytes: 100,000 seats as pretix writes them fit if they are not
 /// indented.

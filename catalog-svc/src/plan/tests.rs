@@ -454,3 +454,62 @@ fn twenty_mistakes_are_listed_and_the_rest_counted() {
         18 * 7 + 6 * 6 - MISTAKES_LISTED_MAX
     );
 }
+
+#[test]
+fn a_mistake_is_found_by_its_pointer_and_by_its_words() {
+    let mut file = small();
+    for (pointer, value) in [
+        ("/zones/0/rows/0/seats/1/category", json!("Nowhere")),
+        ("/zones/0/rows/1/position/x", json!("left")),
+        ("/zones/0/rows/0/seats/2", json!(7)),
+        ("/categories/1/color", json!("red")),
+        ("/size/width", json!(-1)),
+    ] {
+        *file.pointer_mut(pointer).expect("the pointer is right") = value;
+    }
+    let mistakes = read_value(&file).expect_err("is refused");
+    let found: Vec<&str> = mistakes
+        .listed()
+        .iter()
+        .map(|mistake| mistake.pointer.as_str())
+        .collect();
+    let expected = [
+        "/size/width",
+        "/categories/1/color",
+        "/zones/0/rows/0/seats/1/category",
+        "/zones/0/rows/0/seats/2",
+        "/zones/0/rows/1/position/x",
+    ];
+    assert_eq!(found, expected);
+    for pointer in found {
+        assert!(file.pointer(pointer).is_some(), "{pointer}");
+    }
+    let whole = read_value(&json!([])).expect_err("is refused");
+    assert_eq!(whole.listed()[0].pointer, "");
+}
+
+/// What a file is read as, but for what was said about it, and for the last digits of positions, which
+/// the reader of numbers doesn't promise.
+fn as_drawn(plan: Plan) -> Plan {
+    let micro = |length: f64| (length * 1e6).round() / 1e6;
+    let seat = |seat: Seat| Seat {
+        x: micro(seat.x),
+        y: micro(seat.y),
+        ..seat
+    };
+    Plan {
+        warnings: Vec::new(),
+        seats: plan.seats.into_iter().map(seat).collect(),
+        ..plan
+    }
+}
+
+#[test]
+fn a_written_plan_is_read_as_it_was() {
+    let small = read_value(&small()).expect("is good");
+    let stadium = read(STADIUM).expect("is good");
+    for plan in [small, stadium] {
+        let again = read(&write(&plan)).expect("what is written is good");
+        assert!(as_drawn(again) == as_drawn(plan), "another plan");
+    }
+}

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Error, Owned, performers};
 use crate::model::{Classification, Event};
 
-/// Adds an event; false if the id is taken.
+/// Adds an event, without a bill; false if the id is taken.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     owner_id: UserId,
@@ -15,8 +15,9 @@ pub(crate) async fn insert(
 ) -> Result<bool, Error> {
     let inserted = sqlx::query!(
         "INSERT INTO catalog.events
-             (event_id, owner_id, title, description, category, segment, genre, sub_genre)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             (event_id, owner_id, title, description, category, segment, genre, sub_genre,
+              image_url)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (event_id) DO NOTHING",
         event.event_id.as_uuid(),
         owner_id.as_uuid(),
@@ -26,17 +27,19 @@ pub(crate) async fn insert(
         event.classification.segment,
         event.classification.genre,
         event.classification.sub_genre,
+        event.image_url,
     )
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Records what an event says about itself; who is on stays as it is.
+/// Records what an event says about itself; who is on is [`performers::bill`]'s.
 pub(crate) async fn update(connection: &mut PgConnection, event: &Event) -> Result<(), Error> {
     sqlx::query!(
         "UPDATE catalog.events
-         SET title = $2, description = $3, category = $4, segment = $5, genre = $6, sub_genre = $7
+         SET title = $2, description = $3, category = $4, segment = $5, genre = $6, sub_genre = $7,
+             image_url = $8
          WHERE event_id = $1",
         event.event_id.as_uuid(),
         event.title,
@@ -45,6 +48,7 @@ pub(crate) async fn update(connection: &mut PgConnection, event: &Event) -> Resu
         event.classification.segment,
         event.classification.genre,
         event.classification.sub_genre,
+        event.image_url,
     )
     .execute(connection)
     .await?;
@@ -74,29 +78,7 @@ async fn find_on(
     connection: &mut PgConnection,
     id: EventId,
 ) -> Result<Option<Owned<Event>>, Error> {
-    let row = sqlx::query!(
-        "SELECT owner_id, title, description, category, segment, genre, sub_genre
-         FROM catalog.events WHERE event_id = $1",
-        id.as_uuid(),
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    let mut performers = performers::of_events(connection, &[id.as_uuid()]).await?;
-    Ok(row.map(|row| Owned {
-        owner_id: row.owner_id.into(),
-        value: Event {
-            event_id: id,
-            title: row.title,
-            description: row.description,
-            category: row.category,
-            classification: Classification {
-                segment: row.segment,
-                genre: row.genre,
-                sub_genre: row.sub_genre,
-            },
-            performers: performers.remove(&id.as_uuid()).unwrap_or_default(),
-        },
-    }))
+    Ok(load(connection, &[id.as_uuid()]).await?.pop())
 }
 
 /// Events with a public show by id, descending, after `after`; at most `limit`.
@@ -105,9 +87,9 @@ pub(crate) async fn page(
     after: Option<EventId>,
     limit: u32,
 ) -> Result<Vec<Event>, Error> {
-    let rows = sqlx::query!(
-        "SELECT event_id, title, description, category, segment, genre, sub_genre
-         FROM catalog.events e
+    let mut connection = pool.acquire().await?;
+    let ids = sqlx::query_scalar!(
+        "SELECT event_id FROM catalog.events e
          WHERE ($1::uuid IS NULL OR event_id < $1)
            AND EXISTS (SELECT FROM catalog.shows s
                        WHERE s.event_id = e.event_id AND s.is_public)
@@ -116,21 +98,61 @@ pub(crate) async fn page(
         after.map(EventId::as_uuid),
         i64::from(limit),
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.event_id).collect();
-    let mut performers = performers::of_events(pool, &ids).await?;
-    let events = rows.into_iter().map(|row| Event {
-        event_id: row.event_id.into(),
-        title: row.title,
-        description: row.description,
-        category: row.category,
-        classification: Classification {
-            segment: row.segment,
-            genre: row.genre,
-            sub_genre: row.sub_genre,
+    let events = load(&mut connection, &ids).await?;
+    Ok(events.into_iter().map(|event| event.value).collect())
+}
+
+/// An owner's events by id, descending, after `after`; at most `limit`.
+pub(crate) async fn of_owner(
+    pool: &PgPool,
+    owner_id: UserId,
+    after: Option<EventId>,
+    limit: u32,
+) -> Result<Vec<Event>, Error> {
+    let mut connection = pool.acquire().await?;
+    let ids = sqlx::query_scalar!(
+        "SELECT event_id FROM catalog.events
+         WHERE owner_id = $1 AND ($2::uuid IS NULL OR event_id < $2)
+         ORDER BY event_id DESC LIMIT $3",
+        owner_id.as_uuid(),
+        after.map(EventId::as_uuid),
+        i64::from(limit),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let events = load(&mut connection, &ids).await?;
+    Ok(events.into_iter().map(|event| event.value).collect())
+}
+
+/// Events in the order of `ids`; unknown ids are left out.
+async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Owned<Event>>, Error> {
+    let rows = sqlx::query!(
+        "SELECT e.event_id, owner_id, title, description, category, segment, genre, sub_genre,
+                image_url
+         FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (event_id, place)
+         JOIN catalog.events e ON e.event_id = asked.event_id ORDER BY asked.place",
+        ids,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut performers = performers::of_events(connection, ids).await?;
+    let events = rows.into_iter().map(|row| Owned {
+        owner_id: row.owner_id.into(),
+        value: Event {
+            event_id: row.event_id.into(),
+            title: row.title,
+            description: row.description,
+            category: row.category,
+            classification: Classification {
+                segment: row.segment,
+                genre: row.genre,
+                sub_genre: row.sub_genre,
+            },
+            performers: performers.remove(&row.event_id).unwrap_or_default(),
+            image_url: row.image_url,
         },
-        performers: performers.remove(&row.event_id).unwrap_or_default(),
     });
     Ok(events.collect())
 }

@@ -4,9 +4,11 @@
 //! was new instead of failing on a known one. Leaves to others: rights, bounds of fields, states'
 //! rules.
 
+pub(crate) mod asked;
 pub(crate) mod events;
 pub(crate) mod import;
-mod performers;
+pub(crate) mod performers;
+pub(crate) mod plan_files;
 pub(crate) mod plans;
 pub(crate) mod seat_map;
 pub(crate) mod shows;

@@ -1,9 +1,12 @@
 //! `catalog.plans` and what they consist of.
 
+use std::collections::HashMap;
+
 use holdfast_types::{PlanId, UserId, VenueId};
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
-use super::{Error, Owned};
+use super::{Error, Owned, plan_files};
 use crate::plan::{Category, Plan, Row, Seat, Section};
 
 /// Rows of one INSERT: keeps a statement at a few megabytes.
@@ -21,12 +24,13 @@ pub(crate) struct Summary {
     pub(crate) categories: Vec<Category>,
 }
 
-/// Adds a plan with all its parts, or nothing; false if the id is taken.
+/// Adds a plan with all its parts and its file, or nothing; false if the id is taken.
 pub(crate) async fn insert(
     pool: &PgPool,
     owner_id: UserId,
     summary: &Summary,
     plan: &Plan,
+    file: &[u8],
 ) -> Result<bool, Error> {
     let mut transaction = pool.begin().await?;
     let inserted = sqlx::query!(
@@ -58,6 +62,7 @@ pub(crate) async fn insert(
     for (chunk, seats) in (0..).zip(plan.seats.chunks(ROWS_PER_INSERT_MAX)) {
         insert_seats(&mut transaction, id, chunk * ROWS_PER_INSERT_MAX, seats).await?;
     }
+    plan_files::insert(&mut transaction, id, file).await?;
     transaction.commit().await?;
     Ok(true)
 }
@@ -181,38 +186,68 @@ async fn insert_seats(
 
 /// A plan without its seats, and its owner.
 pub(crate) async fn find(pool: &PgPool, id: PlanId) -> Result<Option<Owned<Summary>>, Error> {
-    let plan = sqlx::query!(
-        "SELECT owner_id, venue_id, name, source_sha256, seat_count, warnings
-         FROM catalog.plans WHERE plan_id = $1",
-        id.as_uuid(),
-    )
-    .fetch_optional(pool)
-    .await?;
-    let Some(plan) = plan else { return Ok(None) };
-    let categories = sqlx::query!(
-        "SELECT name, color, seat_count FROM catalog.plan_categories
-         WHERE plan_id = $1 ORDER BY category_no",
-        id.as_uuid(),
+    Ok(load(pool, &[id.as_uuid()]).await?.pop())
+}
+
+/// An owner's plans of a venue by id, descending, after `after`; at most `limit`.
+pub(crate) async fn of_venue(
+    pool: &PgPool,
+    owner_id: UserId,
+    venue_id: VenueId,
+    after: Option<PlanId>,
+    limit: u32,
+) -> Result<Vec<Summary>, Error> {
+    let ids = sqlx::query_scalar!(
+        "SELECT plan_id FROM catalog.plans
+         WHERE venue_id = $1 AND owner_id = $2 AND ($3::uuid IS NULL OR plan_id < $3)
+         ORDER BY plan_id DESC LIMIT $4",
+        venue_id.as_uuid(),
+        owner_id.as_uuid(),
+        after.map(PlanId::as_uuid),
+        i64::from(limit),
     )
     .fetch_all(pool)
     .await?;
-    Ok(Some(Owned {
+    let plans = load(pool, &ids).await?;
+    Ok(plans.into_iter().map(|plan| plan.value).collect())
+}
+
+/// Plans in the order of `ids`; unknown ids are left out.
+async fn load(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Owned<Summary>>, Error> {
+    let plans = sqlx::query!(
+        "SELECT p.plan_id, owner_id, venue_id, name, source_sha256, seat_count, warnings
+         FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (plan_id, place)
+         JOIN catalog.plans p ON p.plan_id = asked.plan_id ORDER BY asked.place",
+        ids,
+    )
+    .fetch_all(pool)
+    .await?;
+    let rows = sqlx::query!(
+        "SELECT plan_id, name, color, seat_count FROM catalog.plan_categories
+         WHERE plan_id = ANY($1) ORDER BY plan_id, category_no",
+        ids,
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut categories: HashMap<Uuid, Vec<Category>> = HashMap::new();
+    for row in rows {
+        categories.entry(row.plan_id).or_default().push(Category {
+            name: row.name,
+            color: row.color,
+            seat_count: row.seat_count.cast_unsigned(),
+        });
+    }
+    let plans = plans.into_iter().map(|plan| Owned {
         owner_id: plan.owner_id.into(),
         value: Summary {
-            plan_id: id,
+            plan_id: plan.plan_id.into(),
             venue_id: plan.venue_id.into(),
             name: plan.name,
             source_sha256: plan.source_sha256,
             seat_count: plan.seat_count.cast_unsigned(),
             warnings: plan.warnings,
-            categories: categories
-                .into_iter()
-                .map(|row| Category {
-                    name: row.name,
-                    color: row.color,
-                    seat_count: row.seat_count.cast_unsigned(),
-                })
-                .collect(),
+            categories: categories.remove(&plan.plan_id).unwrap_or_default(),
         },
-    }))
+    });
+    Ok(plans.collect())
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Error, performers};
 use crate::{
     cursor::ShowCursor,
-    model::{Classification, Event, NewShow, Price, PriceRange, Rules, Show, Venue},
+    model::{Classification, Event, NewShow, Price, PriceRange, Rules, SaleDates, Show, Venue},
 };
 
 /// Which public shows a list is about.
@@ -33,8 +33,9 @@ pub(crate) async fn insert(
     let inserted = sqlx::query!(
         "INSERT INTO catalog.shows
              (show_id, owner_id, event_id, plan_id, starts_at, currency,
-              hold_ttl_ms, hold_total_ms_max, seats_per_customer_max)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+              hold_ttl_ms, hold_total_ms_max, seats_per_customer_max,
+              sale_starts_at, sale_ends_at, announced)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (show_id) DO NOTHING",
         show.show_id.as_uuid(),
         owner_id.as_uuid(),
@@ -45,28 +46,127 @@ pub(crate) async fn insert(
         show.rules.hold_ttl.0.cast_signed(),
         show.rules.hold_total_max.0.cast_signed(),
         show.rules.seats_per_customer_max.cast_signed(),
+        show.sale.starts_at,
+        show.sale.ends_at,
+        show.announced,
     )
     .execute(&mut **transaction)
     .await?;
     if inserted.rows_affected() == 0 {
         return Ok(false);
     }
-    let categories: Vec<String> = show
-        .prices
-        .iter()
-        .map(|price| price.category.clone())
-        .collect();
-    let amounts: Vec<i64> = show.prices.iter().map(|price| price.amount).collect();
+    insert_prices(transaction, show.show_id, &show.prices).await?;
+    Ok(true)
+}
+
+async fn insert_prices(
+    transaction: &mut PgTransaction<'_>,
+    show_id: ShowId,
+    prices: &[Price],
+) -> Result<(), Error> {
+    let categories: Vec<String> = prices.iter().map(|price| price.category.clone()).collect();
+    let amounts: Vec<i64> = prices.iter().map(|price| price.amount).collect();
     sqlx::query!(
         "INSERT INTO catalog.show_prices (show_id, category, amount)
          SELECT $1, category, amount FROM unnest($2::text[], $3::bigint[]) AS p (category, amount)",
-        show.show_id.as_uuid(),
+        show_id.as_uuid(),
         &categories,
         &amounts,
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(true)
+    Ok(())
+}
+
+/// Records what of a show may change; where its prices do, with another version of them.
+pub(crate) async fn update(
+    transaction: &mut PgTransaction<'_>,
+    show: &Show,
+    prices_change: bool,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE catalog.shows
+         SET starts_at = $2, hold_ttl_ms = $3, hold_total_ms_max = $4, seats_per_customer_max = $5,
+             sale_starts_at = $6, sale_ends_at = $7, announced = $8, time_to_be_announced = $9,
+             price_version = price_version + $10
+         WHERE show_id = $1",
+        show.show_id.as_uuid(),
+        show.starts_at,
+        show.rules.hold_ttl.0.cast_signed(),
+        show.rules.hold_total_max.0.cast_signed(),
+        show.rules.seats_per_customer_max.cast_signed(),
+        show.sale.starts_at,
+        show.sale.ends_at,
+        show.announced,
+        show.time_to_be_announced,
+        i32::from(prices_change),
+    )
+    .execute(&mut **transaction)
+    .await?;
+    if prices_change {
+        sqlx::query!(
+            "DELETE FROM catalog.show_prices WHERE show_id = $1",
+            show.show_id.as_uuid(),
+        )
+        .execute(&mut **transaction)
+        .await?;
+        insert_prices(transaction, show.show_id, &show.prices).await?;
+    }
+    Ok(())
+}
+
+/// Whether booking-svc may have opened a show, a draft too.
+pub(crate) async fn is_opening(
+    transaction: &mut PgTransaction<'_>,
+    id: ShowId,
+) -> Result<bool, Error> {
+    let opening = sqlx::query_scalar!(
+        "SELECT opening FROM catalog.shows WHERE show_id = $1",
+        id.as_uuid(),
+    )
+    .fetch_one(&mut **transaction)
+    .await?;
+    Ok(opening)
+}
+
+/// An owner's shows by id, descending, of one event or of all, after `after`; at most `limit`.
+pub(crate) async fn of_owner(
+    pool: &PgPool,
+    owner_id: UserId,
+    event_id: Option<EventId>,
+    after: Option<ShowId>,
+    limit: u32,
+) -> Result<Vec<Show>, Error> {
+    let mut connection = pool.acquire().await?;
+    let after = after.map(ShowId::as_uuid);
+    let ids = match event_id {
+        None => {
+            sqlx::query_scalar!(
+                "SELECT show_id FROM catalog.shows
+                 WHERE owner_id = $1 AND ($2::uuid IS NULL OR show_id < $2)
+                 ORDER BY show_id DESC LIMIT $3",
+                owner_id.as_uuid(),
+                after,
+                i64::from(limit),
+            )
+            .fetch_all(&mut *connection)
+            .await?
+        }
+        Some(event_id) => {
+            sqlx::query_scalar!(
+                "SELECT show_id FROM catalog.shows
+                 WHERE event_id = $4 AND owner_id = $1 AND ($2::uuid IS NULL OR show_id < $2)
+                 ORDER BY show_id DESC LIMIT $3",
+                owner_id.as_uuid(),
+                after,
+                i64::from(limit),
+                event_id.as_uuid(),
+            )
+            .fetch_all(&mut *connection)
+            .await?
+        }
+    };
+    load(&mut connection, &ids).await
 }
 
 /// A show, whatever its state.
@@ -320,6 +420,7 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Show>, 
                     },
                     // Shows of one page may be of one event.
                     performers: performers.get(&row.event_id).cloned().unwrap_or_default(),
+                    image_url: row.image_url,
                 },
                 venue: Venue {
                     venue_id: row.venue_id.into(),
@@ -348,8 +449,10 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Show>, 
                     hold_total_max: DurationMs(row.hold_total_ms_max.cast_unsigned()),
                     seats_per_customer_max: row.seats_per_customer_max.cast_unsigned(),
                 },
-                sale_starts_at: row.sale_starts_at,
-                sale_ends_at: row.sale_ends_at,
+                sale: SaleDates {
+                    starts_at: row.sale_starts_at,
+                    ends_at: row.sale_ends_at,
+                },
                 time_to_be_announced: row.time_to_be_announced,
                 announced: row.announced,
             })

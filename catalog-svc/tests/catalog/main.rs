@@ -8,6 +8,7 @@ mod import;
 mod indexes;
 mod lists;
 mod news;
+mod organisers;
 mod plans;
 mod publishing;
 mod rights;

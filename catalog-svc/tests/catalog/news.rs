@@ -141,7 +141,7 @@ async fn changes_of_an_event_are_bounded_as_new_ones_are(pool: PgPool) {
     };
     let refused = world.update_event(&organiser, bent).await;
     assert_eq!(refused_fields(refused), ["event.title", "event.category"]);
-    let request = wire::UpdateEventRequest { event: None };
+    let request = wire::UpdateEventRequest::default();
     let request = crate::world::with(&organiser, request);
     let refused = answer(world.client.update_event(request).await);
     assert_eq!(refused_fields(refused), ["event"]);

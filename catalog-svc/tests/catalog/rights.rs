@@ -124,12 +124,10 @@ async fn somebody_elses_event_is_not_found_until_it_is_public(pool: PgPool) {
     let show = world.show("", &draft.show_id).await.unwrap();
     assert_eq!(show.event, draft.event);
 
-    world
-        .update_event(&token("admin"), event.clone())
-        .await
-        .unwrap();
+    let changed = world.update_event(&token("admin"), event).await.unwrap();
+    assert_eq!(changed.title, "Taken over");
     let show = world.show("", &draft.show_id).await.unwrap();
-    assert_eq!(show.event, Some(event));
+    assert_eq!(show.event, Some(changed));
 }
 
 #[sqlx::test]

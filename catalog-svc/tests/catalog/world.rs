@@ -2,7 +2,7 @@
 //! that are right until a test bends them.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -15,8 +15,9 @@ use holdfast_mesh::{
 };
 use holdfast_proto::{
     booking::v1::{
-        ChangeInventoryStateRequest, ChangeInventoryStateResponse, OpenInventoryRequest,
-        OpenInventoryResponse, RefundShowRequest, RefundShowResponse,
+        self as booking, ChangeInventoryStateRequest, ChangeInventoryStateResponse,
+        OpenInventoryRequest, OpenInventoryResponse, RefundShowRequest, RefundShowResponse,
+        booking_service_server::{BookingService, BookingServiceServer},
         inventory_service_server::{InventoryService, InventoryServiceServer},
     },
     catalog::v1::{
@@ -53,7 +54,9 @@ impl World {
         let context = mesh::Context::new();
         let inventory = Inventory::default();
         let served = InventoryServiceServer::new(inventory.clone());
-        let booking = spawn("booking", Routes::new(served), &context).await;
+        let states = BookingServiceServer::new(inventory.clone());
+        let routes = Routes::new(served).add_service(states);
+        let booking = spawn("booking", routes, &context).await;
         let verifier = Verifier::new(|| async { Ok(jwks()) });
         let routes = catalog_svc::grpc::routes(pool, verifier, booking);
         let channel = spawn("catalog", routes, &context).await;
@@ -100,7 +103,10 @@ impl World {
         token: &str,
         event: wire::Event,
     ) -> Result<wire::Event, Failure> {
-        let request = wire::UpdateEventRequest { event: Some(event) };
+        let request = wire::UpdateEventRequest {
+            event: Some(event),
+            ..Default::default()
+        };
         answer(self.client.update_event(with(token, request)).await).map(|a| a.event.unwrap())
     }
 
@@ -203,6 +209,8 @@ struct Recorded {
     authorizations: Vec<String>,
     deadlines: Vec<Duration>,
     refusals: VecDeque<Failure>,
+    /// By label; those that aren't here are available.
+    states: HashMap<String, &'static str>,
 }
 
 /// An inventory that agrees to everything, unless it was told to refuse.
@@ -215,6 +223,12 @@ impl Inventory {
     /// Answers the next call that isn't spoken for with `failure`.
     pub(crate) fn refuse_next(&self, failure: Failure) {
         self.recorded.lock().unwrap().refusals.push_back(failure);
+    }
+
+    /// From now on the seat of that label is HELD, SOLD, BLOCKED.
+    pub(crate) fn set_state(&self, label: &str, state: &'static str) {
+        let mut recorded = self.recorded.lock().unwrap();
+        recorded.states.insert(label.to_owned(), state);
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -276,6 +290,73 @@ impl InventoryService for Inventory {
         _: Request<RefundShowRequest>,
     ) -> Result<Response<RefundShowResponse>, Status> {
         Err(Status::unimplemented("the operator's call"))
+    }
+}
+
+/// Calls of others.
+macro_rules! of_others {
+    ($($method:ident($request:ident) -> $answer:ident;)+) => {
+        #[tonic::async_trait]
+        impl BookingService for Inventory {
+            async fn get_availability(
+                &self,
+                request: Request<booking::GetAvailabilityRequest>,
+            ) -> Result<Response<booking::GetAvailabilityResponse>, Status> {
+                self.availability(&request.get_ref().show_id)
+            }
+
+            $(async fn $method(
+                &self,
+                _: Request<booking::$request>,
+            ) -> Result<Response<booking::$answer>, Status> {
+                Err(Status::unimplemented("a customer's call"))
+            })+
+        }
+    };
+}
+
+of_others! {
+    create_hold(CreateHoldRequest) -> CreateHoldResponse;
+    get_hold(GetHoldRequest) -> GetHoldResponse;
+    extend_hold(ExtendHoldRequest) -> ExtendHoldResponse;
+    release_hold(ReleaseHoldRequest) -> ReleaseHoldResponse;
+    create_booking(CreateBookingRequest) -> CreateBookingResponse;
+    get_booking(GetBookingRequest) -> GetBookingResponse;
+    list_bookings(ListBookingsRequest) -> ListBookingsResponse;
+    get_booking_timeline(GetBookingTimelineRequest) -> GetBookingTimelineResponse;
+    cancel_booking(CancelBookingRequest) -> CancelBookingResponse;
+    return_tickets(ReturnTicketsRequest) -> ReturnTicketsResponse;
+    list_tickets(ListTicketsRequest) -> ListTicketsResponse;
+}
+
+impl Inventory {
+    /// The seats that a show was opened with.
+    fn availability(
+        &self,
+        show_id: &[u8],
+    ) -> Result<Response<booking::GetAvailabilityResponse>, Status> {
+        let recorded = self.recorded.lock().unwrap();
+        let opened = recorded.calls.iter().rev().find_map(|call| match call {
+            Call::Open(opened) if opened.show_id == show_id => Some(opened),
+            _ => None,
+        });
+        let opened =
+            opened.ok_or_else(|| Failure::new(ErrorCode::ShowNotFound, "it was never opened"))?;
+        let seat = |seat: &booking::InventorySeat| booking::SeatAvailability {
+            seat_id: seat.label.clone(),
+            state: recorded
+                .states
+                .get(&seat.label)
+                .copied()
+                .unwrap_or("AVAILABLE")
+                .to_owned(),
+        };
+        Ok(Response::new(booking::GetAvailabilityResponse {
+            show_id: show_id.to_vec(),
+            revision: 7,
+            show_state: "ON_SALE".to_owned(),
+            seats: opened.seats.iter().map(seat).collect(),
+        }))
     }
 }
 
@@ -403,6 +484,7 @@ pub(crate) fn plan(venue_id: &[u8]) -> wire::ImportPlanRequest {
         venue_id: venue_id.to_vec(),
         name: String::new(),
         plan_json: STADIUM.to_vec(),
+        dry_run: false,
     }
 }
 
@@ -417,7 +499,7 @@ pub(crate) fn event() -> wire::Event {
             genre: "Football".to_owned(),
             sub_genre: String::new(),
         }),
-        performers: Vec::new(),
+        ..Default::default()
     }
 }
 
@@ -439,7 +521,7 @@ pub(crate) fn show(event_id: &[u8], plan_id: &[u8]) -> wire::CreateShowRequest {
             price("Category II", 5900),
             price("Category IV", 0),
         ],
-        rules: None,
+        ..Default::default()
     }
 }
 

@@ -73,6 +73,7 @@ pub(crate) async fn import_plan(args: ImportPlanArgs) -> Result<(), Error> {
         venue_id: venue_id.as_bytes().to_vec(),
         name: plan.name.unwrap_or_else(|| "Plan".into()),
         plan_json,
+        ..Default::default()
     };
     let answer = catalog.import_plan(operator.request(request)).await;
     let plan = answer

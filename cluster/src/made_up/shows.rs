@@ -114,7 +114,7 @@ impl Catalogue {
                 genre: genre.to_owned(),
                 sub_genre: String::new(),
             }),
-            performers: Vec::new(),
+            ..Default::default()
         };
         wire::UpsertEvent {
             external_id: format!("e{number}"),

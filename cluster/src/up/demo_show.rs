@@ -112,6 +112,7 @@ async fn make(
         venue_id: id("venue"),
         name: "Stadium, 738 seats".into(),
         plan_json: PLAN.to_vec(),
+        ..Default::default()
     };
     let show = CreateShowRequest {
         show_id,
@@ -127,6 +128,7 @@ async fn make(
             })
             .collect(),
         rules: Some(ShowRules::default()),
+        ..Default::default()
     };
     let mut catalog = organiser.catalog()?;
     there(

@@ -6,6 +6,7 @@ mod bookings;
 pub(crate) mod catalog;
 mod holds;
 mod live;
+mod organiser;
 mod search;
 mod sessions;
 mod webhooks;
@@ -23,10 +24,13 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(sessions::logout))
         .routes(routes!(accounts::get_me))
         .routes(routes!(bookings::list_my_bookings))
-        .routes(routes!(catalog::list_events))
-        .routes(routes!(catalog::get_event))
+        .routes(routes!(
+            catalog::list_events,
+            organiser::events::create_event
+        ))
+        .routes(routes!(catalog::get_event, organiser::events::update_event))
         .routes(routes!(catalog::list_shows))
-        .routes(routes!(catalog::get_show))
+        .routes(routes!(catalog::get_show, organiser::shows::update_show))
         .routes(routes!(catalog::get_seat_map))
         .routes(routes!(availability::get_availability))
         .routes(routes!(live::watch_show))
@@ -41,4 +45,5 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(bookings::return_tickets))
         .routes(routes!(bookings::list_tickets))
         .routes(routes!(webhooks::receive_webhook))
+        .merge(organiser::all())
 }

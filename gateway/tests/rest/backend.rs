@@ -8,7 +8,10 @@ use std::{
 };
 
 use holdfast_proto::{
-    booking::v1::{self as booking, booking_service_server::BookingServiceServer},
+    booking::v1::{
+        self as booking, booking_service_server::BookingServiceServer,
+        sales_service_server::SalesServiceServer,
+    },
     catalog::v1::{self as catalog, catalog_service_server::CatalogServiceServer},
     identity::v1::{self as identity, identity_service_server::IdentityServiceServer},
     payment::v1::{self as payment, payment_service_server::PaymentServiceServer},
@@ -86,6 +89,7 @@ impl Backend {
             .add_service(IdentityServiceServer::from_arc(self.clone()))
             .add_service(CatalogServiceServer::from_arc(self.clone()))
             .add_service(BookingServiceServer::from_arc(self.clone()))
+            .add_service(SalesServiceServer::from_arc(self.clone()))
             .add_service(PaymentServiceServer::from_arc(self.clone()))
             .add_service(SearchServiceServer::from_arc(self.clone()))
             .serve_with_incoming(TcpIncoming::from(listener));
@@ -146,10 +150,22 @@ scripted!(identity::identity_service_server::IdentityService {
 
 scripted!(catalog::catalog_service_server::CatalogService {
     create_venue(catalog::CreateVenueRequest) -> catalog::CreateVenueResponse;
+    get_venue(catalog::GetVenueRequest) -> catalog::GetVenueResponse;
+    list_own_venues(catalog::ListOwnVenuesRequest) -> catalog::ListOwnVenuesResponse;
     import_plan(catalog::ImportPlanRequest) -> catalog::ImportPlanResponse;
+    list_own_plans(catalog::ListOwnPlansRequest) -> catalog::ListOwnPlansResponse;
+    export_plan(catalog::ExportPlanRequest) -> catalog::ExportPlanResponse;
+    create_performer(catalog::CreatePerformerRequest) -> catalog::CreatePerformerResponse;
+    list_own_performers(catalog::ListOwnPerformersRequest) -> catalog::ListOwnPerformersResponse;
     create_event(catalog::CreateEventRequest) -> catalog::CreateEventResponse;
     update_event(catalog::UpdateEventRequest) -> catalog::UpdateEventResponse;
+    get_own_event(catalog::GetOwnEventRequest) -> catalog::GetOwnEventResponse;
+    list_own_events(catalog::ListOwnEventsRequest) -> catalog::ListOwnEventsResponse;
     create_show(catalog::CreateShowRequest) -> catalog::CreateShowResponse;
+    update_show(catalog::UpdateShowRequest) -> catalog::UpdateShowResponse;
+    get_own_show(catalog::GetOwnShowRequest) -> catalog::GetOwnShowResponse;
+    list_own_shows(catalog::ListOwnShowsRequest) -> catalog::ListOwnShowsResponse;
+    get_show_sales(catalog::GetShowSalesRequest) -> catalog::GetShowSalesResponse;
     publish_show(catalog::PublishShowRequest) -> catalog::PublishShowResponse;
     change_show_state(catalog::ChangeShowStateRequest) -> catalog::ChangeShowStateResponse;
     get_event(catalog::GetEventRequest) -> catalog::GetEventResponse;
@@ -173,6 +189,13 @@ scripted!(booking::booking_service_server::BookingService {
     cancel_booking(booking::CancelBookingRequest) -> booking::CancelBookingResponse;
     return_tickets(booking::ReturnTicketsRequest) -> booking::ReturnTicketsResponse;
     list_tickets(booking::ListTicketsRequest) -> booking::ListTicketsResponse;
+});
+
+scripted!(booking::sales_service_server::SalesService {
+    block_seats(booking::BlockSeatsRequest) -> booking::BlockSeatsResponse;
+    unblock_seats(booking::UnblockSeatsRequest) -> booking::UnblockSeatsResponse;
+    list_sales(booking::ListSalesRequest) -> booking::ListSalesResponse;
+    list_attendees(booking::ListAttendeesRequest) -> booking::ListAttendeesResponse;
 });
 
 scripted!(payment::payment_service_server::PaymentService {

@@ -37,6 +37,8 @@ fn event() -> pb::Event {
             performer_id: [4; 16].to_vec(),
             name: "The Band".to_owned(),
         }],
+        version: "e-1".to_owned(),
+        image_url: "https://images.example/1.jpg".to_owned(),
     }
 }
 
@@ -88,6 +90,7 @@ fn event_json() -> Value {
         "category": "music",
         "classification": {"segment": "Music", "genre": "Rock", "sub_genre": null},
         "performers": [{"performer_id": EventId::from_bytes([4; 16]).to_string(), "name": "The Band"}],
+        "image_url": "https://images.example/1.jpg",
     })
 }
 

@@ -12,6 +12,7 @@ mod errors;
 mod input;
 mod live;
 mod openapi;
+mod organiser;
 mod pages;
 mod requests;
 mod search;

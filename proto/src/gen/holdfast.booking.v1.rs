@@ -409,6 +409,114 @@ pub struct RefundShowResponse {
     #[prost(uint32, tag = "6")]
     pub refunds_under_way: u32,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BlockSeatsRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+    /// Labels, 1 to 1,000, none twice.
+    #[prost(string, repeated, tag = "2")]
+    pub seat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BlockSeatsResponse {
+    /// The lock store's at which they are blocked.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// How many weren't before.
+    #[prost(uint32, tag = "2")]
+    pub changed: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnblockSeatsRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+    /// Labels, 1 to 1,000, none twice.
+    #[prost(string, repeated, tag = "2")]
+    pub seat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnblockSeatsResponse {
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// How many were blocked before.
+    #[prost(uint32, tag = "2")]
+    pub changed: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListSalesRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+    /// 1 to 1,000; 0 for 1,000.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    #[prost(string, tag = "3")]
+    pub cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListSalesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub sales: ::prost::alloc::vec::Vec<Sale>,
+    #[prost(string, tag = "2")]
+    pub next_cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Sale {
+    #[prost(bytes = "vec", tag = "1")]
+    pub booking_id: ::prost::alloc::vec::Vec<u8>,
+    /// As Booking's.
+    #[prost(string, tag = "2")]
+    pub status: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "3")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, repeated, tag = "4")]
+    pub seat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Of them, those whose tickets were given back.
+    #[prost(string, repeated, tag = "5")]
+    pub returned_seat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What was to be paid for all of them.
+    #[prost(message, optional, tag = "6")]
+    pub total: ::core::option::Option<Money>,
+    #[prost(int64, tag = "7")]
+    pub created_at_ms: i64,
+    /// As Booking's.
+    #[prost(string, tag = "8")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAttendeesRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+    /// 1 to 1,000; 0 for 1,000.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    #[prost(string, tag = "3")]
+    pub cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAttendeesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub attendees: ::prost::alloc::vec::Vec<Attendee>,
+    #[prost(string, tag = "2")]
+    pub next_cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Attendee {
+    #[prost(bytes = "vec", tag = "1")]
+    pub ticket_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub booking_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "4")]
+    pub seat_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub section: ::prost::alloc::string::String,
+    /// VALID, USED.
+    #[prost(string, tag = "6")]
+    pub state: ::prost::alloc::string::String,
+    #[prost(int64, tag = "7")]
+    pub issued_at_ms: i64,
+}
 /// Generated client implementations.
 pub mod booking_service_client {
     #![allow(
@@ -2145,6 +2253,561 @@ pub mod inventory_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "holdfast.booking.v1.InventoryService";
     impl<T> tonic::server::NamedService for InventoryServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Generated client implementations.
+pub mod sales_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What the gateway calls for the organiser of a show, or an admin.
+    #[derive(Debug, Clone)]
+    pub struct SalesServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl SalesServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> SalesServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> SalesServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            SalesServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Takes seats out of sale, for the house. All or nothing. Idempotent: seats that are blocked already
+        /// stay so. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's show), INVALID_REQUEST,
+        /// SHOW_NOT_FOUND, SEAT_NOT_FOUND, SEAT_LOCKED (held by somebody), SEAT_NOT_AVAILABLE (sold),
+        /// INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Of seats as CreateHold.
+        pub async fn block_seats(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BlockSeatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BlockSeatsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.booking.v1.SalesService/BlockSeats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.booking.v1.SalesService", "BlockSeats"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Puts blocked seats back on sale. Idempotent: seats that aren't blocked stay as they are. Reasons as
+        /// BlockSeats, but for SEAT_LOCKED and SEAT_NOT_AVAILABLE.
+        pub async fn unblock_seats(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UnblockSeatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnblockSeatsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.booking.v1.SalesService/UnblockSeats",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.booking.v1.SalesService", "UnblockSeats"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Bookings of a show that were confirmed, those that ended since too, by id: the oldest first. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, SHOW_NOT_FOUND, UNAVAILABLE.
+        pub async fn list_sales(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListSalesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSalesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.booking.v1.SalesService/ListSales",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.booking.v1.SalesService", "ListSales"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tickets of a show that aren't void, in seat order. Reasons as ListSales.
+        pub async fn list_attendees(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAttendeesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAttendeesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.booking.v1.SalesService/ListAttendees",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.booking.v1.SalesService", "ListAttendees"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod sales_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with SalesServiceServer.
+    #[async_trait]
+    pub trait SalesService: std::marker::Send + std::marker::Sync + 'static {
+        /// Takes seats out of sale, for the house. All or nothing. Idempotent: seats that are blocked already
+        /// stay so. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's show), INVALID_REQUEST,
+        /// SHOW_NOT_FOUND, SEAT_NOT_FOUND, SEAT_LOCKED (held by somebody), SEAT_NOT_AVAILABLE (sold),
+        /// INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Of seats as CreateHold.
+        async fn block_seats(
+            &self,
+            request: tonic::Request<super::BlockSeatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BlockSeatsResponse>,
+            tonic::Status,
+        >;
+        /// Puts blocked seats back on sale. Idempotent: seats that aren't blocked stay as they are. Reasons as
+        /// BlockSeats, but for SEAT_LOCKED and SEAT_NOT_AVAILABLE.
+        async fn unblock_seats(
+            &self,
+            request: tonic::Request<super::UnblockSeatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnblockSeatsResponse>,
+            tonic::Status,
+        >;
+        /// Bookings of a show that were confirmed, those that ended since too, by id: the oldest first. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, SHOW_NOT_FOUND, UNAVAILABLE.
+        async fn list_sales(
+            &self,
+            request: tonic::Request<super::ListSalesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSalesResponse>,
+            tonic::Status,
+        >;
+        /// Tickets of a show that aren't void, in seat order. Reasons as ListSales.
+        async fn list_attendees(
+            &self,
+            request: tonic::Request<super::ListAttendeesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAttendeesResponse>,
+            tonic::Status,
+        >;
+    }
+    /// What the gateway calls for the organiser of a show, or an admin.
+    #[derive(Debug)]
+    pub struct SalesServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> SalesServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for SalesServiceServer<T>
+    where
+        T: SalesService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/holdfast.booking.v1.SalesService/BlockSeats" => {
+                    #[allow(non_camel_case_types)]
+                    struct BlockSeatsSvc<T: SalesService>(pub Arc<T>);
+                    impl<
+                        T: SalesService,
+                    > tonic::server::UnaryService<super::BlockSeatsRequest>
+                    for BlockSeatsSvc<T> {
+                        type Response = super::BlockSeatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BlockSeatsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SalesService>::block_seats(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BlockSeatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.booking.v1.SalesService/UnblockSeats" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnblockSeatsSvc<T: SalesService>(pub Arc<T>);
+                    impl<
+                        T: SalesService,
+                    > tonic::server::UnaryService<super::UnblockSeatsRequest>
+                    for UnblockSeatsSvc<T> {
+                        type Response = super::UnblockSeatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UnblockSeatsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SalesService>::unblock_seats(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnblockSeatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.booking.v1.SalesService/ListSales" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSalesSvc<T: SalesService>(pub Arc<T>);
+                    impl<
+                        T: SalesService,
+                    > tonic::server::UnaryService<super::ListSalesRequest>
+                    for ListSalesSvc<T> {
+                        type Response = super::ListSalesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListSalesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SalesService>::list_sales(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSalesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.booking.v1.SalesService/ListAttendees" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAttendeesSvc<T: SalesService>(pub Arc<T>);
+                    impl<
+                        T: SalesService,
+                    > tonic::server::UnaryService<super::ListAttendeesRequest>
+                    for ListAttendeesSvc<T> {
+                        type Response = super::ListAttendeesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAttendeesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SalesService>::list_attendees(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAttendeesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for SalesServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "holdfast.booking.v1.SalesService";
+    impl<T> tonic::server::NamedService for SalesServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

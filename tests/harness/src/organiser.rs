@@ -162,6 +162,7 @@ impl Organiser {
             venue_id,
             name: "Hall".into(),
             plan_json,
+            ..Default::default()
         };
         self.catalog
             .import_plan(self.request(request)?)
@@ -192,6 +193,7 @@ impl Organiser {
                 hold_total_ms_max: u64::try_from(rules.hold_total_max.as_millis())?,
                 seats_per_customer_max: rules.seats_per_customer_max,
             }),
+            ..Default::default()
         };
         self.catalog
             .create_show(self.request(request)?)
@@ -210,7 +212,10 @@ impl Organiser {
         let show = self.catalog.get_show(request).await?.into_inner().show;
         let mut event = show.and_then(|show| show.event).context("no event")?;
         event.title = title.to_owned();
-        let request = self.request(UpdateEventRequest { event: Some(event) })?;
+        let request = self.request(UpdateEventRequest {
+            event: Some(event),
+            ..Default::default()
+        })?;
         self.catalog.update_event(request).await?;
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::{
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Event {
-    event_id: Uuid,
+    pub(crate) event_id: Uuid,
     #[schema(example = "Summer Night Concert")]
     title: String,
     description: String,
@@ -25,6 +25,13 @@ pub(crate) struct Event {
     classification: Option<Classification>,
     /// Who is on, in the order of the bill.
     performers: Vec<Performer>,
+    /// A picture; null where there is none.
+    #[schema(
+        format = "uri",
+        example = "https://images.example/concert.jpg",
+        required = true
+    )]
+    image_url: Option<String>,
 }
 
 /// What kind of event, in the words of whoever classified it.
@@ -40,7 +47,7 @@ pub(crate) struct Classification {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Performer {
-    performer_id: Uuid,
+    pub(crate) performer_id: Uuid,
     #[schema(example = "The Harbour Lights")]
     name: String,
 }
@@ -55,7 +62,7 @@ pub(crate) struct EventPage {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Venue {
-    venue_id: Uuid,
+    pub(crate) venue_id: Uuid,
     #[schema(example = "Stadium")]
     name: String,
     address: String,
@@ -108,7 +115,7 @@ pub(crate) struct ShowRules {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Show {
-    show_id: Uuid,
+    pub(crate) show_id: Uuid,
     event: Event,
     venue: Venue,
     /// With the venue's offset.
@@ -200,17 +207,18 @@ pub(crate) fn event(event: pb::Event) -> Result<Event, ApiError> {
             .into_iter()
             .map(performer)
             .collect::<Result<_, _>>()?,
+        image_url: wire::optional(event.image_url),
     })
 }
 
-fn performer(performer: pb::Performer) -> Result<Performer, ApiError> {
+pub(crate) fn performer(performer: pb::Performer) -> Result<Performer, ApiError> {
     Ok(Performer {
         performer_id: wire::id(&performer.performer_id, "performer_id")?,
         name: performer.name,
     })
 }
 
-fn venue(venue: pb::Venue) -> Result<Venue, ApiError> {
+pub(crate) fn venue(venue: pb::Venue) -> Result<Venue, ApiError> {
     Ok(Venue {
         venue_id: wire::id(&venue.venue_id, "venue_id")?,
         name: venue.name,

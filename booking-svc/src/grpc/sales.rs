@@ -1,0 +1,133 @@
+//! What the gateway calls for a show's organiser.
+
+use holdfast_mesh::{Failure, deadline::Deadline};
+use holdfast_proto::booking::v1::{self as pb, sales_service_server::SalesService};
+use holdfast_types::UserId;
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use super::{Service, show_id};
+use crate::app::{
+    answer::money_message,
+    rights::Actor,
+    sales::{Attendee, Sale},
+};
+
+impl Service {
+    /// The organiser or admin behind the call, and the account.
+    async fn organiser_account(&self, metadata: &MetadataMap) -> Result<(Actor, UserId), Failure> {
+        let claims = self.claims(metadata).await?;
+        Ok((Actor::of(&claims)?, claims.user_id))
+    }
+}
+
+#[tonic::async_trait]
+impl SalesService for Service {
+    async fn block_seats(
+        &self,
+        request: Request<pb::BlockSeatsRequest>,
+    ) -> Result<Response<pb::BlockSeatsResponse>, Status> {
+        let (actor, by) = self.organiser_account(request.metadata()).await?;
+        let deadline = Deadline::of(&request);
+        let pb::BlockSeatsRequest {
+            show_id: id,
+            seat_ids,
+        } = request.get_ref();
+        let changed = self
+            .app
+            .block_seats(actor, by, show_id(id)?, seat_ids, deadline)
+            .await
+            .map_err(Failure::from)?;
+        Ok(Response::new(pb::BlockSeatsResponse {
+            revision: changed.revision.as_u64(),
+            changed: changed.seats,
+        }))
+    }
+
+    async fn unblock_seats(
+        &self,
+        request: Request<pb::UnblockSeatsRequest>,
+    ) -> Result<Response<pb::UnblockSeatsResponse>, Status> {
+        let (actor, by) = self.organiser_account(request.metadata()).await?;
+        let deadline = Deadline::of(&request);
+        let pb::UnblockSeatsRequest {
+            show_id: id,
+            seat_ids,
+        } = request.get_ref();
+        let changed = self
+            .app
+            .unblock_seats(actor, by, show_id(id)?, seat_ids, deadline)
+            .await
+            .map_err(Failure::from)?;
+        Ok(Response::new(pb::UnblockSeatsResponse {
+            revision: changed.revision.as_u64(),
+            changed: changed.seats,
+        }))
+    }
+
+    async fn list_sales(
+        &self,
+        request: Request<pb::ListSalesRequest>,
+    ) -> Result<Response<pb::ListSalesResponse>, Status> {
+        let actor = self.organiser(request.metadata()).await?;
+        let pb::ListSalesRequest {
+            show_id: id,
+            limit,
+            cursor,
+        } = request.get_ref();
+        let (sales, next_cursor) = self
+            .app
+            .list_sales(actor, show_id(id)?, *limit, cursor)
+            .await
+            .map_err(Failure::from)?;
+        Ok(Response::new(pb::ListSalesResponse {
+            sales: sales.into_iter().map(sale).collect(),
+            next_cursor,
+        }))
+    }
+
+    async fn list_attendees(
+        &self,
+        request: Request<pb::ListAttendeesRequest>,
+    ) -> Result<Response<pb::ListAttendeesResponse>, Status> {
+        let actor = self.organiser(request.metadata()).await?;
+        let pb::ListAttendeesRequest {
+            show_id: id,
+            limit,
+            cursor,
+        } = request.get_ref();
+        let (attendees, next_cursor) = self
+            .app
+            .list_attendees(actor, show_id(id)?, *limit, cursor)
+            .await
+            .map_err(Failure::from)?;
+        Ok(Response::new(pb::ListAttendeesResponse {
+            attendees: attendees.into_iter().map(attendee).collect(),
+            next_cursor,
+        }))
+    }
+}
+
+fn sale(sale: Sale) -> pb::Sale {
+    pb::Sale {
+        booking_id: sale.row.booking_id.to_bytes().to_vec(),
+        status: sale.row.state.to_string(),
+        user_id: sale.row.user_id.to_bytes().to_vec(),
+        seat_ids: sale.seat_ids,
+        returned_seat_ids: sale.returned_seat_ids,
+        total: Some(money_message(sale.row.total)),
+        created_at_ms: sale.row.created_at.timestamp_millis(),
+        reason: sale.row.reason.unwrap_or_default(),
+    }
+}
+
+fn attendee(attendee: Attendee) -> pb::Attendee {
+    pb::Attendee {
+        ticket_id: attendee.row.ticket_id.to_bytes().to_vec(),
+        booking_id: attendee.row.booking_id.to_bytes().to_vec(),
+        user_id: attendee.row.user_id.to_bytes().to_vec(),
+        seat_id: attendee.seat_id,
+        section: attendee.section,
+        state: attendee.row.state.to_string(),
+        issued_at_ms: attendee.row.issued_at.timestamp_millis(),
+    }
+}

@@ -1,0 +1,30 @@
+//! A plan as a file of the pretix format.
+//!
+//! Always holds: a plan that was imported goes out as the bytes that came in, so nothing of the file is
+//! lost, whatever else it says; importing what goes out gives the same seats. Leaves to others: who may
+//! read whose plan by its shows (`GetSeatMap` is public with them).
+
+use holdfast_mesh::Failure;
+use holdfast_types::{ErrorCode, PlanId};
+
+use super::Catalog;
+use crate::{access::Actor, plan, store};
+
+impl Catalog {
+    pub(crate) async fn export_plan(&self, actor: Actor, id: PlanId) -> Result<Vec<u8>, Failure> {
+        let there = store::plans::find(&self.pool, id).await?;
+        if !there.is_some_and(|there| actor.may_change(there.owner_id)) {
+            return Err(Failure::new(
+                ErrorCode::PlanNotFound,
+                "there is no such plan",
+            ));
+        }
+        if let Some(file) = store::plan_files::find(&self.pool, id).await? {
+            return Ok(file);
+        }
+        let plan = store::plan_files::read(&self.pool, id).await?;
+        // Off the threads that serve: the largest takes a moment.
+        let written = tokio::task::spawn_blocking(move || plan::write(&plan)).await;
+        written.map_err(|panic| Failure::internal(&panic))
+    }
+}

@@ -1,0 +1,42 @@
+//! Lists of what is a caller's own: which, after what, how many.
+
+use holdfast_mesh::Failure;
+use uuid::Uuid;
+
+use crate::{
+    cursor::{CursorError, OwnCursor},
+    fields::Fields,
+};
+
+/// A page of a list by id, descending.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageOf {
+    /// Only those with a smaller id.
+    pub(super) after: Option<Uuid>,
+    pub(super) limit: u32,
+}
+
+impl PageOf {
+    pub(super) fn decode<const KIND: char>(limit: u32, cursor: &str) -> Result<Self, Failure> {
+        let mut fields = Fields::default();
+        let page = Self::read::<KIND>(limit, cursor, &mut fields);
+        fields.finish(page)
+    }
+
+    pub(super) fn read<const KIND: char>(
+        limit: u32,
+        cursor: &str,
+        fields: &mut Fields,
+    ) -> Option<Self> {
+        let limit = fields.page_limit("limit", limit);
+        let after = match cursor {
+            "" => None,
+            text => text
+                .parse()
+                .map_err(|error: CursorError| fields.note("cursor", error.to_string()))
+                .ok()
+                .map(|OwnCursor::<KIND>(id)| id),
+        };
+        limit.map(|limit| Self { after, limit })
+    }
+}

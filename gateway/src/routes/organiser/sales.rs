@@ -1,0 +1,472 @@
+//! What became of a show's seats, for its organiser: figures, files, and seats kept for the house.
+
+use axum::{
+    Json,
+    body::{Body as AnswerBody, Bytes},
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use chrono::SecondsFormat;
+use futures::{StreamExt as _, stream};
+use holdfast_proto::{booking::v1 as booking, catalog::v1 as pb};
+use holdfast_types::{Currency, ShowId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{csv::Table, refused};
+use crate::{
+    call::Caller,
+    extract::{Body, PathId},
+    failure::ApiError,
+    server::Shared,
+    wire::{self, Money, required},
+};
+
+/// Pages of an export: as many bookings as ten of the largest shows have seats.
+const PAGES_MAX: usize = 1_000;
+
+/// Seats that one request blocks or unblocks.
+const SEATS_AT_ONCE_MAX: usize = 1_000;
+
+/// Seats by what became of them.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SeatCounts {
+    #[schema(example = 600)]
+    available: u32,
+    #[schema(example = 8)]
+    held: u32,
+    #[schema(example = 120)]
+    sold: u32,
+    #[schema(example = 10)]
+    blocked: u32,
+    /// What the sold seats cost together; what was given back isn't among them.
+    revenue: Money,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CategorySales {
+    #[schema(example = "Stalls")]
+    category: String,
+    price: Money,
+    #[serde(flatten)]
+    counts: SeatCounts,
+}
+
+/// A show's sales, as the lock store has them at one revision.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ShowSales {
+    show_id: Uuid,
+    #[schema(example = "36028797019029504")]
+    revision: String,
+    /// ON_SALE, PAUSED, CLOSED, CANCELLED.
+    #[schema(example = "ON_SALE")]
+    state: String,
+    /// Of all categories.
+    total: SeatCounts,
+    categories: Vec<CategorySales>,
+}
+
+/// Seats of a show.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HouseSeats {
+    /// As the seat map has them; none twice.
+    #[schema(min_items = 1, max_items = 1000, example = json!(["GROUND-3-A-7", "GROUND-3-A-8"]))]
+    seat_ids: Vec<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangedSeats {
+    /// How many weren't so before.
+    #[schema(example = 2)]
+    changed: u32,
+    /// `availability` shows it with this as `min_revision`.
+    #[schema(example = "36028797019029504")]
+    revision: String,
+}
+
+/// A show's sales
+///
+/// Its seats and what was taken, by category. Never cached.
+#[utoipa::path(
+    get, path = "/shows/{show_id}/sales", tag = "organising",
+    params(("show_id" = Uuid, Path)),
+    responses((status = 200, description = "The sales.", body = ShowSales)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!([
+        "INVALID_REQUEST", "FORBIDDEN", "SHOW_NOT_FOUND", "INVALID_STATE"
+    ]))),
+)]
+pub(crate) async fn get_show_sales(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(show_id): PathId<ShowId>,
+) -> Result<Json<ShowSales>, ApiError> {
+    let request = pb::GetShowSalesRequest {
+        show_id: show_id.to_bytes().to_vec(),
+    };
+    let answer = app
+        .catalog
+        .clone()
+        .get_show_sales(caller.request(request))
+        .await;
+    let sales = answer.map_err(|status| refused(&status))?.into_inner();
+    let money = |amount| Money {
+        amount,
+        currency: sales.currency.clone(),
+    };
+    let sum = |of: fn(&pb::CategorySales) -> u32| sales.categories.iter().map(of).sum();
+    let total = SeatCounts {
+        available: sum(|sales| sales.available),
+        held: sum(|sales| sales.held),
+        sold: sum(|sales| sales.sold),
+        blocked: sum(|sales| sales.blocked),
+        revenue: money(sales.categories.iter().map(|sales| sales.revenue).sum()),
+    };
+    let categories = sales.categories.iter().map(|of| CategorySales {
+        category: of.category.clone(),
+        price: money(of.price),
+        counts: SeatCounts {
+            available: of.available,
+            held: of.held,
+            sold: of.sold,
+            blocked: of.blocked,
+            revenue: money(of.revenue),
+        },
+    });
+    Ok(Json(ShowSales {
+        show_id: wire::id(&sales.show_id, "show_id")?,
+        revision: sales.revision.to_string(),
+        state: sales.state.clone(),
+        total,
+        categories: categories.collect(),
+    }))
+}
+
+/// Keep seats for the house
+///
+/// Takes seats out of sale, all or none: not those that somebody holds or bought. Those that are blocked
+/// already stay so.
+#[utoipa::path(
+    post, path = "/shows/{show_id}/block", tag = "organising",
+    params(("show_id" = Uuid, Path)),
+    request_body = HouseSeats,
+    responses((status = 200, description = "They are out of sale.", body = ChangedSeats)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!([
+        "INVALID_REQUEST", "FORBIDDEN", "SHOW_NOT_FOUND", "SEAT_NOT_FOUND", "SEAT_LOCKED",
+        "SEAT_NOT_AVAILABLE", "INVALID_STATE"
+    ]))),
+)]
+pub(crate) async fn block_seats(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(show_id): PathId<ShowId>,
+    Body(body): Body<HouseSeats>,
+) -> Result<Json<ChangedSeats>, ApiError> {
+    let request = booking::BlockSeatsRequest {
+        show_id: show_id.to_bytes().to_vec(),
+        seat_ids: body.checked()?,
+    };
+    let answer = app.sales.clone().block_seats(caller.request(request)).await;
+    let answer = answer.map_err(|status| refused(&status))?.into_inner();
+    Ok(Json(ChangedSeats {
+        changed: answer.changed,
+        revision: answer.revision.to_string(),
+    }))
+}
+
+/// Put the house's seats back on sale
+///
+/// Those that aren't blocked stay as they are.
+#[utoipa::path(
+    post, path = "/shows/{show_id}/unblock", tag = "organising",
+    params(("show_id" = Uuid, Path)),
+    request_body = HouseSeats,
+    responses((status = 200, description = "None of them is blocked.", body = ChangedSeats)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!([
+        "INVALID_REQUEST", "FORBIDDEN", "SHOW_NOT_FOUND", "SEAT_NOT_FOUND", "INVALID_STATE"
+    ]))),
+)]
+pub(crate) async fn unblock_seats(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(show_id): PathId<ShowId>,
+    Body(body): Body<HouseSeats>,
+) -> Result<Json<ChangedSeats>, ApiError> {
+    let request = booking::UnblockSeatsRequest {
+        show_id: show_id.to_bytes().to_vec(),
+        seat_ids: body.checked()?,
+    };
+    let answer = app
+        .sales
+        .clone()
+        .unblock_seats(caller.request(request))
+        .await;
+    let answer = answer.map_err(|status| refused(&status))?.into_inner();
+    Ok(Json(ChangedSeats {
+        changed: answer.changed,
+        revision: answer.revision.to_string(),
+    }))
+}
+
+impl HouseSeats {
+    fn checked(self) -> Result<Vec<String>, ApiError> {
+        if !(1..=SEATS_AT_ONCE_MAX).contains(&self.seat_ids.len()) {
+            let why = format!("must name 1 to {SEATS_AT_ONCE_MAX} seats");
+            return Err(ApiError::invalid("seat_ids", why));
+        }
+        Ok(self.seat_ids)
+    }
+}
+
+/// A show's sales as a table
+///
+/// Every booking that was confirmed, those that ended since too, oldest first: `booking_id`, `booked_at`,
+/// `status`, `reason`, `customer_id`, `seats`, `seat_ids`, `returned_seat_ids` (with spaces between),
+/// `total`, `currency`. CSV of RFC 4180 in UTF-8; text that a spreadsheet would take for a formula has an
+/// apostrophe before it. A table that breaks off ends without its last line's end.
+#[utoipa::path(
+    get, path = "/shows/{show_id}/sales.csv", tag = "organising",
+    params(("show_id" = Uuid, Path)),
+    responses((status = 200, description = "The table.", body = String, content_type = "text/csv")),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "SHOW_NOT_FOUND"]))),
+)]
+pub(crate) async fn export_sales(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(show_id): PathId<ShowId>,
+) -> Result<Response, ApiError> {
+    Export::new(app, caller, show_id, What::Sales)
+        .answer()
+        .await
+}
+
+/// Who comes to a show, as a table
+///
+/// Every ticket that isn't void, in the order of seats: `ticket_id`, `seat_id`, `section`, `state`,
+/// `booking_id`, `customer_id`, `issued_at`. As `sales.csv` else.
+#[utoipa::path(
+    get, path = "/shows/{show_id}/attendees.csv", tag = "organising",
+    params(("show_id" = Uuid, Path)),
+    responses((status = 200, description = "The table.", body = String, content_type = "text/csv")),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "SHOW_NOT_FOUND"]))),
+)]
+pub(crate) async fn export_attendees(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(show_id): PathId<ShowId>,
+) -> Result<Response, ApiError> {
+    Export::new(app, caller, show_id, What::Attendees)
+        .answer()
+        .await
+}
+
+fn sale_line(table: &mut Table, sale: booking::Sale) -> Result<(), ApiError> {
+    let total = required(sale.total, "total")?;
+    table.line(&[
+        &wire::id(&sale.booking_id, "booking_id")?.to_string(),
+        &time(sale.created_at_ms)?,
+        &sale.status,
+        &sale.reason,
+        &wire::id(&sale.user_id, "user_id")?.to_string(),
+        &sale.seat_ids.len().to_string(),
+        &sale.seat_ids.join(" "),
+        &sale.returned_seat_ids.join(" "),
+        &decimal(total.amount, &total.currency),
+        &total.currency,
+    ]);
+    Ok(())
+}
+
+fn attendee_line(table: &mut Table, attendee: booking::Attendee) -> Result<(), ApiError> {
+    table.line(&[
+        &wire::id(&attendee.ticket_id, "ticket_id")?.to_string(),
+        &attendee.seat_id,
+        &attendee.section,
+        &attendee.state,
+        &wire::id(&attendee.booking_id, "booking_id")?.to_string(),
+        &wire::id(&attendee.user_id, "user_id")?.to_string(),
+        &time(attendee.issued_at_ms)?,
+    ]);
+    Ok(())
+}
+
+fn time(ms: i64) -> Result<String, ApiError> {
+    Ok(wire::utc(ms)?.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+/// An amount in units of its currency, with a point: `110.00`.
+fn decimal(amount: i64, currency: &str) -> String {
+    let digits = currency.parse::<Currency>().ok();
+    let digits = digits.and_then(|currency| currency.minor_digits());
+    let digits = digits.unwrap_or_default() as usize;
+    if digits == 0 {
+        return amount.to_string();
+    }
+    let width = digits + 1;
+    let sign = if amount < 0 { "-" } else { "" };
+    let text = format!("{:0width$}", amount.unsigned_abs());
+    let (units, minor) = text.split_at(text.len() - digits);
+    format!("{sign}{units}.{minor}")
+}
+
+/// Which table.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Sales,
+    Attendees,
+}
+
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sales => "sales",
+            Self::Attendees => "attendees",
+        }
+    }
+
+    fn heading(self) -> &'static [&'static str] {
+        match self {
+            Self::Sales => &[
+                "booking_id",
+                "booked_at",
+                "status",
+                "reason",
+                "customer_id",
+                "seats",
+                "seat_ids",
+                "returned_seat_ids",
+                "total",
+                "currency",
+            ],
+            Self::Attendees => &[
+                "ticket_id",
+                "seat_id",
+                "section",
+                "state",
+                "booking_id",
+                "customer_id",
+                "issued_at",
+            ],
+        }
+    }
+}
+
+/// A table on its way out, page by page, so that a large one takes no more memory than a page.
+struct Export {
+    app: Shared,
+    caller: Caller,
+    show_id: ShowId,
+    what: What,
+    table: Table,
+    /// Where the next page begins; `None` after the last.
+    cursor: Option<String>,
+    pages_left: usize,
+}
+
+impl Export {
+    fn new(app: Shared, caller: Caller, show_id: ShowId, what: What) -> Self {
+        Self {
+            app,
+            caller,
+            show_id,
+            what,
+            table: Table::new(what.heading()),
+            cursor: Some(String::new()),
+            pages_left: PAGES_MAX,
+        }
+    }
+
+    /// The first page is read before anything is answered, so that a refusal is answered as one. A later
+    /// one that can't be read breaks the answer off: what came is no whole table.
+    async fn answer(mut self) -> Result<Response, ApiError> {
+        let first = self.page().await?;
+        let name = format!(
+            "attachment; filename=\"{}-{}.csv\"",
+            self.what.name(),
+            self.show_id
+        );
+        let name = HeaderValue::from_str(&name).expect("an id is plain ASCII");
+        let csv = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
+        let headers = [
+            (header::CONTENT_TYPE, csv),
+            (header::CONTENT_DISPOSITION, name),
+        ];
+        let rest = stream::try_unfold(self, |mut export| async move {
+            let page = export.page().await;
+            let page = page.map_err(|error| std::io::Error::other(error.code().as_str()))?;
+            Ok(page.map(|page| (page, export)))
+        });
+        let first = stream::iter(first.map(Ok::<_, std::io::Error>));
+        Ok((headers, AnswerBody::from_stream(first.chain(rest))).into_response())
+    }
+
+    /// The next lines; `None` after the last.
+    async fn page(&mut self) -> Result<Option<Bytes>, ApiError> {
+        let Some(cursor) = self.cursor.take() else {
+            return Ok(None);
+        };
+        self.pages_left = match self.pages_left.checked_sub(1) {
+            Some(left) => left,
+            None => return Err(ApiError::defect("an export without an end")),
+        };
+        let show_id = self.show_id.to_bytes().to_vec();
+        let next = match self.what {
+            What::Sales => {
+                let request = booking::ListSalesRequest {
+                    show_id,
+                    limit: 0,
+                    cursor,
+                };
+                let request = self.caller.request(request);
+                let answer = self.app.sales.clone().list_sales(request).await;
+                let answer = answer.map_err(|status| refused(&status))?.into_inner();
+                for sale in answer.sales {
+                    sale_line(&mut self.table, sale)?;
+                }
+                answer.next_cursor
+            }
+            What::Attendees => {
+                let request = booking::ListAttendeesRequest {
+                    show_id,
+                    limit: 0,
+                    cursor,
+                };
+                let request = self.caller.request(request);
+                let answer = self.app.sales.clone().list_attendees(request).await;
+                let answer = answer.map_err(|status| refused(&status))?.into_inner();
+                for attendee in answer.attendees {
+                    attendee_line(&mut self.table, attendee)?;
+                }
+                answer.next_cursor
+            }
+        };
+        self.cursor = wire::optional(next);
+        Ok(Some(Bytes::from(self.table.take())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_have_their_currencys_digits() {
+        for (amount, currency, text) in [
+            (11_000, "EUR", "110.00"),
+            (5, "EUR", "0.05"),
+            (0, "EUR", "0.00"),
+            (1_500, "JPY", "1500"),
+            (1_500, "KWD", "1.500"),
+            (-5, "EUR", "-0.05"),
+        ] {
+            assert_eq!(decimal(amount, currency), text);
+        }
+    }
+}

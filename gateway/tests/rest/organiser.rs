@@ -1,0 +1,515 @@
+//! What organisers do: bodies, ids by key, versions, files, tables; and what is wrong, by name.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use holdfast_mesh::Failure;
+use holdfast_proto::{booking::v1 as booking, catalog::v1 as pb};
+use holdfast_types::{ErrorCode, PlanId, ShowId, VenueId};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::{
+    catalogue::show,
+    setup::{Gateway, send, user},
+};
+
+const SHOW: &str = "/api/v1/shows/07070707-0707-0707-0707-070707070707";
+const EVENT: &str = "/api/v1/events/01010101-0101-0101-0101-010101010101";
+const VENUE: &str = "/api/v1/venues/02020202-0202-0202-0202-020202020202";
+
+impl Gateway {
+    fn make(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.as_customer(Method::POST, path)
+            .header("idempotency-key", "k-1")
+            .json(body)
+    }
+
+    fn change(&self, path: &str, body: &Value) -> RequestBuilder {
+        self.as_customer(Method::PATCH, path).json(body)
+    }
+}
+
+fn new_venue() -> Value {
+    json!({
+        "name": "Stadium", "city": "Berlin", "country": "DE",
+        "latitude": 52.5, "longitude": 13.25, "time_zone": "Europe/Berlin",
+    })
+}
+
+fn new_show() -> Value {
+    json!({
+        "plan_id": PlanId::from_bytes([3; 16]).to_string(),
+        "starts_at": "2026-07-15T20:00:00+02:00",
+        "currency": "EUR",
+        "prices": [{"category": "Stalls", "amount": 5_500}],
+    })
+}
+
+fn refusal(code: ErrorCode, fields: &[(&str, &str)]) -> tonic::Status {
+    let failure = Failure::new(code, "no");
+    let failure = fields.iter().fold(failure, |failure, (field, why)| {
+        failure.and_field(field, *why)
+    });
+    failure.into()
+}
+
+#[tokio::test]
+async fn a_key_makes_one_venue_and_its_mistakes_are_named_as_written() {
+    let gateway = Gateway::start().await;
+    let made = AtomicUsize::new(0);
+    gateway
+        .backend
+        .on("create_venue", move |asked: pb::CreateVenueRequest| {
+            Ok(pb::CreateVenueResponse {
+                venue: asked.venue,
+                replayed: made.fetch_add(1, Ordering::Relaxed) > 0,
+            })
+        });
+    let first = send(gateway.make("/api/v1/venues", &new_venue())).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    let id = first.json()["venue_id"].as_str().unwrap().to_owned();
+    let location = format!("/api/v1/venues/{id}");
+    assert_eq!(first.header("location"), Some(location.as_str()));
+    let again = send(gateway.make("/api/v1/venues", &new_venue())).await;
+    assert_eq!((again.status, again.json()), (200, first.json()));
+    let other = gateway
+        .as_customer(Method::POST, "/api/v1/venues")
+        .header("idempotency-key", "k-2")
+        .json(&new_venue());
+    assert_ne!(send(other).await.json()["venue_id"], id);
+    let unkeyed = gateway
+        .as_customer(Method::POST, "/api/v1/venues")
+        .json(&new_venue());
+    send(unkeyed).await.error(400, "IDEMPOTENCY_KEY_REQUIRED");
+    let seen = gateway.backend.take_seen();
+    let message = seen[0].message::<pb::CreateVenueRequest>();
+    assert_eq!(message.venue.as_ref().unwrap().name, "Stadium");
+    assert!(seen[0].header("authorization").is_some());
+
+    gateway
+        .backend
+        .on("create_venue", |_: pb::CreateVenueRequest| {
+            let fields = [("venue.name", "is empty"), ("venue.time_zone", "is none")];
+            Err::<pb::CreateVenueResponse, _>(refusal(ErrorCode::InvalidRequest, &fields))
+        });
+    let refused = send(gateway.make("/api/v1/venues", &new_venue())).await;
+    let body = refused.error(400, "INVALID_REQUEST");
+    let named: Vec<&str> = body["details"]["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|field| field["field"].as_str().unwrap())
+        .collect();
+    assert_eq!(named, ["name", "time_zone"]);
+
+    gateway
+        .backend
+        .on("create_venue", |_: pb::CreateVenueRequest| {
+            Err::<pb::CreateVenueResponse, _>(refusal(ErrorCode::AlreadyExists, &[]))
+        });
+    let reused = send(gateway.make("/api/v1/venues", &new_venue())).await;
+    reused.error(422, "IDEMPOTENCY_KEY_REUSED");
+}
+
+#[tokio::test]
+async fn bodies_of_organisers_name_what_is_wrong_before_any_service_is_asked() {
+    let gateway = Gateway::start().await;
+    let with = |mut body: Value, field: &str, value: Value| {
+        body[field] = value;
+        body
+    };
+    let shows = format!("{EVENT}/shows");
+    for (field, value, named) in [
+        ("plan_id", json!("x"), "plan_id"),
+        ("starts_at", json!("tomorrow"), "starts_at"),
+        ("starts_at", json!("2026-07-15T20:00:00"), "starts_at"),
+        ("starts_at", json!("2500-07-15T20:00:00Z"), "starts_at"),
+        (
+            "prices",
+            json!([{"category": "A", "amount": 1.5}]),
+            "prices[0].amount",
+        ),
+        (
+            "prices",
+            json!([{"category": "A", "amount": 1e300}]),
+            "prices[0].amount",
+        ),
+        ("rules", json!({"hold_ttl_s": 3_601}), "rules.hold_ttl_s"),
+        (
+            "rules",
+            json!({"hold_total_s_max": 599}),
+            "rules.hold_total_s_max",
+        ),
+        (
+            "rules",
+            json!({"seats_per_customer_max": 0}),
+            "rules.seats_per_customer_max",
+        ),
+        ("sale_ends_at", json!(""), "sale_ends_at"),
+        ("colour", json!(1), "colour"),
+    ] {
+        let body = with(new_show(), field, value);
+        send(gateway.make(&shows, &body)).await.invalid(named);
+    }
+    let event = json!({"title": "Concert", "category": "music"});
+    for (field, value, named) in [
+        ("performer_ids", json!(["x"]), "performer_ids[0]"),
+        ("title", json!(7), "title"),
+        (
+            "classification",
+            json!({"genre": "Rock"}),
+            "classification.segment",
+        ),
+    ] {
+        let body = with(event.clone(), field, value);
+        let answer = send(gateway.make("/api/v1/events", &body)).await;
+        let found = answer.error(400, "INVALID_REQUEST");
+        let found = found["details"]["fields"][0]["field"].as_str().unwrap();
+        assert!(named.ends_with(found), "{found}, not {named}");
+    }
+    for body in [json!({}), json!({"title": null})] {
+        let answer = send(gateway.change(EVENT, &body)).await;
+        answer.error(400, "INVALID_REQUEST");
+    }
+    send(gateway.change(SHOW, &json!({}))).await.invalid("body");
+    let tagged = gateway
+        .change(EVENT, &json!({"title": "B"}))
+        .header("if-match", "nonsense");
+    send(tagged).await.invalid("If-Match");
+    for path in ["/block", "/unblock"] {
+        let path = format!("{SHOW}{path}");
+        let none = gateway
+            .as_customer(Method::POST, &path)
+            .json(&json!({"seat_ids": []}));
+        send(none).await.invalid("seat_ids");
+    }
+    for path in [
+        "/api/v1/me/events?limit=0",
+        "/api/v1/me/shows?event_id=1",
+        "/api/v1/venues?page=2",
+    ] {
+        let answer = send(gateway.as_customer(Method::GET, path)).await;
+        answer.error(400, "INVALID_REQUEST");
+    }
+    assert!(gateway.backend.take_seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_change_names_its_fields_and_the_version_that_it_is_for() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("update_event", |asked: pb::UpdateEventRequest| {
+            let event = pb::Event {
+                version: "v2".to_owned(),
+                ..asked.event.unwrap()
+            };
+            Ok(pb::UpdateEventResponse { event: Some(event) })
+        });
+    let body = json!({"title": "B", "classification": null, "image_url": null});
+    let change = gateway.change(EVENT, &body).header("if-match", "W/\"v1\"");
+    let answer = send(change).await;
+    assert_eq!(
+        (answer.status, answer.header("etag")),
+        (200, Some("W/\"v2\""))
+    );
+    let seen = gateway.backend.take_seen();
+    let asked = seen[0].message::<pb::UpdateEventRequest>();
+    assert_eq!(asked.fields, ["title", "classification", "image_url"]);
+    assert_eq!(asked.if_version, "v1");
+
+    gateway
+        .backend
+        .on("update_show", |_: pb::UpdateShowRequest| {
+            Err::<pb::UpdateShowResponse, _>(refusal(ErrorCode::PreconditionFailed, &[]))
+        });
+    let body = json!({"announced": true, "sale_starts_at": "2026-03-01T10:00:00+01:00"});
+    let change = gateway.change(SHOW, &body).header("if-match", "W/\"v1\"");
+    send(change).await.error(412, "PRECONDITION_FAILED");
+    let seen = gateway.backend.take_seen();
+    let asked = seen[0].message::<pb::UpdateShowRequest>();
+    assert_eq!(asked.fields, ["sale_starts_at_ms", "announced"]);
+    let show = asked.show.as_ref().unwrap();
+    assert_eq!(show.sale_starts_at_ms, Some(1_772_355_600_000));
+}
+
+#[tokio::test]
+async fn a_show_is_made_and_moved_and_told_with_what_its_organiser_needs() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("create_show", |_: pb::CreateShowRequest| {
+            let show = pb::Show {
+                state: "DRAFT".to_owned(),
+                version: "s1".to_owned(),
+                ..show()
+            };
+            Ok(pb::CreateShowResponse {
+                show: Some(show),
+                replayed: false,
+            })
+        });
+    let mut body = new_show();
+    body["rules"] = json!({"hold_ttl_s": 60, "hold_total_s_max": 120, "seats_per_customer_max": 4});
+    let made = send(gateway.make(&format!("{EVENT}/shows"), &body)).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(made.header("etag"), Some("W/\"s1\""));
+    let json = made.json();
+    assert_eq!(json["plan_id"], PlanId::from_bytes([3; 16]).to_string());
+    assert_eq!(
+        (&json["announced"], &json["state"]),
+        (&json!(false), &json!("DRAFT"))
+    );
+    let seen = gateway.backend.take_seen();
+    let asked = seen[0].message::<pb::CreateShowRequest>();
+    assert_eq!(asked.starts_at_ms, 1_784_138_400_000);
+    let rules = asked.rules.unwrap();
+    assert_eq!(
+        (rules.hold_ttl_ms, rules.hold_total_ms_max),
+        (60_000, 120_000)
+    );
+
+    gateway
+        .backend
+        .on("publish_show", |_: pb::PublishShowRequest| {
+            Ok(pb::PublishShowResponse { show: Some(show()) })
+        });
+    gateway
+        .backend
+        .on("change_show_state", |asked: pb::ChangeShowStateRequest| {
+            let show = pb::Show {
+                state: asked.state,
+                ..show()
+            };
+            Ok(pb::ChangeShowStateResponse { show: Some(show) })
+        });
+    for (path, state) in [
+        ("publish", "ON_SALE"),
+        ("pause", "PAUSED"),
+        ("resume", "ON_SALE"),
+        ("close", "CLOSED"),
+        ("cancel", "CANCELLED"),
+    ] {
+        let path = format!("{SHOW}/{path}");
+        let moved = send(gateway.as_customer(Method::POST, &path)).await;
+        assert_eq!((moved.status, &moved.json()["state"]), (200, &json!(state)));
+    }
+    for (code, status) in [
+        (ErrorCode::Forbidden, 403),
+        (ErrorCode::ShowNotFound, 404),
+        (ErrorCode::InvalidState, 409),
+    ] {
+        gateway
+            .backend
+            .on("publish_show", move |_: pb::PublishShowRequest| {
+                Err::<pb::PublishShowResponse, _>(refusal(code, &[]))
+            });
+        let path = format!("{SHOW}/publish");
+        let refused = send(gateway.as_customer(Method::POST, &path)).await;
+        refused.error(status, code.as_str());
+    }
+}
+
+#[tokio::test]
+async fn a_plans_file_goes_through_as_it_is_and_mistakes_come_back_by_their_place() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("import_plan", |asked: pb::ImportPlanRequest| {
+            Ok(pb::ImportPlanResponse {
+                plan_id: asked.plan_id,
+                seat_count: 2,
+                categories: vec![pb::CategoryCount {
+                    category: "Stalls".to_owned(),
+                    seats: 2,
+                }],
+                warnings: Vec::new(),
+                replayed: false,
+                name: "Hall".to_owned(),
+            })
+        });
+    let plans = format!("{VENUE}/plans");
+    // Larger than other bodies may be, and none of the gateway's business.
+    let file = format!("{{\"name\": {:?}}}", "x".repeat(100_000));
+    let import = |query: &str, file: String| {
+        gateway
+            .as_customer(Method::POST, &format!("{plans}{query}"))
+            .header("idempotency-key", "k-1")
+            .header("content-type", "application/json")
+            .body(file)
+    };
+    let made = send(import("?name=Hall", file.clone())).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let plan_id = made.json()["plan_id"].as_str().unwrap().to_owned();
+    let location = format!("/api/v1/plans/{plan_id}/file");
+    assert_eq!(made.header("location"), Some(location.as_str()));
+    let checked = send(import("?dry_run=true", file.clone())).await;
+    assert_eq!(
+        (checked.status, &checked.json()["plan_id"]),
+        (200, &Value::Null)
+    );
+    let seen = gateway.backend.take_seen();
+    let asked: Vec<&pb::ImportPlanRequest> = seen.iter().map(|seen| seen.message()).collect();
+    assert_eq!(asked[0].plan_json, file.as_bytes());
+    assert_eq!((asked[0].name.as_str(), asked[0].dry_run), ("Hall", false));
+    assert!(asked[1].dry_run);
+    assert_eq!(asked[0].venue_id, VenueId::from_bytes([2; 16]).to_bytes());
+
+    gateway
+        .backend
+        .on("import_plan", |_: pb::ImportPlanRequest| {
+            let fields = [
+                ("/zones/0/rows/1/seats/2/uuid", "is there twice"),
+                ("plan_json", "has 3 more mistakes"),
+            ];
+            Err::<pb::ImportPlanResponse, _>(refusal(ErrorCode::InvalidRequest, &fields))
+        });
+    let refused = send(import("", file)).await;
+    let body = refused.error(400, "INVALID_REQUEST");
+    let fields = &body["details"]["fields"];
+    assert_eq!(fields[0]["field"], "/zones/0/rows/1/seats/2/uuid");
+    assert_eq!(fields[1]["field"], "body");
+
+    let huge = " ".repeat(8 * 1024 * 1024 + 1);
+    send(import("", huge)).await.error(413, "PAYLOAD_TOO_LARGE");
+    let untyped = gateway
+        .as_customer(Method::POST, &plans)
+        .header("idempotency-key", "k-1")
+        .body("{}");
+    send(untyped).await.error(415, "UNSUPPORTED_MEDIA_TYPE");
+    send(import("?dry_run=yes", "{}".to_owned()))
+        .await
+        .invalid("dry_run");
+
+    gateway
+        .backend
+        .on("export_plan", |_: pb::ExportPlanRequest| {
+            Ok(pb::ExportPlanResponse {
+                plan_json: b"{\"as\": \"it came\"}".to_vec(),
+            })
+        });
+    let path = format!("/api/v1/plans/{plan_id}/file");
+    let file = send(gateway.as_customer(Method::GET, &path)).await;
+    assert_eq!(file.text(), "{\"as\": \"it came\"}");
+    assert_eq!(file.header("content-type"), Some("application/json"));
+}
+
+#[tokio::test]
+async fn sales_are_told_by_category_and_together() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("get_show_sales", |asked: pb::GetShowSalesRequest| {
+            let category = |name: &str, price, sold| pb::CategorySales {
+                category: name.to_owned(),
+                price,
+                available: 5,
+                held: 1,
+                sold,
+                blocked: 2,
+                revenue: price * i64::from(sold),
+            };
+            Ok(pb::GetShowSalesResponse {
+                show_id: asked.show_id,
+                revision: 36_028_797_018_963_968,
+                state: "ON_SALE".to_owned(),
+                currency: "EUR".to_owned(),
+                categories: vec![category("Stalls", 5_500, 2), category("Box", 9_000, 1)],
+            })
+        });
+    let sales = send(gateway.as_customer(Method::GET, &format!("{SHOW}/sales"))).await;
+    assert_eq!(sales.header("cache-control"), Some("no-store"));
+    let eur = |amount: i64| json!({"amount": amount, "currency": "EUR"});
+    assert_eq!(
+        sales.json(),
+        json!({
+            "show_id": ShowId::from_bytes([7; 16]).to_string(),
+            "revision": "36028797018963968",
+            "state": "ON_SALE",
+            "total": {"available": 10, "held": 2, "sold": 3, "blocked": 4, "revenue": eur(20_000)},
+            "categories": [
+                {"category": "Stalls", "price": eur(5_500), "available": 5, "held": 1, "sold": 2, "blocked": 2, "revenue": eur(11_000)},
+                {"category": "Box", "price": eur(9_000), "available": 5, "held": 1, "sold": 1, "blocked": 2, "revenue": eur(9_000)},
+            ],
+        })
+    );
+    gateway
+        .backend
+        .on("block_seats", |asked: booking::BlockSeatsRequest| {
+            Ok(booking::BlockSeatsResponse {
+                revision: 9,
+                changed: u32::try_from(asked.seat_ids.len()).unwrap(),
+            })
+        });
+    let block = gateway
+        .as_customer(Method::POST, &format!("{SHOW}/block"))
+        .json(&json!({"seat_ids": ["A-1", "A-2"]}));
+    let blocked = send(block).await;
+    assert_eq!(blocked.json(), json!({"changed": 2, "revision": "9"}));
+}
+
+fn sale(number: u8, reason: &str) -> booking::Sale {
+    booking::Sale {
+        booking_id: vec![number; 16],
+        status: "CONFIRMED".to_owned(),
+        user_id: user().to_bytes().to_vec(),
+        seat_ids: vec!["A-1".to_owned(), "A-2".to_owned()],
+        returned_seat_ids: vec!["A-2".to_owned()],
+        total: Some(booking::Money {
+            amount: 11_005,
+            currency: "EUR".to_owned(),
+        }),
+        created_at_ms: 1_768_500_000_000,
+        reason: reason.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn tables_come_page_by_page_and_a_refusal_is_no_table() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("list_sales", |asked: booking::ListSalesRequest| {
+            let (sales, next) = match asked.cursor.as_str() {
+                "" => (vec![sale(1, ""), sale(2, "")], "c2"),
+                _ => (vec![sale(3, "=1+1")], ""),
+            };
+            Ok(booking::ListSalesResponse {
+                sales,
+                next_cursor: next.to_owned(),
+            })
+        });
+    let path = format!("{SHOW}/sales.csv");
+    let table = send(gateway.as_customer(Method::GET, &path)).await;
+    let kind = "text/csv; charset=utf-8; header=present";
+    assert_eq!(
+        (table.status, table.header("content-type")),
+        (200, Some(kind))
+    );
+    let name = "attachment; filename=\"sales-07070707-0707-0707-0707-070707070707.csv\"";
+    assert_eq!(table.header("content-disposition"), Some(name));
+    let text = table.text();
+    let lines: Vec<&str> = text.split("\r\n").collect();
+    assert_eq!(
+        lines[0],
+        "booking_id,booked_at,status,reason,customer_id,seats,seat_ids,returned_seat_ids,total,currency"
+    );
+    assert_eq!(
+        lines[1],
+        format!(
+            "01010101-0101-0101-0101-010101010101,2026-01-15T18:00:00.000Z,CONFIRMED,,{},2,A-1 A-2,A-2,110.05,EUR",
+            user()
+        )
+    );
+    assert!(lines[3].contains(",\"'=1+1\","), "{}", lines[3]);
+    assert_eq!((lines.len(), lines[4]), (5, ""));
+
+    gateway
+        .backend
+        .on("list_attendees", |_: booking::ListAttendeesRequest| {
+            Err::<booking::ListAttendeesResponse, _>(refusal(ErrorCode::Forbidden, &[]))
+        });
+    let path = format!("{SHOW}/attendees.csv");
+    let refused = send(gateway.as_customer(Method::GET, &path)).await;
+    refused.error(403, "FORBIDDEN");
+}
