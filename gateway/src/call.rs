@@ -10,7 +10,12 @@ use holdfast_mesh::{auth, deadline::Deadline};
 use holdfast_types::{ErrorCode, UserId};
 use tonic::metadata::{Ascii, MetadataValue};
 
-use crate::{failure::ApiError, server::Shared};
+use crate::{
+    failure::ApiError,
+    limits::Account,
+    server::{App, Shared},
+    session,
+};
 
 /// What every gRPC call made for one request carries. The request id travels with the task.
 #[derive(Debug, Clone)]
@@ -66,8 +71,11 @@ impl FromRequestParts<Shared> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
         let call = Call::from_request_parts(parts, app).await?;
-        let token = bearer(&parts.headers)?;
+        let token = token(app, parts)?;
         let claims = app.verifier.verify(token).await?;
+        if let Some(limits) = &app.limits {
+            limits.count_user(claims.user_id, parts.extensions.get::<Account>())?;
+        }
         let mut authorization: MetadataValue<Ascii> = format!("Bearer {token}")
             .parse()
             .map_err(|_| unauthorized("the access token is malformed"))?;
@@ -77,6 +85,20 @@ impl FromRequestParts<Shared> for Caller {
             authorization,
             user_id: claims.user_id,
         })
+    }
+}
+
+/// The access token: of the `Authorization` header, or else of a session's cookie, which counts for our
+/// own pages alone.
+fn token<'a>(app: &App, parts: &'a Parts) -> Result<&'a str, ApiError> {
+    let headers = &parts.headers;
+    let cookie = session::cookie(headers, session::ACCESS_COOKIE);
+    match cookie.filter(|_| !headers.contains_key(header::AUTHORIZATION)) {
+        Some(token) => {
+            app.origins.check(&parts.method, headers)?;
+            Ok(token)
+        }
+        None => bearer(headers),
     }
 }
 

@@ -1,9 +1,13 @@
 //! The gateway's settings. Always holds: a `Config` that passed [`Config::check`] can be served.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use axum::http::{HeaderValue, Uri};
 use holdfast_mesh as mesh;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// A key, and why its value can't be used.
@@ -13,6 +17,9 @@ type Problem = (&'static str, String);
 /// service would hold the gateway's request slots for too long.
 const REQUEST_TIMEOUT_MS_MIN: u64 = 10;
 const REQUEST_TIMEOUT_MS_MAX: u64 = 120_000;
+
+/// Longest window of a rate limit: a day, for typing errors.
+const WINDOW_S_MAX: u32 = 86_400;
 
 /// Where the gateway listens and whom it calls.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,15 +41,83 @@ pub struct Config {
     pub lockstore: Vec<String>,
     /// As `identity_uri`.
     pub search_uri: String,
-    /// Origins whose pages may call the API from a browser, e.g. `https://tickets.example`. None
-    /// by default: only pages of the gateway's own origin may.
+    /// Origins whose pages may call the API from a browser, e.g. `https://shop.example`, with a
+    /// session's cookies too where browsers send them there (the same site). None by default: only
+    /// pages of the gateway's own origin may.
     pub cors_origins: Vec<String>,
+    /// Where browsers find the gateway, e.g. `https://tickets.example`, so that its own pages are known
+    /// from others' when something is asked with a session's cookies; empty, the `Host` they send says
+    /// it. With `https` browsers are told to come by nothing else (HSTS).
+    pub public_url: String,
     /// How long a request may be worked on, from when its head was read to the head of its answer.
     pub request_timeout_ms: u64,
     /// Whether a caller's `traceparent` says if its trace is recorded. Where strangers call it
     /// shouldn't: their traces go on under their ids, and `trace.sample_ratio` says how many are
     /// recorded; none, where the gateway records nothing.
     pub trust_sampled: bool,
+    /// Reverse proxies and load balancers in front, by address or network, e.g. `10.0.0.0/8`: what
+    /// they say of whom they serve is believed, and nobody else's word.
+    pub trusted_proxies: Vec<String>,
+    /// The header in which they say it, `x-forwarded-for` or `forwarded` (RFC 7239). The other one is
+    /// not read: a proxy that doesn't write it lets a client's own through.
+    pub forwarded_header: ForwardedHeader,
+    /// How often one caller may ask.
+    pub rate_limits: RateLimits,
+}
+
+/// In which header trusted proxies say whom they serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ForwardedHeader {
+    /// The one of habit.
+    #[serde(rename = "x-forwarded-for")]
+    XForwardedFor,
+    /// The one of RFC 7239.
+    #[serde(rename = "forwarded")]
+    Forwarded,
+}
+
+/// How often one caller may ask: so many requests at once, and as many again in each `window_s`,
+/// spread evenly. 0 is no limit. Each gateway counts for itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimits {
+    /// Whether anybody is limited.
+    pub enabled: bool,
+    /// Networks and addresses that aren't limited by address; their accounts are all the same. Loopback
+    /// by default: programs of the machine itself, or a proxy that `trusted_proxies` doesn't name.
+    pub unlimited: Vec<String>,
+    /// Seconds of a window.
+    pub window_s: u32,
+    /// Requests of one address (of IPv6 a /64) in a window for what is public: catalogue, search,
+    /// pages. Many people may be behind one.
+    pub address_browsing: u32,
+    /// The same for which seats are free, WebSockets included.
+    pub address_seats: u32,
+    /// The same for making accounts and signing in.
+    pub address_sign_in: u32,
+    /// The same for what needs a token, whoever's.
+    pub address_personal: u32,
+    /// Requests of one account in a window, for what needs a token.
+    pub user_personal: u32,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            unlimited: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
+            window_s: 10,
+            // A school or a mobile network's gateway: hundreds of people who each open a page of a few
+            // requests every few seconds.
+            address_browsing: 2_000,
+            address_seats: 1_000,
+            // Each costs a tenth of a second of a core.
+            address_sign_in: 100,
+            address_personal: 1_000,
+            // Nobody buys by hand at twenty requests a second.
+            user_personal: 200,
+        }
+    }
 }
 
 impl Default for Config {
@@ -59,8 +134,12 @@ impl Default for Config {
                 .collect(),
             search_uri: "http://127.0.0.1:7405".to_owned(),
             cors_origins: Vec::new(),
+            public_url: String::new(),
             request_timeout_ms: 10_000,
             trust_sampled: false,
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::XForwardedFor,
+            rate_limits: RateLimits::default(),
         }
     }
 }
@@ -92,6 +171,9 @@ impl Config {
             let why = format!("must be {} to {}", range.start(), range.end());
             return Err(("request_timeout_ms", why));
         }
+        self.own_origin()?;
+        self.proxies()?;
+        self.rate_limits.check()?;
         self.origins().map(|_| ())
     }
 
@@ -101,16 +183,57 @@ impl Config {
 
     /// The origins as a browser writes them.
     pub(crate) fn origins(&self) -> Result<Vec<HeaderValue>, Problem> {
-        self.cors_origins.iter().map(|text| origin(text)).collect()
+        let origin = |text: &String| origin("cors_origins", text);
+        self.cors_origins.iter().map(origin).collect()
+    }
+
+    /// The origin of its own pages, where it was told.
+    pub(crate) fn own_origin(&self) -> Result<Option<HeaderValue>, Problem> {
+        match self.public_url.as_str() {
+            "" => Ok(None),
+            text => origin("public_url", text).map(Some),
+        }
+    }
+
+    /// Who may say whom they serve.
+    pub(crate) fn proxies(&self) -> Result<Vec<IpNet>, Problem> {
+        networks("trusted_proxies", &self.trusted_proxies)
     }
 }
 
-fn origin(text: &str) -> Result<HeaderValue, Problem> {
+impl RateLimits {
+    fn check(&self) -> Result<(), Problem> {
+        if !(1..=WINDOW_S_MAX).contains(&self.window_s) {
+            let why = format!("must be 1 to {WINDOW_S_MAX}");
+            return Err(("rate_limits.window_s", why));
+        }
+        self.unlimited().map(|_| ())
+    }
+
+    /// Who isn't limited by address.
+    pub(crate) fn unlimited(&self) -> Result<Vec<IpNet>, Problem> {
+        networks("rate_limits.unlimited", &self.unlimited)
+    }
+}
+
+fn networks(key: &'static str, texts: &[String]) -> Result<Vec<IpNet>, Problem> {
+    let network = |text: &String| {
+        let network = text.parse::<IpNet>().ok();
+        let network = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        network.ok_or_else(|| {
+            let why = format!("{text:?} is no address and no network such as 10.0.0.0/8");
+            (key, why)
+        })
+    };
+    texts.iter().map(network).collect()
+}
+
+fn origin(key: &'static str, text: &str) -> Result<HeaderValue, Problem> {
     let refuse = || {
         let why = format!(
             "{text:?} is no origin; write scheme, host and port, e.g. https://tickets.example"
         );
-        ("cors_origins", why)
+        (key, why)
     };
     let uri: Uri = text.parse().map_err(|_| refuse())?;
     let web = matches!(uri.scheme_str(), Some("http" | "https"));
@@ -148,6 +271,13 @@ mod tests {
         ] {
             assert_eq!(config(bad).check(false).expect_err(bad).0, "cors_origins");
         }
+        let own = |public_url: &str| Config {
+            public_url: public_url.to_owned(),
+            ..Config::default()
+        };
+        own("https://tickets.example").check(false).expect("is one");
+        let refused = own("https://tickets.example/shop").check(false);
+        assert_eq!(refused.expect_err("has a path").0, "public_url");
     }
 
     #[test]
@@ -170,6 +300,36 @@ mod tests {
             assert_eq!(config.check(false).expect_err(key).0, key);
         }
         config().check(false).expect("the defaults are good");
+    }
+
+    #[test]
+    fn networks_and_windows_that_cannot_be_used_are_refused_by_key() {
+        let config = Config::default;
+        let limits = |window_s, unlimited: &[&str]| RateLimits {
+            window_s,
+            unlimited: unlimited.iter().map(|text| (*text).to_owned()).collect(),
+            ..RateLimits::default()
+        };
+        let with = |rate_limits| Config {
+            rate_limits,
+            ..config()
+        };
+        let proxies = |text: &str| Config {
+            trusted_proxies: vec![text.to_owned()],
+            ..config()
+        };
+        for (key, config) in [
+            ("trusted_proxies", proxies("proxy.example")),
+            ("trusted_proxies", proxies("10.0.0.0/33")),
+            ("rate_limits.unlimited", with(limits(10, &["all"]))),
+            ("rate_limits.window_s", with(limits(0, &[]))),
+            ("rate_limits.window_s", with(limits(86_401, &[]))),
+        ] {
+            assert_eq!(config.check(false).expect_err(key).0, key);
+        }
+        for good in ["10.0.0.1", "10.0.0.0/8", "2001:db8::/32", "::1"] {
+            proxies(good).check(false).expect(good);
+        }
     }
 
     #[test]

@@ -9,8 +9,10 @@
 //!   body with nothing internal in it, whatever went wrong: a refusal, a rejected body, a panic, a
 //!   timeout; pages of configured origins can read it;
 //! - a request counts as in progress until its answer was sent, and those are bounded;
-//! - who acts is read from the access token, never from a path or a body; the token is verified
+//! - how often one address and one account may ask is limited, and so is the memory of who asked;
+//! - who acts is read from the access token, sent as a header or in a cookie, never from a path or a body; the token is verified
 //!   here and again by the service it is forwarded to;
+//! - a session's cookies count for pages of our own and of configured origins only;
 //! - a request has one deadline, and every gRPC call made for it carries what is left of that;
 //! - which seats are free is shown as the lock store has it, with its revision, at most two seconds
 //!   old; thousands of viewers of a show cost the store one watch, and are told of a rush ten times a
@@ -28,11 +30,13 @@ mod error;
 mod metrics;
 
 mod call;
+mod client_address;
 mod conditional;
 mod extract;
 mod failure;
 mod kept;
 mod layout;
+mod limits;
 mod live;
 mod openapi;
 mod ops;
@@ -41,6 +45,7 @@ mod routes;
 mod scope;
 mod searches;
 mod server;
+mod session;
 mod wire;
 
 pub use config::Config;

@@ -24,6 +24,10 @@ pub(crate) const AVAILABILITY_READS: &str = "gateway_availability_reads_total";
 /// `seat_map`. The others that were asked for were answered from memory.
 pub(crate) const PAGES_MADE: &str = "gateway_pages_made_total";
 
+/// Counter of requests that were refused because their caller asks too often; labels `class`
+/// (`browsing`, `seats`, `sign-in`, `personal`) and `by` (`address`, `user`).
+pub(crate) const RATE_LIMITED: &str = "gateway_rate_limited_total";
+
 /// What requests that no route takes are counted under.
 pub(crate) const ROUTE_UNMATCHED: &str = "unmatched";
 
@@ -57,6 +61,10 @@ pub(crate) fn describe() {
         "Answers to which seats are free, by where they came from."
     );
     metrics::describe_counter!(PAGES_MADE, "Pages made anew from the catalogue.");
+    metrics::describe_counter!(
+        RATE_LIMITED,
+        "Requests refused because their caller asks too often."
+    );
 }
 
 /// A viewer is served from now on.
@@ -82,6 +90,11 @@ pub(crate) fn shows_followed(count: usize) {
 /// A page of the catalogue was made.
 pub(crate) fn page_made(page: &'static str) {
     metrics::counter!(PAGES_MADE, "page" => page).increment(1);
+}
+
+/// A caller asked too often.
+pub(crate) fn rate_limited(class: &'static str, by: &'static str) {
+    metrics::counter!(RATE_LIMITED, "class" => class, "by" => by).increment(1);
 }
 
 /// Availability was answered from `source`.

@@ -15,7 +15,9 @@ use utoipa::{
         example::ExampleBuilder,
         path::{Operation, PathItem},
         schema::Type,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+        security::{
+            ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+        },
     },
 };
 use utoipa_axum::router::OpenApiRouter;
@@ -24,6 +26,7 @@ use crate::{
     failure::{self, ErrorBody, ErrorDetails, FieldProblem, SeatProblem},
     routes,
     server::Shared,
+    session,
 };
 
 /// Where version 1 lives.
@@ -39,6 +42,18 @@ const CODES_ALWAYS: [ErrorCode; 3] = [
     ErrorCode::InternalError,
 ];
 
+/// Of draft-ietf-httpapi-ratelimit-headers.
+const RATE_LIMIT_HEADERS: [(&str, &str); 2] = [
+    (
+        "RateLimit",
+        "For each limit what is left (`r`), and seconds until there is more (`t`).",
+    ),
+    (
+        "RateLimit-Policy",
+        "For each limit how many requests (`q`) a window of so many seconds (`w`) has.",
+    ),
+];
+
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
@@ -49,9 +64,12 @@ const CODES_ALWAYS: [ErrorCode; 3] = [
             Times are RFC 3339: a show's with its venue's offset, all others in UTC. Lists come in \
             pages: send `next_cursor` as `cursor`. Unknown fields are refused, and so are \
             unknown query parameters where a route has some. \
-            Every answer carries `x-request-id`; send one to have it used.",
+            Every answer carries `x-request-id`; send one to have it used. How often one address and \
+            one account may ask is limited: `RateLimit` says what is left, except in answers that \
+            caches may keep.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    servers((url = "/", description = "This server.")),
     components(schemas(ErrorBody)),
     tags(
         (name = "accounts", description = "Signing in, and the signed-in account."),
@@ -80,27 +98,67 @@ pub(crate) fn router() -> (axum::Router<Shared>, OpenApi) {
         .build();
     let components = api.components.get_or_insert_default();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    api.paths
-        .paths
-        .values_mut()
-        .flat_map(operations)
-        .for_each(add_errors);
+    let cookie = ApiKeyValue::with_description(
+        session::ACCESS_COOKIE,
+        "Of `auth/session`, for pages: a browser sends it by itself.",
+    );
+    components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    let operations = api.paths.paths.values_mut().flat_map(operations);
+    operations.for_each(|(safe, operation)| {
+        allow_sessions(operation);
+        add_errors(operation, safe);
+    });
+    drop_unused(&mut api);
     (router, api)
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [
-        &mut item.get,
+/// Drops schemas that nothing refers to: those of a page's items, which stand within it.
+fn drop_unused(api: &mut OpenApi) {
+    loop {
+        let text = serde_json::to_string(api).expect("a document always serialises");
+        let Some(components) = &mut api.components else {
+            return;
+        };
+        let before = components.schemas.len();
+        components
+            .schemas
+            .retain(|name, _| text.contains(&format!("\"#/components/schemas/{name}\"")));
+        // Those of one that was dropped may be unused now.
+        if components.schemas.len() == before {
+            return;
+        }
+    }
+}
+
+/// Each with whether it changes nothing.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
+    let safe = item.get.as_mut().map(|operation| (true, operation));
+    let others = [
         &mut item.post,
         &mut item.put,
         &mut item.patch,
         &mut item.delete,
-    ]
-    .into_iter()
-    .flatten()
+    ];
+    let others = others.into_iter().flatten();
+    safe.into_iter()
+        .chain(others.map(|operation| (false, operation)))
 }
 
-fn add_errors(operation: &mut Operation) {
+/// Where a token is taken, a session's cookie is; of the others it is said that they take none.
+fn allow_sessions(operation: &mut Operation) {
+    let allowed = operation.security.get_or_insert_default();
+    if !allowed.is_empty() {
+        allowed.push(SecurityRequirement::new("session", [] as [String; 0]));
+    }
+}
+
+/// Whether it takes a token.
+pub(crate) fn is_personal(operation: &Operation) -> bool {
+    let allowed = operation.security.as_ref();
+    allowed.is_some_and(|allowed| !allowed.is_empty())
+}
+
+fn add_errors(operation: &mut Operation, safe: bool) {
     let own = operation
         .extensions
         .as_mut()
@@ -112,12 +170,11 @@ fn add_errors(operation: &mut Operation) {
             .iter()
             .map(|text| text.parse().expect("codes are of the error table"))
             .collect();
-    codes.extend(
-        operation
-            .security
-            .is_some()
-            .then_some(ErrorCode::Unauthorized),
-    );
+    let personal = is_personal(operation);
+    codes.extend(personal.then_some(ErrorCode::Unauthorized));
+    // With a cookie and from elsewhere.
+    let guarded = personal && !safe;
+    codes.extend(guarded.then_some(ErrorCode::Forbidden));
     if let Some(RefOr::T(body)) = &operation.request_body {
         codes.push(ErrorCode::PayloadTooLarge);
         codes.extend(
@@ -166,6 +223,16 @@ fn response(codes: &[ErrorCode]) -> Response {
             .build();
         response = response.header("Retry-After", header);
     }
+    if codes.contains(&ErrorCode::RateLimited) {
+        for (name, meaning) in RATE_LIMIT_HEADERS {
+            let text = ObjectBuilder::new().schema_type(Type::String).build();
+            let header = HeaderBuilder::new()
+                .schema(Some(text))
+                .description(Some(meaning))
+                .build();
+            response = response.header(name, header);
+        }
+    }
     response.build()
 }
 
@@ -205,8 +272,8 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::IdempotencyKeyRequired => "the `Idempotency-Key` header is missing",
         ErrorCode::Unauthorized => "no token, or one that is expired or not ours",
         ErrorCode::Forbidden => {
-            "this account may not do that: it lacks the role, or it is another organiser's; an operator \
-             has no purchases"
+            "this account may not do that (it lacks the role, or it is another organiser's; an operator has \
+             no purchases), or a page of another site asked with a session's cookies"
         }
         ErrorCode::NotFound => "there is no such thing",
         ErrorCode::VenueNotFound => "there is no such venue, or it is somebody else's",

@@ -25,8 +25,15 @@ use tokio::sync::Semaphore;
 use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
 use crate::{
-    Config, Error, conditional, failure::ApiError, kept::KeptPages, layout::Layouts,
-    live::LiveShows, metrics, openapi, ops, pages, scope, searches::Searches,
+    Config, Error, conditional,
+    failure::ApiError,
+    kept::KeptPages,
+    layout::Layouts,
+    limits::{self as rate, Limits},
+    live::LiveShows,
+    metrics, openapi, ops, pages, scope,
+    searches::Searches,
+    session::Origins,
 };
 
 /// The part's name in readiness and logs.
@@ -59,8 +66,11 @@ pub(crate) struct App {
     pub(crate) search: SearchServiceClient<Channel>,
     pub(crate) searches: Searches,
     pub(crate) verifier: Verifier,
+    pub(crate) origins: Origins,
     pub(crate) request_timeout: Duration,
     pub(crate) trust_sampled: bool,
+    /// None where nobody is limited.
+    pub(crate) limits: Option<Limits>,
     pub(crate) slots: Arc<Semaphore>,
     /// Slots whose requests wait for news.
     pub(crate) waits: Semaphore,
@@ -111,6 +121,7 @@ pub(crate) fn layers(
         .layer(DefaultBodyLimit::max(limits::REST_BODY_BYTES_MAX))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(app.clone(), scope::slotted))
+        .layer(middleware::from_fn_with_state(app.clone(), rate::limited))
         .merge(health)
         .method_not_allowed_fallback(async || {
             ApiError::new(
@@ -155,8 +166,13 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
         search: SearchServiceClient::new(context.channel(&config.search_uri, part::SEARCH)?),
         searches: Searches::new(),
         verifier,
+        origins: Origins::new(config)?,
         request_timeout: config.request_timeout(),
         trust_sampled: config.trust_sampled,
+        limits: match config.rate_limits.enabled {
+            true => Some(Limits::new(config)?),
+            false => None,
+        },
         slots: Arc::new(Semaphore::new(REQUESTS_IN_FLIGHT_MAX)),
         waits: Semaphore::new(WAITS_MAX),
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
@@ -173,6 +189,7 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
     let request_id = HeaderName::from_static(request_id::HEADER);
     CorsLayer::new()
         .allow_origin(origins)
+        .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
@@ -189,6 +206,8 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             header::ETAG,
             header::LOCATION,
             header::RETRY_AFTER,
+            rate::RATE_LIMIT,
+            rate::RATE_LIMIT_POLICY,
             request_id,
         ])
         .max_age(CORS_AGE_MAX)

@@ -11,6 +11,7 @@ const SILENT: &[&str] = &[
     "gateway_live_viewers",
     "gateway_live_viewers_slow_total",
     "gateway_pages_made_total",
+    "gateway_rate_limited_total",
     "grpc_client_breaker_changes_total",
     "grpc_client_breakers_open",
     "grpc_client_refused_total",

@@ -135,7 +135,7 @@ fn ticket(ticket: pb::Ticket) -> Result<Ticket, ApiError> {
 /// request is judged anew.
 #[utoipa::path(
     post, path = "/bookings", tag = "buying",
-    params(("Idempotency-Key" = String, Header, description = "Names this request.", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = String, Header, description = "Names this request.", min_length = 1, max_length = 255, pattern = r"^[!-~]+$")),
     request_body = NewBooking,
     responses(
         (status = 201, description = "The booking, to be paid.", body = Booking, headers(("Location" = String), ("ETag" = String))),
@@ -416,7 +416,7 @@ pub(crate) async fn get_booking_timeline(
     post, path = "/bookings/{booking_id}/cancel", tag = "buying",
     params(
         ("booking_id" = Uuid, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names this request: the same again gets the same answer. Without one it is told as the booking stands then.", min_length = 1, max_length = 255),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names this request: the same again gets the same answer. Without one it is told as the booking stands then.", min_length = 1, max_length = 255, pattern = r"^[!-~]+$"),
     ),
     responses((status = 200, description = "The booking as it stands now; of a repeated request as it stood then.", body = Booking)),
     security(("bearer" = [])),
@@ -462,7 +462,7 @@ pub(crate) struct GivenBack {
     post, path = "/bookings/{booking_id}/return", tag = "buying",
     params(
         ("booking_id" = Uuid, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names this request: the same again gets the same answer. Without one it is told as the booking stands then.", min_length = 1, max_length = 255),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names this request: the same again gets the same answer. Without one it is told as the booking stands then.", min_length = 1, max_length = 255, pattern = r"^[!-~]+$"),
     ),
     request_body = GivenBack,
     responses((status = 200, description = "The booking as it stands now; of a repeated request as it stood then.", body = Booking)),

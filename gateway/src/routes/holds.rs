@@ -156,7 +156,7 @@ fn check_seats(seat_ids: &[String]) -> Result<(), ApiError> {
 /// same `Idempotency-Key` and body again get the same answer and hold nothing twice.
 #[utoipa::path(
     post, path = "/holds", tag = "buying",
-    params(("Idempotency-Key" = String, Header, description = "Names this request.", min_length = 1, max_length = 255)),
+    params(("Idempotency-Key" = String, Header, description = "Names this request.", min_length = 1, max_length = 255, pattern = r"^[!-~]+$")),
     request_body = NewHold,
     responses(
         (status = 201, description = "The seats are yours until `expires_at`.", body = Hold, headers(("Location" = String))),

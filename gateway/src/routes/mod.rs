@@ -22,6 +22,8 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(sessions::login))
         .routes(routes!(sessions::refresh))
         .routes(routes!(sessions::logout))
+        .routes(routes!(sessions::begin_session, sessions::end_session))
+        .routes(routes!(sessions::refresh_session))
         .routes(routes!(accounts::get_me))
         .routes(routes!(bookings::list_my_bookings))
         .routes(routes!(

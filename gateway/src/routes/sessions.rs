@@ -1,7 +1,13 @@
-//! `auth/*`: making an account, and trading credentials for tokens.
+//! `auth/*`: making an account, and trading credentials for tokens, or for a browser's session.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode},
+    response::{IntoResponse, Response},
+};
 use holdfast_proto::identity::v1 as pb;
+use holdfast_types::ErrorCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -11,6 +17,7 @@ use crate::{
     extract::Body,
     failure::ApiError,
     server::Shared,
+    session,
     wire::{self, required},
 };
 
@@ -170,4 +177,106 @@ pub(crate) async fn logout(
     };
     app.identity.clone().logout(call.request(request)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A browser's session.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Session {
+    /// Seconds until it must be renewed with `auth/session/refresh`.
+    #[schema(example = 900)]
+    expires_in: u32,
+}
+
+fn session(tokens: &pb::Tokens) -> Result<Response, ApiError> {
+    let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
+    let cookies = session::begin(access, tokens.expires_in_s, refresh)?;
+    let expires_in = tokens.expires_in_s;
+    Ok((cookies, Json(Session { expires_in })).into_response())
+}
+
+/// Sign in as a browser
+///
+/// As `auth/login`, for pages: the tokens come in cookies that no script can read (`__Host-`,
+/// `HttpOnly`, `SameSite=Lax`), and every route that takes a token takes them. What is asked with them
+/// and changes something must come from a page of this site or of an allowed origin; programs use
+/// `auth/login`. Browsers keep the cookies where they reach us over TLS, or at `localhost`.
+#[utoipa::path(
+    post, path = "/auth/session", tag = "accounts",
+    request_body = Credentials,
+    responses((status = 200, description = "Signed in.", body = Session, headers(("Set-Cookie" = String)))),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "UNAUTHORIZED", "FORBIDDEN"]))),
+)]
+pub(crate) async fn begin_session(
+    State(app): State<Shared>,
+    call: Call,
+    method: Method,
+    headers: HeaderMap,
+    Body(body): Body<Credentials>,
+) -> Result<Response, ApiError> {
+    // A page elsewhere doesn't sign anybody in as somebody else, either.
+    app.origins.check(&method, &headers)?;
+    let request = pb::LoginRequest {
+        email: body.email,
+        password: body.password,
+    };
+    let answer = app.identity.clone().login(call.request(request)).await?;
+    session(&required(answer.into_inner().tokens, "tokens")?)
+}
+
+/// Stay signed in as a browser
+///
+/// As `auth/refresh`, with the session's cookies. Of several tabs one renews at a time (Web Locks):
+/// the cookie of before, sent again, ends the session.
+#[utoipa::path(
+    post, path = "/auth/session/refresh", tag = "accounts",
+    responses((status = 200, description = "Renewed.", body = Session, headers(("Set-Cookie" = String)))),
+    extensions(("x-error-codes" = json!(["UNAUTHORIZED", "FORBIDDEN"]))),
+)]
+pub(crate) async fn refresh_session(
+    State(app): State<Shared>,
+    call: Call,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    app.origins.check(&method, &headers)?;
+    let refresh_token = session::cookie(&headers, session::REFRESH_COOKIE);
+    let refresh_token = refresh_token
+        .ok_or_else(|| ApiError::new(ErrorCode::Unauthorized, "there is no session; sign in"))?
+        .to_owned();
+    let request = call.request(pb::RefreshRequest { refresh_token });
+    match app.identity.clone().refresh(request).await {
+        Ok(answer) => session(&required(answer.into_inner().tokens, "tokens")?),
+        Err(status) => {
+            let error = ApiError::from(status);
+            // One that can't be renewed any more.
+            let cookies = match error.code() {
+                ErrorCode::Unauthorized => session::end()?,
+                _ => HeaderMap::new(),
+            };
+            Ok((cookies, error).into_response())
+        }
+    }
+}
+
+/// Sign out as a browser
+///
+/// Ends the session, and all that was renewed from the same sign-in, and takes its cookies away.
+#[utoipa::path(
+    delete, path = "/auth/session", tag = "accounts",
+    responses((status = 204, description = "Signed out, or was not signed in.", headers(("Set-Cookie" = String)))),
+    extensions(("x-error-codes" = json!(["FORBIDDEN"]))),
+)]
+pub(crate) async fn end_session(
+    State(app): State<Shared>,
+    call: Call,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    app.origins.check(&method, &headers)?;
+    if let Some(refresh_token) = session::cookie(&headers, session::REFRESH_COOKIE) {
+        let refresh_token = refresh_token.to_owned();
+        let request = call.request(pb::LogoutRequest { refresh_token });
+        app.identity.clone().logout(request).await?;
+    }
+    Ok((StatusCode::NO_CONTENT, session::end()?).into_response())
 }

@@ -8,8 +8,10 @@ mod store;
 
 mod buying;
 mod catalogue;
+mod cookies;
 mod errors;
 mod input;
+mod limits;
 mod live;
 mod openapi;
 mod organiser;

@@ -112,6 +112,11 @@ async fn answers_carry_security_headers() {
             Some("no-referrer"),
             "{path}"
         );
+        assert_eq!(
+            answer.header("cross-origin-resource-policy"),
+            Some("same-origin"),
+            "{path}"
+        );
         let policy = answer.header("content-security-policy").unwrap();
         assert!(
             policy.contains("frame-ancestors 'none'"),

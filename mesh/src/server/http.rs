@@ -5,7 +5,8 @@
 //! [`Limits::send_max`], is cut; one that is idle is closed after [`Limits::head_max`] (HTTP/1) or
 //! when it stops answering pings (HTTP/2); connections end with the future that serves them, unless
 //! a handler took one over for another protocol: it is the handler's then, to end, and counts as
-//! open for as long as the handler keeps its [`ConnectionSlot`].
+//! open for as long as the handler keeps its [`ConnectionSlot`]; every request carries the address of
+//! the connection's other end (`ConnectInfo<SocketAddr>`).
 //! Leaves to others: how long an answer may be worked on, and reading a request's body.
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, response::Response};
+use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper_util::{
@@ -124,6 +125,8 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection kept Nagle's algorithm");
     }
+    // One that is gone already has none, and no requests.
+    let peer = stream.peer_addr().ok().map(ConnectInfo);
     let progress = Arc::new(Progress::default());
     let (asked, answered) = (Arc::clone(&progress), Arc::clone(&progress));
     let service = router
@@ -131,6 +134,9 @@ async fn connection(
         .map_request(move |mut request: http::Request<_>| {
             asked.was_asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(slot.clone());
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             request
         })
         .map_response(move |response| until_sent(response, answered.sending()));
