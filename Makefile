@@ -41,6 +41,7 @@ verify: ## What CI runs: format, contracts, dependencies, units, lints, docs, al
 	scripts/step "format" cargo fmt --all --check
 	scripts/step "format (bench)" cargo fmt --manifest-path bench/Cargo.toml --check
 	scripts/step "contracts" scripts/check-protos
+	scripts/step "contracts (REST)" scripts/check-openapi
 	scripts/step "dependencies" scripts/check-dependencies
 	scripts/step "units" scripts/check-units
 	scripts/step "lints" cargo clippy --locked --workspace --all-targets -- -D warnings

@@ -11,6 +11,7 @@ mod catalogue;
 mod cli;
 mod crash;
 mod fresh_show;
+mod fuzzed;
 mod history;
 mod late_money;
 mod leader_loss;

@@ -15,6 +15,7 @@ mod said;
 mod store;
 mod system;
 mod tls;
+mod tools;
 mod wait;
 
 pub use collector::{Collector, Span, Trace};
@@ -28,4 +29,5 @@ pub use said::Expected;
 pub use store::Store;
 pub use system::{Options, RunFile, RunProcess, System, is_alive, turn, with_system};
 pub use tls::Certificates;
+pub use tools::tools;
 pub use wait::{Look, POLL, until, until_at};
