@@ -2,19 +2,25 @@
 //! so that a caller sees all mistakes at once.
 //!
 //! Always holds: text that passed is trimmed, bounded, and free of control characters (and so of
-//! NUL, which Postgres has no place for). Leaves to others: bounds that need a look into tables.
+//! NUL, which Postgres has no place for) and of characters that nobody sees. Leaves to others: bounds that need a look into tables.
 
 use chrono::{DateTime, Utc};
 use holdfast_mesh::Failure;
 use holdfast_types::{
     IdError,
     limits::{PAGE_ITEMS_MAX, TIME_MS_MAX},
+    text::is_unseen,
 };
 
 /// Items in a page when the caller names no limit.
 const PAGE_ITEMS_DEFAULT: u32 = 20;
 /// Violations that one answer lists.
 const VIOLATIONS_MAX: usize = 20;
+
+/// Controls, and what nobody sees.
+fn is_no_text(c: char) -> bool {
+    c.is_control() || is_unseen(c)
+}
 
 /// Violations found so far.
 #[derive(Debug, Default)]
@@ -73,7 +79,7 @@ impl Fields {
         text: &str,
         bytes_max: usize,
     ) -> Option<String> {
-        self.bounded(field, text, bytes_max, |c| c.is_control())
+        self.bounded(field, text, bytes_max, is_no_text)
     }
 
     /// Paragraphs: line breaks and tabs are fine.
@@ -84,7 +90,7 @@ impl Fields {
         bytes_max: usize,
     ) -> Option<String> {
         self.bounded(field, text, bytes_max, |c| {
-            c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+            is_no_text(c) && !matches!(c, '\n' | '\r' | '\t')
         })
     }
 
@@ -99,7 +105,7 @@ impl Fields {
         if text.len() > bytes_max {
             self.note(field, format!("is longer than {bytes_max} bytes"));
         } else if text.chars().any(is_refused) {
-            self.note(field, "has a control character");
+            self.note(field, "has a control character, or one that isn't seen");
         } else {
             return Some(text.to_owned());
         }
@@ -136,6 +142,33 @@ impl Fields {
                 self.note(field, format!("must be from 1 to {PAGE_ITEMS_MAX}"));
                 None
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_looks_like_other_text_is_refused_by_field() {
+        for text in [
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "\u{feff}a",
+            "a\u{2028}b",
+            "a\0b",
+            "a\u{7f}",
+        ] {
+            let mut fields = Fields::default();
+            assert_eq!(fields.line("title", text, 100), None, "{text:?}");
+            let refused = fields.finish(None::<()>).expect_err("is noted");
+            assert_eq!(refused.fields()[0].field, "title");
+            assert_eq!(Fields::default().paragraphs("title", text, 100), None);
+        }
+        for text in ["Ñandú — 東京", "עברית\u{200f}", "👩\u{200d}🎤"] {
+            let line = Fields::default().line("title", text, 100);
+            assert_eq!(line.as_deref(), Some(text));
         }
     }
 }

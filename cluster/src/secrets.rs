@@ -29,6 +29,9 @@ pub(crate) const SANDBOX_API_KEY: &str = "sandbox_api_key";
 /// What the sandbox provider signs webhooks with.
 pub(crate) const SANDBOX_WEBHOOK_SECRET: &str = "sandbox_webhook_secret";
 
+/// What the gateway signs cursors of lists with.
+pub(crate) const CURSOR_KEY: &str = "cursor_key";
+
 /// The name of a service's database password.
 pub(crate) fn database_password(service: &str) -> String {
     format!("database_password_{service}")

@@ -18,6 +18,9 @@ type Problem = (&'static str, String);
 const REQUEST_TIMEOUT_MS_MIN: u64 = 10;
 const REQUEST_TIMEOUT_MS_MAX: u64 = 120_000;
 
+/// Shortest key that cursors are signed with: 256 bits of URL-safe text have 43 characters.
+const CURSOR_KEY_BYTES_MIN: usize = 32;
+
 /// Longest window of a rate limit: a day, for typing errors.
 const WINDOW_S_MAX: u32 = 86_400;
 
@@ -61,6 +64,9 @@ pub struct Config {
     /// The header in which they say it, `x-forwarded-for` or `forwarded` (RFC 7239). The other one is
     /// not read: a proxy that doesn't write it lets a client's own through.
     pub forwarded_header: ForwardedHeader,
+    /// What cursors of lists are signed with: the same for every gateway, 32 characters or more of
+    /// chance. Empty, this process has a key of its own, and its cursors end with it.
+    pub cursor_key: mesh::config::Secret,
     /// How often one caller may ask.
     pub rate_limits: RateLimits,
 }
@@ -139,6 +145,7 @@ impl Default for Config {
             trust_sampled: false,
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::XForwardedFor,
+            cursor_key: mesh::config::Secret::default(),
             rate_limits: RateLimits::default(),
         }
     }
@@ -172,6 +179,11 @@ impl Config {
             return Err(("request_timeout_ms", why));
         }
         self.own_origin()?;
+        let key_bytes = self.cursor_key.expose().len();
+        if (1..CURSOR_KEY_BYTES_MIN).contains(&key_bytes) {
+            let why = format!("must have {CURSOR_KEY_BYTES_MIN} characters or more");
+            return Err(("cursor_key", why));
+        }
         self.proxies()?;
         self.rate_limits.check()?;
         self.origins().map(|_| ())
@@ -323,6 +335,13 @@ mod tests {
             ("trusted_proxies", proxies("10.0.0.0/33")),
             ("rate_limits.unlimited", with(limits(10, &["all"]))),
             ("rate_limits.window_s", with(limits(0, &[]))),
+            (
+                "cursor_key",
+                Config {
+                    cursor_key: "short".into(),
+                    ..config()
+                },
+            ),
             ("rate_limits.window_s", with(limits(86_401, &[]))),
         ] {
             assert_eq!(config.check(false).expect_err(key).0, key);

@@ -18,7 +18,7 @@ use chrono::DateTime;
 use holdfast_types::{ErrorCode, Revision, limits};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::failure::ApiError;
+use crate::{cursors, failure::ApiError};
 
 /// Header that makes a POST repeatable.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -55,6 +55,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             let message = "send JSON with `content-type: application/json`";
             return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
         }
+        if is_packed(request.headers()) {
+            let message = "send the body as it is, without `content-encoding`";
+            return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+        }
         let RawBody(bytes) = RawBody::from_request(request, state).await?;
         parse(&bytes).map(Self)
     }
@@ -68,6 +72,12 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
         .and_then(|text| text.split(';').next())
         .unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// Nothing is unpacked here: what is small on its way would be large in memory.
+fn is_packed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
@@ -90,6 +100,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         // serde names these two in its text only; their path is the parent's. Where in the text
         // it happened is of no use to those who don't write JSON by hand.
         let why = text.split(" at line ").next().unwrap_or(&text);
+        if let Some(expected) = expected(why) {
+            let field = if path == "." { "body" } else { &path };
+            return ApiError::invalid(field, format!("must be {expected}"));
+        }
         let named = |says: &str| why.strip_prefix(says)?.strip_suffix('`').map(str::to_owned);
         if let Some(field) = named("missing field `") {
             return ApiError::invalid(&field, "is missing");
@@ -102,6 +116,29 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     json.end()
         .map_err(|_| ApiError::invalid("body", "has more than one JSON value"))?;
     Ok(value)
+}
+
+/// What should have been there, of a message of serde's that says what was: that is the caller's, may be
+/// a secret, and goes nowhere.
+fn expected(why: &str) -> Option<&str> {
+    if !["invalid type: ", "invalid value: "]
+        .iter()
+        .any(|start| why.starts_with(start))
+    {
+        return None;
+    }
+    let (_, expected) = why.rsplit_once(", expected ")?;
+    Some(match expected {
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        // Types of ours have names that say nothing to others.
+        named if named.starts_with("struct ") || named == "a map" => "an object",
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" => {
+            "a whole number within its bounds"
+        }
+        "f64" => "a number",
+        other => other,
+    })
 }
 
 /// The one path parameter of a route, as a typed id.
@@ -250,6 +287,10 @@ impl Params {
     fn take(&mut self, name: &str) -> Result<Option<String>, ApiError> {
         let mut found = self.0.extract_if(.., |(key, _)| key == name);
         let value = found.next().map(|(_, value)| value);
+        let value = match value {
+            Some(text) if name == cursors::PARAMETER => Some(cursors::read(&text)?),
+            value => value,
+        };
         let again = found.next().is_some();
         drop(found);
         if again {

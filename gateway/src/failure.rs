@@ -22,6 +22,9 @@ const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
 /// What clients are told of a defect.
 const INTERNAL_MESSAGE: &str = "something went wrong on our side";
 
+/// Of a name that a client made up, in the error that refuses it.
+const ECHO_BYTES_MAX: usize = 256;
+
 /// `ErrorInfo.metadata` key under which a service names seats, as JSON.
 const SEATS_KEY: &str = "seats";
 
@@ -36,7 +39,8 @@ impl ApiError {
 
     /// INVALID_REQUEST naming what is wrong with `field`.
     pub(crate) fn invalid(field: &str, why: impl Into<String>) -> Self {
-        Failure::invalid(field, why).into()
+        let why = why.into();
+        Failure::invalid(shortened(field), shortened(&why)).into()
     }
 
     /// A defect of ours or of a service: `what` is for the log alone.
@@ -139,6 +143,12 @@ impl ApiError {
         }
         *response.body_mut() = Body::from(body);
     }
+}
+
+/// As much of it as is told to somebody who wrote it.
+fn shortened(text: &str) -> &str {
+    let end = text.floor_char_boundary(ECHO_BYTES_MAX);
+    &text[..end]
 }
 
 /// Whether answers with this code say when to try again.

@@ -10,6 +10,7 @@
 //!   timeout; pages of configured origins can read it;
 //! - a request counts as in progress until its answer was sent, and those are bounded;
 //! - how often one address and one account may ask is limited, and so is the memory of who asked;
+//! - cursors of lists are signed, and one that another list gave out is none;
 //! - who acts is read from the access token, sent as a header or in a cookie, never from a path or a body; the token is verified
 //!   here and again by the service it is forwarded to;
 //! - a session's cookies count for pages of our own and of configured origins only;
@@ -32,6 +33,7 @@ mod metrics;
 mod call;
 mod client_address;
 mod conditional;
+mod cursors;
 mod extract;
 mod failure;
 mod kept;

@@ -137,7 +137,9 @@ pub(crate) async fn bounded(
 ) -> Response {
     let deadline = Deadline::after(app.request_timeout);
     request.extensions_mut().insert(Call::new(deadline));
-    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let answer = app.cursors.within(route, next.run(request));
+    let work = AssertUnwindSafe(answer).catch_unwind();
     match tokio::time::timeout_at(deadline.at(), work).await {
         Ok(Ok(response)) => response,
         // The panic hook has logged where and why.

@@ -26,6 +26,7 @@ use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
 use crate::{
     Config, Error, conditional,
+    cursors::Cursors,
     failure::ApiError,
     kept::KeptPages,
     layout::Layouts,
@@ -67,6 +68,7 @@ pub(crate) struct App {
     pub(crate) searches: Searches,
     pub(crate) verifier: Verifier,
     pub(crate) origins: Origins,
+    pub(crate) cursors: Cursors,
     pub(crate) request_timeout: Duration,
     pub(crate) trust_sampled: bool,
     /// None where nobody is limited.
@@ -167,6 +169,7 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
         searches: Searches::new(),
         verifier,
         origins: Origins::new(config)?,
+        cursors: Cursors::new(config),
         request_timeout: config.request_timeout(),
         trust_sampled: config.trust_sampled,
         limits: match config.rate_limits.enabled {

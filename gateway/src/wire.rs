@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::failure::ApiError;
+use crate::{cursors, failure::ApiError};
 
 /// An amount in minor units (cents for EUR) of one currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -29,10 +29,11 @@ pub(crate) struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// `next_cursor` as the service gave it; empty on the last page.
     pub(crate) fn new(items: Vec<T>, next_cursor: String) -> Self {
         Self {
             items,
-            next_cursor: (!next_cursor.is_empty()).then_some(next_cursor),
+            next_cursor: (!next_cursor.is_empty()).then(|| cursors::sign(&next_cursor)),
         }
     }
 }

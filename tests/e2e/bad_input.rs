@@ -36,7 +36,15 @@ fn refused(what: &str, answer: &Answer, status: u16, code: &str) -> Result<()> {
         answer.status == status && answer.code() == code,
         "{what}: expected {status} {code}, got {answer:?}"
     );
-    let body = answer.body.as_object().context("no JSON object")?;
+    is_error(what, answer)
+}
+
+/// Asserts the shape of an error, and that nothing internal is in it.
+pub(crate) fn is_error(what: &str, answer: &Answer) -> Result<()> {
+    let body = answer
+        .body
+        .as_object()
+        .with_context(|| format!("{what}: {answer:?}"))?;
     for field in ["error_code", "message", "details", "request_id"] {
         ensure!(body.contains_key(field), "{what}: no {field} in {answer:?}");
     }

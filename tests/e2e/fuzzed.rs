@@ -12,7 +12,7 @@ use holdfast_harness::{Customer, System, tools, with_system};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::{demo_show, options};
+use crate::{demo_show, hostile, options};
 
 const TOOLS: &str = "scripts/schemathesis.txt";
 /// Seconds of each pass: the first ends by itself sooner, on an idle machine in half of it.
@@ -55,10 +55,13 @@ async fn made_up_requests_are_answered_as_the_document_says() {
         fuzzer
             .run(&["--phases", "examples,coverage", "--max-time", &seconds])
             .await?;
+        let victim = Customer::register(&system.rest()?).await?;
+        hostile::everywhere(system, &victim, demo_show(system)?).await?;
         // At random, and one request after another, about things that are.
         let config = system.dir().join("schemathesis.toml");
-        let customer = things(system, &config).await?;
-        fuzzer.token = &customer.token;
+        let things = things(system, &config).await?;
+        hostile::with_others_ids(system, &victim, &things.booking, &things.hold).await?;
+        fuzzer.token = &things.customer.token;
         fuzzer.config = Some(&config);
         let (seconds, examples) = (SECONDS[1].to_string(), EXAMPLES.to_string());
         fuzzer
@@ -127,24 +130,35 @@ async fn organiser(system: &System) -> Result<String> {
     answer.text("access_token")
 }
 
-/// A customer with a booking and a hold, and the settings that name them.
-async fn things(system: &System, config: &Path) -> Result<Customer> {
+/// A customer with a booking and a hold.
+struct Things {
+    customer: Customer,
+    booking: String,
+    hold: String,
+}
+
+/// With the settings that name them.
+async fn things(system: &System, config: &Path) -> Result<Things> {
     let rest = system.rest()?;
     let show = demo_show(system)?;
     let customer = Customer::register(&rest).await?;
     let free = rest.free_seats(show).await?;
     let hold = customer.hold(show, &[&free[0], &free[1]]).await?.ok()?;
     let booking = customer.book(&hold.text("hold_id")?).await?.ok()?;
+    let booking = booking.text("booking_id")?;
     let hold = customer.hold(show, &[&free[4]]).await?.ok()?;
+    let hold = hold.text("hold_id")?;
     let event = rest.get(&format!("/shows/{show}")).await?.ok()?;
     let event = event.body["event"]["event_id"].as_str().map(str::to_owned);
     let text = format!(
         "[parameters]\n\"path.show_id\" = \"{show}\"\n\"path.event_id\" = \"{}\"\n\
-         \"path.booking_id\" = \"{}\"\n\"path.hold_id\" = \"{}\"\n\"path.provider\" = \"sandbox\"\n",
+         \"path.booking_id\" = \"{booking}\"\n\"path.hold_id\" = \"{hold}\"\n\"path.provider\" = \"sandbox\"\n",
         event.context("an event")?,
-        booking.text("booking_id")?,
-        hold.text("hold_id")?,
     );
     std::fs::write(config, text)?;
-    Ok(customer)
+    Ok(Things {
+        customer,
+        booking,
+        hold,
+    })
 }

@@ -13,6 +13,7 @@ mod crash;
 mod fresh_show;
 mod fuzzed;
 mod history;
+mod hostile;
 mod late_money;
 mod leader_loss;
 mod live;

@@ -13,6 +13,7 @@ mod iso4217;
 pub mod limits;
 mod money;
 mod states;
+pub mod text;
 mod time;
 mod trace_parent;
 

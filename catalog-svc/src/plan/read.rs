@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use holdfast_types::limits::SEATS_PER_SHOW_MAX;
+use holdfast_types::{limits::SEATS_PER_SHOW_MAX, text::is_unseen};
 use serde_json::{Map, Value};
 
 use super::mistakes::{At, Mistakes, Place, quoted};
@@ -418,8 +418,9 @@ fn text<'a>(
         mistakes.note(place, key, format_args!("is empty"));
     } else if text.len() > bytes_max {
         mistakes.note(place, key, format_args!("is longer than {bytes_max} bytes"));
-    } else if text.chars().any(char::is_control) {
-        mistakes.note(place, key, format_args!("has a control character"));
+    } else if text.chars().any(|c| c.is_control() || is_unseen(c)) {
+        let why = "has a control character, or one that isn't seen";
+        mistakes.note(place, key, format_args!("{why}"));
     } else {
         return Some(text);
     }

@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use holdfast_types::text::is_unseen;
 
 const ID_BYTES_MAX: usize = 100;
 
@@ -53,7 +54,9 @@ impl Notes {
         text: Option<&str>,
         bytes_max: usize,
     ) -> Option<String> {
-        let words: Vec<&str> = text.unwrap_or_default().split_whitespace().collect();
+        // Pasted from somewhere, with what nobody saw.
+        let text = text.unwrap_or_default().replace(is_unseen, "");
+        let words: Vec<&str> = text.split_whitespace().collect();
         let text = words.join(" ");
         if text.len() > bytes_max {
             self.add(field, format!("is longer than {bytes_max} bytes"));

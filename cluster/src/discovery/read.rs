@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
-use holdfast_types::Currency;
+use holdfast_types::{Currency, text::is_unseen};
 
 use super::{
     notes::{Mistake, Notes},
@@ -171,7 +171,7 @@ pub(super) fn read(event: raw::Event) -> Reading {
 
 fn description(parts: &[Option<String>], notes: &mut Notes) -> String {
     let parts: Vec<&str> = parts.iter().flatten().map(|part| part.trim()).collect();
-    let text = parts.join("\n\n");
+    let text = parts.join("\n\n").replace(is_unseen, "");
     let is_refused = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
     if text.len() > DESCRIPTION_BYTES_MAX {
         let why = format!("is longer than {DESCRIPTION_BYTES_MAX} bytes, with info and pleaseNote");

@@ -12,7 +12,9 @@ use super::layout::{Layout, address, grpc_uri, uri};
 use crate::{
     data_dir::{DataDir, write_private},
     database::service_url,
-    secrets::{CLUSTER_ID, OPERATOR_TOKEN, SANDBOX_API_KEY, SANDBOX_WEBHOOK_SECRET, Secrets},
+    secrets::{
+        CLUSTER_ID, CURSOR_KEY, OPERATOR_TOKEN, SANDBOX_API_KEY, SANDBOX_WEBHOOK_SECRET, Secrets,
+    },
     supervisor::Spec,
 };
 
@@ -37,7 +39,12 @@ impl<'a> Configs<'a> {
         secrets: &'a mut Secrets,
         lineage: Lineage,
     ) -> anyhow::Result<Self> {
-        for name in [OPERATOR_TOKEN, SANDBOX_API_KEY, SANDBOX_WEBHOOK_SECRET] {
+        for name in [
+            CURSOR_KEY,
+            OPERATOR_TOKEN,
+            SANDBOX_API_KEY,
+            SANDBOX_WEBHOOK_SECRET,
+        ] {
             secrets.get_or_make(name)?;
         }
         Ok(Self {
@@ -142,6 +149,7 @@ impl<'a> Configs<'a> {
                 "payment_uri": grpc_uri(l.payment),
                 "lockstore": lockstore,
                 "search_uri": grpc_uri(l.search),
+                "cursor_key": secret(CURSOR_KEY)?,
             },
         });
         self.serve(ALL_SERVICES, "all", l.ops, &config)

@@ -12,7 +12,7 @@ use holdfast_proto::catalog::v1 as pb;
 use holdfast_types::{ErrorCode, EventId, PlanId, ShowId, VenueId};
 use serde_json::{Value, json};
 
-use crate::setup::{Gateway, send, token};
+use crate::setup::{Gateway, cursor, send, token};
 
 /// How long a page may be given out after it was asked for.
 const KEPT: Duration = Duration::from_secs(1);
@@ -212,11 +212,13 @@ async fn shows_are_filtered_and_come_in_pages() {
             next_cursor: "c2".to_owned(),
         })
     });
-    let query = "category=music&city=Berlin&from=2026-07-15T20:00:00%2B02:00&to=2026-07-16T00:00:00Z&limit=5&cursor=c1";
-    let answer = send(gateway.get(&format!("/api/v1/shows?{query}"))).await;
+    let at = |at| cursor("/api/v1/shows", at);
+    let query = "category=music&city=Berlin&from=2026-07-15T20:00:00%2B02:00&to=2026-07-16T00:00:00Z&limit=5";
+    let path = format!("/api/v1/shows?{query}&cursor={}", at("c1"));
+    let answer = send(gateway.get(&path)).await;
     assert_eq!(
         answer.json(),
-        json!({"items": [show_json()], "next_cursor": "c2"})
+        json!({"items": [show_json()], "next_cursor": at("c2")})
     );
     assert_eq!(answer.header("cache-control"), Some(CACHED));
     send(gateway.get("/api/v1/shows")).await;

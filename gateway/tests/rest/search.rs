@@ -8,7 +8,7 @@ use holdfast_proto::search::v1 as pb;
 use holdfast_types::ErrorCode;
 use serde_json::{Value, json};
 
-use crate::setup::{Gateway, send};
+use crate::setup::{Gateway, cursor, send};
 
 const ID: &str = "07070707-0707-0707-0707-070707070707";
 
@@ -78,12 +78,14 @@ async fn all_that_is_asked_goes_on_and_what_is_found_comes_back() {
     let gateway = Gateway::start().await;
     finds(&gateway, vec![show()], "next");
     let path = "/api/v1/search?q=sumer%20night&city=Berlin&near=52.52,13.405&radius_km=7&category=music\
-        &from=2026-07-01T00:00:00Z&to=2026-08-01T00:00:00Z&sort=distance&limit=3&cursor=c";
+        &from=2026-07-01T00:00:00Z&to=2026-08-01T00:00:00Z&sort=distance&limit=3";
+    let at = |at| cursor("/api/v1/search", at);
+    let path = &format!("{path}&cursor={}", at("c"));
     let answer = send(gateway.get(path)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(
         answer.json(),
-        json!({"items": [show_json()], "next_cursor": "next"})
+        json!({"items": [show_json()], "next_cursor": at("next")})
     );
     assert_eq!(answer.header("cache-control"), Some("public, max-age=1"));
     let expected = pb::SearchShowsRequest {
@@ -173,7 +175,11 @@ async fn what_search_refuses_is_refused_by_the_same_name() {
             .on("search_shows", move |_: pb::SearchShowsRequest| {
                 Err::<pb::SearchShowsResponse, _>(Failure::invalid(field, "is wrong").into())
             });
-        let answer = send(gateway.get(&format!("/api/v1/search?{field}=x"))).await;
+        let value = match field {
+            "cursor" => cursor("/api/v1/search", "x"),
+            _ => "x".to_owned(),
+        };
+        let answer = send(gateway.get(&format!("/api/v1/search?{field}={value}"))).await;
         answer.invalid(field);
     }
 }

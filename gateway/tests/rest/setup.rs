@@ -6,7 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gateway::Config;
+use hmac::{Hmac, KeyInit, Mac};
 use holdfast_mesh::{
     Context,
     auth::{AUDIENCE, ISSUER, TokenClaims},
@@ -17,6 +19,7 @@ use holdfast_types::UserId;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
+use sha2::Sha256;
 use tokio_util::sync::DropGuard;
 
 use crate::{backend::Backend, store::Store};
@@ -35,6 +38,16 @@ MC4CAQAwBQYDK2VwBCIEIGOK0DTqhoDfeLcAe8ruivn0QTEl/V4O1meMKuG+Ke5X
 ";
 pub(crate) const KEY_ID: &str = "k1";
 const JWKS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"k1","x":"ag_xo00mx7qtT_ZwfryfeDlpzlqFjpu1MwIK55wk5Es"}]}"#;
+
+const CURSOR_KEY: &str = "of these tests, and of nobody else's cursors";
+
+/// A service's cursor as the gateway gives it out for `route`, e.g. `/api/v1/shows`.
+pub(crate) fn cursor(route: &str, cursor: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(CURSOR_KEY.as_bytes()).unwrap();
+    mac.update(format!("{route}\0{cursor}").as_bytes());
+    let tag = mac.finalize().into_bytes();
+    URL_SAFE_NO_PAD.encode([&tag[..16], cursor.as_bytes()].concat())
+}
 
 pub(crate) struct Gateway {
     pub(crate) backend: Arc<Backend>,
@@ -69,6 +82,7 @@ impl Gateway {
             payment_uri: services.clone(),
             search_uri: services,
             lockstore: vec![format!("http://{node}")],
+            cursor_key: CURSOR_KEY.into(),
             ..Config::default()
         };
         change(&mut config);
