@@ -168,11 +168,14 @@ pub async fn serve_grpc(options: Options, routes: Routes, context: &Context) -> 
     } = options;
     context.readiness.declare(name);
     let descriptor = |source| Error::Descriptor { name, source };
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(descriptor_set)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(descriptor)?;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(descriptor_set)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    // Python's client knows the older one alone.
+    let reflection_alpha = reflection().build_v1alpha().map_err(descriptor)?;
+    let reflection = reflection().build_v1().map_err(descriptor)?;
     let listener = bind_grpc(name, listen, insecure, context).await?;
     let address = listener.local_addr().map_err(|source| Error::Bind {
         name,
@@ -195,6 +198,7 @@ pub async fn serve_grpc(options: Options, routes: Routes, context: &Context) -> 
         .add_routes(routes)
         .add_service(health_service)
         .add_service(reflection)
+        .add_service(reflection_alpha)
         .serve_with_incoming_shutdown(
             connections(name, listener, context),
             context.shutdown.cancelled(),

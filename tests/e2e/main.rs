@@ -10,6 +10,7 @@ mod cancel;
 mod catalogue;
 mod cli;
 mod crash;
+mod foreign_clients;
 mod fresh_show;
 mod fuzzed;
 mod history;

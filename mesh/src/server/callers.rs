@@ -21,9 +21,10 @@ use super::accept::Peer;
 use crate::{Failure, metrics, sparse::Sparse};
 
 /// Services that tell nothing of the business.
-const FOR_ALL: [&str; 2] = [
+const FOR_ALL: [&str; 3] = [
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
 ];
 
 /// Label of a method that the table doesn't know.

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use prost::Message;
+use prost_types::FileDescriptorSet;
 
 /// Every `.proto` below `dir`, relative to `root`, sorted.
 fn proto_files(root: &Path, dir: &Path) -> Result<Vec<PathBuf>> {
@@ -49,14 +50,22 @@ pub fn read_files(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
         .collect()
 }
 
+/// What every `.proto` of `root` says, comments included.
+///
+/// # Errors
+/// If a file can't be read or doesn't compile.
+pub fn descriptors(root: &Path) -> Result<FileDescriptorSet> {
+    let files = proto_files(root, &root.join("holdfast"))?;
+    Ok(protox::compile(&files, [root])?)
+}
+
 /// Compiles every `.proto` of `root` and writes bindings and descriptor set into the empty
 /// folder `out`.
 ///
 /// # Errors
 /// If a file doesn't compile or can't be written.
 pub fn generate(root: &Path, out: &Path) -> Result<()> {
-    let files = proto_files(root, &root.join("holdfast"))?;
-    let descriptors = protox::compile(&files, [root])?;
+    let descriptors = descriptors(root)?;
     fs::write(out.join("descriptor.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".holdfast.lockstore")

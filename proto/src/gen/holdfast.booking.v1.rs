@@ -610,7 +610,7 @@ pub mod booking_service_client {
             self
         }
         /// Every seat's state, or one section's, at one revision; linearizable, no token needed.
-        /// Reasons: SHOW_NOT_FOUND, UNAVAILABLE.
+        /// Reasons: SHOW_NOT_FOUND, UNAVAILABLE. Reads only. Called by the gateway and by the CLI.
         pub async fn get_availability(
             &mut self,
             request: impl tonic::IntoRequest<super::GetAvailabilityRequest>,
@@ -646,7 +646,7 @@ pub mod booking_service_client {
         /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED,
         /// IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
         /// For seats, ErrorInfo.metadata\["seats"\] is JSON: \[{"seat_id", "state"}\]; of unknown ones it
-        /// names the first 8.
+        /// names the first 8. Called by the gateway.
         pub async fn create_hold(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateHoldRequest>,
@@ -674,7 +674,7 @@ pub mod booking_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// A live hold of the caller's. Reasons: UNAUTHORIZED, HOLD_NOT_FOUND, HOLD_EXPIRED,
-        /// UNAVAILABLE.
+        /// UNAVAILABLE. Reads only. Called by the gateway.
         pub async fn get_hold(
             &mut self,
             request: impl tonic::IntoRequest<super::GetHoldRequest>,
@@ -702,7 +702,8 @@ pub mod booking_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Lengthens a hold by up to its TTL from now, within the show's longest total. Reasons:
-        /// UNAUTHORIZED, HOLD_NOT_FOUND, HOLD_EXPIRED, INVALID_STATE, RATE_LIMITED, UNAVAILABLE.
+        /// UNAUTHORIZED, HOLD_NOT_FOUND, HOLD_EXPIRED, INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Not
+        /// idempotent: a copy counts from when it comes. Called by the gateway.
         pub async fn extend_hold(
             &mut self,
             request: impl tonic::IntoRequest<super::ExtendHoldRequest>,
@@ -730,7 +731,7 @@ pub mod booking_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Gives seats back. Idempotent. Reasons: UNAUTHORIZED, HOLD_NOT_FOUND, INVALID_STATE (sold, or
-        /// booked: cancel the booking instead), RATE_LIMITED, UNAVAILABLE.
+        /// booked: cancel the booking instead), RATE_LIMITED, UNAVAILABLE. Called by the gateway.
         pub async fn release_hold(
             &mut self,
             request: impl tonic::IntoRequest<super::ReleaseHoldRequest>,
@@ -760,7 +761,8 @@ pub mod booking_service_client {
         /// Makes a booking of a hold and asks for payment. Idempotent by key (see `idempotency_key` there).
         /// Reasons: UNAUTHORIZED, INVALID_REQUEST (the key is too long), IDEMPOTENCY_KEY_REQUIRED,
         /// IDEMPOTENCY_KEY_REUSED, IN_PROGRESS (a copy of it is), HOLD_NOT_FOUND, HOLD_EXPIRED,
-        /// SHOW_NOT_ON_SALE (it has begun), INVALID_STATE, RATE_LIMITED, UNAVAILABLE.
+        /// SHOW_NOT_ON_SALE (it has begun), INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Called by the
+        /// gateway.
         pub async fn create_booking(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateBookingRequest>,
@@ -791,7 +793,7 @@ pub mod booking_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// One booking of the caller's, at once or when it has changed. Reasons: UNAUTHORIZED,
-        /// BOOKING_NOT_FOUND.
+        /// BOOKING_NOT_FOUND. Reads only. Called by the gateway.
         pub async fn get_booking(
             &mut self,
             request: impl tonic::IntoRequest<super::GetBookingRequest>,
@@ -818,7 +820,8 @@ pub mod booking_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The caller's bookings, newest first. Reasons: UNAUTHORIZED, INVALID_REQUEST.
+        /// The caller's bookings, newest first. Reasons: UNAUTHORIZED, INVALID_REQUEST. Reads only. Called
+        /// by the gateway.
         pub async fn list_bookings(
             &mut self,
             request: impl tonic::IntoRequest<super::ListBookingsRequest>,
@@ -848,7 +851,7 @@ pub mod booking_service_client {
         /// What happened to one of the caller's bookings and why, oldest first, in pages. An entry stands from
         /// when what it says was committed, and never changes; each thing is there once, however often it was
         /// told. Bookings made before there were timelines have those entries only that came since. Reasons:
-        /// UNAUTHORIZED, INVALID_REQUEST, BOOKING_NOT_FOUND.
+        /// UNAUTHORIZED, INVALID_REQUEST, BOOKING_NOT_FOUND. Reads only. Called by the gateway.
         pub async fn get_booking_timeline(
             &mut self,
             request: impl tonic::IntoRequest<super::GetBookingTimelineRequest>,
@@ -883,7 +886,7 @@ pub mod booking_service_client {
         /// meanwhile is refunded only if its customer asks once more. Reasons: UNAUTHORIZED,
         /// INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a payment
         /// is being decided on, or a copy of it is under way), UNAVAILABLE (noted; it happens once the lock
-        /// store can be asked).
+        /// store can be asked). Not idempotent without a key. Called by the gateway.
         pub async fn cancel_booking(
             &mut self,
             request: impl tonic::IntoRequest<super::CancelBookingRequest>,
@@ -917,7 +920,7 @@ pub mod booking_service_client {
         /// seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
         /// left are a cancellation. Reasons: UNAUTHORIZED, INVALID_REQUEST (no seat, or one that isn't the
         /// booking's), IDEMPOTENCY_KEY_REUSED, SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a
-        /// payment is being decided on, or a copy of it is under way), UNAVAILABLE.
+        /// payment is being decided on, or a copy of it is under way), UNAVAILABLE. Called by the gateway.
         pub async fn return_tickets(
             &mut self,
             request: impl tonic::IntoRequest<super::ReturnTicketsRequest>,
@@ -948,6 +951,7 @@ pub mod booking_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// The tickets of a confirmed booking. Reasons: UNAUTHORIZED, BOOKING_NOT_FOUND, INVALID_STATE.
+        /// Reads only. Called by the gateway.
         pub async fn list_tickets(
             &mut self,
             request: impl tonic::IntoRequest<super::ListTicketsRequest>,
@@ -990,7 +994,7 @@ pub mod booking_service_server {
     #[async_trait]
     pub trait BookingService: std::marker::Send + std::marker::Sync + 'static {
         /// Every seat's state, or one section's, at one revision; linearizable, no token needed.
-        /// Reasons: SHOW_NOT_FOUND, UNAVAILABLE.
+        /// Reasons: SHOW_NOT_FOUND, UNAVAILABLE. Reads only. Called by the gateway and by the CLI.
         async fn get_availability(
             &self,
             request: tonic::Request<super::GetAvailabilityRequest>,
@@ -1004,7 +1008,7 @@ pub mod booking_service_server {
         /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED,
         /// IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
         /// For seats, ErrorInfo.metadata\["seats"\] is JSON: \[{"seat_id", "state"}\]; of unknown ones it
-        /// names the first 8.
+        /// names the first 8. Called by the gateway.
         async fn create_hold(
             &self,
             request: tonic::Request<super::CreateHoldRequest>,
@@ -1013,13 +1017,14 @@ pub mod booking_service_server {
             tonic::Status,
         >;
         /// A live hold of the caller's. Reasons: UNAUTHORIZED, HOLD_NOT_FOUND, HOLD_EXPIRED,
-        /// UNAVAILABLE.
+        /// UNAVAILABLE. Reads only. Called by the gateway.
         async fn get_hold(
             &self,
             request: tonic::Request<super::GetHoldRequest>,
         ) -> std::result::Result<tonic::Response<super::GetHoldResponse>, tonic::Status>;
         /// Lengthens a hold by up to its TTL from now, within the show's longest total. Reasons:
-        /// UNAUTHORIZED, HOLD_NOT_FOUND, HOLD_EXPIRED, INVALID_STATE, RATE_LIMITED, UNAVAILABLE.
+        /// UNAUTHORIZED, HOLD_NOT_FOUND, HOLD_EXPIRED, INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Not
+        /// idempotent: a copy counts from when it comes. Called by the gateway.
         async fn extend_hold(
             &self,
             request: tonic::Request<super::ExtendHoldRequest>,
@@ -1028,7 +1033,7 @@ pub mod booking_service_server {
             tonic::Status,
         >;
         /// Gives seats back. Idempotent. Reasons: UNAUTHORIZED, HOLD_NOT_FOUND, INVALID_STATE (sold, or
-        /// booked: cancel the booking instead), RATE_LIMITED, UNAVAILABLE.
+        /// booked: cancel the booking instead), RATE_LIMITED, UNAVAILABLE. Called by the gateway.
         async fn release_hold(
             &self,
             request: tonic::Request<super::ReleaseHoldRequest>,
@@ -1039,7 +1044,8 @@ pub mod booking_service_server {
         /// Makes a booking of a hold and asks for payment. Idempotent by key (see `idempotency_key` there).
         /// Reasons: UNAUTHORIZED, INVALID_REQUEST (the key is too long), IDEMPOTENCY_KEY_REQUIRED,
         /// IDEMPOTENCY_KEY_REUSED, IN_PROGRESS (a copy of it is), HOLD_NOT_FOUND, HOLD_EXPIRED,
-        /// SHOW_NOT_ON_SALE (it has begun), INVALID_STATE, RATE_LIMITED, UNAVAILABLE.
+        /// SHOW_NOT_ON_SALE (it has begun), INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Called by the
+        /// gateway.
         async fn create_booking(
             &self,
             request: tonic::Request<super::CreateBookingRequest>,
@@ -1048,7 +1054,7 @@ pub mod booking_service_server {
             tonic::Status,
         >;
         /// One booking of the caller's, at once or when it has changed. Reasons: UNAUTHORIZED,
-        /// BOOKING_NOT_FOUND.
+        /// BOOKING_NOT_FOUND. Reads only. Called by the gateway.
         async fn get_booking(
             &self,
             request: tonic::Request<super::GetBookingRequest>,
@@ -1056,7 +1062,8 @@ pub mod booking_service_server {
             tonic::Response<super::GetBookingResponse>,
             tonic::Status,
         >;
-        /// The caller's bookings, newest first. Reasons: UNAUTHORIZED, INVALID_REQUEST.
+        /// The caller's bookings, newest first. Reasons: UNAUTHORIZED, INVALID_REQUEST. Reads only. Called
+        /// by the gateway.
         async fn list_bookings(
             &self,
             request: tonic::Request<super::ListBookingsRequest>,
@@ -1067,7 +1074,7 @@ pub mod booking_service_server {
         /// What happened to one of the caller's bookings and why, oldest first, in pages. An entry stands from
         /// when what it says was committed, and never changes; each thing is there once, however often it was
         /// told. Bookings made before there were timelines have those entries only that came since. Reasons:
-        /// UNAUTHORIZED, INVALID_REQUEST, BOOKING_NOT_FOUND.
+        /// UNAUTHORIZED, INVALID_REQUEST, BOOKING_NOT_FOUND. Reads only. Called by the gateway.
         async fn get_booking_timeline(
             &self,
             request: tonic::Request<super::GetBookingTimelineRequest>,
@@ -1080,7 +1087,7 @@ pub mod booking_service_server {
         /// meanwhile is refunded only if its customer asks once more. Reasons: UNAUTHORIZED,
         /// INVALID_REQUEST, IDEMPOTENCY_KEY_REUSED, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a payment
         /// is being decided on, or a copy of it is under way), UNAVAILABLE (noted; it happens once the lock
-        /// store can be asked).
+        /// store can be asked). Not idempotent without a key. Called by the gateway.
         async fn cancel_booking(
             &self,
             request: tonic::Request<super::CancelBookingRequest>,
@@ -1092,7 +1099,7 @@ pub mod booking_service_server {
         /// seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
         /// left are a cancellation. Reasons: UNAUTHORIZED, INVALID_REQUEST (no seat, or one that isn't the
         /// booking's), IDEMPOTENCY_KEY_REUSED, SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a
-        /// payment is being decided on, or a copy of it is under way), UNAVAILABLE.
+        /// payment is being decided on, or a copy of it is under way), UNAVAILABLE. Called by the gateway.
         async fn return_tickets(
             &self,
             request: tonic::Request<super::ReturnTicketsRequest>,
@@ -1101,6 +1108,7 @@ pub mod booking_service_server {
             tonic::Status,
         >;
         /// The tickets of a confirmed booking. Reasons: UNAUTHORIZED, BOOKING_NOT_FOUND, INVALID_STATE.
+        /// Reads only. Called by the gateway.
         async fn list_tickets(
             &self,
             request: tonic::Request<super::ListTicketsRequest>,
@@ -1862,7 +1870,7 @@ pub mod inventory_service_client {
         }
         /// Makes a show's seats sellable here and in the store. Idempotent and resumable. Reasons:
         /// UNAUTHORIZED, FORBIDDEN (another organiser opened it), INVALID_REQUEST, ALREADY_EXISTS (another
-        /// layout), UNAVAILABLE.
+        /// layout), UNAVAILABLE. Called by catalog-svc.
         pub async fn open_inventory(
             &mut self,
             request: impl tonic::IntoRequest<super::OpenInventoryRequest>,
@@ -1893,7 +1901,7 @@ pub mod inventory_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Moves a show's state. Idempotent. Reasons: UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND,
-        /// INVALID_STATE, UNAVAILABLE.
+        /// INVALID_STATE, UNAVAILABLE. Called by catalog-svc.
         pub async fn change_inventory_state(
             &mut self,
             request: impl tonic::IntoRequest<super::ChangeInventoryStateRequest>,
@@ -1970,7 +1978,7 @@ pub mod inventory_service_server {
     pub trait InventoryService: std::marker::Send + std::marker::Sync + 'static {
         /// Makes a show's seats sellable here and in the store. Idempotent and resumable. Reasons:
         /// UNAUTHORIZED, FORBIDDEN (another organiser opened it), INVALID_REQUEST, ALREADY_EXISTS (another
-        /// layout), UNAVAILABLE.
+        /// layout), UNAVAILABLE. Called by catalog-svc.
         async fn open_inventory(
             &self,
             request: tonic::Request<super::OpenInventoryRequest>,
@@ -1979,7 +1987,7 @@ pub mod inventory_service_server {
             tonic::Status,
         >;
         /// Moves a show's state. Idempotent. Reasons: UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND,
-        /// INVALID_STATE, UNAVAILABLE.
+        /// INVALID_STATE, UNAVAILABLE. Called by catalog-svc.
         async fn change_inventory_state(
             &self,
             request: tonic::Request<super::ChangeInventoryStateRequest>,

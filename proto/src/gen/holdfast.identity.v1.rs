@@ -245,7 +245,8 @@ pub mod identity_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Trades e-mail and password for tokens. Called by the gateway. Reasons: UNAUTHORIZED (the
-        /// same for an unknown address and a wrong password), RATE_LIMITED.
+        /// same for an unknown address and a wrong password), RATE_LIMITED. Not idempotent: each is a
+        /// sign-in of its own.
         pub async fn login(
             &mut self,
             request: impl tonic::IntoRequest<super::LoginRequest>,
@@ -270,7 +271,7 @@ pub mod identity_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Trades a refresh token for new tokens; the old one ends. Using an old one again ends the
-        /// whole family. Called by the gateway. Reasons: UNAUTHORIZED.
+        /// whole family. Called by the gateway. Reasons: UNAUTHORIZED. Not idempotent, on purpose.
         pub async fn refresh(
             &mut self,
             request: impl tonic::IntoRequest<super::RefreshRequest>,
@@ -297,7 +298,8 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Ends a refresh token's family. Idempotent. Called by the gateway.
+        /// Ends a refresh token's family. Idempotent. Called by the gateway. Reasons: none of its own; a
+        /// token that nobody knows is signed out, too.
         pub async fn logout(
             &mut self,
             request: impl tonic::IntoRequest<super::LogoutRequest>,
@@ -322,7 +324,7 @@ pub mod identity_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// The account behind the caller's access token. Called by the gateway and the CLI. Reasons:
-        /// UNAUTHORIZED.
+        /// UNAUTHORIZED. Reads only.
         pub async fn get_me(
             &mut self,
             request: impl tonic::IntoRequest<super::GetMeRequest>,
@@ -346,7 +348,8 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Public keys of access tokens, as a JWK set (RFC 7517). Called by every service.
+        /// Public keys of access tokens, as a JWK set (RFC 7517). Called by every service. Reads only.
+        /// Reasons: none of its own.
         pub async fn get_jwks(
             &mut self,
             request: impl tonic::IntoRequest<super::GetJwksRequest>,
@@ -374,7 +377,8 @@ pub mod identity_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Trades the local operator token for an access token of an account, or of the operator
-        /// itself (role admin, nil user id). Called by the CLI. Reasons: UNAUTHORIZED, USER_NOT_FOUND.
+        /// itself (role admin, nil user id). Called by the CLI. Reasons: UNAUTHORIZED, USER_NOT_FOUND. Not
+        /// idempotent: each token is a new one.
         pub async fn exchange_operator_token(
             &mut self,
             request: impl tonic::IntoRequest<super::ExchangeOperatorTokenRequest>,
@@ -488,35 +492,39 @@ pub mod identity_service_server {
             tonic::Status,
         >;
         /// Trades e-mail and password for tokens. Called by the gateway. Reasons: UNAUTHORIZED (the
-        /// same for an unknown address and a wrong password), RATE_LIMITED.
+        /// same for an unknown address and a wrong password), RATE_LIMITED. Not idempotent: each is a
+        /// sign-in of its own.
         async fn login(
             &self,
             request: tonic::Request<super::LoginRequest>,
         ) -> std::result::Result<tonic::Response<super::LoginResponse>, tonic::Status>;
         /// Trades a refresh token for new tokens; the old one ends. Using an old one again ends the
-        /// whole family. Called by the gateway. Reasons: UNAUTHORIZED.
+        /// whole family. Called by the gateway. Reasons: UNAUTHORIZED. Not idempotent, on purpose.
         async fn refresh(
             &self,
             request: tonic::Request<super::RefreshRequest>,
         ) -> std::result::Result<tonic::Response<super::RefreshResponse>, tonic::Status>;
-        /// Ends a refresh token's family. Idempotent. Called by the gateway.
+        /// Ends a refresh token's family. Idempotent. Called by the gateway. Reasons: none of its own; a
+        /// token that nobody knows is signed out, too.
         async fn logout(
             &self,
             request: tonic::Request<super::LogoutRequest>,
         ) -> std::result::Result<tonic::Response<super::LogoutResponse>, tonic::Status>;
         /// The account behind the caller's access token. Called by the gateway and the CLI. Reasons:
-        /// UNAUTHORIZED.
+        /// UNAUTHORIZED. Reads only.
         async fn get_me(
             &self,
             request: tonic::Request<super::GetMeRequest>,
         ) -> std::result::Result<tonic::Response<super::GetMeResponse>, tonic::Status>;
-        /// Public keys of access tokens, as a JWK set (RFC 7517). Called by every service.
+        /// Public keys of access tokens, as a JWK set (RFC 7517). Called by every service. Reads only.
+        /// Reasons: none of its own.
         async fn get_jwks(
             &self,
             request: tonic::Request<super::GetJwksRequest>,
         ) -> std::result::Result<tonic::Response<super::GetJwksResponse>, tonic::Status>;
         /// Trades the local operator token for an access token of an account, or of the operator
-        /// itself (role admin, nil user id). Called by the CLI. Reasons: UNAUTHORIZED, USER_NOT_FOUND.
+        /// itself (role admin, nil user id). Called by the CLI. Reasons: UNAUTHORIZED, USER_NOT_FOUND. Not
+        /// idempotent: each token is a new one.
         async fn exchange_operator_token(
             &self,
             request: tonic::Request<super::ExchangeOperatorTokenRequest>,

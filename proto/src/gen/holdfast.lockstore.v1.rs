@@ -1407,6 +1407,9 @@ pub mod lock_store_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
+    /// Reasons of every rpc: INVALID_ARGUMENT (a field, named), NOT_LEADER, NO_QUORUM, OVERLOADED; of commands
+    /// also OUTCOME_UNKNOWN, OUT_OF_SPACE and UPGRADING, of reads BEHIND: see the head of this file. Refusals
+    /// are answers: `RefusalReason` has them all, with their meaning.
     #[derive(Debug, Clone)]
     pub struct LockStoreServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1706,7 +1709,8 @@ pub mod lock_store_service_client {
         /// Takes seats out of sale. All or nothing: if one is held or sold, CONFLICT names it and none is
         /// blocked, so a seat is never blocked under its holder; those that are blocked already stay so.
         /// Works unless the show is opening or cancelled, or was closed while it opened (SHOW_NOT_ON_SALE).
-        /// Idempotent by `request.id`: a copy changes nothing, whatever came after. Called on behalf of staff.
+        /// Idempotent by `request.id`: a copy changes nothing, whatever came after. Called on behalf of
+        /// staff. Called by nobody yet but tests.
         pub async fn block_seats(
             &mut self,
             request: impl tonic::IntoRequest<super::BlockSeatsRequest>,
@@ -1737,7 +1741,7 @@ pub mod lock_store_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Puts blocked seats back on sale; others are left as they are. Works in every show state.
-        /// Idempotent as BlockSeats. Called on behalf of staff.
+        /// Idempotent as BlockSeats. Called on behalf of staff. Called by nobody yet but tests.
         pub async fn unblock_seats(
             &mut self,
             request: impl tonic::IntoRequest<super::UnblockSeatsRequest>,
@@ -1805,7 +1809,7 @@ pub mod lock_store_service_client {
         /// Hands out numbers in a show's waiting room to all who joined since the last one, and moves the
         /// threshold of who is served. Works from when the layout is complete until the show is closed or
         /// cancelled. Idempotent by `request.id`: a copy is answered with the numbers handed out then. Needs
-        /// behaviour 2. Called on behalf of the waiting room.
+        /// behaviour 2. Called on behalf of the waiting room. Called by nobody yet but tests.
         pub async fn advance_queue(
             &mut self,
             request: impl tonic::IntoRequest<super::AdvanceQueueRequest>,
@@ -1840,7 +1844,7 @@ pub mod lock_store_service_client {
         /// answered with what its rpc's status would be. Reads that come together share one look at the quorum,
         /// and are linearizable: one with a `consistency` is refused. A message carries what waits, one command
         /// or hundreds, in both directions. A stream that ends leaves what wasn't answered unknown. Called by
-        /// booking-svc.
+        /// booking-svc. Idempotent as the rpc of each command is.
         pub async fn hold_stream(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::HoldStreamRequest>,
@@ -1871,7 +1875,8 @@ pub mod lock_store_service_client {
             self.inner.streaming(req, path, codec).await
         }
         /// A show's state, rules and every seat's state at one revision; linearizable unless `consistency`
-        /// says otherwise, with the errors named there. Called by booking-svc, and by tests as the operator.
+        /// says otherwise, with the errors named there. Called by booking-svc, and by tests as the
+        /// operator. Reads only.
         pub async fn get_show(
             &mut self,
             request: impl tonic::IntoRequest<super::GetShowRequest>,
@@ -1898,7 +1903,7 @@ pub mod lock_store_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One live hold; as fresh as GetShow. Called by booking-svc.
+        /// One live hold; as fresh as GetShow. Called by booking-svc. Reads only.
         pub async fn get_hold(
             &mut self,
             request: impl tonic::IntoRequest<super::GetHoldRequest>,
@@ -1925,7 +1930,8 @@ pub mod lock_store_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Cluster time; as fresh as GetShow. A new client asks it first, to name deadlines.
+        /// Cluster time; as fresh as GetShow. A new client asks it first, to name deadlines. Reads only.
+        /// Called by booking-svc.
         pub async fn get_time(
             &mut self,
             request: impl tonic::IntoRequest<super::GetTimeRequest>,
@@ -1959,6 +1965,7 @@ pub mod lock_store_service_client {
         /// FAILED_PRECONDITION `LINEAGE_CHANGED` with metadata `lineage` (`after_revision` is of another
         /// life of the cluster: begin anew), UNAVAILABLE `BEHIND` (this node hasn't applied that far yet:
         /// ask another), RESOURCE_EXHAUSTED `OVERLOADED` (as many watchers as a node has places for).
+        /// Reads only.
         pub async fn watch(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchRequest>,
@@ -2068,7 +2075,8 @@ pub mod lock_store_service_server {
         /// Takes seats out of sale. All or nothing: if one is held or sold, CONFLICT names it and none is
         /// blocked, so a seat is never blocked under its holder; those that are blocked already stay so.
         /// Works unless the show is opening or cancelled, or was closed while it opened (SHOW_NOT_ON_SALE).
-        /// Idempotent by `request.id`: a copy changes nothing, whatever came after. Called on behalf of staff.
+        /// Idempotent by `request.id`: a copy changes nothing, whatever came after. Called on behalf of
+        /// staff. Called by nobody yet but tests.
         async fn block_seats(
             &self,
             request: tonic::Request<super::BlockSeatsRequest>,
@@ -2077,7 +2085,7 @@ pub mod lock_store_service_server {
             tonic::Status,
         >;
         /// Puts blocked seats back on sale; others are left as they are. Works in every show state.
-        /// Idempotent as BlockSeats. Called on behalf of staff.
+        /// Idempotent as BlockSeats. Called on behalf of staff. Called by nobody yet but tests.
         async fn unblock_seats(
             &self,
             request: tonic::Request<super::UnblockSeatsRequest>,
@@ -2101,7 +2109,7 @@ pub mod lock_store_service_server {
         /// Hands out numbers in a show's waiting room to all who joined since the last one, and moves the
         /// threshold of who is served. Works from when the layout is complete until the show is closed or
         /// cancelled. Idempotent by `request.id`: a copy is answered with the numbers handed out then. Needs
-        /// behaviour 2. Called on behalf of the waiting room.
+        /// behaviour 2. Called on behalf of the waiting room. Called by nobody yet but tests.
         async fn advance_queue(
             &self,
             request: tonic::Request<super::AdvanceQueueRequest>,
@@ -2120,23 +2128,25 @@ pub mod lock_store_service_server {
         /// answered with what its rpc's status would be. Reads that come together share one look at the quorum,
         /// and are linearizable: one with a `consistency` is refused. A message carries what waits, one command
         /// or hundreds, in both directions. A stream that ends leaves what wasn't answered unknown. Called by
-        /// booking-svc.
+        /// booking-svc. Idempotent as the rpc of each command is.
         async fn hold_stream(
             &self,
             request: tonic::Request<tonic::Streaming<super::HoldStreamRequest>>,
         ) -> std::result::Result<tonic::Response<Self::HoldStreamStream>, tonic::Status>;
         /// A show's state, rules and every seat's state at one revision; linearizable unless `consistency`
-        /// says otherwise, with the errors named there. Called by booking-svc, and by tests as the operator.
+        /// says otherwise, with the errors named there. Called by booking-svc, and by tests as the
+        /// operator. Reads only.
         async fn get_show(
             &self,
             request: tonic::Request<super::GetShowRequest>,
         ) -> std::result::Result<tonic::Response<super::GetShowResponse>, tonic::Status>;
-        /// One live hold; as fresh as GetShow. Called by booking-svc.
+        /// One live hold; as fresh as GetShow. Called by booking-svc. Reads only.
         async fn get_hold(
             &self,
             request: tonic::Request<super::GetHoldRequest>,
         ) -> std::result::Result<tonic::Response<super::GetHoldResponse>, tonic::Status>;
-        /// Cluster time; as fresh as GetShow. A new client asks it first, to name deadlines.
+        /// Cluster time; as fresh as GetShow. A new client asks it first, to name deadlines. Reads only.
+        /// Called by booking-svc.
         async fn get_time(
             &self,
             request: tonic::Request<super::GetTimeRequest>,
@@ -2154,11 +2164,15 @@ pub mod lock_store_service_server {
         /// FAILED_PRECONDITION `LINEAGE_CHANGED` with metadata `lineage` (`after_revision` is of another
         /// life of the cluster: begin anew), UNAVAILABLE `BEHIND` (this node hasn't applied that far yet:
         /// ask another), RESOURCE_EXHAUSTED `OVERLOADED` (as many watchers as a node has places for).
+        /// Reads only.
         async fn watch(
             &self,
             request: tonic::Request<super::WatchRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
     }
+    /// Reasons of every rpc: INVALID_ARGUMENT (a field, named), NOT_LEADER, NO_QUORUM, OVERLOADED; of commands
+    /// also OUTCOME_UNKNOWN, OUT_OF_SPACE and UPGRADING, of reads BEHIND: see the head of this file. Refusals
+    /// are answers: `RefusalReason` has them all, with their meaning.
     #[derive(Debug)]
     pub struct LockStoreServiceServer<T> {
         inner: Arc<T>,
@@ -3541,6 +3555,8 @@ pub mod peer_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
+    /// Reasons of every rpc are statuses without details: FAILED_PRECONDITION (not meant for this node, or it is
+    /// too old for it), UNAVAILABLE (not founded yet, or stopped), INVALID_ARGUMENT (it can't be read), INTERNAL.
     #[derive(Debug, Clone)]
     pub struct PeerServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -3671,7 +3687,7 @@ pub mod peer_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Asks whether a vote would be granted; changes nothing. Called by a node that thinks of
-        /// standing.
+        /// standing. Reads only.
         pub async fn pre_vote(
             &mut self,
             request: impl tonic::IntoRequest<super::PreVoteRequest>,
@@ -3698,7 +3714,7 @@ pub mod peer_service_client {
         }
         /// Where the transfer of a snapshot goes on that broke off; changes nothing. ABORTED while one is
         /// being received. Called by the leader before InstallSnapshot; release 0.1.0 doesn't have it, and
-        /// is sent the whole file.
+        /// is sent the whole file. Reads only.
         pub async fn get_snapshot_progress(
             &mut self,
             request: impl tonic::IntoRequest<super::GetSnapshotProgressRequest>,
@@ -3731,7 +3747,7 @@ pub mod peer_service_client {
         /// Sends a snapshot: a start, then the file's bytes in order. Installed atomically or not at all.
         /// What came of it before it broke off is kept until another snapshot comes, and is gone on with.
         /// ABORTED while another is being received, or if it goes on elsewhere than this node is; DATA_LOSS
-        /// if something arrived damaged. Called by the leader.
+        /// if something arrived damaged. Called by the leader. Not idempotent: a copy is another transfer.
         pub async fn install_snapshot(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -3763,7 +3779,8 @@ pub mod peer_service_client {
                 );
             self.inner.client_streaming(req, path, codec).await
         }
-        /// Asks a follower to stand at once. Called by a leader that hands over.
+        /// Asks a follower to stand at once. Called by a leader that hands over. Not idempotent: a copy is
+        /// another election.
         pub async fn transfer_leader(
             &mut self,
             request: impl tonic::IntoRequest<super::TransferLeaderRequest>,
@@ -3794,7 +3811,7 @@ pub mod peer_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Who this node is and what it has; reads memory only. Called by peers at start, and for the
-        /// operator's view of the cluster.
+        /// operator's view of the cluster. Reads only.
         pub async fn get_peer_status(
             &mut self,
             request: impl tonic::IntoRequest<super::GetPeerStatusRequest>,
@@ -3850,14 +3867,14 @@ pub mod peer_service_server {
             request: tonic::Request<super::VoteRequest>,
         ) -> std::result::Result<tonic::Response<super::VoteResponse>, tonic::Status>;
         /// Asks whether a vote would be granted; changes nothing. Called by a node that thinks of
-        /// standing.
+        /// standing. Reads only.
         async fn pre_vote(
             &self,
             request: tonic::Request<super::PreVoteRequest>,
         ) -> std::result::Result<tonic::Response<super::PreVoteResponse>, tonic::Status>;
         /// Where the transfer of a snapshot goes on that broke off; changes nothing. ABORTED while one is
         /// being received. Called by the leader before InstallSnapshot; release 0.1.0 doesn't have it, and
-        /// is sent the whole file.
+        /// is sent the whole file. Reads only.
         async fn get_snapshot_progress(
             &self,
             request: tonic::Request<super::GetSnapshotProgressRequest>,
@@ -3868,7 +3885,7 @@ pub mod peer_service_server {
         /// Sends a snapshot: a start, then the file's bytes in order. Installed atomically or not at all.
         /// What came of it before it broke off is kept until another snapshot comes, and is gone on with.
         /// ABORTED while another is being received, or if it goes on elsewhere than this node is; DATA_LOSS
-        /// if something arrived damaged. Called by the leader.
+        /// if something arrived damaged. Called by the leader. Not idempotent: a copy is another transfer.
         async fn install_snapshot(
             &self,
             request: tonic::Request<tonic::Streaming<super::InstallSnapshotRequest>>,
@@ -3876,7 +3893,8 @@ pub mod peer_service_server {
             tonic::Response<super::InstallSnapshotResponse>,
             tonic::Status,
         >;
-        /// Asks a follower to stand at once. Called by a leader that hands over.
+        /// Asks a follower to stand at once. Called by a leader that hands over. Not idempotent: a copy is
+        /// another election.
         async fn transfer_leader(
             &self,
             request: tonic::Request<super::TransferLeaderRequest>,
@@ -3885,7 +3903,7 @@ pub mod peer_service_server {
             tonic::Status,
         >;
         /// Who this node is and what it has; reads memory only. Called by peers at start, and for the
-        /// operator's view of the cluster.
+        /// operator's view of the cluster. Reads only.
         async fn get_peer_status(
             &self,
             request: tonic::Request<super::GetPeerStatusRequest>,
@@ -3894,6 +3912,8 @@ pub mod peer_service_server {
             tonic::Status,
         >;
     }
+    /// Reasons of every rpc are statuses without details: FAILED_PRECONDITION (not meant for this node, or it is
+    /// too old for it), UNAVAILABLE (not founded yet, or stopped), INVALID_ARGUMENT (it can't be read), INTERNAL.
     #[derive(Debug)]
     pub struct PeerServiceServer<T> {
         inner: Arc<T>,
@@ -4500,6 +4520,8 @@ pub mod admin_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
+    /// Reasons of every rpc: those of the client plane (`lockstore.proto`) where the log or the leader is
+    /// needed, and INVALID_ARGUMENT.
     #[derive(Debug, Clone)]
     pub struct AdminServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -4581,7 +4603,7 @@ pub mod admin_service_client {
             self
         }
         /// This node, and the cluster as it sees it; any node answers, with or without a leader. Asks
-        /// each peer once, with a limit. Idempotent. Called by `holdfast cluster status`.
+        /// each peer once, with a limit. Reads only. Called by `holdfast cluster status`.
         pub async fn get_status(
             &mut self,
             request: impl tonic::IntoRequest<super::GetStatusRequest>,
@@ -4665,7 +4687,7 @@ pub mod admin_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// What operators set and did, newest first; linearizable, so the leader answers. Called by
-        /// `holdfast cluster acts`.
+        /// `holdfast cluster acts`. Reads only.
         pub async fn list_acts(
             &mut self,
             request: impl tonic::IntoRequest<super::ListActsRequest>,
@@ -4695,7 +4717,7 @@ pub mod admin_service_client {
         /// Everything of one show at one revision that another can compare with what it knows, who has which
         /// seats included, and which of the store's own invariants don't hold for it; linearizable, so the
         /// leader answers. Reads the whole show, off the threads that serve clients. At 100,000 seats sold one
-        /// by one it is 9 MB. Called by `holdfast cluster audit`.
+        /// by one it is 9 MB. Called by `holdfast cluster audit`. Reads only.
         pub async fn inspect_show(
             &mut self,
             request: impl tonic::IntoRequest<super::InspectShowRequest>,
@@ -4738,7 +4760,7 @@ pub mod admin_service_server {
     #[async_trait]
     pub trait AdminService: std::marker::Send + std::marker::Sync + 'static {
         /// This node, and the cluster as it sees it; any node answers, with or without a leader. Asks
-        /// each peer once, with a limit. Idempotent. Called by `holdfast cluster status`.
+        /// each peer once, with a limit. Reads only. Called by `holdfast cluster status`.
         async fn get_status(
             &self,
             request: tonic::Request<super::GetStatusRequest>,
@@ -4765,7 +4787,7 @@ pub mod admin_service_server {
             tonic::Status,
         >;
         /// What operators set and did, newest first; linearizable, so the leader answers. Called by
-        /// `holdfast cluster acts`.
+        /// `holdfast cluster acts`. Reads only.
         async fn list_acts(
             &self,
             request: tonic::Request<super::ListActsRequest>,
@@ -4776,7 +4798,7 @@ pub mod admin_service_server {
         /// Everything of one show at one revision that another can compare with what it knows, who has which
         /// seats included, and which of the store's own invariants don't hold for it; linearizable, so the
         /// leader answers. Reads the whole show, off the threads that serve clients. At 100,000 seats sold one
-        /// by one it is 9 MB. Called by `holdfast cluster audit`.
+        /// by one it is 9 MB. Called by `holdfast cluster audit`. Reads only.
         async fn inspect_show(
             &self,
             request: tonic::Request<super::InspectShowRequest>,
@@ -4785,6 +4807,8 @@ pub mod admin_service_server {
             tonic::Status,
         >;
     }
+    /// Reasons of every rpc: those of the client plane (`lockstore.proto`) where the log or the leader is
+    /// needed, and INVALID_ARGUMENT.
     #[derive(Debug)]
     pub struct AdminServiceServer<T> {
         inner: Arc<T>,

@@ -185,7 +185,7 @@ pub mod payment_service_client {
         }
         /// The attempts to collect money for a booking, with what went back; an unknown booking has
         /// none. Called by nobody yet but tests, as the operator, with an access token of role
-        /// admin or staff. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, UNAVAILABLE.
+        /// admin or staff. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, UNAVAILABLE. Reads only.
         pub async fn list_payments(
             &mut self,
             request: impl tonic::IntoRequest<super::ListPaymentsRequest>,
@@ -240,7 +240,7 @@ pub mod payment_service_server {
         >;
         /// The attempts to collect money for a booking, with what went back; an unknown booking has
         /// none. Called by nobody yet but tests, as the operator, with an access token of role
-        /// admin or staff. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, UNAVAILABLE.
+        /// admin or staff. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, UNAVAILABLE. Reads only.
         async fn list_payments(
             &self,
             request: tonic::Request<super::ListPaymentsRequest>,

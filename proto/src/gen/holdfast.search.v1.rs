@@ -554,7 +554,7 @@ pub mod search_admin_service_client {
         /// Builds the index anew from the catalogue, beside the one that is searched, which it then
         /// replaces. Answers at once; while one is being built it changes nothing. Called by the CLI.
         /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_STATE (this process only answers searches),
-        /// UNAVAILABLE.
+        /// UNAVAILABLE. Not idempotent: when one was built, the next call builds another.
         pub async fn rebuild_index(
             &mut self,
             request: impl tonic::IntoRequest<super::RebuildIndexRequest>,
@@ -584,7 +584,7 @@ pub mod search_admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// How the index is. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, UNAVAILABLE.
+        /// How the index is. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, UNAVAILABLE. Reads only.
         pub async fn get_index_status(
             &mut self,
             request: impl tonic::IntoRequest<super::GetIndexStatusRequest>,
@@ -632,7 +632,7 @@ pub mod search_admin_service_server {
         /// Builds the index anew from the catalogue, beside the one that is searched, which it then
         /// replaces. Answers at once; while one is being built it changes nothing. Called by the CLI.
         /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_STATE (this process only answers searches),
-        /// UNAVAILABLE.
+        /// UNAVAILABLE. Not idempotent: when one was built, the next call builds another.
         async fn rebuild_index(
             &self,
             request: tonic::Request<super::RebuildIndexRequest>,
@@ -640,7 +640,7 @@ pub mod search_admin_service_server {
             tonic::Response<super::RebuildIndexResponse>,
             tonic::Status,
         >;
-        /// How the index is. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, UNAVAILABLE.
+        /// How the index is. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, UNAVAILABLE. Reads only.
         async fn get_index_status(
             &self,
             request: tonic::Request<super::GetIndexStatusRequest>,
