@@ -117,7 +117,16 @@ impl Encoded {
 }
 
 fn gzip(bytes: &[u8]) -> Result<Bytes, ApiError> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    packed(bytes, Compression::default())
+}
+
+/// For what is sent for a second.
+pub(crate) fn packed_fast(bytes: &[u8]) -> Result<Bytes, ApiError> {
+    packed(bytes, Compression::fast())
+}
+
+fn packed(bytes: &[u8], level: Compression) -> Result<Bytes, ApiError> {
+    let mut encoder = GzEncoder::new(Vec::new(), level);
     let packed = encoder.write_all(bytes).and_then(|()| encoder.finish());
     let packed = packed.map_err(|error| ApiError::defect(&error.to_string()))?;
     Ok(packed.into())
@@ -209,7 +218,7 @@ pub(crate) fn known(request_headers: &HeaderMap, tag: &HeaderValue) -> bool {
 }
 
 /// RFC 9110 §12.5.3, by name: who takes anything (`*`) is served by the layer around.
-fn accepts_gzip(request_headers: &HeaderMap) -> bool {
+pub(crate) fn accepts_gzip(request_headers: &HeaderMap) -> bool {
     let mut codings = members(request_headers, header::ACCEPT_ENCODING);
     codings.any(|coding| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));

@@ -16,7 +16,7 @@
 //! - a session's cookies count for pages of our own and of configured origins only;
 //! - a request has one deadline, and every gRPC call made for it carries what is left of that;
 //! - which seats are free is shown as the lock store has it, with its revision, at most two seconds
-//!   old; thousands of viewers of a show cost the store one watch, and are told of a rush ten times a
+//!   old; thousands of viewers of a show cost the store one watch, and are told of a rush four times a
 //!   second, and once more before a bookmark;
 //! - pages of the catalogue are kept for a second, seat maps while their show's version stands; the
 //!   last stand in for half a minute while the catalogue is away;
@@ -39,6 +39,7 @@ mod failure;
 mod kept;
 mod layout;
 mod limits;
+mod lists;
 mod live;
 mod openapi;
 mod ops;

@@ -37,8 +37,8 @@ const LINGER: Duration = Duration::from_secs(60);
 const LINGER_MIN: Duration = Duration::from_secs(5);
 /// How often those that nobody looks at are put away.
 const SWEEP_PERIOD: Duration = Duration::from_secs(5);
-/// Viewers at once: half of the connections that there may be.
-const VIEWERS_MAX: usize = 8_192;
+/// Viewers at once: three quarters of the connections that there may be.
+const VIEWERS_MAX: usize = 12_288;
 /// How long viewers may take to be told that they must go elsewhere.
 const DRAIN_MAX: Duration = Duration::from_secs(6);
 

@@ -31,6 +31,7 @@ use crate::{
     kept::KeptPages,
     layout::Layouts,
     limits::{self as rate, Limits},
+    lists::Lists,
     live::LiveShows,
     metrics, openapi, ops, pages, scope,
     searches::Searches,
@@ -80,6 +81,7 @@ pub(crate) struct App {
     pub(crate) uploads: Arc<Semaphore>,
     pub(crate) live: LiveShows,
     pub(crate) layouts: Layouts,
+    pub(crate) lists: Lists,
     pub(crate) kept: KeptPages,
 }
 
@@ -184,6 +186,7 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
             context.shutdown.child_token(),
         ),
         layouts: Layouts::new(),
+        lists: Lists::new(),
         kept: KeptPages::new(),
     }))
 }

@@ -1,5 +1,5 @@
 //! What changed in a show and its viewers aren't told yet: where much changes, one message tells of
-//! a tenth of a second.
+//! a quarter of a second.
 //!
 //! Always holds: what comes after a quiet while is due at once; a seat is in it once, as it is now,
 //! also where it is what it was before, because somebody may have seen it in between.
@@ -10,10 +10,10 @@ use holdfast_types::{SeatNo, SeatState};
 use lockstore_client::{Difference, ShowState};
 use tokio::time::Instant;
 
-/// Between two deltas of a show. People call a map live that answers within a tenth of a second, and
-/// ten small messages a second are little for a phone, whatever happens; a quarter of a second would
-/// save more, and be seen as a delay by two who choose seats next to each other.
-pub(super) const GATHER: Duration = Duration::from_millis(100);
+/// Between two deltas of a show: the first after a quiet while goes at once, so a hall in which people choose
+/// is seen as it changes; in a rush four small messages a second are little for a phone, and ten thousand
+/// viewers cost a gateway forty thousand, not a hundred.
+pub(super) const GATHER: Duration = Duration::from_millis(250);
 
 /// What waits.
 #[derive(Default)]

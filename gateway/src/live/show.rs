@@ -31,7 +31,7 @@ use super::{
 /// confirms by the word of a leader that it heard a second ago at the most, a fifth of a second
 /// after it last compared: what is shown is two seconds old at the most.
 const AGE_MAX: Duration = Duration::from_millis(800);
-/// Messages that wait for one viewer; one for whom more do is too slow. Ten seconds of a rush.
+/// Messages that wait for one viewer; one for whom more do is too slow. Half a minute of a rush.
 const QUEUE_MAX: usize = 128;
 /// Seats in one delta; if more changed at once (a show was called off), viewers begin anew, with
 /// fewer bytes.

@@ -5,7 +5,12 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
 use holdfast_proto::booking::v1 as pb;
 use holdfast_types::{ErrorCode, Revision, SeatState, ShowId};
 use serde::Serialize;
@@ -18,6 +23,7 @@ use crate::{
     extract::{Params, PathId},
     failure::ApiError,
     layout::Layout,
+    lists::ListVersion,
     live::{message::pack, show::LiveShow},
     metrics,
     server::{App, Shared},
@@ -93,7 +99,8 @@ pub(crate) async fn get_availability(
     call: Call,
     PathId(show_id): PathId<ShowId>,
     mut params: Params,
-) -> Result<Json<Availability>, ApiError> {
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let asked = Asked {
         show_id,
         section: params.text("section")?,
@@ -107,10 +114,10 @@ pub(crate) async fn get_availability(
     params.finish()?;
     let followed = app.live.find(show_id, Instant::now());
     if let Some(show) = &followed
-        && let Some(answer) = from_replica(&app, &call, &asked, show).await
+        && let Some(answer) = from_replica(&app, &call, &asked, show, &headers).await
     {
         metrics::availability_read("replica");
-        return Ok(Json(answer));
+        return answer;
     }
     metrics::availability_read("store");
     let answer = from_store(&app, &call, &asked).await?;
@@ -118,7 +125,7 @@ pub(crate) async fn get_availability(
         // It is there: whoever looks next finds it here.
         app.live.follow(show_id, Instant::now());
     }
-    Ok(Json(answer))
+    Ok(Json(answer).into_response())
 }
 
 /// From memory, if what is known there is new enough.
@@ -127,30 +134,57 @@ async fn from_replica(
     call: &Call,
     asked: &Asked,
     show: &LiveShow,
-) -> Option<Availability> {
+    headers: &HeaderMap,
+) -> Option<Result<Response, ApiError>> {
     if asked.min > Revision::ZERO && !show.reach(asked.min, MIN_REVISION_WAIT).await {
         return None;
     }
     if asked.bitmap && asked.section.is_empty() {
         let packed = show.packed(asked.min, Instant::now())?;
         // Another life's revisions are larger, and none is met by them.
-        return is_of_life(packed.revision, asked.min).then(|| Availability {
-            show_id: asked.show_id.as_uuid(),
-            revision: packed.revision.to_string(),
-            show_state: packed.show_state.to_owned(),
-            seats: None,
-            seat_count: Some(packed.seat_count),
-            bitmap: Some(packed.bitmap.to_string()),
-        });
+        if !is_of_life(packed.revision, asked.min) {
+            return None;
+        }
+        let version = ListVersion {
+            show_id: asked.show_id,
+            revision: packed.revision,
+            show_state: packed.show_state,
+            is_bitmap: true,
+        };
+        let make = async {
+            Availability {
+                show_id: asked.show_id.as_uuid(),
+                revision: packed.revision.to_string(),
+                show_state: packed.show_state.to_owned(),
+                seats: None,
+                seat_count: Some(packed.seat_count),
+                bitmap: Some(packed.bitmap.to_string()),
+            }
+        };
+        return Some(app.lists.answer(version, headers, make).await);
     }
     let layout = app.layouts.get(app, call, asked.show_id).await?;
     let shown = show.shown(asked.min, Instant::now())?;
     let fits = layout.seat_count() == shown.seats.len() && is_of_life(shown.revision, asked.min);
-    fits.then(|| {
+    if !fits {
+        return None;
+    }
+    let (revision, show_state) = (shown.revision, shown.show_state);
+    let make = || {
         let seats = seats_of(&layout, &shown.seats, &asked.section);
-        let (revision, show_state) = (shown.revision, shown.show_state.to_owned());
-        answer(asked, revision, show_state, seats)
-    })
+        answer(asked, revision, show_state.to_owned(), seats)
+    };
+    if asked.bitmap || !asked.section.is_empty() {
+        return Some(Ok(Json(make()).into_response()));
+    }
+    let version = ListVersion {
+        show_id: asked.show_id,
+        revision,
+        show_state,
+        is_bitmap: false,
+    };
+    let listed = app.lists.answer(version, headers, async { make() });
+    Some(listed.await)
 }
 
 fn seats_of<'a>(

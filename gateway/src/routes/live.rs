@@ -39,7 +39,7 @@ const SINCE_WAIT: Duration = Duration::from_secs(1);
 /// A WebSocket. Every message is JSON text with a `type`: first `snapshot`, or `resumed` where
 /// `since` is honoured; then a `delta` with what changed of seats and the show's state, and a
 /// `bookmark` about every second. The first change after a quiet while is told at once; where more
-/// follow, one `delta` tells of a tenth of a second, each seat once as it was at its end. Nothing
+/// follow, one `delta` tells of a quarter of a second, each seat once as it was at its end. Nothing
 /// is asked of the viewer, who answers pings. A close (1001 the server stops, 1012, 1013 read too
 /// slowly) says in its reason with which `since` to connect again, and nothing is missed then; if
 /// what happened since isn't remembered any more, the first message is a `snapshot`. It never
