@@ -2356,10 +2356,10 @@ pub mod sales_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Takes seats out of sale, for the house. All or nothing. Idempotent: seats that are blocked already
-        /// stay so. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's show), INVALID_REQUEST,
-        /// SHOW_NOT_FOUND, SEAT_NOT_FOUND, SEAT_LOCKED (held by somebody), SEAT_NOT_AVAILABLE (sold),
-        /// INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Of seats as CreateHold.
+        /// Takes seats out of sale, for the house. All or nothing. Idempotent: seats that are blocked
+        /// already stay so. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's
+        /// show), INVALID_REQUEST, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SEAT_LOCKED (held by somebody),
+        /// SEAT_NOT_AVAILABLE (sold), INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Of seats as CreateHold.
         pub async fn block_seats(
             &mut self,
             request: impl tonic::IntoRequest<super::BlockSeatsRequest>,
@@ -2386,8 +2386,8 @@ pub mod sales_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Puts blocked seats back on sale. Idempotent: seats that aren't blocked stay as they are. Reasons as
-        /// BlockSeats, but for SEAT_LOCKED and SEAT_NOT_AVAILABLE.
+        /// Puts blocked seats back on sale. Idempotent: seats that aren't blocked stay as they are. Called
+        /// by the gateway. Reasons as BlockSeats, but for SEAT_LOCKED and SEAT_NOT_AVAILABLE.
         pub async fn unblock_seats(
             &mut self,
             request: impl tonic::IntoRequest<super::UnblockSeatsRequest>,
@@ -2414,8 +2414,9 @@ pub mod sales_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Bookings of a show that were confirmed, those that ended since too, by id: the oldest first. Reasons:
-        /// UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, SHOW_NOT_FOUND, UNAVAILABLE.
+        /// Bookings of a show that were confirmed, those that ended since too, by id: the oldest first.
+        /// Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST,
+        /// SHOW_NOT_FOUND, UNAVAILABLE.
         pub async fn list_sales(
             &mut self,
             request: impl tonic::IntoRequest<super::ListSalesRequest>,
@@ -2442,7 +2443,8 @@ pub mod sales_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Tickets of a show that aren't void, in seat order. Reasons as ListSales.
+        /// Tickets of a show that aren't void, in seat order. Reads only. Called by the gateway. Reasons as
+        /// ListSales.
         pub async fn list_attendees(
             &mut self,
             request: impl tonic::IntoRequest<super::ListAttendeesRequest>,
@@ -2484,10 +2486,10 @@ pub mod sales_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with SalesServiceServer.
     #[async_trait]
     pub trait SalesService: std::marker::Send + std::marker::Sync + 'static {
-        /// Takes seats out of sale, for the house. All or nothing. Idempotent: seats that are blocked already
-        /// stay so. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's show), INVALID_REQUEST,
-        /// SHOW_NOT_FOUND, SEAT_NOT_FOUND, SEAT_LOCKED (held by somebody), SEAT_NOT_AVAILABLE (sold),
-        /// INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Of seats as CreateHold.
+        /// Takes seats out of sale, for the house. All or nothing. Idempotent: seats that are blocked
+        /// already stay so. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's
+        /// show), INVALID_REQUEST, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SEAT_LOCKED (held by somebody),
+        /// SEAT_NOT_AVAILABLE (sold), INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Of seats as CreateHold.
         async fn block_seats(
             &self,
             request: tonic::Request<super::BlockSeatsRequest>,
@@ -2495,8 +2497,8 @@ pub mod sales_service_server {
             tonic::Response<super::BlockSeatsResponse>,
             tonic::Status,
         >;
-        /// Puts blocked seats back on sale. Idempotent: seats that aren't blocked stay as they are. Reasons as
-        /// BlockSeats, but for SEAT_LOCKED and SEAT_NOT_AVAILABLE.
+        /// Puts blocked seats back on sale. Idempotent: seats that aren't blocked stay as they are. Called
+        /// by the gateway. Reasons as BlockSeats, but for SEAT_LOCKED and SEAT_NOT_AVAILABLE.
         async fn unblock_seats(
             &self,
             request: tonic::Request<super::UnblockSeatsRequest>,
@@ -2504,8 +2506,9 @@ pub mod sales_service_server {
             tonic::Response<super::UnblockSeatsResponse>,
             tonic::Status,
         >;
-        /// Bookings of a show that were confirmed, those that ended since too, by id: the oldest first. Reasons:
-        /// UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, SHOW_NOT_FOUND, UNAVAILABLE.
+        /// Bookings of a show that were confirmed, those that ended since too, by id: the oldest first.
+        /// Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST,
+        /// SHOW_NOT_FOUND, UNAVAILABLE.
         async fn list_sales(
             &self,
             request: tonic::Request<super::ListSalesRequest>,
@@ -2513,7 +2516,8 @@ pub mod sales_service_server {
             tonic::Response<super::ListSalesResponse>,
             tonic::Status,
         >;
-        /// Tickets of a show that aren't void, in seat order. Reasons as ListSales.
+        /// Tickets of a show that aren't void, in seat order. Reads only. Called by the gateway. Reasons as
+        /// ListSales.
         async fn list_attendees(
             &self,
             request: tonic::Request<super::ListAttendeesRequest>,

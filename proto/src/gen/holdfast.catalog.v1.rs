@@ -35,6 +35,36 @@ pub struct CreateVenueRequest {
 pub struct CreateVenueResponse {
     #[prost(message, optional, tag = "1")]
     pub venue: ::core::option::Option<Venue>,
+    /// It was made before, by this request.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetVenueRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub venue_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetVenueResponse {
+    #[prost(message, optional, tag = "1")]
+    pub venue: ::core::option::Option<Venue>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOwnVenuesRequest {
+    /// 1 to 100; 0 for 20.
+    #[prost(uint32, tag = "1")]
+    pub limit: u32,
+    /// Empty for the first page.
+    #[prost(string, tag = "2")]
+    pub cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListOwnVenuesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub venues: ::prost::alloc::vec::Vec<Venue>,
+    /// Empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_cursor: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ImportPlanRequest {
@@ -48,6 +78,9 @@ pub struct ImportPlanRequest {
     /// The file, JSON; at most 8 MiB.
     #[prost(bytes = "vec", tag = "4")]
     pub plan_json: ::prost::alloc::vec::Vec<u8>,
+    /// Says what would come of it, and keeps nothing.
+    #[prost(bool, tag = "5")]
+    pub dry_run: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ImportPlanResponse {
@@ -61,6 +94,79 @@ pub struct ImportPlanResponse {
     /// What was read differently from how it is written, e.g. repeated blocks that were numbered.
     #[prost(string, repeated, tag = "4")]
     pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// It was imported before, by this request.
+    #[prost(bool, tag = "5")]
+    pub replayed: bool,
+    #[prost(string, tag = "6")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOwnPlansRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub venue_id: ::prost::alloc::vec::Vec<u8>,
+    /// 1 to 100; 0 for 20.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    #[prost(string, tag = "3")]
+    pub cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListOwnPlansResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub plans: ::prost::alloc::vec::Vec<Plan>,
+    #[prost(string, tag = "2")]
+    pub next_cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Plan {
+    #[prost(bytes = "vec", tag = "1")]
+    pub plan_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub venue_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub seat_count: u32,
+    /// Categories that seats use, with how many.
+    #[prost(message, repeated, tag = "5")]
+    pub categories: ::prost::alloc::vec::Vec<CategoryCount>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportPlanRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub plan_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportPlanResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub plan_json: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreatePerformerRequest {
+    #[prost(message, optional, tag = "1")]
+    pub performer: ::core::option::Option<Performer>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreatePerformerResponse {
+    #[prost(message, optional, tag = "1")]
+    pub performer: ::core::option::Option<Performer>,
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOwnPerformersRequest {
+    /// 1 to 100; 0 for 20.
+    #[prost(uint32, tag = "1")]
+    pub limit: u32,
+    #[prost(string, tag = "2")]
+    pub cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListOwnPerformersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub performers: ::prost::alloc::vec::Vec<Performer>,
+    #[prost(string, tag = "2")]
+    pub next_cursor: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CategoryCount {
@@ -83,9 +189,16 @@ pub struct Event {
     /// Absent where nobody said.
     #[prost(message, optional, tag = "5")]
     pub classification: ::core::option::Option<Classification>,
-    /// In the order of the bill. They come with an import; CreateEvent takes none.
+    /// In the order of the bill; at most 50, none twice. Who is asked for is named by id: the name is
+    /// the performer's own.
     #[prost(message, repeated, tag = "6")]
     pub performers: ::prost::alloc::vec::Vec<Performer>,
+    /// Another one whenever anything of the event is; opaque, and not read.
+    #[prost(string, tag = "7")]
+    pub version: ::prost::alloc::string::String,
+    /// A picture, https; empty for none.
+    #[prost(string, tag = "8")]
+    pub image_url: ::prost::alloc::string::String,
 }
 /// What kind of event, from broad to narrow, in the words of whoever classified it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -117,17 +230,51 @@ pub struct CreateEventRequest {
 pub struct CreateEventResponse {
     #[prost(message, optional, tag = "1")]
     pub event: ::core::option::Option<Event>,
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpdateEventRequest {
-    /// Whole: what is empty here is empty then.
+    /// What is empty here is empty then, of the fields that change.
     #[prost(message, optional, tag = "1")]
     pub event: ::core::option::Option<Event>,
+    /// Which fields of the event change: title, description, category, classification, performers,
+    /// image_url. None for all but performers and image_url, which older callers don't know.
+    #[prost(string, repeated, tag = "2")]
+    pub fields: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only if it has this version; empty for whichever.
+    #[prost(string, tag = "3")]
+    pub if_version: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpdateEventResponse {
     #[prost(message, optional, tag = "1")]
     pub event: ::core::option::Option<Event>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetOwnEventRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub event_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetOwnEventResponse {
+    #[prost(message, optional, tag = "1")]
+    pub event: ::core::option::Option<Event>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOwnEventsRequest {
+    /// 1 to 100; 0 for 20.
+    #[prost(uint32, tag = "1")]
+    pub limit: u32,
+    #[prost(string, tag = "2")]
+    pub cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListOwnEventsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<Event>,
+    #[prost(string, tag = "2")]
+    pub next_cursor: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Price {
@@ -165,11 +312,107 @@ pub struct CreateShowRequest {
     pub prices: ::prost::alloc::vec::Vec<Price>,
     #[prost(message, optional, tag = "7")]
     pub rules: ::core::option::Option<ShowRules>,
+    /// For people to read; the second is later than the first.
+    #[prost(int64, optional, tag = "8")]
+    pub sale_starts_at_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "9")]
+    pub sale_ends_at_ms: ::core::option::Option<i64>,
+    /// Whether anybody may see the draft.
+    #[prost(bool, tag = "10")]
+    pub announced: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateShowResponse {
     #[prost(message, optional, tag = "1")]
     pub show: ::core::option::Option<Show>,
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateShowRequest {
+    /// What is empty here is empty then, of the fields that change. Event, plan and currency never do.
+    #[prost(message, optional, tag = "1")]
+    pub show: ::core::option::Option<CreateShowRequest>,
+    /// Which fields change: starts_at_ms, prices, rules, sale_starts_at_ms, sale_ends_at_ms, announced.
+    #[prost(string, repeated, tag = "2")]
+    pub fields: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only if it has this version; empty for whichever.
+    #[prost(string, tag = "3")]
+    pub if_version: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateShowResponse {
+    #[prost(message, optional, tag = "1")]
+    pub show: ::core::option::Option<Show>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetOwnShowRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetOwnShowResponse {
+    #[prost(message, optional, tag = "1")]
+    pub show: ::core::option::Option<Show>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOwnShowsRequest {
+    /// Of one event of the caller's; empty for all.
+    #[prost(bytes = "vec", tag = "1")]
+    pub event_id: ::prost::alloc::vec::Vec<u8>,
+    /// 1 to 100; 0 for 20.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    #[prost(string, tag = "3")]
+    pub cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListOwnShowsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub shows: ::prost::alloc::vec::Vec<Show>,
+    #[prost(string, tag = "2")]
+    pub next_cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetShowSalesRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetShowSalesResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+    /// The lock store's, of all that is told here.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// ON_SALE, PAUSED, CLOSED, CANCELLED.
+    #[prost(string, tag = "3")]
+    pub state: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub currency: ::prost::alloc::string::String,
+    /// Those that seats use, in the plan's order.
+    #[prost(message, repeated, tag = "5")]
+    pub categories: ::prost::alloc::vec::Vec<CategorySales>,
+}
+/// Seats of one category by what became of them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CategorySales {
+    #[prost(string, tag = "1")]
+    pub category: ::prost::alloc::string::String,
+    /// What each costs, in minor units.
+    #[prost(int64, tag = "2")]
+    pub price: i64,
+    #[prost(uint32, tag = "3")]
+    pub available: u32,
+    #[prost(uint32, tag = "4")]
+    pub held: u32,
+    #[prost(uint32, tag = "5")]
+    pub sold: u32,
+    #[prost(uint32, tag = "6")]
+    pub blocked: u32,
+    /// What the seats that are sold cost together: returned ones aren't among them.
+    #[prost(int64, tag = "7")]
+    pub revenue: i64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Show {
@@ -210,6 +453,9 @@ pub struct Show {
     /// From the cheapest category to the dearest; absent where there are no prices.
     #[prost(message, optional, tag = "16")]
     pub price_range: ::core::option::Option<PriceRange>,
+    /// Another one whenever anything that UpdateShow changes is; opaque.
+    #[prost(string, tag = "17")]
+    pub version: ::prost::alloc::string::String,
 }
 /// Minor units of the show's currency; 0 \<= min \<= max.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -505,8 +751,8 @@ pub mod catalog_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Makes a venue. Idempotent by id. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// INVALID_REQUEST, ALREADY_EXISTS.
+        /// Makes a venue. Idempotent by id. Called by the gateway and the CLI. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, INVALID_REQUEST, ALREADY_EXISTS.
         pub async fn create_venue(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateVenueRequest>,
@@ -533,9 +779,69 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Reads a seating plan in the pretix format. Idempotent by id. Called by the CLI. Reasons:
-        /// UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST (each mistake a field violation that names zone, row
-        /// and seat), VENUE_NOT_FOUND, ALREADY_EXISTS.
+        /// One venue of the caller's. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, VENUE_NOT_FOUND (another's, too).
+        pub async fn get_venue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetVenueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetVenueResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/GetVenue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "GetVenue"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The caller's venues by id, descending. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, INVALID_REQUEST.
+        pub async fn list_own_venues(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListOwnVenuesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOwnVenuesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/ListOwnVenues",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.catalog.v1.CatalogService",
+                        "ListOwnVenues",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Reads a seating plan in the pretix format. Idempotent by id. Called by the gateway and the CLI.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST (each mistake a field violation whose field is
+        /// the place in the file as a JSON pointer, and whose text names zone, row and seat),
+        /// VENUE_NOT_FOUND, ALREADY_EXISTS.
         pub async fn import_plan(
             &mut self,
             request: impl tonic::IntoRequest<super::ImportPlanRequest>,
@@ -562,7 +868,128 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Makes an event. Idempotent by id. Called by the CLI. Reasons as CreateVenue.
+        /// The caller's plans of one venue by id, descending. Reads only. Called by the gateway. Reasons:
+        /// as ListOwnVenues, and VENUE_NOT_FOUND.
+        pub async fn list_own_plans(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListOwnPlansRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOwnPlansResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/ListOwnPlans",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "ListOwnPlans"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// A plan of the caller's in the pretix format: the file it was imported from, byte for byte; made
+        /// anew of one by rule, and of one that was imported before files were kept. Importing it gives the
+        /// same seats. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, PLAN_NOT_FOUND.
+        pub async fn export_plan(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExportPlanRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExportPlanResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/ExportPlan",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "ExportPlan"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a performer, to be named by events. Idempotent by id. Called by the gateway. Reasons as
+        /// CreateVenue.
+        pub async fn create_performer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreatePerformerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreatePerformerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/CreatePerformer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.catalog.v1.CatalogService",
+                        "CreatePerformer",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The caller's performers by id, descending. Reads only. Called by the gateway. Reasons as
+        /// ListOwnVenues.
+        pub async fn list_own_performers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListOwnPerformersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOwnPerformersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/ListOwnPerformers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.catalog.v1.CatalogService",
+                        "ListOwnPerformers",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes an event. Idempotent by id. Called by the gateway and the CLI. Reasons as CreateVenue (a
+        /// performer that isn't the caller's is a field violation).
         pub async fn create_event(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateEventRequest>,
@@ -589,10 +1016,10 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Changes title, description and category of an event; its shows say so at once, those on sale
-        /// too. Idempotent; of two at the same time one is last. Called by nobody yet but tests, as the
-        /// operator. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's event with a public show, too),
-        /// INVALID_REQUEST, EVENT_NOT_FOUND.
+        /// Changes what an event says of itself; its shows say so at once, those on sale too. Idempotent: one
+        /// that is as asked for already is told, whatever version was named. Called by the gateway. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN (another organiser's event with a public show, too), INVALID_REQUEST,
+        /// EVENT_NOT_FOUND, PRECONDITION_FAILED (it has another version).
         pub async fn update_event(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdateEventRequest>,
@@ -619,8 +1046,67 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Makes a show, DRAFT. Idempotent by id. Called by the CLI. Reasons: as CreateVenue, and
-        /// EVENT_NOT_FOUND, PLAN_NOT_FOUND.
+        /// One event of the caller's, whether or not others see it. Reads only. Called by the gateway.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, EVENT_NOT_FOUND (another's, too).
+        pub async fn get_own_event(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetOwnEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetOwnEventResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/GetOwnEvent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "GetOwnEvent"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The caller's events by id, descending, whether or not others see them. Reads only. Called by the
+        /// gateway. Reasons as ListOwnVenues.
+        pub async fn list_own_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListOwnEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOwnEventsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/ListOwnEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.catalog.v1.CatalogService",
+                        "ListOwnEvents",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a show, DRAFT. Idempotent by id. Called by the gateway and the CLI. Reasons: as
+        /// CreateVenue, and EVENT_NOT_FOUND, PLAN_NOT_FOUND.
         pub async fn create_show(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateShowRequest>,
@@ -647,8 +1133,123 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Changes a show. What its seats were put on sale with (start, prices, rules) stays from then on, also
+        /// where nothing was sold yet: that is refused as INVALID_STATE, naming what. Idempotent, as
+        /// UpdateEvent. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST,
+        /// SHOW_NOT_FOUND, INVALID_STATE, PRECONDITION_FAILED.
+        pub async fn update_show(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateShowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateShowResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/UpdateShow",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "UpdateShow"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// One show of the caller's, a draft too. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, INVALID_REQUEST, SHOW_NOT_FOUND (another's, too).
+        pub async fn get_own_show(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetOwnShowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetOwnShowResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/GetOwnShow",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "GetOwnShow"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The caller's shows by id, descending, drafts too. Reads only. Called by the gateway. Reasons as
+        /// ListOwnVenues.
+        pub async fn list_own_shows(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListOwnShowsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOwnShowsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/ListOwnShows",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "ListOwnShows"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What became of a show's seats, by category: as the lock store has it, at one revision. Reads
+        /// only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (it
+        /// was never on sale), UNAVAILABLE.
+        pub async fn get_show_sales(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetShowSalesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetShowSalesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/GetShowSales",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "GetShowSales"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Opens the inventory in booking-svc and the store, then puts the show ON_SALE; from PAUSED,
-        /// resumes it. Idempotent and resumable. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// resumes it. Idempotent and resumable. Called by the gateway and the CLI. Reasons: UNAUTHORIZED, FORBIDDEN,
         /// SHOW_NOT_FOUND, INVALID_STATE (also a draft that has begun, whose time of day is to be announced,
         /// or whose seats have no price), UNAVAILABLE.
         pub async fn publish_show(
@@ -677,8 +1278,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Moves a show to PAUSED, CLOSED or CANCELLED; a draft to CANCELLED only. Idempotent. Called by
-        /// nobody yet but tests, as the operator. Reasons as PublishShow, and INVALID_REQUEST.
+        /// Moves a show to PAUSED, CLOSED or CANCELLED; a draft to CANCELLED only. Idempotent. Called by the
+        /// gateway. Reasons as PublishShow, and INVALID_REQUEST.
         pub async fn change_show_state(
             &mut self,
             request: impl tonic::IntoRequest<super::ChangeShowStateRequest>,
@@ -708,7 +1309,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One event with its public shows. Called by the gateway. Reasons: EVENT_NOT_FOUND. Reads only.
+        /// One event with its public shows; one without any only for its organiser. Called by the gateway.
+        /// Reasons: EVENT_NOT_FOUND. Reads only.
         pub async fn get_event(
             &mut self,
             request: impl tonic::IntoRequest<super::GetEventRequest>,
@@ -888,8 +1490,8 @@ pub mod catalog_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with CatalogServiceServer.
     #[async_trait]
     pub trait CatalogService: std::marker::Send + std::marker::Sync + 'static {
-        /// Makes a venue. Idempotent by id. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// INVALID_REQUEST, ALREADY_EXISTS.
+        /// Makes a venue. Idempotent by id. Called by the gateway and the CLI. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, INVALID_REQUEST, ALREADY_EXISTS.
         async fn create_venue(
             &self,
             request: tonic::Request<super::CreateVenueRequest>,
@@ -897,9 +1499,28 @@ pub mod catalog_service_server {
             tonic::Response<super::CreateVenueResponse>,
             tonic::Status,
         >;
-        /// Reads a seating plan in the pretix format. Idempotent by id. Called by the CLI. Reasons:
-        /// UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST (each mistake a field violation that names zone, row
-        /// and seat), VENUE_NOT_FOUND, ALREADY_EXISTS.
+        /// One venue of the caller's. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, VENUE_NOT_FOUND (another's, too).
+        async fn get_venue(
+            &self,
+            request: tonic::Request<super::GetVenueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetVenueResponse>,
+            tonic::Status,
+        >;
+        /// The caller's venues by id, descending. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, INVALID_REQUEST.
+        async fn list_own_venues(
+            &self,
+            request: tonic::Request<super::ListOwnVenuesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOwnVenuesResponse>,
+            tonic::Status,
+        >;
+        /// Reads a seating plan in the pretix format. Idempotent by id. Called by the gateway and the CLI.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST (each mistake a field violation whose field is
+        /// the place in the file as a JSON pointer, and whose text names zone, row and seat),
+        /// VENUE_NOT_FOUND, ALREADY_EXISTS.
         async fn import_plan(
             &self,
             request: tonic::Request<super::ImportPlanRequest>,
@@ -907,7 +1528,46 @@ pub mod catalog_service_server {
             tonic::Response<super::ImportPlanResponse>,
             tonic::Status,
         >;
-        /// Makes an event. Idempotent by id. Called by the CLI. Reasons as CreateVenue.
+        /// The caller's plans of one venue by id, descending. Reads only. Called by the gateway. Reasons:
+        /// as ListOwnVenues, and VENUE_NOT_FOUND.
+        async fn list_own_plans(
+            &self,
+            request: tonic::Request<super::ListOwnPlansRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOwnPlansResponse>,
+            tonic::Status,
+        >;
+        /// A plan of the caller's in the pretix format: the file it was imported from, byte for byte; made
+        /// anew of one by rule, and of one that was imported before files were kept. Importing it gives the
+        /// same seats. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, PLAN_NOT_FOUND.
+        async fn export_plan(
+            &self,
+            request: tonic::Request<super::ExportPlanRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExportPlanResponse>,
+            tonic::Status,
+        >;
+        /// Makes a performer, to be named by events. Idempotent by id. Called by the gateway. Reasons as
+        /// CreateVenue.
+        async fn create_performer(
+            &self,
+            request: tonic::Request<super::CreatePerformerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreatePerformerResponse>,
+            tonic::Status,
+        >;
+        /// The caller's performers by id, descending. Reads only. Called by the gateway. Reasons as
+        /// ListOwnVenues.
+        async fn list_own_performers(
+            &self,
+            request: tonic::Request<super::ListOwnPerformersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOwnPerformersResponse>,
+            tonic::Status,
+        >;
+        /// Makes an event. Idempotent by id. Called by the gateway and the CLI. Reasons as CreateVenue (a
+        /// performer that isn't the caller's is a field violation).
         async fn create_event(
             &self,
             request: tonic::Request<super::CreateEventRequest>,
@@ -915,10 +1575,10 @@ pub mod catalog_service_server {
             tonic::Response<super::CreateEventResponse>,
             tonic::Status,
         >;
-        /// Changes title, description and category of an event; its shows say so at once, those on sale
-        /// too. Idempotent; of two at the same time one is last. Called by nobody yet but tests, as the
-        /// operator. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's event with a public show, too),
-        /// INVALID_REQUEST, EVENT_NOT_FOUND.
+        /// Changes what an event says of itself; its shows say so at once, those on sale too. Idempotent: one
+        /// that is as asked for already is told, whatever version was named. Called by the gateway. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN (another organiser's event with a public show, too), INVALID_REQUEST,
+        /// EVENT_NOT_FOUND, PRECONDITION_FAILED (it has another version).
         async fn update_event(
             &self,
             request: tonic::Request<super::UpdateEventRequest>,
@@ -926,8 +1586,26 @@ pub mod catalog_service_server {
             tonic::Response<super::UpdateEventResponse>,
             tonic::Status,
         >;
-        /// Makes a show, DRAFT. Idempotent by id. Called by the CLI. Reasons: as CreateVenue, and
-        /// EVENT_NOT_FOUND, PLAN_NOT_FOUND.
+        /// One event of the caller's, whether or not others see it. Reads only. Called by the gateway.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, EVENT_NOT_FOUND (another's, too).
+        async fn get_own_event(
+            &self,
+            request: tonic::Request<super::GetOwnEventRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetOwnEventResponse>,
+            tonic::Status,
+        >;
+        /// The caller's events by id, descending, whether or not others see them. Reads only. Called by the
+        /// gateway. Reasons as ListOwnVenues.
+        async fn list_own_events(
+            &self,
+            request: tonic::Request<super::ListOwnEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOwnEventsResponse>,
+            tonic::Status,
+        >;
+        /// Makes a show, DRAFT. Idempotent by id. Called by the gateway and the CLI. Reasons: as
+        /// CreateVenue, and EVENT_NOT_FOUND, PLAN_NOT_FOUND.
         async fn create_show(
             &self,
             request: tonic::Request<super::CreateShowRequest>,
@@ -935,8 +1613,47 @@ pub mod catalog_service_server {
             tonic::Response<super::CreateShowResponse>,
             tonic::Status,
         >;
+        /// Changes a show. What its seats were put on sale with (start, prices, rules) stays from then on, also
+        /// where nothing was sold yet: that is refused as INVALID_STATE, naming what. Idempotent, as
+        /// UpdateEvent. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST,
+        /// SHOW_NOT_FOUND, INVALID_STATE, PRECONDITION_FAILED.
+        async fn update_show(
+            &self,
+            request: tonic::Request<super::UpdateShowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateShowResponse>,
+            tonic::Status,
+        >;
+        /// One show of the caller's, a draft too. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, INVALID_REQUEST, SHOW_NOT_FOUND (another's, too).
+        async fn get_own_show(
+            &self,
+            request: tonic::Request<super::GetOwnShowRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetOwnShowResponse>,
+            tonic::Status,
+        >;
+        /// The caller's shows by id, descending, drafts too. Reads only. Called by the gateway. Reasons as
+        /// ListOwnVenues.
+        async fn list_own_shows(
+            &self,
+            request: tonic::Request<super::ListOwnShowsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOwnShowsResponse>,
+            tonic::Status,
+        >;
+        /// What became of a show's seats, by category: as the lock store has it, at one revision. Reads
+        /// only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (it
+        /// was never on sale), UNAVAILABLE.
+        async fn get_show_sales(
+            &self,
+            request: tonic::Request<super::GetShowSalesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetShowSalesResponse>,
+            tonic::Status,
+        >;
         /// Opens the inventory in booking-svc and the store, then puts the show ON_SALE; from PAUSED,
-        /// resumes it. Idempotent and resumable. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// resumes it. Idempotent and resumable. Called by the gateway and the CLI. Reasons: UNAUTHORIZED, FORBIDDEN,
         /// SHOW_NOT_FOUND, INVALID_STATE (also a draft that has begun, whose time of day is to be announced,
         /// or whose seats have no price), UNAVAILABLE.
         async fn publish_show(
@@ -946,8 +1663,8 @@ pub mod catalog_service_server {
             tonic::Response<super::PublishShowResponse>,
             tonic::Status,
         >;
-        /// Moves a show to PAUSED, CLOSED or CANCELLED; a draft to CANCELLED only. Idempotent. Called by
-        /// nobody yet but tests, as the operator. Reasons as PublishShow, and INVALID_REQUEST.
+        /// Moves a show to PAUSED, CLOSED or CANCELLED; a draft to CANCELLED only. Idempotent. Called by the
+        /// gateway. Reasons as PublishShow, and INVALID_REQUEST.
         async fn change_show_state(
             &self,
             request: tonic::Request<super::ChangeShowStateRequest>,
@@ -955,7 +1672,8 @@ pub mod catalog_service_server {
             tonic::Response<super::ChangeShowStateResponse>,
             tonic::Status,
         >;
-        /// One event with its public shows. Called by the gateway. Reasons: EVENT_NOT_FOUND. Reads only.
+        /// One event with its public shows; one without any only for its organiser. Called by the gateway.
+        /// Reasons: EVENT_NOT_FOUND. Reads only.
         async fn get_event(
             &self,
             request: tonic::Request<super::GetEventRequest>,
@@ -1125,6 +1843,97 @@ pub mod catalog_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/holdfast.catalog.v1.CatalogService/GetVenue" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetVenueSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::GetVenueRequest>
+                    for GetVenueSvc<T> {
+                        type Response = super::GetVenueResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetVenueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::get_venue(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetVenueSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/ListOwnVenues" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListOwnVenuesSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::ListOwnVenuesRequest>
+                    for ListOwnVenuesSvc<T> {
+                        type Response = super::ListOwnVenuesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListOwnVenuesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::list_own_venues(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListOwnVenuesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/holdfast.catalog.v1.CatalogService/ImportPlan" => {
                     #[allow(non_camel_case_types)]
                     struct ImportPlanSvc<T: CatalogService>(pub Arc<T>);
@@ -1155,6 +1964,188 @@ pub mod catalog_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ImportPlanSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/ListOwnPlans" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListOwnPlansSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::ListOwnPlansRequest>
+                    for ListOwnPlansSvc<T> {
+                        type Response = super::ListOwnPlansResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListOwnPlansRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::list_own_plans(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListOwnPlansSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/ExportPlan" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportPlanSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::ExportPlanRequest>
+                    for ExportPlanSvc<T> {
+                        type Response = super::ExportPlanResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExportPlanRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::export_plan(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportPlanSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/CreatePerformer" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreatePerformerSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::CreatePerformerRequest>
+                    for CreatePerformerSvc<T> {
+                        type Response = super::CreatePerformerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreatePerformerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::create_performer(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreatePerformerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/ListOwnPerformers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListOwnPerformersSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::ListOwnPerformersRequest>
+                    for ListOwnPerformersSvc<T> {
+                        type Response = super::ListOwnPerformersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListOwnPerformersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::list_own_performers(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListOwnPerformersSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1260,6 +2251,97 @@ pub mod catalog_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/holdfast.catalog.v1.CatalogService/GetOwnEvent" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetOwnEventSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::GetOwnEventRequest>
+                    for GetOwnEventSvc<T> {
+                        type Response = super::GetOwnEventResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetOwnEventRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::get_own_event(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetOwnEventSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/ListOwnEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListOwnEventsSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::ListOwnEventsRequest>
+                    for ListOwnEventsSvc<T> {
+                        type Response = super::ListOwnEventsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListOwnEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::list_own_events(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListOwnEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/holdfast.catalog.v1.CatalogService/CreateShow" => {
                     #[allow(non_camel_case_types)]
                     struct CreateShowSvc<T: CatalogService>(pub Arc<T>);
@@ -1290,6 +2372,186 @@ pub mod catalog_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CreateShowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/UpdateShow" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateShowSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::UpdateShowRequest>
+                    for UpdateShowSvc<T> {
+                        type Response = super::UpdateShowResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateShowRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::update_show(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateShowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/GetOwnShow" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetOwnShowSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::GetOwnShowRequest>
+                    for GetOwnShowSvc<T> {
+                        type Response = super::GetOwnShowResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetOwnShowRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::get_own_show(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetOwnShowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/ListOwnShows" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListOwnShowsSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::ListOwnShowsRequest>
+                    for ListOwnShowsSvc<T> {
+                        type Response = super::ListOwnShowsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListOwnShowsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::list_own_shows(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListOwnShowsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/GetShowSales" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetShowSalesSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::GetShowSalesRequest>
+                    for GetShowSalesSvc<T> {
+                        type Response = super::GetShowSalesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetShowSalesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::get_show_sales(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetShowSalesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
