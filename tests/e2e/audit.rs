@@ -66,7 +66,10 @@ async fn busy_and_clean(system: &System, show: Uuid) -> Result<()> {
         let (enough, done) = (Arc::clone(&enough), Arc::clone(&done));
         buyers.spawn_local(keep_busy(rest.clone(), show, row.to_vec(), enough, done));
     }
-    for _ in 0..AUDITS {
+    for nth in 0..AUDITS {
+        if nth == AUDITS / 2 {
+            divide(system).await?;
+        }
         let before = done.load(Ordering::Relaxed);
         let (code, said) = system.audit(GRACE_S).await?;
         ensure!(
@@ -118,6 +121,18 @@ async fn busy_and_clean(system: &System, show: Uuid) -> Result<()> {
         },
     )
     .await
+}
+
+/// As in docs/scale-out.md, while they buy.
+async fn divide(system: &System) -> Result<()> {
+    let database = system.database().await?;
+    let divide = "SELECT booking.divide_by_month(); SELECT booking.add_months(12)";
+    database.execute(divide).await?;
+    let undivided = "SELECT show_id::text FROM booking.seats
+        WHERE $1 IS NOT NULL AND tableoid <> 'booking.seats_undated'::regclass LIMIT 1";
+    let undivided = database.texts(undivided, Uuid::nil()).await?;
+    ensure!(undivided.is_empty(), "{undivided:?}");
+    Ok(())
 }
 
 async fn keep_busy(
