@@ -18,7 +18,7 @@ use crate::{
         ask::Answered,
         cancel::wall_time,
         refund_show::{LEASE, PAUSE},
-        settle::{self, Cause, Over},
+        settle::{self, Batch, Cause, Over},
     },
     error::Error,
     metrics,
@@ -55,8 +55,17 @@ impl App {
         for _ in 0..SWEEP_PAGES_MAX {
             let overdue = bookings::overdue(&self.pool, now, BATCH_MAX).await?;
             let is_last = overdue.len() < BATCH_MAX as usize;
+            let all: Vec<Key> = overdue.iter().map(|overdue| overdue.key).collect();
             let (over, mut left) = self.let_go(overdue).await;
-            let batch = self.settle(&over, Cause::ExpiryDue(now)).await?;
+            let batch = match self.settle(&over, Cause::ExpiryDue(now)).await {
+                Err(error) if !error.is_outage() => {
+                    // One of them keeps no others from ending.
+                    tracing::error!(%error, "bookings can't be ended together; they are ended one by one");
+                    left = all;
+                    Batch::default()
+                }
+                batch => batch?,
+            };
             left.extend(batch.left.into_iter().map(|(key, _)| key));
             let left = left.into_iter().map(|key| (key, Input::ExpiryDue));
             self.drive_all(left.collect(), now).await?;

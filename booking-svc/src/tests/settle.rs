@@ -145,6 +145,24 @@ async fn overdue_bookings_end_by_page_and_what_was_sold_meanwhile_is_returned(po
 }
 
 #[sqlx::test(migrations = false)]
+async fn booking_that_can_not_be_read_keeps_no_other_from_ending(pool: PgPool) {
+    let world = World::new(pool).await;
+    let (broken, _) = world.booked(1, &[0]).await;
+    let (other, _) = world.booked(2, &[1]).await;
+    for id in [broken, other] {
+        world.run_out(id).await;
+    }
+    sqlx::query("UPDATE booking.bookings SET currency = 'none' WHERE booking_id = $1")
+        .bind(broken.as_uuid())
+        .execute(&world.pool)
+        .await
+        .expect("writes");
+    let swept = world.app.sweep().await;
+    assert!(matches!(swept, Err(Error::Corrupt(_))), "{swept:?}");
+    assert_eq!(world.state(other).await, BookingState::Expired);
+}
+
+#[sqlx::test(migrations = false)]
 async fn word_of_another_life_of_the_store_ends_nothing(pool: PgPool) {
     let world = World::new(pool).await;
     let (id, hold) = world.booked(1, &[0]).await;
