@@ -52,7 +52,8 @@ pub struct Config {
     /// from others' when something is asked with a session's cookies; empty, the `Host` they send says
     /// it. With `https` browsers are told to come by nothing else (HSTS).
     pub public_url: String,
-    /// How long a request may be worked on, from when its head was read to the head of its answer.
+    /// How long a request may be worked on, from when its head was read to the head of its answer;
+    /// importing a plan and publishing a show may take a minute at least.
     pub request_timeout_ms: u64,
     /// Whether a caller's `traceparent` says if its trace is recorded. Where strangers call it
     /// shouldn't: their traces go on under their ids, and `trace.sample_ratio` says how many are

@@ -3,7 +3,11 @@
 //! Always holds: whatever happens inside, a panic or a timeout too, the client gets one answer
 //! with `x-request-id` and, for an error, the one body; and it is counted.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -44,6 +48,16 @@ const HEADERS_DEFAULT: [(HeaderName, &str); 6] = [
 
 /// Where TLS stands in front: a year of nothing else.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// Routes whose work grows with the seats of a hall, of which there may be 100,000.
+const LONG_ROUTES: [&str; 3] = [
+    "/api/v1/venues/{venue_id}/plans",
+    "/api/v1/shows/{show_id}/publish",
+    "/api/v1/shows/{show_id}/resume",
+];
+
+/// How long those may be worked on, where other requests may not be for longer.
+const LONG_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the routes of the API begin with.
 const API: &str = "/api/";
@@ -135,7 +149,12 @@ pub(crate) async fn bounded(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let deadline = Deadline::after(app.request_timeout);
+    let matched = request.extensions().get::<MatchedPath>();
+    let is_long = matched.is_some_and(|route| LONG_ROUTES.contains(&route.as_str()));
+    let deadline = Deadline::after(match is_long {
+        true => app.request_timeout.max(LONG_TIMEOUT),
+        false => app.request_timeout,
+    });
     request.extensions_mut().insert(Call::new(deadline));
     let route = request.extensions().get::<MatchedPath>().cloned();
     let answer = app.cursors.within(route, next.run(request));
@@ -223,6 +242,14 @@ mod tests {
             (&"INTERNAL_ERROR".into(), &"id-1".into())
         );
         assert!(!body.to_string().contains("secret"), "{body}");
+    }
+
+    #[test]
+    fn long_routes_are_routes() {
+        let document = serde_json::to_value(crate::openapi()).expect("serialises");
+        for route in LONG_ROUTES {
+            assert!(document["paths"][route]["post"].is_object(), "{route}");
+        }
     }
 
     #[tokio::test]

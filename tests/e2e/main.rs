@@ -22,6 +22,7 @@ mod metric_names;
 mod mutual_tls;
 mod organiser;
 mod other_database;
+mod publishing;
 mod rush;
 mod sales;
 mod search;

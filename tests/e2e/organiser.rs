@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{assert_agreed, options};
 
 /// Somebody with the role, signed in.
-async fn organiser(system: &System, rest: &Rest) -> Result<Customer> {
+pub(crate) async fn organiser(system: &System, rest: &Rest) -> Result<Customer> {
     let mut new = Customer::register(rest).await?;
     system.cli(&["user", "grant", &new.email, "organiser"])?;
     new.sign_in(rest).await?;
@@ -23,7 +23,7 @@ async fn patch(who: &Customer, path: &str, tag: &str, body: &Value) -> Result<An
 }
 
 /// `POST` without a body.
-async fn post(who: &Customer, path: &str) -> Result<Answer> {
+pub(crate) async fn post(who: &Customer, path: &str) -> Result<Answer> {
     who.rest.send(who.request(Method::POST, path)).await
 }
 

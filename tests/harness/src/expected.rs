@@ -177,6 +177,11 @@ pub const STORE_NODE_KILLED: &[Expected] = &[Expected {
 /// The process with all services was killed: it starts part by part, while customers call.
 pub const SERVICES_KILLED: &[Expected] = &[
     Expected {
+        process: "postgres",
+        words: &["FATAL:  connection to client lost"],
+        reason: "it was sending rows to the killed process",
+    },
+    Expected {
         process: "lockstore",
         words: &[" WARN "],
         reason: "calls of the killed process break off in every way; an ERROR is still one",
