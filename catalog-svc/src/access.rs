@@ -16,16 +16,26 @@ pub(crate) struct Actor {
 impl Actor {
     /// The account behind a token, if it has a role that may write; else FORBIDDEN.
     pub(crate) fn of(claims: &Claims) -> Result<Self, Failure> {
+        Self::with_role(claims, &["organiser"])
+    }
+
+    /// The same for venues and their plans, which may be somebody's who organises nothing.
+    pub(crate) fn of_venues(claims: &Claims) -> Result<Self, Failure> {
+        Self::with_role(claims, &["organiser", "venue_owner"])
+    }
+
+    fn with_role(claims: &Claims, roles: &[&str]) -> Result<Self, Failure> {
         let is_admin = claims.has_role("admin");
-        if is_admin || claims.has_role("organiser") {
+        if is_admin || roles.iter().any(|role| claims.has_role(role)) {
             return Ok(Self {
                 user_id: claims.user_id,
                 is_admin,
             });
         }
+        let roles = roles.join(", ");
         Err(Failure::new(
             ErrorCode::Forbidden,
-            "this needs the role organiser or admin",
+            format!("this needs the role {roles} or admin"),
         ))
     }
 

@@ -165,6 +165,31 @@ where
     }
 }
 
+/// The two path parameters of a route, as typed ids.
+pub(crate) struct PathIds<A, B>(pub(crate) A, pub(crate) B);
+
+impl<A, B, S> FromRequestParts<S> for PathIds<A, B>
+where
+    A: FromStr<Err: Display>,
+    B: FromStr<Err: Display>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| ApiError::invalid("path", "is not UTF-8"))?;
+        let mut params = params.iter();
+        let mut next = || {
+            let param = params.next();
+            param.ok_or_else(|| ApiError::defect("a route without its parameters"))
+        };
+        let ((first, a), (second, b)) = (next()?, next()?);
+        Ok(Self(body_id(first, a)?, body_id(second, b)?))
+    }
+}
+
 /// The query, each parameter taken once by name; [`Params::finish`] refuses what is left.
 pub(crate) struct Params(Vec<(String, String)>);
 
@@ -307,7 +332,7 @@ pub(crate) fn body_time_ms(field: &str, text: &str) -> Result<i64, ApiError> {
     time_ms(field, text, why)
 }
 
-/// The id that a body has in `field`.
+/// The id that a body has in `field`, or a path.
 pub(crate) fn body_id<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, ApiError> {
     let id = text.parse::<T>();
     id.map_err(|error| ApiError::invalid(field, error.to_string()))

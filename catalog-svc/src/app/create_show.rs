@@ -1,4 +1,5 @@
-//! Makes a show, DRAFT: nobody but its organiser sees it, and nothing of it is for sale.
+//! Makes a show, DRAFT: nobody but its organiser sees it, and nothing of it is for sale. Its plan is the
+//! organiser's own, or lent to them.
 
 use holdfast_mesh::Failure;
 use holdfast_types::ErrorCode;
@@ -27,7 +28,12 @@ impl Catalog {
             ));
         }
         let plan = store::plans::find(&self.pool, asked.plan_id).await?;
-        let Some(plan) = plan.filter(|plan| actor.may_change(plan.owner_id)) else {
+        let may_use = match &plan {
+            Some(plan) if actor.may_change(plan.owner_id) => true,
+            Some(_) => store::plan_loans::is_lent(&self.pool, asked.plan_id, actor.user_id).await?,
+            None => false,
+        };
+        let Some(plan) = plan.filter(|_| may_use) else {
             return Err(Failure::new(
                 ErrorCode::PlanNotFound,
                 "there is no such plan",

@@ -5,20 +5,14 @@
 //! read whose plan by its shows (`GetSeatMap` is public with them).
 
 use holdfast_mesh::Failure;
-use holdfast_types::{ErrorCode, PlanId};
+use holdfast_types::PlanId;
 
 use super::Catalog;
 use crate::{access::Actor, plan, store};
 
 impl Catalog {
     pub(crate) async fn export_plan(&self, actor: Actor, id: PlanId) -> Result<Vec<u8>, Failure> {
-        let there = store::plans::find(&self.pool, id).await?;
-        if !there.is_some_and(|there| actor.may_change(there.owner_id)) {
-            return Err(Failure::new(
-                ErrorCode::PlanNotFound,
-                "there is no such plan",
-            ));
-        }
+        self.own_plan(actor, id).await?;
         if let Some(file) = store::plan_files::find(&self.pool, id).await? {
             return Ok(file);
         }

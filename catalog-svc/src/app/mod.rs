@@ -12,6 +12,7 @@ mod create_show;
 mod create_venue;
 mod export_plan;
 mod import_plan;
+mod lend_plan;
 pub(crate) mod publish;
 mod publish_show;
 mod show_sales;

@@ -78,6 +78,11 @@ impl Service {
         Actor::of(&self.verifier.authenticate(metadata).await?)
     }
 
+    /// Whoever calls about venues and plans, who must be a venue's owner, an organiser or an admin.
+    async fn venue_actor(&self, metadata: &MetadataMap) -> Result<Actor, Failure> {
+        Actor::of_venues(&self.verifier.authenticate(metadata).await?)
+    }
+
     /// The venue of that id if it is the caller's.
     async fn own_venue(&self, actor: Actor, id: &[u8]) -> Result<Venue, Failure> {
         let mut fields = Fields::default();
@@ -162,7 +167,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::CreateVenueRequest>,
     ) -> Result<Response<wire::CreateVenueResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.venue_actor(request.metadata()).await?;
         let asked = asked(request.get_ref());
         let venue = venues::decode(request.into_inner())?;
         let made = self.catalog.create_venue(actor, venue, asked).await?;
@@ -176,7 +181,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::GetVenueRequest>,
     ) -> Result<Response<wire::GetVenueResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.venue_actor(request.metadata()).await?;
         let venue = self.own_venue(actor, &request.get_ref().venue_id).await?;
         Ok(Response::new(wire::GetVenueResponse {
             venue: Some(venues::encode(venue)),
@@ -187,7 +192,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::ListOwnVenuesRequest>,
     ) -> Result<Response<wire::ListOwnVenuesResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.venue_actor(request.metadata()).await?;
         let wire::ListOwnVenuesRequest { limit, cursor } = request.get_ref();
         let page = PageOf::decode::<'v'>(*limit, cursor)?;
         let (pool, after) = (&self.catalog.pool, page.after.map(VenueId::from));
@@ -205,7 +210,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::ImportPlanRequest>,
     ) -> Result<Response<wire::ImportPlanResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.venue_actor(request.metadata()).await?;
         let plan = plans::decode(request.into_inner())?;
         let imported = self.catalog.import_plan(actor, plan).await?;
         Ok(Response::new(plans::encode(imported)))
@@ -215,23 +220,66 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::ListOwnPlansRequest>,
     ) -> Result<Response<wire::ListOwnPlansResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.venue_actor(request.metadata()).await?;
         let wire::ListOwnPlansRequest {
             venue_id,
             limit,
             cursor,
         } = request.get_ref();
         let page = PageOf::decode::<'p'>(*limit, cursor)?;
-        let venue = self.own_venue(actor, venue_id).await?;
         let (pool, after) = (&self.catalog.pool, page.after.map(PlanId::from));
         let (owner, limit) = (actor.user_id, page.limit + 1);
-        let mut plans = store::plans::of_venue(pool, owner, venue.venue_id, after, limit)
-            .await
-            .map_err(Failure::from)?;
-        let next_cursor = next_own::<'p', _>(&mut plans, page, |last| last.plan_id.as_uuid());
+        let plans = match venue_id.as_slice() {
+            [] => store::plans::usable(pool, owner, after, limit).await,
+            id => {
+                let venue = self.own_venue(actor, id).await?;
+                store::plans::of_venue(pool, owner, venue.venue_id, after, limit).await
+            }
+        };
+        let mut plans = plans.map_err(Failure::from)?;
+        let next_cursor = next_own::<'p', _>(&mut plans, page, |last| last.value.plan_id.as_uuid());
+        let plans = plans.into_iter().map(|plan| {
+            let lent = plan.owner_id != owner;
+            plans::encode_summary(plan, lent)
+        });
         Ok(Response::new(wire::ListOwnPlansResponse {
-            plans: plans.into_iter().map(plans::encode_summary).collect(),
+            plans: plans.collect(),
             next_cursor,
+        }))
+    }
+
+    async fn lend_plan(
+        &self,
+        request: Request<wire::LendPlanRequest>,
+    ) -> Result<Response<wire::LendPlanResponse>, Status> {
+        let actor = self.venue_actor(request.metadata()).await?;
+        let wire::LendPlanRequest { plan_id, user_id } = request.get_ref();
+        let (plan_id, user_id) = plans::decode_loan(plan_id, user_id)?;
+        self.catalog.lend_plan(actor, plan_id, user_id).await?;
+        Ok(Response::new(wire::LendPlanResponse {}))
+    }
+
+    async fn take_plan_back(
+        &self,
+        request: Request<wire::TakePlanBackRequest>,
+    ) -> Result<Response<wire::TakePlanBackResponse>, Status> {
+        let actor = self.venue_actor(request.metadata()).await?;
+        let wire::TakePlanBackRequest { plan_id, user_id } = request.get_ref();
+        let (plan_id, user_id) = plans::decode_loan(plan_id, user_id)?;
+        self.catalog.take_plan_back(actor, plan_id, user_id).await?;
+        Ok(Response::new(wire::TakePlanBackResponse {}))
+    }
+
+    async fn list_plan_loans(
+        &self,
+        request: Request<wire::ListPlanLoansRequest>,
+    ) -> Result<Response<wire::ListPlanLoansResponse>, Status> {
+        let actor = self.venue_actor(request.metadata()).await?;
+        let mut fields = Fields::default();
+        let id = fields.id("plan_id", &request.get_ref().plan_id, PlanId::from_slice);
+        let loans = self.catalog.plan_loans(actor, fields.finish(id)?).await?;
+        Ok(Response::new(wire::ListPlanLoansResponse {
+            loans: loans.into_iter().map(plans::encode_loan).collect(),
         }))
     }
 
@@ -239,7 +287,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::ExportPlanRequest>,
     ) -> Result<Response<wire::ExportPlanResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.venue_actor(request.metadata()).await?;
         let mut fields = Fields::default();
         let id = fields.id("plan_id", &request.get_ref().plan_id, PlanId::from_slice);
         let plan_json = self.catalog.export_plan(actor, fields.finish(id)?).await?;

@@ -2,13 +2,13 @@
 
 use holdfast_mesh::Failure;
 use holdfast_proto::catalog::v1 as wire;
-use holdfast_types::{PlanId, VenueId};
+use holdfast_types::{PlanId, UserId, VenueId};
 
 use crate::{
     app::{ImportedPlan, Made, NewPlan, used},
     fields::Fields,
     plan::Category,
-    store::plans::Summary,
+    store::{Owned, plan_loans::Loan, plans::Summary},
 };
 
 const NAME_BYTES_MAX: usize = 120;
@@ -43,13 +43,30 @@ pub(super) fn encode(made: Made<ImportedPlan>) -> wire::ImportPlanResponse {
 }
 
 /// As it is listed.
-pub(super) fn encode_summary(plan: Summary) -> wire::Plan {
+pub(super) fn encode_summary(plan: Owned<Summary>, lent: bool) -> wire::Plan {
+    let plan = plan.value;
     wire::Plan {
         plan_id: plan.plan_id.to_bytes().to_vec(),
         venue_id: plan.venue_id.to_bytes().to_vec(),
         name: plan.name,
         seat_count: plan.seat_count,
         categories: encode_counts(used(plan.categories)),
+        lent,
+    }
+}
+
+/// Which plan, and whose a loan of it is.
+pub(super) fn decode_loan(plan_id: &[u8], user_id: &[u8]) -> Result<(PlanId, UserId), Failure> {
+    let mut fields = Fields::default();
+    let plan_id = fields.id("plan_id", plan_id, PlanId::from_slice);
+    let user_id = fields.id("user_id", user_id, UserId::from_slice);
+    fields.finish(plan_id.zip(user_id))
+}
+
+pub(super) fn encode_loan(loan: Loan) -> wire::PlanLoan {
+    wire::PlanLoan {
+        user_id: loan.user_id.to_bytes().to_vec(),
+        lent_at_ms: loan.lent_at.timestamp_millis(),
     }
 }
 

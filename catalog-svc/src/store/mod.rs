@@ -9,6 +9,7 @@ pub(crate) mod events;
 pub(crate) mod import;
 pub(crate) mod performers;
 pub(crate) mod plan_files;
+pub(crate) mod plan_loans;
 pub(crate) mod plans;
 pub(crate) mod seat_map;
 pub(crate) mod shows;

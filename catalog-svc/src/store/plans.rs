@@ -196,7 +196,7 @@ pub(crate) async fn of_venue(
     venue_id: VenueId,
     after: Option<PlanId>,
     limit: u32,
-) -> Result<Vec<Summary>, Error> {
+) -> Result<Vec<Owned<Summary>>, Error> {
     let ids = sqlx::query_scalar!(
         "SELECT plan_id FROM catalog.plans
          WHERE venue_id = $1 AND owner_id = $2 AND ($3::uuid IS NULL OR plan_id < $3)
@@ -208,8 +208,32 @@ pub(crate) async fn of_venue(
     )
     .fetch_all(pool)
     .await?;
-    let plans = load(pool, &ids).await?;
-    Ok(plans.into_iter().map(|plan| plan.value).collect())
+    load(pool, &ids).await
+}
+
+/// Plans that an account may use, its own and those lent to it, by id, descending, after `after`; at
+/// most `limit`.
+pub(crate) async fn usable(
+    pool: &PgPool,
+    user_id: UserId,
+    after: Option<PlanId>,
+    limit: u32,
+) -> Result<Vec<Owned<Summary>>, Error> {
+    let ids = sqlx::query_scalar!(
+        r#"SELECT plan_id AS "plan_id!" FROM (
+               SELECT plan_id FROM catalog.plans WHERE owner_id = $1
+               UNION
+               SELECT plan_id FROM catalog.plan_loans WHERE user_id = $1
+           ) usable
+           WHERE $2::uuid IS NULL OR plan_id < $2
+           ORDER BY plan_id DESC LIMIT $3"#,
+        user_id.as_uuid(),
+        after.map(PlanId::as_uuid),
+        i64::from(limit),
+    )
+    .fetch_all(pool)
+    .await?;
+    load(pool, &ids).await
 }
 
 /// Plans in the order of `ids`; unknown ids are left out.

@@ -6,8 +6,8 @@ use holdfast_types::ErrorCode;
 use sqlx::PgPool;
 
 use crate::world::{
-    STADIUM, World, answer, assert_refused, event, id, in_days, plan, refused_fields, token, venue,
-    with,
+    STADIUM, World, answer, assert_refused, event, id, in_days, plan, refused_fields, show, token,
+    user_of, venue, with,
 };
 
 impl World {
@@ -496,4 +496,71 @@ async fn sales_are_counted_by_category_and_told_to_the_shows_organiser_alone(poo
         world.sales(&other, &unseen.show_id).await,
         ErrorCode::ShowNotFound,
     );
+}
+
+#[sqlx::test]
+async fn a_lent_plan_can_be_used_and_nothing_else_until_it_is_taken_back(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let (owner, borrower) = (token("venue_owner"), token("organiser"));
+    let venue = world.create_venue(&owner, venue()).await.unwrap();
+    let plan = world
+        .import_plan(&owner, plan(&venue.venue_id))
+        .await
+        .unwrap();
+    let there = world.create_event(&borrower, event()).await.unwrap();
+    let asked = show(&there.event_id, &plan.plan_id);
+    let refused = world.create_show(&borrower, asked.clone()).await;
+    assert_refused(refused, ErrorCode::PlanNotFound);
+
+    let user_id = user_of(&borrower);
+    let lend = wire::LendPlanRequest {
+        plan_id: plan.plan_id.clone(),
+        user_id: user_id.clone(),
+    };
+    let stolen = world.client.lend_plan(with(&borrower, lend.clone())).await;
+    assert_refused(answer(stolen), ErrorCode::PlanNotFound);
+    for _ in 0..2 {
+        let lent = world.client.lend_plan(with(&owner, lend.clone())).await;
+        answer(lent).unwrap();
+    }
+    let request = wire::ListPlanLoansRequest {
+        plan_id: plan.plan_id.clone(),
+    };
+    let loans = world.client.list_plan_loans(with(&owner, request)).await;
+    let loans = answer(loans).unwrap().loans;
+    assert_eq!((loans.len(), &loans[0].user_id), (1, &user_id));
+
+    let made = world.create_show(&borrower, asked.clone()).await.unwrap();
+    world.publish(&borrower, &made.show_id).await.unwrap();
+    let usable = wire::ListOwnPlansRequest::default();
+    let usable = world.client.list_own_plans(with(&borrower, usable)).await;
+    let usable = answer(usable).unwrap().plans;
+    assert_eq!(
+        (usable.len(), &usable[0].plan_id, usable[0].lent),
+        (1, &plan.plan_id, true)
+    );
+    assert_refused(
+        world.export(&borrower, &plan.plan_id).await,
+        ErrorCode::PlanNotFound,
+    );
+    // Its owner makes no shows, and sees none of the borrower's.
+    assert_refused(
+        world.create_event(&owner, event()).await,
+        ErrorCode::Forbidden,
+    );
+
+    let back = wire::TakePlanBackRequest {
+        plan_id: plan.plan_id.clone(),
+        user_id,
+    };
+    let back = world.client.take_plan_back(with(&owner, back)).await;
+    answer(back).unwrap();
+    let another = wire::CreateShowRequest {
+        show_id: id(),
+        ..asked
+    };
+    let refused = world.create_show(&borrower, another).await;
+    assert_refused(refused, ErrorCode::PlanNotFound);
+    let there = world.show("", &made.show_id).await.unwrap();
+    assert_eq!(there.state, "ON_SALE");
 }

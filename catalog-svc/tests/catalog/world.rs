@@ -451,6 +451,12 @@ pub(crate) fn token(role: &str) -> String {
     sign(1, Uuid::new_v4().into(), role, now_s() + 600)
 }
 
+/// Whose a token is.
+pub(crate) fn user_of(token: &str) -> Vec<u8> {
+    let claims = jsonwebtoken::dangerous::insecure_decode::<TokenClaims>(token).unwrap();
+    claims.claims.sub.to_bytes().to_vec()
+}
+
 pub(crate) fn forged_token(role: &str) -> String {
     sign(2, Uuid::new_v4().into(), role, now_s() + 600)
 }

@@ -154,6 +154,9 @@ scripted!(catalog::catalog_service_server::CatalogService {
     list_own_venues(catalog::ListOwnVenuesRequest) -> catalog::ListOwnVenuesResponse;
     import_plan(catalog::ImportPlanRequest) -> catalog::ImportPlanResponse;
     list_own_plans(catalog::ListOwnPlansRequest) -> catalog::ListOwnPlansResponse;
+    lend_plan(catalog::LendPlanRequest) -> catalog::LendPlanResponse;
+    take_plan_back(catalog::TakePlanBackRequest) -> catalog::TakePlanBackResponse;
+    list_plan_loans(catalog::ListPlanLoansRequest) -> catalog::ListPlanLoansResponse;
     export_plan(catalog::ExportPlanRequest) -> catalog::ExportPlanResponse;
     create_performer(catalog::CreatePerformerRequest) -> catalog::CreatePerformerResponse;
     list_own_performers(catalog::ListOwnPerformersRequest) -> catalog::ListOwnPerformersResponse;

@@ -63,5 +63,5 @@ fn every_operation_has_its_own_name_a_summary_and_errors() {
             }
         }
     }
-    assert_eq!(names.len(), 55);
+    assert_eq!(names.len(), 59);
 }

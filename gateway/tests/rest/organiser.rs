@@ -513,3 +513,41 @@ async fn tables_come_page_by_page_and_a_refusal_is_no_table() {
     let refused = send(gateway.as_customer(Method::GET, &path)).await;
     refused.error(403, "FORBIDDEN");
 }
+
+#[tokio::test]
+async fn a_plan_is_lent_by_its_path_and_taken_back() {
+    let gateway = Gateway::start().await;
+    gateway.backend.on("lend_plan", |_: pb::LendPlanRequest| {
+        Ok(pb::LendPlanResponse {})
+    });
+    gateway
+        .backend
+        .on("take_plan_back", |_: pb::TakePlanBackRequest| {
+            Ok(pb::TakePlanBackResponse {})
+        });
+    gateway
+        .backend
+        .on("list_plan_loans", |_: pb::ListPlanLoansRequest| {
+            let loan = pb::PlanLoan {
+                user_id: user().to_bytes().to_vec(),
+                lent_at_ms: 1_768_500_000_000,
+            };
+            Ok(pb::ListPlanLoansResponse { loans: vec![loan] })
+        });
+    let loans = format!("/api/v1/plans/{}/loans", PlanId::from_bytes([3; 16]));
+    let one = format!("{loans}/{}", user());
+    for method in [Method::PUT, Method::DELETE] {
+        let answer = send(gateway.as_customer(method, &one)).await;
+        assert_eq!((answer.status, answer.bytes.len()), (204, 0));
+    }
+    let seen = gateway.backend.take_seen();
+    let lent = seen[0].message::<pb::LendPlanRequest>();
+    assert_eq!(lent.plan_id, PlanId::from_bytes([3; 16]).to_bytes());
+    assert_eq!(lent.user_id, user().to_bytes());
+    let listed = send(gateway.as_customer(Method::GET, &loans)).await;
+    let expected =
+        json!({"items": [{"user_id": user().to_string(), "lent_at": "2026-01-15T18:00:00Z"}]});
+    assert_eq!(listed.json(), expected);
+    let wrong = gateway.as_customer(Method::PUT, &format!("{loans}/x"));
+    send(wrong).await.invalid("user_id");
+}

@@ -102,6 +102,7 @@ pub struct ImportPlanResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListOwnPlansRequest {
+    /// Empty for all that the caller may use.
     #[prost(bytes = "vec", tag = "1")]
     pub venue_id: ::prost::alloc::vec::Vec<u8>,
     /// 1 to 100; 0 for 20.
@@ -130,6 +131,46 @@ pub struct Plan {
     /// Categories that seats use, with how many.
     #[prost(message, repeated, tag = "5")]
     pub categories: ::prost::alloc::vec::Vec<CategoryCount>,
+    /// It is another's, who lent it.
+    #[prost(bool, tag = "6")]
+    pub lent: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LendPlanRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub plan_id: ::prost::alloc::vec::Vec<u8>,
+    /// The account that may use it.
+    #[prost(bytes = "vec", tag = "2")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LendPlanResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakePlanBackRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub plan_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakePlanBackResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPlanLoansRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub plan_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPlanLoansResponse {
+    /// By account; at most 1,000.
+    #[prost(message, repeated, tag = "1")]
+    pub loans: ::prost::alloc::vec::Vec<PlanLoan>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlanLoan {
+    #[prost(bytes = "vec", tag = "1")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(int64, tag = "2")]
+    pub lent_at_ms: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExportPlanRequest {
@@ -779,7 +820,7 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One venue of the caller's. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// One venue of the caller's. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
         /// INVALID_REQUEST, VENUE_NOT_FOUND (another's, too).
         pub async fn get_venue(
             &mut self,
@@ -807,8 +848,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The caller's venues by id, descending. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
-        /// FORBIDDEN, INVALID_REQUEST.
+        /// The caller's venues by id, descending. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST.
         pub async fn list_own_venues(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOwnVenuesRequest>,
@@ -868,8 +909,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The caller's plans of one venue by id, descending. Reads only. Called by the gateway. Reasons:
-        /// as ListOwnVenues, and VENUE_NOT_FOUND.
+        /// The caller's plans by id, descending: those of one venue of theirs, or all that they may use, lent
+        /// ones too. Called by the gateway. Reasons: as ListOwnVenues, and VENUE_NOT_FOUND.
         pub async fn list_own_plans(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOwnPlansRequest>,
@@ -898,8 +939,8 @@ pub mod catalog_service_client {
         }
         /// A plan of the caller's in the pretix format: the file it was imported from, byte for byte; made
         /// anew of one by rule, and of one that was imported before files were kept. Importing it gives the
-        /// same seats. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// INVALID_REQUEST, PLAN_NOT_FOUND.
+        /// same seats. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST,
+        /// PLAN_NOT_FOUND.
         pub async fn export_plan(
             &mut self,
             request: impl tonic::IntoRequest<super::ExportPlanRequest>,
@@ -923,6 +964,93 @@ pub mod catalog_service_client {
             req.extensions_mut()
                 .insert(
                     GrpcMethod::new("holdfast.catalog.v1.CatalogService", "ExportPlan"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets another account make shows with a plan of the caller's. Idempotent. Called by the gateway.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, PLAN_NOT_FOUND, INVALID_STATE (it is lent to as
+        /// many as it may be).
+        pub async fn lend_plan(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LendPlanRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LendPlanResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/LendPlan",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "LendPlan"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes that back; shows that were made with the plan stay. Idempotent. Called by the gateway.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, PLAN_NOT_FOUND.
+        pub async fn take_plan_back(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TakePlanBackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TakePlanBackResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/TakePlanBack",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "TakePlanBack"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Whom a plan of the caller's is lent to. Called by the gateway. Reasons as TakePlanBack.
+        pub async fn list_plan_loans(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPlanLoansRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPlanLoansResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/ListPlanLoans",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.catalog.v1.CatalogService",
+                        "ListPlanLoans",
+                    ),
                 );
             self.inner.unary(req, path, codec).await
         }
@@ -957,8 +1085,7 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The caller's performers by id, descending. Reads only. Called by the gateway. Reasons as
-        /// ListOwnVenues.
+        /// The caller's performers by id, descending. Called by the gateway. Reasons as ListOwnVenues.
         pub async fn list_own_performers(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOwnPerformersRequest>,
@@ -1046,8 +1173,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One event of the caller's, whether or not others see it. Reads only. Called by the gateway.
-        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, EVENT_NOT_FOUND (another's, too).
+        /// One event of the caller's, whether or not others see it. Called by the gateway. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, EVENT_NOT_FOUND (another's, too).
         pub async fn get_own_event(
             &mut self,
             request: impl tonic::IntoRequest<super::GetOwnEventRequest>,
@@ -1074,8 +1201,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The caller's events by id, descending, whether or not others see them. Reads only. Called by the
-        /// gateway. Reasons as ListOwnVenues.
+        /// The caller's events by id, descending, whether or not others see them. Called by the gateway.
+        /// Reasons as ListOwnVenues.
         pub async fn list_own_events(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOwnEventsRequest>,
@@ -1163,8 +1290,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One show of the caller's, a draft too. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
-        /// FORBIDDEN, INVALID_REQUEST, SHOW_NOT_FOUND (another's, too).
+        /// One show of the caller's, a draft too. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, SHOW_NOT_FOUND (another's, too).
         pub async fn get_own_show(
             &mut self,
             request: impl tonic::IntoRequest<super::GetOwnShowRequest>,
@@ -1191,8 +1318,7 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The caller's shows by id, descending, drafts too. Reads only. Called by the gateway. Reasons as
-        /// ListOwnVenues.
+        /// The caller's shows by id, descending, drafts too. Called by the gateway. Reasons as ListOwnVenues.
         pub async fn list_own_shows(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOwnShowsRequest>,
@@ -1219,9 +1345,9 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// What became of a show's seats, by category: as the lock store has it, at one revision. Reads
-        /// only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (it
-        /// was never on sale), UNAVAILABLE.
+        /// What became of a show's seats, by category: as the lock store has it, at one revision. Called by
+        /// the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (it was never on
+        /// sale), UNAVAILABLE.
         pub async fn get_show_sales(
             &mut self,
             request: impl tonic::IntoRequest<super::GetShowSalesRequest>,
@@ -1310,7 +1436,7 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// One event with its public shows; one without any only for its organiser. Called by the gateway.
-        /// Reasons: EVENT_NOT_FOUND. Reads only.
+        /// Reasons: EVENT_NOT_FOUND.
         pub async fn get_event(
             &mut self,
             request: impl tonic::IntoRequest<super::GetEventRequest>,
@@ -1337,7 +1463,7 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Public events by id, descending. Called by the gateway. Reasons: INVALID_REQUEST. Reads only.
+        /// Public events by id, descending. Called by the gateway. Reasons: INVALID_REQUEST.
         pub async fn list_events(
             &mut self,
             request: impl tonic::IntoRequest<super::ListEventsRequest>,
@@ -1365,7 +1491,7 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// One public show (a draft that isn't announced only for its organiser). Called by the gateway and
-        /// the CLI. Reasons: SHOW_NOT_FOUND. Reads only.
+        /// the CLI. Reasons: SHOW_NOT_FOUND.
         pub async fn get_show(
             &mut self,
             request: impl tonic::IntoRequest<super::GetShowRequest>,
@@ -1392,7 +1518,7 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Public shows by time. Called by the gateway. Reasons: INVALID_REQUEST. Reads only.
+        /// Public shows by time. Called by the gateway. Reasons: INVALID_REQUEST.
         pub async fn list_shows(
             &mut self,
             request: impl tonic::IntoRequest<super::ListShowsRequest>,
@@ -1420,7 +1546,7 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Public shows by id, past ones too, for a service that keeps a copy of them. Called by
-        /// search-svc. Reasons: INVALID_REQUEST. Reads only.
+        /// search-svc. Reasons: INVALID_REQUEST.
         pub async fn read_shows(
             &mut self,
             request: impl tonic::IntoRequest<super::ReadShowsRequest>,
@@ -1448,7 +1574,7 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// A show's seats with labels, positions and prices. Called by the gateway. Reasons:
-        /// SHOW_NOT_FOUND. Reads only.
+        /// SHOW_NOT_FOUND.
         pub async fn get_seat_map(
             &mut self,
             request: impl tonic::IntoRequest<super::GetSeatMapRequest>,
@@ -1499,7 +1625,7 @@ pub mod catalog_service_server {
             tonic::Response<super::CreateVenueResponse>,
             tonic::Status,
         >;
-        /// One venue of the caller's. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// One venue of the caller's. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
         /// INVALID_REQUEST, VENUE_NOT_FOUND (another's, too).
         async fn get_venue(
             &self,
@@ -1508,8 +1634,8 @@ pub mod catalog_service_server {
             tonic::Response<super::GetVenueResponse>,
             tonic::Status,
         >;
-        /// The caller's venues by id, descending. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
-        /// FORBIDDEN, INVALID_REQUEST.
+        /// The caller's venues by id, descending. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST.
         async fn list_own_venues(
             &self,
             request: tonic::Request<super::ListOwnVenuesRequest>,
@@ -1528,8 +1654,8 @@ pub mod catalog_service_server {
             tonic::Response<super::ImportPlanResponse>,
             tonic::Status,
         >;
-        /// The caller's plans of one venue by id, descending. Reads only. Called by the gateway. Reasons:
-        /// as ListOwnVenues, and VENUE_NOT_FOUND.
+        /// The caller's plans by id, descending: those of one venue of theirs, or all that they may use, lent
+        /// ones too. Called by the gateway. Reasons: as ListOwnVenues, and VENUE_NOT_FOUND.
         async fn list_own_plans(
             &self,
             request: tonic::Request<super::ListOwnPlansRequest>,
@@ -1539,13 +1665,40 @@ pub mod catalog_service_server {
         >;
         /// A plan of the caller's in the pretix format: the file it was imported from, byte for byte; made
         /// anew of one by rule, and of one that was imported before files were kept. Importing it gives the
-        /// same seats. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// INVALID_REQUEST, PLAN_NOT_FOUND.
+        /// same seats. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST,
+        /// PLAN_NOT_FOUND.
         async fn export_plan(
             &self,
             request: tonic::Request<super::ExportPlanRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ExportPlanResponse>,
+            tonic::Status,
+        >;
+        /// Lets another account make shows with a plan of the caller's. Idempotent. Called by the gateway.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, PLAN_NOT_FOUND, INVALID_STATE (it is lent to as
+        /// many as it may be).
+        async fn lend_plan(
+            &self,
+            request: tonic::Request<super::LendPlanRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LendPlanResponse>,
+            tonic::Status,
+        >;
+        /// Takes that back; shows that were made with the plan stay. Idempotent. Called by the gateway.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, PLAN_NOT_FOUND.
+        async fn take_plan_back(
+            &self,
+            request: tonic::Request<super::TakePlanBackRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TakePlanBackResponse>,
+            tonic::Status,
+        >;
+        /// Whom a plan of the caller's is lent to. Called by the gateway. Reasons as TakePlanBack.
+        async fn list_plan_loans(
+            &self,
+            request: tonic::Request<super::ListPlanLoansRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPlanLoansResponse>,
             tonic::Status,
         >;
         /// Makes a performer, to be named by events. Idempotent by id. Called by the gateway. Reasons as
@@ -1557,8 +1710,7 @@ pub mod catalog_service_server {
             tonic::Response<super::CreatePerformerResponse>,
             tonic::Status,
         >;
-        /// The caller's performers by id, descending. Reads only. Called by the gateway. Reasons as
-        /// ListOwnVenues.
+        /// The caller's performers by id, descending. Called by the gateway. Reasons as ListOwnVenues.
         async fn list_own_performers(
             &self,
             request: tonic::Request<super::ListOwnPerformersRequest>,
@@ -1586,8 +1738,8 @@ pub mod catalog_service_server {
             tonic::Response<super::UpdateEventResponse>,
             tonic::Status,
         >;
-        /// One event of the caller's, whether or not others see it. Reads only. Called by the gateway.
-        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, EVENT_NOT_FOUND (another's, too).
+        /// One event of the caller's, whether or not others see it. Called by the gateway. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, EVENT_NOT_FOUND (another's, too).
         async fn get_own_event(
             &self,
             request: tonic::Request<super::GetOwnEventRequest>,
@@ -1595,8 +1747,8 @@ pub mod catalog_service_server {
             tonic::Response<super::GetOwnEventResponse>,
             tonic::Status,
         >;
-        /// The caller's events by id, descending, whether or not others see them. Reads only. Called by the
-        /// gateway. Reasons as ListOwnVenues.
+        /// The caller's events by id, descending, whether or not others see them. Called by the gateway.
+        /// Reasons as ListOwnVenues.
         async fn list_own_events(
             &self,
             request: tonic::Request<super::ListOwnEventsRequest>,
@@ -1624,8 +1776,8 @@ pub mod catalog_service_server {
             tonic::Response<super::UpdateShowResponse>,
             tonic::Status,
         >;
-        /// One show of the caller's, a draft too. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
-        /// FORBIDDEN, INVALID_REQUEST, SHOW_NOT_FOUND (another's, too).
+        /// One show of the caller's, a draft too. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, SHOW_NOT_FOUND (another's, too).
         async fn get_own_show(
             &self,
             request: tonic::Request<super::GetOwnShowRequest>,
@@ -1633,8 +1785,7 @@ pub mod catalog_service_server {
             tonic::Response<super::GetOwnShowResponse>,
             tonic::Status,
         >;
-        /// The caller's shows by id, descending, drafts too. Reads only. Called by the gateway. Reasons as
-        /// ListOwnVenues.
+        /// The caller's shows by id, descending, drafts too. Called by the gateway. Reasons as ListOwnVenues.
         async fn list_own_shows(
             &self,
             request: tonic::Request<super::ListOwnShowsRequest>,
@@ -1642,9 +1793,9 @@ pub mod catalog_service_server {
             tonic::Response<super::ListOwnShowsResponse>,
             tonic::Status,
         >;
-        /// What became of a show's seats, by category: as the lock store has it, at one revision. Reads
-        /// only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (it
-        /// was never on sale), UNAVAILABLE.
+        /// What became of a show's seats, by category: as the lock store has it, at one revision. Called by
+        /// the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (it was never on
+        /// sale), UNAVAILABLE.
         async fn get_show_sales(
             &self,
             request: tonic::Request<super::GetShowSalesRequest>,
@@ -1673,7 +1824,7 @@ pub mod catalog_service_server {
             tonic::Status,
         >;
         /// One event with its public shows; one without any only for its organiser. Called by the gateway.
-        /// Reasons: EVENT_NOT_FOUND. Reads only.
+        /// Reasons: EVENT_NOT_FOUND.
         async fn get_event(
             &self,
             request: tonic::Request<super::GetEventRequest>,
@@ -1681,7 +1832,7 @@ pub mod catalog_service_server {
             tonic::Response<super::GetEventResponse>,
             tonic::Status,
         >;
-        /// Public events by id, descending. Called by the gateway. Reasons: INVALID_REQUEST. Reads only.
+        /// Public events by id, descending. Called by the gateway. Reasons: INVALID_REQUEST.
         async fn list_events(
             &self,
             request: tonic::Request<super::ListEventsRequest>,
@@ -1690,12 +1841,12 @@ pub mod catalog_service_server {
             tonic::Status,
         >;
         /// One public show (a draft that isn't announced only for its organiser). Called by the gateway and
-        /// the CLI. Reasons: SHOW_NOT_FOUND. Reads only.
+        /// the CLI. Reasons: SHOW_NOT_FOUND.
         async fn get_show(
             &self,
             request: tonic::Request<super::GetShowRequest>,
         ) -> std::result::Result<tonic::Response<super::GetShowResponse>, tonic::Status>;
-        /// Public shows by time. Called by the gateway. Reasons: INVALID_REQUEST. Reads only.
+        /// Public shows by time. Called by the gateway. Reasons: INVALID_REQUEST.
         async fn list_shows(
             &self,
             request: tonic::Request<super::ListShowsRequest>,
@@ -1704,7 +1855,7 @@ pub mod catalog_service_server {
             tonic::Status,
         >;
         /// Public shows by id, past ones too, for a service that keeps a copy of them. Called by
-        /// search-svc. Reasons: INVALID_REQUEST. Reads only.
+        /// search-svc. Reasons: INVALID_REQUEST.
         async fn read_shows(
             &self,
             request: tonic::Request<super::ReadShowsRequest>,
@@ -1713,7 +1864,7 @@ pub mod catalog_service_server {
             tonic::Status,
         >;
         /// A show's seats with labels, positions and prices. Called by the gateway. Reasons:
-        /// SHOW_NOT_FOUND. Reads only.
+        /// SHOW_NOT_FOUND.
         async fn get_seat_map(
             &self,
             request: tonic::Request<super::GetSeatMapRequest>,
@@ -2054,6 +2205,142 @@ pub mod catalog_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ExportPlanSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/LendPlan" => {
+                    #[allow(non_camel_case_types)]
+                    struct LendPlanSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::LendPlanRequest>
+                    for LendPlanSvc<T> {
+                        type Response = super::LendPlanResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LendPlanRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::lend_plan(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LendPlanSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/TakePlanBack" => {
+                    #[allow(non_camel_case_types)]
+                    struct TakePlanBackSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::TakePlanBackRequest>
+                    for TakePlanBackSvc<T> {
+                        type Response = super::TakePlanBackResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TakePlanBackRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::take_plan_back(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TakePlanBackSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/ListPlanLoans" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPlanLoansSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::ListPlanLoansRequest>
+                    for ListPlanLoansSvc<T> {
+                        type Response = super::ListPlanLoansResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPlanLoansRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::list_plan_loans(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPlanLoansSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

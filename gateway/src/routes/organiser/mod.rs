@@ -6,6 +6,7 @@
 
 mod csv;
 pub(crate) mod events;
+mod loans;
 mod performers;
 mod plans;
 mod sales;
@@ -36,6 +37,9 @@ pub(super) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(venues::get_venue))
         .merge(files)
         .routes(routes!(plans::export_plan))
+        .routes(routes!(plans::list_my_plans))
+        .routes(routes!(loans::list_loans))
+        .routes(routes!(loans::lend_plan, loans::take_plan_back))
         .routes(routes!(
             performers::list_performers,
             performers::create_performer

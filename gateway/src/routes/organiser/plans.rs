@@ -23,7 +23,7 @@ use crate::{
     call::Caller,
     extract::{IdempotencyKey, Params, PathId, is_json},
     failure::ApiError,
-    server::Shared,
+    server::{App, Shared},
     wire::{self, Page},
 };
 
@@ -118,6 +118,20 @@ pub(crate) struct Plan {
     seat_count: u32,
     /// Those that seats use: what a show has prices for.
     categories: Vec<CategoryCount>,
+    /// It is another's, who lent it to you.
+    #[schema(example = false)]
+    lent: bool,
+}
+
+fn plan(plan: pb::Plan) -> Result<Plan, ApiError> {
+    Ok(Plan {
+        plan_id: wire::id(&plan.plan_id, "plan_id")?,
+        venue_id: wire::id(&plan.venue_id, "venue_id")?,
+        name: plan.name,
+        seat_count: plan.seat_count,
+        categories: counts(plan.categories),
+        lent: plan.lent,
+    })
 }
 
 fn counts(categories: Vec<pb::CategoryCount>) -> Vec<CategoryCount> {
@@ -214,24 +228,50 @@ pub(crate) async fn list_plans(
         cursor: params.text("cursor")?,
     };
     params.finish()?;
+    page(&app, &caller, request).await
+}
+
+/// Plans that you may use
+///
+/// Yours, of every venue, and those that others lent you.
+#[utoipa::path(
+    get, path = "/me/plans", tag = "organising",
+    params(
+        ("limit" = Option<u32>, Query, description = "Items in a page; 20 unless said.", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page of plans.", body = Page<Plan>)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN"]))),
+)]
+pub(crate) async fn list_my_plans(
+    State(app): State<Shared>,
+    caller: Caller,
+    mut params: Params,
+) -> Result<Json<Page<Plan>>, ApiError> {
+    let request = pb::ListOwnPlansRequest {
+        venue_id: Vec::new(),
+        limit: params.limit()?,
+        cursor: params.text("cursor")?,
+    };
+    params.finish()?;
+    page(&app, &caller, request).await
+}
+
+async fn page(
+    app: &App,
+    caller: &Caller,
+    request: pb::ListOwnPlansRequest,
+) -> Result<Json<Page<Plan>>, ApiError> {
     let answer = app
         .catalog
         .clone()
         .list_own_plans(caller.request(request))
         .await;
     let answer = answer.map_err(|status| refused(&status))?.into_inner();
-    let plan = |plan: pb::Plan| {
-        Ok(Plan {
-            plan_id: wire::id(&plan.plan_id, "plan_id")?,
-            venue_id: wire::id(&plan.venue_id, "venue_id")?,
-            name: plan.name,
-            seat_count: plan.seat_count,
-            categories: counts(plan.categories),
-        })
-    };
     let items = answer.plans.into_iter().map(plan);
     Ok(Json(Page::new(
-        items.collect::<Result<_, ApiError>>()?,
+        items.collect::<Result<_, _>>()?,
         answer.next_cursor,
     )))
 }
