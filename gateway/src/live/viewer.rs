@@ -24,6 +24,8 @@ const PING_PERIOD: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_secs(50);
 /// Largest message that a viewer may send: it has nothing to say.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1_024;
+/// What is kept for what it says: answers to pings. The library's own choice is 128 KiB, of every viewer.
+pub(crate) const READ_BUFFER_BYTES: usize = 1_024;
 
 /// A viewer that is gone, or is to be left.
 enum Gone {

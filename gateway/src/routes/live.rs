@@ -20,7 +20,7 @@ use crate::{
     failure::ApiError,
     live::{
         message::LiveMessage,
-        viewer::{self, MESSAGE_BYTES_MAX},
+        viewer::{self, MESSAGE_BYTES_MAX, READ_BUFFER_BYTES},
     },
     routes::availability::not_on_sale,
     server::{App, Shared},
@@ -101,6 +101,7 @@ pub(crate) async fn watch_show(
     Ok(upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
+        .read_buffer_size(READ_BUFFER_BYTES)
         .on_upgrade(move |socket| {
             tasks.track_future(viewer::serve(socket, view, shutdown, (place, slot)))
         }))

@@ -1,6 +1,7 @@
-//! The document clients are made from, reviewed as a diff.
+//! The document clients are made from, reviewed as a diff; and the table of routes in the README, made from
+//! it.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt::Write as _, fs};
 
 use serde_json::{Value, json};
 
@@ -64,4 +65,41 @@ fn every_operation_has_its_own_name_a_summary_and_errors() {
         }
     }
     assert_eq!(names.len(), 59);
+}
+
+/// Where the README has the table.
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+const BEGIN: &str =
+    "<!-- routes: generated from the document; `make fix` writes them, a test compares them -->\n";
+const END: &str = "<!-- end of routes -->\n";
+
+#[test]
+fn the_routes_in_the_readme_are_those_of_the_document() {
+    let document = serde_json::to_value(gateway::openapi()).unwrap();
+    let mut table = String::from("\n| Route | Token | What it does |\n|---|---|---|\n");
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let path = path.trim_start_matches("/api/v1/");
+        for (method, operation) in operations.as_object().unwrap() {
+            let (method, summary) = (method.to_uppercase(), operation["summary"].as_str());
+            let token = match operation["security"] == json!([]) {
+                true => "",
+                false => "yes",
+            };
+            writeln!(
+                table,
+                "| `{method} {path}` | {token} | {} |",
+                summary.unwrap()
+            )
+            .unwrap();
+        }
+    }
+    table.push('\n');
+    let readme = fs::read_to_string(README).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).unwrap();
+    let (there, after) = rest.split_once(END).unwrap();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(README, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(there, table, "run `make fix`");
 }
