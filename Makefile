@@ -57,7 +57,7 @@ fix: ## Format, apply lint suggestions, regenerate bindings, snapshots and gener
 	cargo fmt --manifest-path bench/Cargo.toml
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	UPDATE_BINDINGS=1 cargo test --workspace --test bindings
-	INSTA_UPDATE=always scripts/with-postgres cargo test --workspace --test rest --lib
+	UPDATE_DOCS=1 INSTA_UPDATE=always scripts/with-postgres cargo test --workspace --test rest --lib
 	UPDATE_DOCS=1 cargo test --workspace --test contract --test workflow
 
 .PHONY: queries
@@ -88,6 +88,14 @@ bench-purchase: setup ## Whole purchases per second over REST beside pgbench, an
 	mkdir -p $(BENCH_DIR)
 	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) \
 		purchase --postgres-bin $$(scripts/postgres-bin)
+
+.PHONY: bench-read
+bench-read: ## Pages and availability beside nginx, one search, 10,000 open seat maps (release build)
+	@scripts/setup web-peers
+	cargo build --locked --workspace --bins --release
+	cargo build --locked --manifest-path bench/Cargo.toml --release
+	mkdir -p $(BENCH_DIR)
+	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) views
 
 .PHONY: dist
 dist: setup ## One tarball for this machine's kind: release binary, units, completions, licences

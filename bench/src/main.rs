@@ -15,6 +15,7 @@ mod reads;
 mod report;
 mod scale;
 mod servers;
+mod views;
 
 use std::{
     fs,
@@ -115,6 +116,30 @@ enum Command {
         #[arg(long)]
         postgres_bin: PathBuf,
     },
+    /// Pages and availability beside nginx, one search through the gateway, open seat maps in a rush.
+    Views {
+        /// How often each page is measured at each server; a figure is the median.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
+        rounds: u32,
+        /// Seconds of one measurement of a page.
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=60))]
+        seconds: u64,
+        /// Made-up shows that are searched among.
+        #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+        shows: u32,
+        /// Searches through the gateway, and as many without it.
+        #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+        searches: u32,
+        /// Seat maps that are open.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=12_000))]
+        sockets: u32,
+        /// Seconds of the rush.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
+        rush_seconds: u64,
+    },
+    /// Opens seat maps and writes down what comes; `views` starts it, for the files of a process of its own.
+    #[command(hide = true)]
+    Viewers(views::sockets::ViewersArgs),
     /// Reads over REST.
     Read {
         /// What is read.
@@ -184,6 +209,8 @@ impl Command {
             Self::Compare { .. } => "holds",
             Self::Million { .. } => "million",
             Self::Purchase { .. } => "purchase",
+            Self::Views { .. } => "read",
+            Self::Viewers(_) => "viewers",
             Self::Read { .. } => "read-load",
         }
     }
@@ -192,6 +219,9 @@ impl Command {
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
+    if let Command::Viewers(viewers) = &args.command {
+        return views::sockets::view(viewers).await;
+    }
     fs::create_dir_all(&args.out).context("making the output folder")?;
     let environment = Environment::look(&args.holdfast, &args.data_root)?;
 
@@ -209,6 +239,27 @@ async fn main() -> Result<()> {
         let scale = scale::run(&plan, environment).await?;
         scale.print();
         fs::write(&path, serde_json::to_vec_pretty(&scale)?)?;
+    } else if let Command::Views {
+        rounds,
+        seconds,
+        shows,
+        searches,
+        sockets,
+        rush_seconds,
+    } = args.command
+    {
+        let plan = views::Plan {
+            holdfast: args.holdfast,
+            data_root: args.data_root,
+            rounds,
+            length: Duration::from_secs(seconds),
+            shows,
+            searches,
+            sockets,
+            rush: Duration::from_secs(rush_seconds),
+        };
+        let found = views::measure(&plan, environment).await?;
+        fs::write(&path, serde_json::to_vec_pretty(&found)?)?;
     } else if let Command::Purchase {
         clients,
         seconds,
@@ -265,7 +316,11 @@ impl Bench<'_> {
             Command::All { seconds } => self.all(Duration::from_secs(*seconds)).await,
             Command::Holds { seats, load } => self.holds(*seats, load.load()).await,
             Command::Read { what, load } => self.reads(*what, load.load()).await,
-            Command::Compare { .. } | Command::Million { .. } | Command::Purchase { .. } => {
+            Command::Compare { .. }
+            | Command::Million { .. }
+            | Command::Purchase { .. }
+            | Command::Views { .. }
+            | Command::Viewers(_) => {
                 bail!("this has processes of its own")
             }
         }
