@@ -19,6 +19,7 @@ async fn bad_input_gets_a_clear_error_and_changes_nothing() {
         let show = demo_show(system)?;
         let free_before = system.rest()?.free_seats(show).await?;
         tokens(system, show).await?;
+        sessions(system).await?;
         seats(system, show).await?;
         requests(system, show).await?;
         others(system, show).await?;
@@ -111,6 +112,63 @@ async fn tokens(system: &System, show: Uuid) -> Result<()> {
         )
         .await?;
     refused("wrong password", &answer, 401, "UNAUTHORIZED")
+}
+
+/// A browser's session from its beginning to its end; pages of other sites have no part in it.
+async fn sessions(system: &System) -> Result<()> {
+    let (rest, own) = (system.rest()?, system.run()?.api_url);
+    let account =
+        json!({ "email": format!("{}@test.example", Uuid::new_v4()), "password": "correct horse" });
+    let register = rest.request(Method::POST, "/auth/register");
+    rest.send(register.json(&account)).await?.ok()?;
+    let session = |method: Method, path: &str, origin: &str, cookies: &str| {
+        let request = rest.request(method, path).header("origin", origin);
+        request.header("cookie", cookies)
+    };
+    let evil = "https://evil.example";
+    let sign_in = |origin| session(Method::POST, "/auth/session", origin, "").json(&account);
+    refused(
+        "a page elsewhere signs in",
+        &rest.send(sign_in(evil)).await?,
+        403,
+        "FORBIDDEN",
+    )?;
+    let cookies = cookies(sign_in(&own)).await?;
+    let me = rest.request(Method::GET, "/me").header("cookie", &cookies);
+    let me = rest.send(me).await?.ok()?;
+    ensure!(me.body["email"] == account["email"], "{me:?}");
+
+    let refresh = "/auth/session/refresh";
+    let elsewhere = session(Method::POST, refresh, evil, &cookies);
+    refused(
+        "a page elsewhere renews",
+        &rest.send(elsewhere).await?,
+        403,
+        "FORBIDDEN",
+    )?;
+    let renewed = self::cookies(session(Method::POST, refresh, &own, &cookies)).await?;
+    ensure!(renewed != cookies, "the tokens are new ones");
+    let end = session(Method::DELETE, "/auth/session", &own, &renewed);
+    let ended = rest.send(end).await?;
+    ensure!(ended.status == 204, "{ended:?}");
+    let again = session(Method::POST, refresh, &own, &renewed);
+    refused(
+        "a session that was ended",
+        &rest.send(again).await?,
+        401,
+        "UNAUTHORIZED",
+    )
+}
+
+/// What a browser sends after this answer.
+async fn cookies(request: reqwest::RequestBuilder) -> Result<String> {
+    let answer = request.send().await?.error_for_status()?;
+    let set = answer.headers().get_all("set-cookie").iter();
+    let pairs: Vec<&str> = set
+        .filter_map(|line| line.to_str().ok()?.split(';').next())
+        .collect();
+    ensure!(pairs.len() == 2, "{pairs:?}");
+    Ok(pairs.join("; "))
 }
 
 async fn seats(system: &System, show: Uuid) -> Result<()> {
