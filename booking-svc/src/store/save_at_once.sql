@@ -39,7 +39,9 @@ WITH turn AS MATERIALIZED (
     SELECT $33::uuid, $34, $35, $36, $37, $38 FROM whole WHERE $33::uuid IS NOT NULL
 )
 UPDATE booking.bookings b SET state = $15, reason = $16, step = $17, step_ending = $18,
-    step_due_at = now() + make_interval(secs => $19), step_tries = 0, hold_id = $20, fence = $21,
+    -- Left as it is while nothing is open, so that no index changes with a booking's session.
+    step_due_at = CASE WHEN $17 = 'IDLE' THEN step_due_at ELSE now() + make_interval(secs => $19) END,
+    step_tries = 0, hold_id = $20, fence = $21,
     hold_attempt = $22, session_payment_id = $23, payment_url = $24, returned_nos = $39, updated_at = now()
 FROM whole WHERE b.show_id = $1 AND b.booking_id = $2
 RETURNING b.xmin::text AS "version!"

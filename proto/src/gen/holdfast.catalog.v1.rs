@@ -820,7 +820,7 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One venue of the caller's. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// One venue of the caller's. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
         /// INVALID_REQUEST, VENUE_NOT_FOUND (another's, too).
         pub async fn get_venue(
             &mut self,
@@ -848,8 +848,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The caller's venues by id, descending. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// INVALID_REQUEST.
+        /// The caller's venues by id, descending. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, INVALID_REQUEST.
         pub async fn list_own_venues(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOwnVenuesRequest>,
@@ -910,7 +910,7 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// The caller's plans by id, descending: those of one venue of theirs, or all that they may use, lent
-        /// ones too. Called by the gateway. Reasons: as ListOwnVenues, and VENUE_NOT_FOUND.
+        /// ones too. Reads only. Called by the gateway. Reasons: as ListOwnVenues, and VENUE_NOT_FOUND.
         pub async fn list_own_plans(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOwnPlansRequest>,
@@ -939,8 +939,8 @@ pub mod catalog_service_client {
         }
         /// A plan of the caller's in the pretix format: the file it was imported from, byte for byte; made
         /// anew of one by rule, and of one that was imported before files were kept. Importing it gives the
-        /// same seats. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST,
-        /// PLAN_NOT_FOUND.
+        /// same seats. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, PLAN_NOT_FOUND.
         pub async fn export_plan(
             &mut self,
             request: impl tonic::IntoRequest<super::ExportPlanRequest>,
@@ -1024,7 +1024,7 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Whom a plan of the caller's is lent to. Called by the gateway. Reasons as TakePlanBack.
+        /// Whom a plan of the caller's is lent to. Reads only. Called by the gateway. Reasons as TakePlanBack.
         pub async fn list_plan_loans(
             &mut self,
             request: impl tonic::IntoRequest<super::ListPlanLoansRequest>,
@@ -1085,7 +1085,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The caller's performers by id, descending. Called by the gateway. Reasons as ListOwnVenues.
+        /// The caller's performers by id, descending. Reads only. Called by the gateway. Reasons as
+        /// ListOwnVenues.
         pub async fn list_own_performers(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOwnPerformersRequest>,
@@ -1173,8 +1174,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One event of the caller's, whether or not others see it. Called by the gateway. Reasons:
-        /// UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, EVENT_NOT_FOUND (another's, too).
+        /// One event of the caller's, whether or not others see it. Reads only. Called by the gateway.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, EVENT_NOT_FOUND (another's, too).
         pub async fn get_own_event(
             &mut self,
             request: impl tonic::IntoRequest<super::GetOwnEventRequest>,
@@ -1201,8 +1202,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The caller's events by id, descending, whether or not others see them. Called by the gateway.
-        /// Reasons as ListOwnVenues.
+        /// The caller's events by id, descending, whether or not others see them. Reads only. Called by the
+        /// gateway. Reasons as ListOwnVenues.
         pub async fn list_own_events(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOwnEventsRequest>,
@@ -1290,8 +1291,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// One show of the caller's, a draft too. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// INVALID_REQUEST, SHOW_NOT_FOUND (another's, too).
+        /// One show of the caller's, a draft too. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, INVALID_REQUEST, SHOW_NOT_FOUND (another's, too).
         pub async fn get_own_show(
             &mut self,
             request: impl tonic::IntoRequest<super::GetOwnShowRequest>,
@@ -1318,7 +1319,8 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The caller's shows by id, descending, drafts too. Called by the gateway. Reasons as ListOwnVenues.
+        /// The caller's shows by id, descending, drafts too. Reads only. Called by the gateway. Reasons as
+        /// ListOwnVenues.
         pub async fn list_own_shows(
             &mut self,
             request: impl tonic::IntoRequest<super::ListOwnShowsRequest>,
@@ -1345,9 +1347,9 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// What became of a show's seats, by category: as the lock store has it, at one revision. Called by
-        /// the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (it was never on
-        /// sale), UNAVAILABLE.
+        /// What became of a show's seats, by category: as the lock store has it, at one revision. Reads
+        /// only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (it
+        /// was never on sale), UNAVAILABLE.
         pub async fn get_show_sales(
             &mut self,
             request: impl tonic::IntoRequest<super::GetShowSalesRequest>,
@@ -1436,7 +1438,7 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// One event with its public shows; one without any only for its organiser. Called by the gateway.
-        /// Reasons: EVENT_NOT_FOUND.
+        /// Reasons: EVENT_NOT_FOUND. Reads only.
         pub async fn get_event(
             &mut self,
             request: impl tonic::IntoRequest<super::GetEventRequest>,
@@ -1463,7 +1465,7 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Public events by id, descending. Called by the gateway. Reasons: INVALID_REQUEST.
+        /// Public events by id, descending. Called by the gateway. Reasons: INVALID_REQUEST. Reads only.
         pub async fn list_events(
             &mut self,
             request: impl tonic::IntoRequest<super::ListEventsRequest>,
@@ -1491,7 +1493,7 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// One public show (a draft that isn't announced only for its organiser). Called by the gateway and
-        /// the CLI. Reasons: SHOW_NOT_FOUND.
+        /// the CLI. Reasons: SHOW_NOT_FOUND. Reads only.
         pub async fn get_show(
             &mut self,
             request: impl tonic::IntoRequest<super::GetShowRequest>,
@@ -1518,7 +1520,7 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Public shows by time. Called by the gateway. Reasons: INVALID_REQUEST.
+        /// Public shows by time. Called by the gateway. Reasons: INVALID_REQUEST. Reads only.
         pub async fn list_shows(
             &mut self,
             request: impl tonic::IntoRequest<super::ListShowsRequest>,
@@ -1546,7 +1548,7 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Public shows by id, past ones too, for a service that keeps a copy of them. Called by
-        /// search-svc. Reasons: INVALID_REQUEST.
+        /// search-svc. Reasons: INVALID_REQUEST. Reads only.
         pub async fn read_shows(
             &mut self,
             request: impl tonic::IntoRequest<super::ReadShowsRequest>,
@@ -1574,7 +1576,7 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// A show's seats with labels, positions and prices. Called by the gateway. Reasons:
-        /// SHOW_NOT_FOUND.
+        /// SHOW_NOT_FOUND. Reads only.
         pub async fn get_seat_map(
             &mut self,
             request: impl tonic::IntoRequest<super::GetSeatMapRequest>,
@@ -1625,7 +1627,7 @@ pub mod catalog_service_server {
             tonic::Response<super::CreateVenueResponse>,
             tonic::Status,
         >;
-        /// One venue of the caller's. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// One venue of the caller's. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
         /// INVALID_REQUEST, VENUE_NOT_FOUND (another's, too).
         async fn get_venue(
             &self,
@@ -1634,8 +1636,8 @@ pub mod catalog_service_server {
             tonic::Response<super::GetVenueResponse>,
             tonic::Status,
         >;
-        /// The caller's venues by id, descending. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// INVALID_REQUEST.
+        /// The caller's venues by id, descending. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, INVALID_REQUEST.
         async fn list_own_venues(
             &self,
             request: tonic::Request<super::ListOwnVenuesRequest>,
@@ -1655,7 +1657,7 @@ pub mod catalog_service_server {
             tonic::Status,
         >;
         /// The caller's plans by id, descending: those of one venue of theirs, or all that they may use, lent
-        /// ones too. Called by the gateway. Reasons: as ListOwnVenues, and VENUE_NOT_FOUND.
+        /// ones too. Reads only. Called by the gateway. Reasons: as ListOwnVenues, and VENUE_NOT_FOUND.
         async fn list_own_plans(
             &self,
             request: tonic::Request<super::ListOwnPlansRequest>,
@@ -1665,8 +1667,8 @@ pub mod catalog_service_server {
         >;
         /// A plan of the caller's in the pretix format: the file it was imported from, byte for byte; made
         /// anew of one by rule, and of one that was imported before files were kept. Importing it gives the
-        /// same seats. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST,
-        /// PLAN_NOT_FOUND.
+        /// same seats. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, PLAN_NOT_FOUND.
         async fn export_plan(
             &self,
             request: tonic::Request<super::ExportPlanRequest>,
@@ -1693,7 +1695,7 @@ pub mod catalog_service_server {
             tonic::Response<super::TakePlanBackResponse>,
             tonic::Status,
         >;
-        /// Whom a plan of the caller's is lent to. Called by the gateway. Reasons as TakePlanBack.
+        /// Whom a plan of the caller's is lent to. Reads only. Called by the gateway. Reasons as TakePlanBack.
         async fn list_plan_loans(
             &self,
             request: tonic::Request<super::ListPlanLoansRequest>,
@@ -1710,7 +1712,8 @@ pub mod catalog_service_server {
             tonic::Response<super::CreatePerformerResponse>,
             tonic::Status,
         >;
-        /// The caller's performers by id, descending. Called by the gateway. Reasons as ListOwnVenues.
+        /// The caller's performers by id, descending. Reads only. Called by the gateway. Reasons as
+        /// ListOwnVenues.
         async fn list_own_performers(
             &self,
             request: tonic::Request<super::ListOwnPerformersRequest>,
@@ -1738,8 +1741,8 @@ pub mod catalog_service_server {
             tonic::Response<super::UpdateEventResponse>,
             tonic::Status,
         >;
-        /// One event of the caller's, whether or not others see it. Called by the gateway. Reasons:
-        /// UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, EVENT_NOT_FOUND (another's, too).
+        /// One event of the caller's, whether or not others see it. Reads only. Called by the gateway.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, EVENT_NOT_FOUND (another's, too).
         async fn get_own_event(
             &self,
             request: tonic::Request<super::GetOwnEventRequest>,
@@ -1747,8 +1750,8 @@ pub mod catalog_service_server {
             tonic::Response<super::GetOwnEventResponse>,
             tonic::Status,
         >;
-        /// The caller's events by id, descending, whether or not others see them. Called by the gateway.
-        /// Reasons as ListOwnVenues.
+        /// The caller's events by id, descending, whether or not others see them. Reads only. Called by the
+        /// gateway. Reasons as ListOwnVenues.
         async fn list_own_events(
             &self,
             request: tonic::Request<super::ListOwnEventsRequest>,
@@ -1776,8 +1779,8 @@ pub mod catalog_service_server {
             tonic::Response<super::UpdateShowResponse>,
             tonic::Status,
         >;
-        /// One show of the caller's, a draft too. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// INVALID_REQUEST, SHOW_NOT_FOUND (another's, too).
+        /// One show of the caller's, a draft too. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, INVALID_REQUEST, SHOW_NOT_FOUND (another's, too).
         async fn get_own_show(
             &self,
             request: tonic::Request<super::GetOwnShowRequest>,
@@ -1785,7 +1788,8 @@ pub mod catalog_service_server {
             tonic::Response<super::GetOwnShowResponse>,
             tonic::Status,
         >;
-        /// The caller's shows by id, descending, drafts too. Called by the gateway. Reasons as ListOwnVenues.
+        /// The caller's shows by id, descending, drafts too. Reads only. Called by the gateway. Reasons as
+        /// ListOwnVenues.
         async fn list_own_shows(
             &self,
             request: tonic::Request<super::ListOwnShowsRequest>,
@@ -1793,9 +1797,9 @@ pub mod catalog_service_server {
             tonic::Response<super::ListOwnShowsResponse>,
             tonic::Status,
         >;
-        /// What became of a show's seats, by category: as the lock store has it, at one revision. Called by
-        /// the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (it was never on
-        /// sale), UNAVAILABLE.
+        /// What became of a show's seats, by category: as the lock store has it, at one revision. Reads
+        /// only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (it
+        /// was never on sale), UNAVAILABLE.
         async fn get_show_sales(
             &self,
             request: tonic::Request<super::GetShowSalesRequest>,
@@ -1824,7 +1828,7 @@ pub mod catalog_service_server {
             tonic::Status,
         >;
         /// One event with its public shows; one without any only for its organiser. Called by the gateway.
-        /// Reasons: EVENT_NOT_FOUND.
+        /// Reasons: EVENT_NOT_FOUND. Reads only.
         async fn get_event(
             &self,
             request: tonic::Request<super::GetEventRequest>,
@@ -1832,7 +1836,7 @@ pub mod catalog_service_server {
             tonic::Response<super::GetEventResponse>,
             tonic::Status,
         >;
-        /// Public events by id, descending. Called by the gateway. Reasons: INVALID_REQUEST.
+        /// Public events by id, descending. Called by the gateway. Reasons: INVALID_REQUEST. Reads only.
         async fn list_events(
             &self,
             request: tonic::Request<super::ListEventsRequest>,
@@ -1841,12 +1845,12 @@ pub mod catalog_service_server {
             tonic::Status,
         >;
         /// One public show (a draft that isn't announced only for its organiser). Called by the gateway and
-        /// the CLI. Reasons: SHOW_NOT_FOUND.
+        /// the CLI. Reasons: SHOW_NOT_FOUND. Reads only.
         async fn get_show(
             &self,
             request: tonic::Request<super::GetShowRequest>,
         ) -> std::result::Result<tonic::Response<super::GetShowResponse>, tonic::Status>;
-        /// Public shows by time. Called by the gateway. Reasons: INVALID_REQUEST.
+        /// Public shows by time. Called by the gateway. Reasons: INVALID_REQUEST. Reads only.
         async fn list_shows(
             &self,
             request: tonic::Request<super::ListShowsRequest>,
@@ -1855,7 +1859,7 @@ pub mod catalog_service_server {
             tonic::Status,
         >;
         /// Public shows by id, past ones too, for a service that keeps a copy of them. Called by
-        /// search-svc. Reasons: INVALID_REQUEST.
+        /// search-svc. Reasons: INVALID_REQUEST. Reads only.
         async fn read_shows(
             &self,
             request: tonic::Request<super::ReadShowsRequest>,
@@ -1864,7 +1868,7 @@ pub mod catalog_service_server {
             tonic::Status,
         >;
         /// A show's seats with labels, positions and prices. Called by the gateway. Reasons:
-        /// SHOW_NOT_FOUND.
+        /// SHOW_NOT_FOUND. Reads only.
         async fn get_seat_map(
             &self,
             request: tonic::Request<super::GetSeatMapRequest>,
