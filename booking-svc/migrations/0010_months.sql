@@ -247,6 +247,16 @@ BEGIN
     IF FOUND THEN
         RAISE EXCEPTION 'month %: refund % has not gone', month, blocking;
     END IF;
+    SELECT r.show_id INTO blocking FROM booking.show_refunds r
+    WHERE r.show_id >= low AND r.show_id < high AND r.finished_at IS NULL LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'month %: show % is being refunded', month, blocking;
+    END IF;
+    SELECT b.booking_id INTO blocking FROM booking.bookings b JOIN booking.shows s USING (show_id)
+    WHERE b.show_id >= low AND b.show_id < high AND b.state = 'CONFIRMED' AND s.state = 'CANCELLED' LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'month %: booking % of a show that was called off is not refunded', month, blocking;
+    END IF;
     FOREACH of IN ARRAY booking.divided() LOOP
         EXECUTE format('ALTER TABLE booking.%I DETACH PARTITION booking.%I', of, of || booking.part_of(month));
         PERFORM booking.recut(of, '_past', booking.first_id_of(first), high, NULL);

@@ -2,6 +2,8 @@
 //!
 //! Always holds: a [`Caller`] carries a token that was verified; a plain [`Call`] forwards none.
 
+use std::time::Duration;
+
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
@@ -46,6 +48,18 @@ impl<S: Sync> FromRequestParts<S> for Call {
     }
 }
 
+/// What the caller may act as, for who reads the request's body.
+#[derive(Debug, Clone)]
+pub(crate) struct Roles(Vec<String>);
+
+impl Roles {
+    /// Whether halls may be theirs; the service that has them says which.
+    pub(crate) fn may_have_plans(&self) -> bool {
+        let having = ["organiser", "venue_owner", "admin"];
+        self.0.iter().any(|role| having.contains(&role.as_str()))
+    }
+}
+
 /// A signed-in customer's request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
@@ -56,6 +70,14 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// The same caller with so much time from now on, for one answer that is made of many.
+    pub(crate) fn with_time(&self, time: Duration) -> Self {
+        Self {
+            call: Call::new(Deadline::after(time)),
+            ..self.clone()
+        }
+    }
+
     /// Wraps `message` with request id, deadline and the caller's token.
     pub(crate) fn request<M>(&self, message: M) -> tonic::Request<M> {
         let mut request = self.call.request(message);
@@ -80,6 +102,7 @@ impl FromRequestParts<Shared> for Caller {
             .parse()
             .map_err(|_| unauthorized("the access token is malformed"))?;
         authorization.set_sensitive(true);
+        parts.extensions.insert(Roles(claims.roles));
         Ok(Self {
             call,
             authorization,

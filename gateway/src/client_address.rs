@@ -3,7 +3,10 @@
 //! Always holds: a header counts only as far as trusted proxies wrote it; where one says nothing that
 //! can be read, the request is its own.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Once,
+};
 
 use axum::http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
@@ -11,6 +14,9 @@ use ipnet::IpNet;
 use crate::config::{Config, ForwardedHeader};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Said once: strangers decide how often they send it.
+static UNTRUSTED: Once = Once::new();
 
 /// Hops that are looked at: more proxies than anybody has in a row.
 const HOPS_MAX: usize = 16;
@@ -36,16 +42,20 @@ impl Proxies {
     /// Who sent a request that came from `peer`: the last who wasn't a trusted proxy.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        if self.trusted.is_empty() {
-            return client;
-        }
         let name = match self.header {
             ForwardedHeader::XForwardedFor => X_FORWARDED_FOR,
             ForwardedHeader::Forwarded => header::FORWARDED,
         };
+        if headers.contains_key(&name) && !contains(&self.trusted, client) {
+            UNTRUSTED.call_once(|| {
+                tracing::warn!(peer = %client, header = %name, "a peer that is no trusted proxy says whom it serves; all that it sends counts as its own (`gateway.trusted_proxies`)");
+            });
+        }
         // The last was written by who stands nearest.
         let lines = headers.get_all(name).into_iter().rev();
-        let hops = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+        // Hop by hop: what a client wrote before may be no text.
+        let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+        let hops = hops.map(|hop| std::str::from_utf8(hop).unwrap_or_default());
         for hop in hops.take(HOPS_MAX) {
             if !contains(&self.trusted, client) {
                 break;
@@ -154,6 +164,8 @@ mod tests {
         assert_eq!(of("2001:db8:1::1", &["2001:db8:2::7"]), "2001:db8:2::7");
         assert_eq!(of("10.0.0.1", &["[2001:db8:2::7]:443"]), "2001:db8:2::7");
         assert_eq!(of("10.0.0.1", &["198.51.100.7:1234"]), "198.51.100.7");
+        // What is no text before it doesn't hide what the proxy added.
+        assert_eq!(of("10.0.0.1", &["é, 198.51.100.7"]), "198.51.100.7");
         // Nothing that can be read: it is the proxy's own.
         for nothing in ["", "unknown", "1.2.3", "é", "198.51.100.7,"] {
             assert_eq!(of("10.0.0.1", &[nothing]), "10.0.0.1", "{nothing}");

@@ -100,9 +100,11 @@ pub struct RateLimits {
     pub address_browsing: u32,
     /// The same for which seats are free, WebSockets included.
     pub address_seats: u32,
-    /// The same for making accounts and signing in.
+    /// Seat maps that one address may have open at once.
+    pub address_viewers: u32,
+    /// The same as `address_seats` for making accounts and signing in.
     pub address_sign_in: u32,
-    /// The same for what needs a token, whoever's.
+    /// And for what needs a token or renews one, whoever's.
     pub address_personal: u32,
     /// Requests of one account in a window, for what needs a token.
     pub user_personal: u32,
@@ -118,6 +120,7 @@ impl Default for RateLimits {
             // requests every few seconds.
             address_browsing: 2_000,
             address_seats: 1_000,
+            address_viewers: 1_000,
             // Each costs a tenth of a second of a core.
             address_sign_in: 100,
             address_personal: 1_000,

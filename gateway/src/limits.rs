@@ -14,13 +14,13 @@ use std::{
     fmt::Write as _,
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -65,9 +65,9 @@ pub(crate) enum Class {
     Browsing,
     /// Which seats are free.
     Seats,
-    /// Accounts and tokens.
+    /// Accounts and signing in, which cost a password's hash.
     SignIn,
-    /// What needs a token.
+    /// What needs a token, and renewing one.
     Personal,
 }
 
@@ -129,6 +129,26 @@ pub(crate) struct Limits {
     unlimited: Vec<IpNet>,
     personal: PersonalRoutes,
     counts: Counts<DefaultClock>,
+    viewers_max: u32,
+    viewers: Arc<Mutex<HashMap<IpAddr, u32>>>,
+}
+
+/// A seat map that an address has open; it counts for as long as this is kept.
+pub(crate) struct Viewer {
+    of: IpAddr,
+    viewers: Arc<Mutex<HashMap<IpAddr, u32>>>,
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        let mut viewers = self.viewers.lock().expect("no holder panics");
+        if let Some(open) = viewers.get_mut(&self.of) {
+            *open -= 1;
+            if *open == 0 {
+                viewers.remove(&self.of);
+            }
+        }
+    }
 }
 
 impl Limits {
@@ -138,7 +158,37 @@ impl Limits {
             unlimited: config.rate_limits.unlimited()?,
             personal: PersonalRoutes::of(&openapi::openapi()),
             counts: Counts::new(&config.rate_limits, DefaultClock::default(), CALLERS_MAX),
+            viewers_max: config.rate_limits.address_viewers,
+            viewers: Arc::default(),
         })
+    }
+
+    /// Counts a seat map that is opened from `peer`; there are no more of them than there are places.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`: its address has as many open as it may.
+    pub(crate) fn viewer(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<Option<Viewer>, ApiError> {
+        let client = self.proxies.client(peer, headers);
+        if self.viewers_max == 0 || contains(&self.unlimited, client) {
+            return Ok(None);
+        }
+        let of = household(client);
+        let mut viewers = self.viewers.lock().expect("no holder panics");
+        let open = viewers.entry(of).or_default();
+        if *open >= self.viewers_max {
+            metrics::rate_limited(Class::Seats.name(), "address");
+            let message = "this address has too many seat maps open; close some";
+            return Err(Failure::new(ErrorCode::RateLimited, message)
+                .with_retry_after(WAIT_MIN)
+                .into());
+        }
+        *open += 1;
+        let viewers = Arc::clone(&self.viewers);
+        Ok(Some(Viewer { of, viewers }))
     }
 
     /// In which class a request counts; none isn't limited.
@@ -146,6 +196,10 @@ impl Limits {
         let matched = request.extensions().get::<MatchedPath>();
         match matched.map_or("", MatchedPath::as_str) {
             route if route.starts_with("/api/v1/payments/") => None,
+            // Cheap, and everybody's every quarter of an hour.
+            "/api/v1/auth/refresh" | "/api/v1/auth/logout" | "/api/v1/auth/session/refresh" => {
+                Some(Class::Personal)
+            }
             route if route.starts_with("/api/v1/auth/") => Some(Class::SignIn),
             route if route.ends_with("/availability") || route.ends_with("/live") => {
                 Some(Class::Seats)

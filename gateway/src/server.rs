@@ -165,7 +165,8 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
             .max_decoding_message_size(ANSWER_BYTES_MAX),
         booking: BookingServiceClient::new(context.channel(&config.booking_uri, part::BOOKING)?)
             .max_decoding_message_size(ANSWER_BYTES_MAX),
-        sales: SalesServiceClient::new(context.channel(&config.booking_uri, part::BOOKING)?),
+        sales: SalesServiceClient::new(context.channel(&config.booking_uri, part::BOOKING)?)
+            .max_decoding_message_size(ANSWER_BYTES_MAX),
         payment: PaymentServiceClient::new(context.channel(&config.payment_uri, part::PAYMENT)?),
         search: SearchServiceClient::new(context.channel(&config.search_uri, part::SEARCH)?),
         searches: Searches::new(),

@@ -53,7 +53,7 @@ pub async fn audit(pool: &PgPool) -> Result<Vec<Finding>, Error> {
 }
 
 /// Which of `captured`, each with the show that it is for, this schema doesn't know, or knows with another
-/// amount.
+/// amount. Those of shows that were detached with their month are left out.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -76,7 +76,12 @@ pub async fn missing_payments(
            FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::text[])
                AS c (payment_id, show_id, amount, currency)
            LEFT JOIN booking.booking_payments p USING (show_id, payment_id)
-           WHERE p.amount IS DISTINCT FROM c.amount OR p.currency IS DISTINCT FROM c.currency"#,
+           WHERE (p.amount IS DISTINCT FROM c.amount OR p.currency IS DISTINCT FROM c.currency)
+             AND NOT (p.payment_id IS NULL
+                 AND NOT EXISTS (SELECT FROM booking.shows s WHERE s.show_id = c.show_id)
+                 AND EXISTS (SELECT FROM booking.months m WHERE m.detached_at IS NOT NULL
+                     AND c.show_id >= booking.first_id_of(m.month)
+                     AND c.show_id < booking.first_id_of((m.month + interval '1 month')::date)))"#,
         &ids,
         &shows,
         &amounts,

@@ -43,7 +43,8 @@ pub(crate) async fn sales(
         "SELECT booking_id, user_id, state, reason, seat_nos, returned_nos, amount, currency, created_at
          FROM booking.bookings b
          WHERE show_id = $1 AND ($2::uuid IS NULL OR booking_id > $2)
-           AND EXISTS (SELECT FROM booking.tickets t WHERE t.booking_id = b.booking_id)
+           AND EXISTS (SELECT FROM booking.tickets t
+                       WHERE t.show_id = $1 AND t.booking_id = b.booking_id)
          ORDER BY booking_id LIMIT $3",
         show_id.as_uuid(),
         after.map(BookingId::as_uuid),
@@ -84,7 +85,7 @@ pub(crate) async fn attendees(
     let after = after.map_or(-1, |seat| to_columns(&[seat])[0]);
     let rows = sqlx::query!(
         "SELECT t.ticket_id, t.booking_id, b.user_id, t.seat_no, t.state, t.issued_at
-         FROM booking.tickets t JOIN booking.bookings b USING (booking_id)
+         FROM booking.tickets t JOIN booking.bookings b USING (show_id, booking_id)
          WHERE t.show_id = $1 AND t.seat_no > $2 AND t.state <> 'VOID'
          ORDER BY t.seat_no LIMIT $3",
         show_id.as_uuid(),

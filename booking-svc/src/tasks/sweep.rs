@@ -113,7 +113,13 @@ impl App {
     /// Ends the unpaid bookings of holds of which the store told that they have ended.
     pub(crate) async fn end_with_holds(&self, over: &[Over]) -> Result<(), Error> {
         for over in over.chunks(settle::BATCH_MAX) {
-            let batch = self.settle(over, Cause::HoldEnded).await?;
+            let batch = match self.settle(over, Cause::HoldEnded).await {
+                Err(error) if !error.is_outage() => {
+                    tracing::error!(%error, "bookings can't be ended together; they end when their time is up");
+                    continue;
+                }
+                batch => batch?,
+            };
             let left = batch.left.into_iter();
             let left = left.map(|(key, fence)| (key, Input::HoldEnded { fence }));
             self.drive_all(left.collect(), wall_time()).await?;

@@ -55,7 +55,13 @@ async fn every_key_begins_with_what_rows_are_kept_together_by(pool: PgPool) {
             continue;
         };
         seen += 1;
-        assert_eq!(first, wanted, "{}", key.get::<String, _>("key"));
+        let key = key.get::<String, _>("key");
+        // It ends with the show: see the migration.
+        if key == "booking.bookings_one_per_hold" {
+            assert_eq!(first, "hold_id");
+            continue;
+        }
+        assert_eq!(first, wanted, "{key}");
     }
     assert!(seen >= BY_SHOW.len() + BY_USER.len(), "{seen}");
 }

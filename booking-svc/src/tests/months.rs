@@ -2,11 +2,11 @@
 
 use booking_core::Input;
 use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
-use holdfast_types::{BookingState, DurationMs, ErrorCode, ShowId};
+use holdfast_types::{BookingState, DurationMs, ErrorCode, Money, ShowId};
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::world::{World, code, deadline, opener, opening, paid, refunded, user};
+use super::world::{PRICE, World, code, deadline, opener, opening, paid, payment, refunded, user};
 
 const PAGE: &str = include_str!("../../../docs/scale-out.md");
 
@@ -182,6 +182,31 @@ async fn month_is_detached_when_all_of_it_is_over_and_comes_back(pool: PgPool) {
     let money = refused(&world.pool, detach()).await;
     assert!(money.contains("is under way"), "{money}");
     world.tell(cancelled, refunded(cancelled, 1, 1)).await;
+    // Nor while people who bought for a show that was called off wait for their money.
+    for (change, why, back) in [
+        (
+            "INSERT INTO booking.show_refunds (show_id, bookings) SELECT show_id, 1 FROM booking.shows
+             WHERE starts_at < now()",
+            "is being refunded",
+            "DELETE FROM booking.show_refunds",
+        ),
+        (
+            "UPDATE booking.shows SET state = 'CANCELLED' WHERE starts_at < now()",
+            "called off",
+            "UPDATE booking.shows SET state = 'ON_SALE'",
+        ),
+    ] {
+        sqlx::query(change)
+            .execute(&world.pool)
+            .await
+            .expect("writes");
+        let refusal = refused(&world.pool, detach()).await;
+        assert!(refusal.contains(why), "{refusal}");
+        sqlx::query(back)
+            .execute(&world.pool)
+            .await
+            .expect("writes");
+    }
 
     // Others buy meanwhile.
     let old_show = std::mem::replace(&mut world.show_id, now);
@@ -196,6 +221,19 @@ async fn month_is_detached_when_all_of_it_is_over_and_comes_back(pool: PgPool) {
     let shows = crate::audited_shows(&world.pool, ShowId::from_bytes([0; 16]), 10);
     let shows = shows.await.expect("reads");
     assert_eq!(shows.len(), 1, "the store is compared with what is left");
+    let captured = |show_id| {
+        let amount = Money {
+            amount: 2 * PRICE,
+            currency: "EUR".parse().expect("valid"),
+        };
+        [(payment(bought, 1), show_id, amount)]
+    };
+    let missing = async |show_id| {
+        let missing = crate::missing_payments(&world.pool, &captured(show_id)).await;
+        missing.expect("reads").len()
+    };
+    assert_eq!(missing(old_show).await, 0, "it went with its month");
+    assert_eq!(missing(now).await, 1, "another show's is missed");
     let gone = world.app.get_booking(user(1), bought).await;
     assert_eq!(code(gone), ErrorCode::BookingNotFound);
     let (listed, _) = world

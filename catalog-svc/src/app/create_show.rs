@@ -27,6 +27,20 @@ impl Catalog {
                 "there is no such event",
             ));
         }
+        // What was made before stands, whatever became of its plan's loan.
+        if let Some(show) = store::shows::find(&self.pool, asked.show_id).await? {
+            let there = Owned {
+                owner_id: show.owner_id,
+                value: show.as_asked_for(),
+            };
+            let id = asked.show_id.as_uuid();
+            self.made_before(actor, id, Some(there), &asked, sha256)
+                .await?;
+            return Ok(Made {
+                value: show,
+                replayed: true,
+            });
+        }
         let plan = store::plans::find(&self.pool, asked.plan_id).await?;
         let may_use = match &plan {
             Some(plan) if actor.may_change(plan.owner_id) => true,

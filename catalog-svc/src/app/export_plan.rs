@@ -13,6 +13,7 @@ use crate::{access::Actor, plan, store};
 impl Catalog {
     pub(crate) async fn export_plan(&self, actor: Actor, id: PlanId) -> Result<Vec<u8>, Failure> {
         self.own_plan(actor, id).await?;
+        let _permit = self.large_read_permit().await;
         if let Some(file) = store::plan_files::find(&self.pool, id).await? {
             return Ok(file);
         }

@@ -38,6 +38,9 @@ use crate::{
     store::{self, Owned, asked::Sha256},
 };
 
+/// Sales and plans read at once: some 30 MB each for the largest hall.
+const LARGE_READS_AT_ONCE_MAX: usize = 3;
+
 /// Plan files read at once: each takes a core for a moment and up to 100 MB.
 const IMPORTS_AT_ONCE_MAX: usize = 2;
 
@@ -50,6 +53,7 @@ pub(crate) struct Catalog {
     /// A change of a show's state keeps a connection while booking-svc is asked; these leave
     /// connections for everybody else.
     state_changes: Semaphore,
+    large_reads: Semaphore,
 }
 
 impl Catalog {
@@ -60,6 +64,7 @@ impl Catalog {
             inventory,
             imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE_MAX)),
             state_changes: Semaphore::new((connections_max / 2).max(1)),
+            large_reads: Semaphore::new(LARGE_READS_AT_ONCE_MAX),
         }
     }
 
@@ -92,6 +97,12 @@ impl Catalog {
             ErrorCode::AlreadyExists,
             "this id is taken by something else",
         ))
+    }
+
+    /// One of few at once that have all seats of a hall in memory.
+    pub(super) async fn large_read_permit(&self) -> SemaphorePermit<'_> {
+        let permit = self.large_reads.acquire().await;
+        permit.expect("the semaphore is never closed")
     }
 
     async fn state_change_permit(&self) -> SemaphorePermit<'_> {

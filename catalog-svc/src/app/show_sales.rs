@@ -68,6 +68,7 @@ impl Catalog {
                 "a show that was never on sale has no sales",
             ));
         }
+        let _permit = self.large_read_permit().await;
         let availability = match self.inventory.availability(on_behalf, show_id).await {
             // A draft that was called off was never opened.
             Err(failure) if failure.code() == ErrorCode::ShowNotFound => {

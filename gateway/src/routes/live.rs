@@ -1,13 +1,14 @@
 //! `shows/{show_id}/live`: a WebSocket that is sent what changes.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
     extract::{
-        State,
+        ConnectInfo, State,
         ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
+    http::HeaderMap,
     response::Response,
 };
 use holdfast_mesh::server::ConnectionSlot;
@@ -60,6 +61,8 @@ pub(crate) async fn watch_show(
     PathId(show_id): PathId<ShowId>,
     mut params: Params,
     Extension(slot): Extension<ConnectionSlot>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let since = params.revision("since")?;
@@ -67,6 +70,10 @@ pub(crate) async fn watch_show(
     let upgrade = upgrade
         .map_err(|_| ApiError::invalid("Upgrade", "this route is a WebSocket; open it as one"))?;
     let busy = |what: &str| ApiError::new(ErrorCode::Unavailable, what);
+    let viewer = match (&app.limits, peer) {
+        (Some(limits), Some(Extension(ConnectInfo(peer)))) => limits.viewer(peer.ip(), &headers)?,
+        _ => None,
+    };
     let place = Arc::clone(&app.live.places)
         .try_acquire_owned()
         .map_err(|_| busy("too many viewers are connected"))?;
@@ -103,7 +110,7 @@ pub(crate) async fn watch_show(
         .max_frame_size(MESSAGE_BYTES_MAX)
         .read_buffer_size(READ_BUFFER_BYTES)
         .on_upgrade(move |socket| {
-            tasks.track_future(viewer::serve(socket, view, shutdown, (place, slot)))
+            tasks.track_future(viewer::serve(socket, view, shutdown, (place, slot, viewer)))
         }))
 }
 

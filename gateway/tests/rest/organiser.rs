@@ -283,6 +283,21 @@ async fn a_show_is_made_and_moved_and_told_with_what_its_organiser_needs() {
             };
             Ok(pb::ChangeShowStateResponse { show: Some(show) })
         });
+    let own = |state: &'static str| {
+        gateway
+            .backend
+            .on("get_own_show", move |_: pb::GetOwnShowRequest| {
+                let show = pb::Show {
+                    state: state.to_owned(),
+                    ..show()
+                };
+                Ok(pb::GetOwnShowResponse { show: Some(show) })
+            });
+    };
+    own("DRAFT");
+    let draft = send(gateway.as_customer(Method::POST, &format!("{SHOW}/resume"))).await;
+    draft.error(409, "INVALID_STATE");
+    own("PAUSED");
     for (path, state) in [
         ("publish", "ON_SALE"),
         ("pause", "PAUSED"),
@@ -333,7 +348,7 @@ async fn a_plans_file_goes_through_as_it_is_and_mistakes_come_back_by_their_plac
     let file = format!("{{\"name\": {:?}}}", "x".repeat(100_000));
     let import = |query: &str, file: String| {
         gateway
-            .as_customer(Method::POST, &format!("{plans}{query}"))
+            .as_organiser(Method::POST, &format!("{plans}{query}"))
             .header("idempotency-key", "k-1")
             .header("content-type", "application/json")
             .body(file)
@@ -372,8 +387,15 @@ async fn a_plans_file_goes_through_as_it_is_and_mistakes_come_back_by_their_plac
 
     let huge = " ".repeat(8 * 1024 * 1024 + 1);
     send(import("", huge)).await.error(413, "PAYLOAD_TOO_LARGE");
-    let untyped = gateway
+    // Who can have no halls takes no place among those that upload.
+    let customer = gateway
         .as_customer(Method::POST, &plans)
+        .header("idempotency-key", "k-1")
+        .header("content-type", "application/json")
+        .body("{}");
+    send(customer).await.error(403, "FORBIDDEN");
+    let untyped = gateway
+        .as_organiser(Method::POST, &plans)
         .header("idempotency-key", "k-1")
         .body("{}");
     send(untyped).await.error(415, "UNSUPPORTED_MEDIA_TYPE");
@@ -503,6 +525,30 @@ async fn tables_come_page_by_page_and_a_refusal_is_no_table() {
     );
     assert!(lines[3].contains(",\"'=1+1\","), "{}", lines[3]);
     assert_eq!((lines.len(), lines[4]), (5, ""));
+
+    // What breaks off has no end of its last line.
+    gateway
+        .backend
+        .on("list_sales", |asked: booking::ListSalesRequest| {
+            if !asked.cursor.is_empty() {
+                return Err(refusal(ErrorCode::Unavailable, &[]));
+            }
+            Ok(booking::ListSalesResponse {
+                sales: vec![sale(1, "")],
+                next_cursor: "c2".to_owned(),
+            })
+        });
+    let mut broken = gateway
+        .as_customer(Method::GET, &path)
+        .send()
+        .await
+        .expect("answers");
+    let mut came = Vec::new();
+    while let Ok(Some(chunk)) = broken.chunk().await {
+        came.extend(chunk);
+    }
+    let came = String::from_utf8(came).expect("text");
+    assert!(came.ends_with(",EUR"), "{came}");
 
     gateway
         .backend

@@ -133,6 +133,12 @@ impl Gateway {
         self.request(method, path).bearer_auth(token())
     }
 
+    /// As an account that has halls.
+    pub(crate) fn as_organiser(&self, method: Method, path: &str) -> RequestBuilder {
+        let token = token_of(KEY, KEY_ID, 900, &["customer", "organiser"]);
+        self.request(method, path).bearer_auth(token)
+    }
+
     /// `POST holds` of a signed-in customer, with a key.
     pub(crate) fn post_hold(&self) -> RequestBuilder {
         self.as_customer(Method::POST, "/api/v1/holds")
@@ -255,6 +261,10 @@ pub(crate) fn token() -> String {
 
 /// A token signed by `key`, said to be `key_id`, that ends `ends_in_s` from now.
 pub(crate) fn token_with(key: &str, key_id: &str, ends_in_s: i64) -> String {
+    token_of(key, key_id, ends_in_s, &["customer"])
+}
+
+fn token_of(key: &str, key_id: &str, ends_in_s: i64, roles: &[&str]) -> String {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap()
@@ -263,7 +273,7 @@ pub(crate) fn token_with(key: &str, key_id: &str, ends_in_s: i64) -> String {
         iss: ISSUER.to_owned(),
         aud: AUDIENCE.to_owned(),
         sub: user(),
-        roles: vec!["customer".to_owned()],
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         iat: now - 3600,
         exp: now.checked_add_signed(ends_in_s).unwrap(),
     };

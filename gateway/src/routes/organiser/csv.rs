@@ -1,10 +1,16 @@
 //! Comma-separated values (RFC 4180) that are safe to open in a spreadsheet.
 //!
 //! Always holds: a line has as many fields as the heading; no field begins with what a spreadsheet takes
-//! for a formula: such text has an apostrophe before it.
+//! for a formula: such text has an apostrophe before it. Nor does what follows a semicolon, at which some
+//! spreadsheets divide a line, whatever is quoted.
 
 /// What a spreadsheet takes for the beginning of a formula, or skips before one.
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+const FORMULA: [char; 11] = [
+    '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+];
+
+/// What a line ends with.
+pub(super) const LINE_END: &str = "\r\n";
 
 /// Lines of a table, so far.
 #[derive(Debug)]
@@ -33,7 +39,7 @@ impl Table {
             }
             self.field(field);
         }
-        self.text.push_str("\r\n");
+        self.text.push_str(LINE_END);
     }
 
     /// What was added since this was asked last.
@@ -43,7 +49,7 @@ impl Table {
 
     fn field(&mut self, field: &str) {
         let is_formula = field.starts_with(FORMULA);
-        let is_quoted = is_formula || field.contains(['"', ',', '\r', '\n']);
+        let is_quoted = is_formula || field.contains(['"', ',', ';', '\r', '\n']);
         if !is_quoted {
             self.text.push_str(field);
             return;
@@ -52,7 +58,17 @@ impl Table {
         if is_formula {
             self.text.push('\'');
         }
-        self.text.push_str(&field.replace('"', "\"\""));
+        let mut before = ' ';
+        for c in field.chars() {
+            if before == ';' && FORMULA.contains(&c) {
+                self.text.push('\'');
+            }
+            if c == '"' {
+                self.text.push('"');
+            }
+            self.text.push(c);
+            before = c;
+        }
         self.text.push('"');
     }
 }
@@ -77,6 +93,10 @@ mod tests {
                 "\"'=HYPERLINK(\"\"x\"\")\",\"'@SUM(A1)\"\r\n",
             ),
             (["+1", "-1"], "\"'+1\",\"'-1\"\r\n"),
+            (
+                ["x;=cmd;y", "\u{ff1d}1"],
+                "\"x;'=cmd;y\",\"'\u{ff1d}1\"\r\n",
+            ),
             (["\t=1", "\r=1"], "\"'\t=1\",\"'\r=1\"\r\n"),
         ] {
             table.line(&fields);

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{id_of, made, refused, refused_to_make};
 use crate::{
-    call::Caller,
+    call::{Caller, Roles},
     extract::{IdempotencyKey, Params, PathId, is_json},
     failure::ApiError,
     server::{App, Shared},
@@ -43,6 +43,11 @@ impl FromRequest<Shared> for PlanFile {
         if !is_json(request.headers()) {
             let message = "send the file with `content-type: application/json`";
             return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+        }
+        let roles = request.extensions().get::<Roles>();
+        if !roles.is_some_and(Roles::may_have_plans) {
+            let message = "plans are imported by organisers and owners of venues";
+            return Err(ApiError::new(ErrorCode::Forbidden, message));
         }
         let place = Arc::clone(&app.uploads).try_acquire_owned();
         let place = place.map_err(|_| {

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{csv::Table, refused};
+use super::{
+    csv::{LINE_END, Table},
+    refused,
+};
 use crate::{
     call::Caller,
     extract::{Body, PathId},
@@ -368,6 +371,8 @@ struct Export {
     /// Where the next page begins; `None` after the last.
     cursor: Option<String>,
     pages_left: usize,
+    /// The end of the last line that was given out.
+    owed: &'static str,
 }
 
 impl Export {
@@ -380,6 +385,7 @@ impl Export {
             table: Table::new(what.heading()),
             cursor: Some(String::new()),
             pages_left: PAGES_MAX,
+            owed: "",
         }
     }
 
@@ -417,6 +423,8 @@ impl Export {
             None => return Err(ApiError::defect("an export without an end")),
         };
         let show_id = self.show_id.to_bytes().to_vec();
+        // A page is read when the client has taken the one before.
+        let caller = self.caller.with_time(self.app.request_timeout);
         let next = match self.what {
             What::Sales => {
                 let request = booking::ListSalesRequest {
@@ -424,7 +432,7 @@ impl Export {
                     limit: 0,
                     cursor,
                 };
-                let request = self.caller.request(request);
+                let request = caller.request(request);
                 let answer = self.app.sales.clone().list_sales(request).await;
                 let answer = answer.map_err(|status| refused(&status))?.into_inner();
                 for sale in answer.sales {
@@ -438,7 +446,7 @@ impl Export {
                     limit: 0,
                     cursor,
                 };
-                let request = self.caller.request(request);
+                let request = caller.request(request);
                 let answer = self.app.sales.clone().list_attendees(request).await;
                 let answer = answer.map_err(|status| refused(&status))?.into_inner();
                 for attendee in answer.attendees {
@@ -448,7 +456,16 @@ impl Export {
             }
         };
         self.cursor = wire::optional(next);
-        Ok(Some(Bytes::from(self.table.take())))
+        let mut text = std::mem::take(&mut self.owed).to_owned();
+        text.push_str(&self.table.take());
+        // So that a table which breaks off shows it.
+        if self.cursor.is_some()
+            && let Some(rest) = text.strip_suffix(LINE_END)
+        {
+            text.truncate(rest.len());
+            self.owed = LINE_END;
+        }
+        Ok(Some(Bytes::from(text)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, http::HeaderMap, response::Response};
 use holdfast_proto::catalog::v1 as pb;
-use holdfast_types::{EventId, PlanId, ShowId, ShowState, limits};
+use holdfast_types::{ErrorCode, EventId, PlanId, ShowId, ShowState, limits};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -400,7 +400,7 @@ pub(crate) async fn publish_show(
 
 /// Put a paused show back on sale
 ///
-/// As `publish`.
+/// A draft isn't: it is published.
 #[utoipa::path(
     post, path = "/shows/{show_id}/resume", tag = "organising",
     params(("show_id" = Uuid, Path)),
@@ -415,6 +415,16 @@ pub(crate) async fn resume_show(
     caller: Caller,
     PathId(show_id): PathId<ShowId>,
 ) -> Result<Response, ApiError> {
+    let request = pb::GetOwnShowRequest {
+        show_id: show_id.to_bytes().to_vec(),
+    };
+    let mut catalog = app.catalog.clone();
+    let answer = catalog.get_own_show(caller.request(request)).await;
+    let show = answer.map_err(|status| refused(&status))?.into_inner().show;
+    if show.is_some_and(|show| show.state == ShowState::Draft.to_string()) {
+        let message = "this show is a DRAFT; it is put on sale by `publish`";
+        return Err(ApiError::new(ErrorCode::InvalidState, message));
+    }
     publish(&app, &caller, show_id).await
 }
 
@@ -460,7 +470,8 @@ pub(crate) async fn close_show(
 
 /// Call a show off
 ///
-/// For good: holds end at once, and nothing of it is sold any more. A draft can be called off, too.
+/// For good: holds end at once, and nothing of it is sold any more. Who has tickets is refunded by an
+/// operator (`holdfast show refund`). A draft can be called off, too.
 #[utoipa::path(
     post, path = "/shows/{show_id}/cancel", tag = "organising",
     params(("show_id" = Uuid, Path)),
