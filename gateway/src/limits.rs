@@ -19,8 +19,8 @@ use std::{
 };
 
 use axum::{
-    extract::{ConnectInfo, MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -133,13 +133,17 @@ pub(crate) struct Limits {
     viewers: Arc<Mutex<HashMap<IpAddr, u32>>>,
 }
 
-/// A seat map that an address has open; it counts for as long as this is kept.
+/// A seat map that is open; it counts for its address, if that is limited, for as long as this is kept.
 pub(crate) struct Viewer {
+    _counted: Option<Counted>,
+}
+
+struct Counted {
     of: IpAddr,
     viewers: Arc<Mutex<HashMap<IpAddr, u32>>>,
 }
 
-impl Drop for Viewer {
+impl Drop for Counted {
     fn drop(&mut self) {
         let mut viewers = self.viewers.lock().expect("no holder panics");
         if let Some(open) = viewers.get_mut(&self.of) {
@@ -147,6 +151,18 @@ impl Drop for Viewer {
             if *open == 0 {
                 viewers.remove(&self.of);
             }
+        }
+    }
+}
+
+impl FromRequestParts<Shared> for Viewer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        match (&app.limits, peer) {
+            (Some(limits), Some(ConnectInfo(peer))) => limits.viewer(peer.ip(), &parts.headers),
+            _ => Ok(Self { _counted: None }),
         }
     }
 }
@@ -167,14 +183,10 @@ impl Limits {
     ///
     /// # Errors
     /// `RATE_LIMITED`: its address has as many open as it may.
-    pub(crate) fn viewer(
-        &self,
-        peer: IpAddr,
-        headers: &HeaderMap,
-    ) -> Result<Option<Viewer>, ApiError> {
+    fn viewer(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Viewer, ApiError> {
         let client = self.proxies.client(peer, headers);
         if self.viewers_max == 0 || contains(&self.unlimited, client) {
-            return Ok(None);
+            return Ok(Viewer { _counted: None });
         }
         let of = household(client);
         let mut viewers = self.viewers.lock().expect("no holder panics");
@@ -188,7 +200,9 @@ impl Limits {
         }
         *open += 1;
         let viewers = Arc::clone(&self.viewers);
-        Ok(Some(Viewer { of, viewers }))
+        Ok(Viewer {
+            _counted: Some(Counted { of, viewers }),
+        })
     }
 
     /// In which class a request counts; none isn't limited.
@@ -446,6 +460,24 @@ mod tests {
 
     fn address(class: Class, last: u8) -> Who {
         Who::Address(class, [192, 0, 2, last].into())
+    }
+
+    #[test]
+    fn an_address_has_so_many_seat_maps_open_at_once() {
+        let mut config = Config::default();
+        config.rate_limits.address_viewers = 2;
+        let limits = Limits::new(&config).expect("valid");
+        let open = |peer: &str| limits.viewer(peer.parse().expect("valid"), &HeaderMap::new());
+        let one = open("2001:db8::1").expect("the first");
+        let _two = open("2001:db8::2").expect("the second of the same household");
+        let refused = open("2001:db8::3").err().expect("one too many");
+        assert_eq!(refused.code(), ErrorCode::RateLimited);
+        let _elsewhere = open("192.0.2.1").expect("another's are its own");
+        drop(one);
+        let _three = open("2001:db8::3").expect("there is room again");
+        for _ in 0..3 {
+            assert!(open("127.0.0.1").is_ok(), "programs of the machine itself");
+        }
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! `shows/{show_id}/live`: a WebSocket that is sent what changes.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,
     extract::{
-        ConnectInfo, State,
+        State,
         ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
-    http::HeaderMap,
     response::Response,
 };
 use holdfast_mesh::server::ConnectionSlot;
@@ -19,6 +18,7 @@ use crate::{
     call::Call,
     extract::{Params, PathId},
     failure::ApiError,
+    limits::Viewer,
     live::{
         message::LiveMessage,
         viewer::{self, MESSAGE_BYTES_MAX, READ_BUFFER_BYTES},
@@ -61,8 +61,7 @@ pub(crate) async fn watch_show(
     PathId(show_id): PathId<ShowId>,
     mut params: Params,
     Extension(slot): Extension<ConnectionSlot>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
-    headers: HeaderMap,
+    viewer: Viewer,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let since = params.revision("since")?;
@@ -70,10 +69,6 @@ pub(crate) async fn watch_show(
     let upgrade = upgrade
         .map_err(|_| ApiError::invalid("Upgrade", "this route is a WebSocket; open it as one"))?;
     let busy = |what: &str| ApiError::new(ErrorCode::Unavailable, what);
-    let viewer = match (&app.limits, peer) {
-        (Some(limits), Some(Extension(ConnectInfo(peer)))) => limits.viewer(peer.ip(), &headers)?,
-        _ => None,
-    };
     let place = Arc::clone(&app.live.places)
         .try_acquire_owned()
         .map_err(|_| busy("too many viewers are connected"))?;
