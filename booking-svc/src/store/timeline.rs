@@ -1,7 +1,7 @@
 //! What happened to bookings, in order.
 //!
-//! Always holds: positions have no gaps. Whoever adds an entry has its booking locked, or finds the position
-//! taken, and adds nothing.
+//! Always holds: whoever adds an entry has its booking locked and changes its row, so that positions have no
+//! gaps and nobody adds one to what was read before.
 
 use booking_core::{Booking, Entry, Happened};
 use chrono::{DateTime, Utc};
@@ -119,8 +119,12 @@ pub(crate) async fn dispute(
     payment_id: PaymentId,
     state: &str,
 ) -> Result<(), Error> {
+    // The booking's row changes with its timeline: see `bookings::Version`.
     sqlx::query!(
-        "INSERT INTO booking.timeline
+        "WITH changed AS (
+             UPDATE booking.bookings SET updated_at = now() WHERE show_id = $6 AND booking_id = $1
+         )
+         INSERT INTO booking.timeline
              (show_id, booking_id, position, happened, reason, fence, payment_id)
          SELECT $6, $1, last.position + 1, $2, $3, $4, $5
          FROM (SELECT coalesce(max(position), 0) AS position FROM booking.timeline
@@ -157,7 +161,10 @@ pub(crate) async fn rebuilt(
     .await?;
     let first = Revision::new(revision.lineage(), 0, 0);
     sqlx::query!(
-        "INSERT INTO booking.timeline (show_id, booking_id, position, happened, revision, fence)
+        "WITH changed AS (
+             UPDATE booking.bookings SET updated_at = now() WHERE show_id = $5 AND booking_id = ANY($1)
+         )
+         INSERT INTO booking.timeline (show_id, booking_id, position, happened, revision, fence)
          SELECT b.show_id, b.booking_id, last.position + 1, $2, $3, b.fence
          FROM booking.bookings b, LATERAL (
              SELECT coalesce(max(position), 0) AS position FROM booking.timeline t

@@ -159,6 +159,16 @@ async fn what_was_read_before_another_change_writes_nothing(pool: PgPool) {
     assert_eq!(write(&old, None).await, None, "as of before");
     assert!(write(&new, None).await.is_some());
 
+    // What is noted of a dispute changes nothing else, and is a change.
+    let (_, version) = read().await;
+    let noted = world.app.note_dispute(id, payment(id, 1), "OPEN").await;
+    assert!(noted.expect("notes"));
+    assert_eq!(
+        write(&version, None).await,
+        None,
+        "as of before the dispute"
+    );
+
     // Another's change that isn't committed yet is waited for, and then stands.
     let (_, version) = read().await;
     let mut other = world.pool.begin().await.expect("begins");
