@@ -99,21 +99,22 @@ impl Encoded {
         if known(request_headers, &self.tag) {
             return (StatusCode::NOT_MODIFIED, cache).into_response();
         }
-        let json = [(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        )];
+        let json = json_by_coding();
         match &self.gzip {
             Some(gzip) if accepts_gzip(request_headers) => {
-                let packed = [
-                    (header::CONTENT_ENCODING, HeaderValue::from_static(GZIP)),
-                    (header::VARY, HeaderValue::from_static("accept-encoding")),
-                ];
+                let packed = [(header::CONTENT_ENCODING, HeaderValue::from_static(GZIP))];
                 (cache, json, packed, gzip.clone()).into_response()
             }
             _ => (cache, json, self.bytes.clone()).into_response(),
         }
     }
+}
+
+/// Of JSON that is there in each coding.
+pub(crate) fn json_by_coding() -> [(HeaderName, HeaderValue); 2] {
+    let json = HeaderValue::from_static("application/json");
+    let by = HeaderValue::from_static("accept-encoding");
+    [(header::CONTENT_TYPE, json), (header::VARY, by)]
 }
 
 fn gzip(bytes: &[u8]) -> Result<Bytes, ApiError> {

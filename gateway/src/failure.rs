@@ -57,6 +57,12 @@ impl ApiError {
         )
     }
 
+    /// The deadline passed while the request's body was still coming: nothing was done.
+    pub(crate) fn body_too_slow() -> Self {
+        let message = "the body came too slowly";
+        Self::new(ErrorCode::RequestTimeout, message)
+    }
+
     /// The same refusal with its fields as the client named them, which is what `name` says.
     pub(crate) fn in_words(&self, name: impl Fn(&str) -> String) -> Self {
         let told = &*self.0;

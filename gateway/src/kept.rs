@@ -16,6 +16,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
+use futures::FutureExt as _;
 use holdfast_proto::catalog::v1 as pb;
 use holdfast_types::{ErrorCode, EventId, ShowId};
 use moka::{Expiry, future::Cache};
@@ -87,6 +88,34 @@ impl KeptPages {
             shows: Pages::new(|show| weight(&show.page)),
             maps: maps.build(),
         }
+    }
+
+    /// An event's page, if it is here and fresh for who came at `now`.
+    pub(crate) fn event_at_hand(&self, event_id: EventId, now: Instant) -> Option<Given> {
+        let event = self.events.at_hand(event_id, now)?;
+        Some(Given {
+            page: Arc::clone(&event.page),
+            asked: event.asked,
+        })
+    }
+
+    /// A show's, likewise.
+    pub(crate) fn show_at_hand(&self, show_id: ShowId, now: Instant) -> Option<Given> {
+        let show = self.shows.at_hand(show_id, now)?;
+        Some(Given {
+            page: Arc::clone(&show.page.page),
+            asked: show.asked,
+        })
+    }
+
+    /// A show's seat map, likewise.
+    pub(crate) fn seat_map_at_hand(&self, show_id: ShowId, now: Instant) -> Option<Given> {
+        let show = self.shows.at_hand(show_id, now)?;
+        let page = self.maps.get(&show.page.map).now_or_never().flatten()?;
+        Some(Given {
+            page,
+            asked: show.asked,
+        })
     }
 
     /// An event with its shows.
@@ -207,6 +236,12 @@ impl<K: Hash + Eq + Copy + Send + Sync + 'static, P: Send + Sync + 'static> Page
             fresh: cache().expire_after(SinceAsked).build(),
             last: cache().time_to_live(STANDS_IN).build(),
         }
+    }
+
+    /// The page of `key`, if it is here and fresh for who came at `now`.
+    fn at_hand(&self, key: K, now: Instant) -> Option<Arc<Dated<P>>> {
+        let page = self.fresh.get(&key).now_or_never().flatten()?;
+        page.is_fresh_for(now).then_some(page)
     }
 
     /// The page of `key`, which `ask` makes where it isn't here.

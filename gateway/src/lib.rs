@@ -30,6 +30,7 @@ mod config;
 mod error;
 mod metrics;
 
+mod at_hand;
 mod call;
 mod client_address;
 mod conditional;

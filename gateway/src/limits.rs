@@ -108,7 +108,7 @@ impl Who {
 
 /// How a caller stands with one limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Standing {
+pub(crate) struct Standing {
     who: Who,
     /// Requests in a window.
     quota: u32,
@@ -223,6 +223,17 @@ impl Limits {
         }
     }
 
+    /// Counts a request of its address, if its class is limited.
+    ///
+    /// # Errors
+    /// None is left.
+    pub(crate) fn count(&self, request: &Request) -> Result<Option<Standing>, Standing> {
+        match self.class(request) {
+            Some(class) => self.count_address(class, request),
+            None => Ok(None),
+        }
+    }
+
     /// Counts a request of its address.
     fn count_address(&self, class: Class, request: &Request) -> Result<Option<Standing>, Standing> {
         // In tests of layers there is no connection.
@@ -304,7 +315,7 @@ fn refused(standing: Standing) -> ApiError {
 }
 
 /// Says how the caller stands, unless the answer may go on to others.
-fn tell(response: &mut Response, standings: [Option<Standing>; 2]) {
+pub(crate) fn tell(response: &mut Response, standings: [Option<Standing>; 2]) {
     let headers = response.headers_mut();
     let shared = headers.get(header::CACHE_CONTROL);
     if shared.is_some_and(|value| value.as_bytes().starts_with(b"public")) {

@@ -11,12 +11,13 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use futures::FutureExt as _;
 use holdfast_types::{Revision, ShowId};
 use moka::future::Cache;
 use serde::Serialize;
 
 use crate::{
-    conditional::{accepts_gzip, packed_fast},
+    conditional::{accepts_gzip, json_by_coding, packed_fast},
     failure::ApiError,
 };
 
@@ -57,6 +58,18 @@ impl Lists {
         }
     }
 
+    /// The answer of `version`, if it was made already.
+    pub(crate) fn at_hand(
+        &self,
+        version: &ListVersion,
+        request_headers: &HeaderMap,
+    ) -> Option<Response> {
+        let is_packed = accepts_gzip(request_headers);
+        let kept = if is_packed { &self.packed } else { &self.plain };
+        let bytes = kept.get(version).now_or_never().flatten()?;
+        Some(response(bytes, is_packed))
+    }
+
     /// The answer of `version`, made by `make` where it isn't there.
     pub(crate) async fn answer<T: Serialize>(
         &self,
@@ -71,10 +84,8 @@ impl Lists {
         };
         let plain = self.plain.try_get_with(version, encoding).await;
         let plain = plain.map_err(|error: std::sync::Arc<ApiError>| (*error).clone())?;
-        let json = HeaderValue::from_static("application/json");
-        let json = [(header::CONTENT_TYPE, json)];
         if !accepts_gzip(request_headers) {
-            return Ok((json, plain).into_response());
+            return Ok(response(plain, false));
         }
         let packing = async {
             let packing = tokio::task::spawn_blocking(move || packed_fast(&plain));
@@ -83,12 +94,17 @@ impl Lists {
         };
         let packed = self.packed.try_get_with(version, packing).await;
         let packed = packed.map_err(|error: std::sync::Arc<ApiError>| (*error).clone())?;
-        let coding = [
-            (header::CONTENT_ENCODING, HeaderValue::from_static("gzip")),
-            (header::VARY, HeaderValue::from_static("accept-encoding")),
-        ];
-        Ok((json, coding, packed).into_response())
+        Ok(response(packed, true))
     }
+}
+
+fn response(bytes: Bytes, is_packed: bool) -> Response {
+    let json = json_by_coding();
+    if !is_packed {
+        return (json, bytes).into_response();
+    }
+    let coding = [(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))];
+    (json, coding, bytes).into_response()
 }
 
 #[cfg(test)]

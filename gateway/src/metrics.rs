@@ -42,6 +42,34 @@ pub(crate) fn answered(route: &str, method: &Method, status: StatusCode, took: D
         .record(took.as_secs_f64());
 }
 
+/// Counts answers to `GET` of one route that come so often that finding the series takes long.
+#[derive(Clone)]
+pub(crate) struct Answered {
+    route: &'static str,
+    ok: metrics::Counter,
+    seconds: metrics::Histogram,
+}
+
+impl Answered {
+    /// After the recorder was installed.
+    pub(crate) fn to_get(route: &'static str) -> Self {
+        Self {
+            route,
+            ok: metrics::counter!(REQUESTS, "route" => route, "method" => "GET", "status" => "200"),
+            seconds: metrics::histogram!(REQUEST_SECONDS, "route" => route, "method" => "GET"),
+        }
+    }
+
+    /// As [`answered`].
+    pub(crate) fn count(&self, status: StatusCode, took: Duration) {
+        if status != StatusCode::OK {
+            return answered(self.route, &Method::GET, status, took);
+        }
+        self.ok.increment(1);
+        self.seconds.record(took.as_secs_f64());
+    }
+}
+
 /// Puts the metrics' meaning where the exporter shows it.
 pub(crate) fn describe() {
     metrics::describe_counter!(

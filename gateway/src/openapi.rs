@@ -176,7 +176,7 @@ fn add_errors(operation: &mut Operation, safe: bool) {
     let guarded = personal && !safe;
     codes.extend(guarded.then_some(ErrorCode::Forbidden));
     if let Some(RefOr::T(body)) = &operation.request_body {
-        codes.push(ErrorCode::PayloadTooLarge);
+        codes.extend([ErrorCode::RequestTimeout, ErrorCode::PayloadTooLarge]);
         codes.extend(
             body.content
                 .contains_key("application/json")
@@ -294,6 +294,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::PreconditionFailed => {
             "it has another version than `If-Match` names: somebody changed it meanwhile"
         }
+        ErrorCode::RequestTimeout => "the body came too slowly; nothing was done",
         ErrorCode::PayloadTooLarge => {
             "the body is larger than the route reads, 64 KiB unless it says otherwise"
         }

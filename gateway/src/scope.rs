@@ -5,17 +5,22 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use axum::{
+    body::{Body, HttpBody as _},
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt as _, stream};
 use holdfast_mesh::{
     deadline::Deadline,
     request_id::{self, RequestId},
@@ -26,7 +31,12 @@ use holdfast_proto::part;
 use holdfast_types::ErrorCode;
 use tracing::Instrument;
 
-use crate::{call::Call, failure::ApiError, metrics, server::Shared};
+use crate::{
+    call::Call,
+    failure::ApiError,
+    metrics,
+    server::{App, Shared},
+};
 
 /// Set where the answer doesn't say otherwise. The policy forbids everything, because the API
 /// answers are no pages; the pages bring their own.
@@ -66,9 +76,7 @@ const API: &str = "/api/";
 /// every error.
 pub(crate) async fn surround(State(app): State<Shared>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let sent = request.headers().get(request_id::HEADER);
-    let sent = sent.and_then(|value| RequestId::from_caller(value.as_bytes()));
-    let request_id = sent.unwrap_or_else(RequestId::generate);
+    let request_id = request_id(request.headers());
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched
@@ -95,17 +103,7 @@ pub(crate) async fn surround(State(app): State<Shared>, request: Request, next: 
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         error.render(&request_id, &mut response);
     }
-    let headers = response.headers_mut();
-    for (name, value) in HEADERS_DEFAULT {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
-    }
-    if app.origins.are_secure() {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
-    }
-    let id = HeaderValue::from_str(request_id.as_str()).expect("request ids are plain ASCII");
-    headers.insert(request_id::HEADER, id);
+    dress(&app, &mut response, &request_id);
 
     let took = started.elapsed();
     span.in_scope(|| {
@@ -123,6 +121,28 @@ pub(crate) async fn surround(State(app): State<Shared>, request: Request, next: 
         vec![KeyValue::new("http.response.status_code", status)]
     });
     response
+}
+
+/// The client's own, if it is plain enough, else a new one.
+pub(crate) fn request_id(headers: &HeaderMap) -> RequestId {
+    let sent = headers.get(request_id::HEADER);
+    let sent = sent.and_then(|value| RequestId::from_caller(value.as_bytes()));
+    sent.unwrap_or_else(RequestId::generate)
+}
+
+/// Gives an answer the header fields that every one has.
+pub(crate) fn dress(app: &App, response: &mut Response, request_id: &RequestId) {
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS_DEFAULT {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    if app.origins.are_secure() {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    }
+    let id = HeaderValue::from_str(request_id.as_str()).expect("request ids are plain ASCII");
+    headers.insert(request_id::HEADER, id);
 }
 
 /// Continues the client's trace or begins one; but probes and pages begin none.
@@ -156,6 +176,7 @@ pub(crate) async fn bounded(
         false => app.request_timeout,
     });
     request.extensions_mut().insert(Call::new(deadline));
+    let (request, is_read) = with_body_watched(request);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let answer = app.cursors.within(route, next.run(request));
     let work = AssertUnwindSafe(answer).catch_unwind();
@@ -163,11 +184,33 @@ pub(crate) async fn bounded(
         Ok(Ok(response)) => response,
         // The panic hook has logged where and why.
         Ok(Err(_panic)) => ApiError::defect("a handler panicked").into_response(),
+        Err(_elapsed) if is_read.load(Ordering::Relaxed) => {
+            ApiError::body_too_slow().into_response()
+        }
         Err(_elapsed) => {
             tracing::warn!("no answer within the deadline");
             ApiError::timed_out().into_response()
         }
     }
+}
+
+/// The request, and whether its body is being read and hasn't ended.
+fn with_body_watched(request: Request) -> (Request, Arc<AtomicBool>) {
+    let is_read = Arc::new(AtomicBool::new(false));
+    if request.body().is_end_stream() {
+        return (request, is_read);
+    }
+    let reading = Arc::clone(&is_read);
+    let request = request.map(|body| {
+        let mut body = body.into_data_stream();
+        Body::from_stream(stream::poll_fn(move |context| {
+            let next = body.poll_next_unpin(context);
+            let has_ended = matches!(next, Poll::Ready(None | Some(Err(_))));
+            reading.store(!has_ended, Ordering::Relaxed);
+            next
+        }))
+    });
+    (request, is_read)
 }
 
 /// Around all but the health routes, which must answer while everything is busy: one of the slots,

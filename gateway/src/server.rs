@@ -25,7 +25,9 @@ use tokio::sync::Semaphore;
 use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
 use crate::{
-    Config, Error, conditional,
+    Config, Error,
+    at_hand::AtHandLayer,
+    conditional,
     cursors::Cursors,
     failure::ApiError,
     kept::KeptPages,
@@ -140,6 +142,7 @@ pub(crate) fn layers(
     }
     Ok(router
         .layer(middleware::from_fn_with_state(app.clone(), scope::surround))
+        .layer(AtHandLayer::new(app.clone()))
         .with_state(app.clone()))
 }
 

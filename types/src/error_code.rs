@@ -88,6 +88,8 @@ error_codes! {
     PaymentNotFound = "PAYMENT_NOT_FOUND", NotFound, 404;
     /// The route exists, the method doesn't.
     MethodNotAllowed = "METHOD_NOT_ALLOWED", InvalidArgument, 405;
+    /// The request didn't arrive in time.
+    RequestTimeout = "REQUEST_TIMEOUT", InvalidArgument, 408;
     /// Another customer holds it right now.
     SeatLocked = "SEAT_LOCKED", FailedPrecondition, 409;
     /// Sold or blocked.

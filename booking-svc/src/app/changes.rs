@@ -27,6 +27,10 @@ const WAITED_FOR_MAX: usize = 16_384;
 const LOOK_AFTER: Duration = Duration::from_millis(250);
 const LOOK_AFTER_MAX: Duration = Duration::from_millis(500);
 
+/// Looks a second of all who wait, about; of more they are rarer: a crowd that waits doesn't keep the
+/// database from what it waits for. A tenth of what a database answers beside a rush.
+const LOOKS_PER_SECOND_MAX: u32 = 200;
+
 /// Left of a deadline for the answer.
 const ANSWER: Duration = Duration::from_millis(500);
 
@@ -57,6 +61,12 @@ impl Changes {
             booking_id,
             told,
         })
+    }
+
+    /// How long each of so many who wait doesn't look.
+    fn pause(&self) -> Duration {
+        let waiting = u32::try_from(self.lock().len()).unwrap_or(u32::MAX);
+        Duration::from_secs(1) * waiting / LOOKS_PER_SECOND_MAX
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<BookingId, watch::Sender<Option<Booking>>>> {
@@ -113,7 +123,8 @@ impl App {
             let Some(wait) = wait.as_mut().filter(|_| now < until && !is_news(&view)) else {
                 return Ok(view);
             };
-            view = match wait.changed_by(until.min(now + look_after)).await {
+            let look_at = now + look_after.max(self.changes.pause());
+            view = match wait.changed_by(until.min(look_at)).await {
                 Some(booking) => self.view_now(booking, view).await?,
                 None => self.get_booking(user_id, booking_id).await?,
             };
@@ -188,7 +199,10 @@ mod tests {
         assert!(waits.iter().all(Option::is_some));
         assert!(changes.listen(nth(many)).is_none());
         assert!(changes.listen(nth(7)).is_some(), "waited for already");
+        let looks = f64::from(many) / changes.pause().as_secs_f64();
+        assert!(looks.round() <= f64::from(LOOKS_PER_SECOND_MAX), "{looks}");
         drop(waits);
+        assert_eq!(changes.pause(), Duration::ZERO);
         assert!(changes.lock().is_empty());
     }
 }

@@ -167,6 +167,14 @@ impl LiveShow {
         })
     }
 
+    /// Revision and state of what is known, if that is fresh `now`.
+    pub(crate) fn version(&self, now: Instant) -> Option<(Revision, &'static str)> {
+        let state = self.state();
+        let (revision, show_state, _) = state.show()?;
+        let fresh = state.is_fresh(now);
+        fresh.then(|| (revision, state_name(show_state)))
+    }
+
     /// As [`Self::shown`].
     pub(crate) fn packed(&self, min: Revision, now: Instant) -> Option<Packed> {
         let mut state = self.state();

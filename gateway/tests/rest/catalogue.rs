@@ -12,7 +12,7 @@ use holdfast_proto::catalog::v1 as pb;
 use holdfast_types::{ErrorCode, EventId, PlanId, ShowId, VenueId};
 use serde_json::{Value, json};
 
-use crate::setup::{Gateway, cursor, send, token};
+use crate::setup::{Answer, Gateway, cursor, send, token};
 
 /// How long a page may be given out after it was asked for.
 const KEPT: Duration = Duration::from_secs(1);
@@ -388,6 +388,46 @@ async fn a_seat_map_is_kept_until_its_show_has_another_version() {
     assert_eq!(changed.status, 200);
     assert_eq!(changed.json()["categories"][0]["price"]["amount"], 6_000);
     assert_eq!(asked(&gateway, "get_seat_map"), 1);
+}
+
+/// A trace is continued by the routes; what asks for nothing but a page is answered before them.
+#[tokio::test]
+async fn before_the_routes_and_by_them_the_same_is_answered() {
+    let gateway = with_map(300).await;
+    gateway.backend.on("get_event", |_: pb::GetEventRequest| {
+        Ok(pb::GetEventResponse {
+            event: Some(event()),
+            shows: vec![show()],
+        })
+    });
+    let event = format!("/api/v1/events/{}", EventId::from_bytes([1; 16]));
+    for path in [event, format!("/api/v1/shows/{}", show_id()), map_path()] {
+        let tag = send(gateway.get(&path)).await;
+        let tag = tag.header("etag").unwrap().to_owned();
+        for (name, value) in [
+            ("accept-encoding", "gzip"),
+            ("accept-encoding", "identity"),
+            ("if-none-match", tag.as_str()),
+        ] {
+            let ask = || {
+                let request = gateway.get(&path).header(name, value);
+                request.header("x-request-id", "id-1")
+            };
+            let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+            let (before, by) = tokio::join!(send(ask()), send(ask().header("traceparent", trace)));
+            let told = |answer: &Answer| {
+                let mut headers = answer.headers.clone();
+                for changing in ["age", "date"] {
+                    headers.remove(changing);
+                }
+                (answer.status, headers, answer.bytes.len())
+            };
+            assert_eq!(told(&before), told(&by), "{path} {name}");
+        }
+    }
+    let text = send(gateway.get("/metrics")).await.text();
+    let event = "gateway_http_requests_total{route=\"/api/v1/events/{event_id}\"";
+    assert!(text.contains(event), "{text}");
 }
 
 #[tokio::test]
