@@ -7,6 +7,7 @@ pub(crate) mod ask;
 pub(crate) mod book;
 pub(crate) mod cancel;
 pub(crate) mod changes;
+pub(crate) mod check_in;
 pub(crate) mod drive;
 pub(crate) mod hold_seats;
 pub(crate) mod holds;

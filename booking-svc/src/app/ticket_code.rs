@@ -71,6 +71,17 @@ impl TicketKey {
 }
 
 impl TicketCode {
+    /// The id of the key that a code says it was signed with.
+    ///
+    /// # Errors
+    /// [`TicketCodeError::Malformed`].
+    pub(crate) fn key_id(text: &str) -> Result<u32, TicketCodeError> {
+        let malformed = TicketCodeError::Malformed;
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed)?;
+        let key_id = bytes.get(1..5).and_then(|bytes| bytes.try_into().ok());
+        key_id.map(u32::from_be_bytes).ok_or(malformed)
+    }
+
     /// Reads a code; `key` is the public key of the id that it names.
     ///
     /// # Errors

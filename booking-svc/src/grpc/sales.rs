@@ -105,6 +105,35 @@ impl SalesService for Service {
             next_cursor,
         }))
     }
+
+    async fn check_in(
+        &self,
+        request: Request<pb::CheckInRequest>,
+    ) -> Result<Response<pb::CheckInResponse>, Status> {
+        let claims = self.claims(request.metadata()).await?;
+        let pb::CheckInRequest {
+            code,
+            show_id: at,
+            idempotency_key,
+        } = request.get_ref();
+        let at = match at.as_slice() {
+            [] => None,
+            at => Some(show_id(at)?),
+        };
+        let checked = self
+            .app
+            .check_in(&claims, code, at, idempotency_key)
+            .await
+            .map_err(Failure::from)?;
+        Ok(Response::new(pb::CheckInResponse {
+            ticket_id: checked.code.ticket_id.to_bytes().to_vec(),
+            show_id: checked.code.show_id.to_bytes().to_vec(),
+            seat_id: checked.code.seat_id,
+            section: checked.section,
+            result: checked.result.as_str().to_owned(),
+            used_at_ms: checked.used_at.map(|at| at.timestamp_millis()),
+        }))
+    }
 }
 
 fn sale(sale: Sale) -> pb::Sale {

@@ -1,6 +1,7 @@
 //! Tickets and the keys that sign them.
 
-use holdfast_types::{SeatNo, TicketId, TicketState};
+use chrono::{DateTime, Utc};
+use holdfast_types::{SeatNo, ShowId, TicketId, TicketState, UserId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -129,6 +130,72 @@ pub(crate) async fn of(pool: &PgPool, of: Key) -> Result<Vec<Ticket>, Error> {
             })
         })
         .collect()
+}
+
+/// A scan of a ticket at the door.
+#[derive(Debug)]
+pub(crate) struct Scan<'a> {
+    pub(crate) show_id: ShowId,
+    pub(crate) seat_no: SeatNo,
+    pub(crate) ticket_id: TicketId,
+    pub(crate) by: UserId,
+    /// Of the scan, by that account.
+    pub(crate) key: &'a str,
+}
+
+/// What became of a scanned ticket.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    pub(crate) state: TicketState,
+    pub(crate) used_at: Option<DateTime<Utc>>,
+    /// This scan used it.
+    pub(crate) by_this: bool,
+}
+
+/// Uses a valid ticket, and says how it is then; `None`: there is none of that id and seat.
+pub(crate) async fn scan(pool: &PgPool, scan: &Scan<'_>) -> Result<Option<Scanned>, Error> {
+    let seat_no = to_columns(&[scan.seat_no])[0];
+    sqlx::query_file!(
+        "src/store/use_ticket.sql",
+        scan.show_id.as_uuid(),
+        seat_no,
+        scan.ticket_id.as_uuid(),
+        scan.by.as_uuid(),
+        scan.key,
+    )
+    .execute(pool)
+    .await?;
+    let row = sqlx::query!(
+        r#"SELECT state, used_at,
+            coalesce(used_by = $4 AND used_key = $5, false) AS "by_this!"
+         FROM booking.tickets WHERE show_id = $1 AND seat_no = $2 AND ticket_id = $3"#,
+        scan.show_id.as_uuid(),
+        seat_no,
+        scan.ticket_id.as_uuid(),
+        scan.by.as_uuid(),
+        scan.key,
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(|row| {
+        let state = row.state.parse();
+        Ok(Scanned {
+            state: state.map_err(|error| corrupt("tickets", error))?,
+            used_at: row.used_at,
+            by_this: row.by_this,
+        })
+    })
+    .transpose()
+}
+
+/// The public half of a key that signed tickets.
+pub(crate) async fn public_key(pool: &PgPool, key_id: u32) -> Result<Option<Vec<u8>>, Error> {
+    let key_id = i32::try_from(key_id).unwrap_or(-1);
+    let key = sqlx::query_scalar!(
+        "SELECT public_key FROM booking.ticket_keys WHERE key_id = $1",
+        key_id
+    );
+    Ok(key.fetch_optional(pool).await?)
 }
 
 /// The newest signing key, `fresh` if there is none yet: `(key id, private key)`.

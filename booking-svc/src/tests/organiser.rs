@@ -1,10 +1,15 @@
 //! House seats, and what an organiser is told of sales.
 
-use holdfast_types::{BookingState, ErrorCode, SeatState, TicketState, UserId};
+use futures::future::join_all;
+use holdfast_mesh::auth::Claims;
+use holdfast_types::{BookingId, BookingState, ErrorCode, SeatState, ShowId, TicketState, UserId};
 use sqlx::PgPool;
 
 use super::world::{SEATS, World, code, deadline, label, opener, user};
-use crate::app::rights::Actor;
+use crate::app::{
+    check_in::{CheckInResult, CheckedIn},
+    rights::Actor,
+};
 
 fn labels(seats: &[usize]) -> Vec<String> {
     seats.iter().map(|seat| label(*seat)).collect()
@@ -109,4 +114,114 @@ async fn sales_are_what_was_confirmed_and_attendees_who_may_come_in(pool: PgPool
         let refused = app.list_attendees(opener(), world.show_id, limit, cursor);
         assert_eq!(code(refused.await), ErrorCode::InvalidRequest);
     }
+}
+
+fn claims(of: UserId, role: &str) -> Claims {
+    Claims {
+        user_id: of,
+        roles: vec![role.to_owned()],
+        expires_at_s: 0,
+    }
+}
+
+impl World {
+    /// The first ticket of a booking.
+    async fn code_of(&self, booking_id: BookingId) -> String {
+        let code = sqlx::query_scalar(
+            "SELECT qr_payload FROM booking.tickets WHERE booking_id = $1 ORDER BY seat_no LIMIT 1",
+        );
+        let code = code.bind(booking_id.as_uuid()).fetch_one(&self.pool);
+        code.await.expect("has a ticket")
+    }
+
+    async fn scan(&self, text: &str, key: &str) -> Result<CheckedIn, crate::error::Error> {
+        let staff = claims(staff(), "staff");
+        self.app
+            .check_in(&staff, text, Some(self.show_id), key)
+            .await
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_ticket_lets_in_once_by_one_scan(pool: PgPool) {
+    let world = World::new(pool).await;
+    let booking_id = world.buy(user(1), &[3, 1]).await;
+    let text = world.code_of(booking_id).await;
+    let keys = ["a", "b", "c", "d"];
+    let scans = join_all(keys.map(|key| world.scan(&text, key))).await;
+    let scans: Vec<CheckedIn> = scans
+        .into_iter()
+        .map(|scan| scan.expect("is told"))
+        .collect();
+    let admitted: Vec<_> = keys
+        .into_iter()
+        .zip(&scans)
+        .filter(|(_, scan)| scan.result == CheckInResult::Admitted)
+        .collect();
+    let [(first, scan)] = admitted[..] else {
+        panic!("{scans:?}");
+    };
+    assert_eq!(
+        (scan.code.seat_id.as_str(), scan.code.show_id),
+        (label(1).as_str(), world.show_id)
+    );
+    for key in keys {
+        let again = world.scan(&text, key).await.expect("is told");
+        let wanted = match key == first {
+            true => CheckInResult::Admitted,
+            false => CheckInResult::AlreadyUsed,
+        };
+        assert_eq!(
+            (again.result, again.used_at),
+            (wanted, scan.used_at),
+            "{key}"
+        );
+    }
+    // Its seat isn't given back any more.
+    let refused = world.app.cancel_booking(user(1), booking_id, None).await;
+    assert_eq!(code(refused), ErrorCode::InvalidState);
+    world.audit().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn whoever_gave_a_ticket_back_does_not_come_in(pool: PgPool) {
+    let world = World::new(pool).await;
+    let booking_id = world.buy(user(1), &[1]).await;
+    let text = world.code_of(booking_id).await;
+    let cancelled = world.app.cancel_booking(user(1), booking_id, None).await;
+    cancelled.expect("is called off");
+    let scan = world.scan(&text, "a").await.expect("is told");
+    assert_eq!((scan.result, scan.used_at), (CheckInResult::Void, None));
+}
+
+#[sqlx::test(migrations = false)]
+async fn doors_take_their_own_shows_codes_from_those_who_may(pool: PgPool) {
+    let world = World::new(pool).await;
+    let booking_id = world.buy(user(1), &[1]).await;
+    let text = world.code_of(booking_id).await;
+    let app = &world.app;
+    let elsewhere = Some(ShowId::from_bytes([9; 16]));
+    let staff = claims(staff(), "staff");
+    let scan = app.check_in(&staff, &text, elsewhere, "a").await;
+    assert_eq!(scan.expect("is told").result, CheckInResult::OtherShow);
+    for nobody in [claims(user(1), "customer"), claims(user(77), "organiser")] {
+        let refused = app.check_in(&nobody, &text, None, "a").await;
+        assert_eq!(code(refused), ErrorCode::Forbidden);
+    }
+    let altered = format!("{}A{}", &text[..60], &text[61..]);
+    let altered = if altered == text {
+        format!("{}B{}", &text[..60], &text[61..])
+    } else {
+        altered
+    };
+    for (text, key, wanted) in [
+        ("", "a", ErrorCode::InvalidRequest),
+        ("AQ", "a", ErrorCode::InvalidRequest),
+        (altered.as_str(), "a", ErrorCode::InvalidRequest),
+        (text.as_str(), "", ErrorCode::IdempotencyKeyRequired),
+    ] {
+        assert_eq!(code(world.scan(text, key).await), wanted, "{text}");
+    }
+    world.call_off().await;
+    assert_eq!(code(world.scan(&text, "a").await), ErrorCode::InvalidState);
 }

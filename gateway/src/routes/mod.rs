@@ -4,6 +4,7 @@ mod accounts;
 mod availability;
 mod bookings;
 pub(crate) mod catalog;
+mod check_in;
 mod holds;
 mod live;
 mod organiser;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(bookings::cancel_booking))
         .routes(routes!(bookings::return_tickets))
         .routes(routes!(bookings::list_tickets))
+        .routes(routes!(check_in::check_in))
         .routes(routes!(webhooks::receive_webhook))
         .merge(organiser::all())
 }

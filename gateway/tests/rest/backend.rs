@@ -199,6 +199,7 @@ scripted!(booking::sales_service_server::SalesService {
     unblock_seats(booking::UnblockSeatsRequest) -> booking::UnblockSeatsResponse;
     list_sales(booking::ListSalesRequest) -> booking::ListSalesResponse;
     list_attendees(booking::ListAttendeesRequest) -> booking::ListAttendeesResponse;
+    check_in(booking::CheckInRequest) -> booking::CheckInResponse;
 });
 
 scripted!(payment::payment_service_server::PaymentService {

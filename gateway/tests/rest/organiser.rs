@@ -597,3 +597,43 @@ async fn a_plan_is_lent_by_its_path_and_taken_back() {
     let wrong = gateway.as_customer(Method::PUT, &format!("{loans}/x"));
     send(wrong).await.invalid("user_id");
 }
+
+#[tokio::test]
+async fn a_scan_is_forwarded_with_its_key_and_told_what_it_found() {
+    let gateway = Gateway::start().await;
+    let used_at_ms = Some(1_768_500_000_000);
+    let answer = move |request: booking::CheckInRequest| {
+        assert_eq!(
+            (request.code.as_str(), request.idempotency_key.as_str()),
+            ("AQ", "scan-1")
+        );
+        assert_eq!(request.show_id, [7; 16]);
+        Ok(booking::CheckInResponse {
+            ticket_id: vec![1; 16],
+            show_id: vec![7; 16],
+            seat_id: "A-1".to_owned(),
+            section: "A".to_owned(),
+            result: "ADMITTED".to_owned(),
+            used_at_ms,
+        })
+    };
+    gateway.backend.on("check_in", answer);
+    let scan = || gateway.as_customer(Method::POST, "/api/v1/checkin");
+    let body = json!({"code": "AQ", "show_id": "07070707-0707-0707-0707-070707070707"});
+    let keyed = scan().header("idempotency-key", "scan-1").json(&body);
+    let told = send(keyed).await;
+    let wanted = json!({
+        "result": "ADMITTED",
+        "ticket_id": "01010101-0101-0101-0101-010101010101",
+        "show_id": "07070707-0707-0707-0707-070707070707",
+        "seat_id": "A-1",
+        "section": "A",
+        "used_at": "2026-01-15T18:00:00Z",
+    });
+    assert_eq!(told.json(), wanted);
+    let unkeyed = send(scan().json(&body)).await;
+    unkeyed.error(400, "IDEMPOTENCY_KEY_REQUIRED");
+    let body = json!({"code": "AQ", "show_id": "x"});
+    let wrong = send(scan().header("idempotency-key", "k").json(&body)).await;
+    wrong.invalid("show_id");
+}

@@ -517,6 +517,35 @@ pub struct Attendee {
     #[prost(int64, tag = "7")]
     pub issued_at_ms: i64,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckInRequest {
+    /// What the ticket's QR code says.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// The show at this door; empty for whichever.
+    #[prost(bytes = "vec", tag = "2")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+    /// Of this scan, by this account.
+    #[prost(string, tag = "3")]
+    pub idempotency_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckInResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub ticket_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub seat_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub section: ::prost::alloc::string::String,
+    /// ADMITTED, ALREADY_USED, VOID (given back or refunded), OTHER_SHOW (than the one at this door).
+    #[prost(string, tag = "5")]
+    pub result: ::prost::alloc::string::String,
+    /// When somebody came in with it; absent where nobody did.
+    #[prost(int64, optional, tag = "6")]
+    pub used_at_ms: ::core::option::Option<i64>,
+}
 /// Generated client implementations.
 pub mod booking_service_client {
     #![allow(
@@ -2471,6 +2500,35 @@ pub mod sales_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Lets somebody in at the door: the ticket of a code is USED from then on, and its seat is never given
+        /// back. Idempotent by key: the scan that let somebody in is told so again, and only that one. Called by
+        /// the gateway for the show's organiser, an admin, or staff. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// IDEMPOTENCY_KEY_REQUIRED, INVALID_REQUEST (the code isn't one of ours, or was altered),
+        /// SHOW_NOT_FOUND, INVALID_STATE (the show was called off), UNAVAILABLE.
+        pub async fn check_in(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CheckInRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CheckInResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.booking.v1.SalesService/CheckIn",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.booking.v1.SalesService", "CheckIn"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2525,6 +2583,15 @@ pub mod sales_service_server {
             tonic::Response<super::ListAttendeesResponse>,
             tonic::Status,
         >;
+        /// Lets somebody in at the door: the ticket of a code is USED from then on, and its seat is never given
+        /// back. Idempotent by key: the scan that let somebody in is told so again, and only that one. Called by
+        /// the gateway for the show's organiser, an admin, or staff. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// IDEMPOTENCY_KEY_REQUIRED, INVALID_REQUEST (the code isn't one of ours, or was altered),
+        /// SHOW_NOT_FOUND, INVALID_STATE (the show was called off), UNAVAILABLE.
+        async fn check_in(
+            &self,
+            request: tonic::Request<super::CheckInRequest>,
+        ) -> std::result::Result<tonic::Response<super::CheckInResponse>, tonic::Status>;
     }
     /// What the gateway calls for the organiser of a show, or an admin.
     #[derive(Debug)]
@@ -2768,6 +2835,51 @@ pub mod sales_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListAttendeesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.booking.v1.SalesService/CheckIn" => {
+                    #[allow(non_camel_case_types)]
+                    struct CheckInSvc<T: SalesService>(pub Arc<T>);
+                    impl<
+                        T: SalesService,
+                    > tonic::server::UnaryService<super::CheckInRequest>
+                    for CheckInSvc<T> {
+                        type Response = super::CheckInResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CheckInRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SalesService>::check_in(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CheckInSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
