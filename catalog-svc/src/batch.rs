@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     hall::Hall,
-    model::{Event, PriceRange, Rules, Venue},
+    model::{Event, Rules, Venue},
+    prices::PriceRange,
 };
 
 /// Things that are taken over together.

@@ -22,6 +22,7 @@ pub mod grpc;
 pub mod hall;
 mod model;
 pub mod plan;
+mod prices;
 mod server;
 mod store;
 mod version;

@@ -1,14 +1,18 @@
 //! What the catalogue knows about: venues, events, shows. Plans are in [`crate::plan`].
 //!
-//! Always holds: values here passed the bounds of [`crate::fields`]; prices are sorted by
-//! category and name none twice. Leaves to others: storage, wire forms.
+//! Always holds: values here passed the bounds of [`crate::fields`]; prices of a show are in
+//! [`crate::prices`]. Leaves to others: storage, wire forms.
 
 use chrono::{DateTime, Utc};
 use holdfast_types::{
     Currency, DurationMs, EventId, PerformerId, PlanId, ShowId, ShowState, UserId, VenueId,
 };
 
-use crate::{fields::Fields, version::Version};
+use crate::{
+    fields::Fields,
+    prices::{AskedPrices, ExactPrice, Price, PriceRange},
+    version::Version,
+};
 
 /// A place.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,45 +109,6 @@ pub(crate) struct Performer {
     pub(crate) name: String,
 }
 
-/// From the cheapest seats to the dearest, in minor units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PriceRange {
-    pub(crate) min: i64,
-    pub(crate) max: i64,
-}
-
-impl PriceRange {
-    /// What each of `categories` (the dearest first) costs: equal steps from `max` down to `min`.
-    /// A single one costs `max`.
-    pub(crate) fn over(self, categories: &[String]) -> Vec<Price> {
-        let steps = i128::try_from(categories.len().saturating_sub(1).max(1)).unwrap_or(1);
-        let span = i128::from(self.max) - i128::from(self.min);
-        let mut prices: Vec<Price> = (0..)
-            .zip(categories)
-            .map(|(step, category)| Price {
-                category: category.clone(),
-                amount: (i128::from(self.max) - span * step / steps) as i64,
-            })
-            .collect();
-        prices.sort();
-        prices
-    }
-
-    fn of(prices: &[Price]) -> Option<Self> {
-        let amounts = || prices.iter().map(|price| price.amount);
-        let (min, max) = amounts().min().zip(amounts().max())?;
-        Some(Self { min, max })
-    }
-}
-
-/// What a seat of a category costs.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Price {
-    pub(crate) category: String,
-    /// Minor units of the show's currency; 0 is free.
-    pub(crate) amount: i64,
-}
-
 /// How long seats may be held, and how many one customer may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rules {
@@ -160,7 +125,7 @@ pub(crate) struct NewShow {
     pub(crate) plan_id: PlanId,
     pub(crate) starts_at: DateTime<Utc>,
     pub(crate) currency: Currency,
-    pub(crate) prices: Vec<Price>,
+    pub(crate) prices: AskedPrices,
     pub(crate) rules: Rules,
     pub(crate) sale: SaleDates,
     pub(crate) announced: bool,
@@ -187,7 +152,7 @@ impl SaleDates {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ShowChange {
     pub(crate) starts_at: Option<DateTime<Utc>>,
-    pub(crate) prices: Option<Vec<Price>>,
+    pub(crate) prices: Option<AskedPrices>,
     pub(crate) rules: Option<Rules>,
     pub(crate) sale_starts_at: Option<Option<DateTime<Utc>>>,
     pub(crate) sale_ends_at: Option<Option<DateTime<Utc>>>,
@@ -206,7 +171,14 @@ pub(crate) struct Show {
     pub(crate) starts_at: DateTime<Utc>,
     pub(crate) state: ShowState,
     pub(crate) currency: Currency,
+    /// By category, sorted.
     pub(crate) prices: Vec<Price>,
+    /// Of sections and seats, sorted; of shows in lists left out.
+    pub(crate) exact_prices: Vec<ExactPrice>,
+    /// Of all of those, if there are any.
+    pub(crate) exact_sha256: Option<Vec<u8>>,
+    /// What seats cost, where there are any of those.
+    pub(crate) seat_prices: Option<PriceRange>,
     pub(crate) price_version: u32,
     pub(crate) rules: Rules,
     pub(crate) sale: SaleDates,
@@ -222,9 +194,10 @@ impl Show {
         self.announced || self.state != ShowState::Draft
     }
 
-    /// From the cheapest category to the dearest; none without prices.
+    /// From the cheapest seat to the dearest; none without prices.
     pub(crate) fn price_range(&self) -> Option<PriceRange> {
-        PriceRange::of(&self.prices)
+        let by_category = || PriceRange::of(self.prices.iter().map(|price| price.amount));
+        self.seat_prices.or_else(by_category)
     }
 
     /// What its organiser asked for.
@@ -235,7 +208,7 @@ impl Show {
             plan_id: self.plan_id,
             starts_at: self.starts_at,
             currency: self.currency,
-            prices: self.prices.clone(),
+            prices: AskedPrices::of(&self.prices, &self.exact_prices),
             rules: self.rules,
             sale: self.sale,
             announced: self.announced,
@@ -255,32 +228,11 @@ impl Show {
             .number(self.announced.into())
             .number(self.time_to_be_announced.into());
         let prices = self.prices.iter();
-        prices
-            .fold(version, |version, price| {
-                version.with(&price.category).number(price.amount)
-            })
-            .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prices_between_fall_in_equal_steps_and_meet_both_ends() {
-        let names = |count: usize| (0..count).map(|n| format!("C{n}")).collect::<Vec<_>>();
-        let amounts = |min, max, count| {
-            let prices = PriceRange { min, max }.over(&names(count));
-            prices
-                .into_iter()
-                .map(|price| price.amount)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(amounts(2_000, 8_000, 4), [8_000, 6_000, 4_000, 2_000]);
-        assert_eq!(amounts(0, 100, 4), [100, 67, 34, 0]);
-        assert_eq!(amounts(8_000, 8_000, 3), [8_000, 8_000, 8_000]);
-        assert_eq!(amounts(2_000, 8_000, 1), [8_000]);
-        assert_eq!(amounts(2_000, 8_000, 0), [0_i64; 0]);
+        let version = prices.fold(version, |version, price| {
+            version.with(&price.category).number(price.amount)
+        });
+        // Of a show without them the version is as it was before there were any.
+        let exact = self.exact_sha256.iter();
+        exact.fold(version, Version::with).finish()
     }
 }

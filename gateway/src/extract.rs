@@ -7,7 +7,7 @@
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use axum::{
-    body::Bytes,
+    body::{Bytes, HttpBody as _},
     extract::{
         FromRequest, FromRequestParts, Query, RawPathParams, Request,
         rejection::{BytesRejection, FailedToBufferBody},
@@ -18,7 +18,7 @@ use chrono::DateTime;
 use holdfast_types::{ErrorCode, Revision, limits};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::{cursors, failure::ApiError};
+use crate::{cursors, failure::ApiError, server::Shared};
 
 /// Header that makes a POST repeatable.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -30,17 +30,24 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match Bytes::from_request(request, state).await {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_))) => {
-                let message = format!(
-                    "the body may have {} bytes at most",
-                    limits::REST_BODY_BYTES_MAX
-                );
-                Err(ApiError::new(ErrorCode::PayloadTooLarge, message))
-            }
-            Err(_) => Err(ApiError::invalid("body", "could not be read to its end")),
+        let bytes = whole(request, state, limits::REST_BODY_BYTES_MAX).await;
+        bytes.map(Self)
+    }
+}
+
+/// All of a body; its route reads at most `most` bytes.
+async fn whole<S: Send + Sync>(
+    request: Request,
+    state: &S,
+    most: usize,
+) -> Result<Bytes, ApiError> {
+    match Bytes::from_request(request, state).await {
+        Ok(bytes) => Ok(bytes),
+        Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_))) => {
+            let message = format!("the body may have {most} bytes at most");
+            Err(ApiError::new(ErrorCode::PayloadTooLarge, message))
         }
+        Err(_) => Err(ApiError::invalid("body", "could not be read to its end")),
     }
 }
 
@@ -51,17 +58,42 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        if !is_json(request.headers()) {
-            let message = "send JSON with `content-type: application/json`";
-            return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
-        }
-        if is_packed(request.headers()) {
-            let message = "send the body as it is, without `content-encoding`";
-            return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
-        }
+        require_json(&request)?;
         let RawBody(bytes) = RawBody::from_request(request, state).await?;
         parse(&bytes).map(Self)
     }
+}
+
+/// A JSON body on a route that reads up to `MOST` bytes. Few that are larger than others' are read at once.
+pub(crate) struct LargeBody<T, const MOST: usize>(pub(crate) T);
+
+impl<T: DeserializeOwned, const MOST: usize> FromRequest<Shared> for LargeBody<T, MOST> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Shared) -> Result<Self, ApiError> {
+        require_json(&request)?;
+        let size = request.body().size_hint().upper();
+        let is_small = size.is_some_and(|size| size <= limits::REST_BODY_BYTES_MAX as u64);
+        let _place = match is_small {
+            true => None,
+            false => Some(app.uploads.try_acquire().map_err(|_| {
+                let message = "too many large bodies are being read; try again";
+                ApiError::new(ErrorCode::Unavailable, message)
+            })?),
+        };
+        parse(&whole(request, app, MOST).await?).map(Self)
+    }
+}
+
+fn require_json(request: &Request) -> Result<(), ApiError> {
+    let why = if !is_json(request.headers()) {
+        "send JSON with `content-type: application/json`"
+    } else if is_packed(request.headers()) {
+        "send the body as it is, without `content-encoding`"
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::new(ErrorCode::UnsupportedMediaType, why))
 }
 
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {

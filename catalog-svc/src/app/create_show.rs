@@ -2,14 +2,15 @@
 //! organiser's own, or lent to them.
 
 use holdfast_mesh::Failure;
-use holdfast_types::ErrorCode;
+use holdfast_types::{ErrorCode, PlanId};
+use sqlx::PgConnection;
 
 use super::{Catalog, Made, publish};
 use crate::{
     access::Actor,
-    fields::Fields,
-    model::{NewShow, Price, Show},
+    model::{NewShow, Show},
     plan::Category,
+    prices::{AskedPrices, PriceList, PriceRange},
     store::{self, Owned, asked::Sha256},
 };
 
@@ -53,9 +54,19 @@ impl Catalog {
                 "there is no such plan",
             ));
         };
-        check_prices("prices", &asked.prices, &plan.value.categories)?;
+        let categories = &plan.value.categories;
         let mut transaction = self.begin().await?;
-        let is_new = store::shows::insert(&mut transaction, actor.user_id, &asked).await?;
+        let costs = self
+            .check_prices(
+                "prices",
+                &mut transaction,
+                &asked.prices,
+                asked.plan_id,
+                categories,
+            )
+            .await?;
+        let owner = actor.user_id;
+        let is_new = store::shows::insert(&mut transaction, owner, &asked, costs).await?;
         if is_new {
             store::asked::insert(&mut transaction, asked.show_id.as_uuid(), sha256).await?;
             publish::show_changed(&mut transaction, asked.show_id).await?;
@@ -78,30 +89,25 @@ impl Catalog {
             replayed: !is_new,
         })
     }
-}
 
-/// A price for each category that seats use, and none for a category that the plan lacks.
-pub(super) fn check_prices(
-    field: &str,
-    prices: &[Price],
-    categories: &[Category],
-) -> Result<(), Failure> {
-    let mut fields = Fields::default();
-    for price in prices {
-        if !categories
-            .iter()
-            .any(|category| category.name == price.category)
-        {
-            fields.note(
-                field,
-                format!("{:?} is none of the plan's categories", price.category),
-            );
+    /// Refuses prices that don't fit the plan, and says what its seats cost by them where that isn't by
+    /// category alone.
+    pub(super) async fn check_prices(
+        &self,
+        field: &str,
+        connection: &mut PgConnection,
+        prices: &AskedPrices,
+        plan_id: PlanId,
+        categories: &[Category],
+    ) -> Result<Option<PriceRange>, Failure> {
+        if !prices.are_exact() {
+            prices.check(field, categories, &[])?;
+            return Ok(None);
         }
+        let _permit = self.large_read_permit().await;
+        let seats = store::seat_map::seats(connection, plan_id).await?;
+        prices.check(field, categories, &seats)?;
+        let (by_category, exact) = prices.sorted();
+        Ok(PriceList::new(&by_category, &exact).range(&seats))
     }
-    for category in categories.iter().filter(|category| category.seat_count > 0) {
-        if !prices.iter().any(|price| price.category == category.name) {
-            fields.note(field, format!("{:?} has seats and no price", category.name));
-        }
-    }
-    fields.finish(Some(()))
 }

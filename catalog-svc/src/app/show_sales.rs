@@ -15,6 +15,7 @@ use crate::{
     access::Actor,
     clients::inventory::OnBehalf,
     model::Show,
+    prices::PriceList,
     store::{self, seat_map},
 };
 
@@ -37,14 +38,8 @@ pub(crate) struct CategorySales {
     pub(crate) held: u32,
     pub(crate) sold: u32,
     pub(crate) blocked: u32,
-}
-
-impl CategorySales {
-    /// What its sold seats cost together.
-    pub(crate) fn revenue(&self) -> i64 {
-        // Prices are bounded by PRICE_MAX and seats by SEATS_PER_SHOW_MAX: far below 2^63.
-        self.price.saturating_mul(self.sold.into())
-    }
+    /// What its sold seats cost together, each at its own price.
+    pub(crate) revenue: i64,
 }
 
 /// booking-svc sells other seats than the plan has.
@@ -100,14 +95,11 @@ fn tally(
     seats: &[seat_map::Seat],
     states: &[SeatAvailability],
 ) -> Result<Vec<CategorySales>, Failure> {
-    let price = |name: &str| {
-        let mut prices = show.prices.iter();
-        prices.find(|price| price.category == name)
-    };
+    let prices = PriceList::new(&show.prices, &show.exact_prices);
     let mut sales: Vec<CategorySales> = categories
         .into_iter()
         .map(|category| CategorySales {
-            price: price(&category.name).map_or(0, |price| price.amount),
+            price: prices.of_category(&category.name).unwrap_or_default(),
             category: category.name,
             ..CategorySales::default()
         })
@@ -131,7 +123,13 @@ fn tally(
         match state {
             SeatState::Available => of.available += 1,
             SeatState::Held => of.held += 1,
-            SeatState::Sold => of.sold += 1,
+            SeatState::Sold => {
+                of.sold += 1;
+                // Prices are bounded by PRICE_MAX and seats by SEATS_PER_SHOW_MAX: far below 2^63.
+                of.revenue = of
+                    .revenue
+                    .saturating_add(prices.of(seat).unwrap_or_default());
+            }
             SeatState::Blocked => of.blocked += 1,
         }
     }

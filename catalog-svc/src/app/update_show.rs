@@ -8,7 +8,7 @@
 use holdfast_mesh::Failure;
 use holdfast_types::{ErrorCode, ShowId, ShowState};
 
-use super::{Catalog, changeable, create_show::check_prices, publish, require_version};
+use super::{Catalog, changeable, publish, require_version};
 use crate::{
     access::Actor,
     fields::Fields,
@@ -28,7 +28,8 @@ impl Catalog {
         let mut transaction = self.begin().await?;
         let found = store::shows::lock(&mut transaction, id).await?;
         let there = changeable(actor, found)?;
-        let show = changed(&there, change)?;
+        let asked_prices = change.prices.clone();
+        let mut show = changed(&there, change)?;
         if show == there {
             return Ok(show);
         }
@@ -41,13 +42,21 @@ impl Catalog {
                 return Err(is_on_sale(&there, &fixed));
             }
         }
-        let prices_change = there.prices != show.prices;
-        if prices_change {
+        let new_prices = asked_prices.filter(|_| prices_differ(&there, &show));
+        if let Some(prices) = &new_prices {
             let plan = store::plans::find(&self.pool, show.plan_id).await?;
             let categories = plan.map(|plan| plan.value.categories).unwrap_or_default();
-            check_prices("show.prices", &show.prices, &categories)?;
+            show.seat_prices = self
+                .check_prices(
+                    "show.prices",
+                    &mut transaction,
+                    prices,
+                    show.plan_id,
+                    &categories,
+                )
+                .await?;
         }
-        store::shows::update(&mut transaction, &show, prices_change).await?;
+        store::shows::update(&mut transaction, &show, new_prices.is_some()).await?;
         publish::show_changed(&mut transaction, id).await?;
         self.commit(transaction).await?;
         tracing::info!(show.id = %id, "show changed");
@@ -64,11 +73,15 @@ fn changed(there: &Show, change: ShowChange) -> Result<Show, Failure> {
     };
     let mut fields = Fields::default();
     sale.check("show.sale_ends_at_ms", &mut fields);
+    let prices = change.prices.map(|prices| prices.sorted());
+    let (prices, exact_prices) =
+        prices.unwrap_or_else(|| (there.prices.clone(), there.exact_prices.clone()));
     fields.finish(Some(Show {
         starts_at: change.starts_at.unwrap_or(there.starts_at),
         // Whoever says when it starts knows it.
         time_to_be_announced: there.time_to_be_announced && change.starts_at.is_none(),
-        prices: change.prices.unwrap_or_else(|| there.prices.clone()),
+        prices,
+        exact_prices,
         rules: change.rules.unwrap_or(there.rules),
         announced: change.announced.unwrap_or(there.announced),
         sale,
@@ -76,11 +89,15 @@ fn changed(there: &Show, change: ShowChange) -> Result<Show, Failure> {
     }))
 }
 
+fn prices_differ(there: &Show, show: &Show) -> bool {
+    there.prices != show.prices || there.exact_prices != show.exact_prices
+}
+
 /// What differs of that which seats are put on sale with, as a caller named it.
 fn fixed_parts(there: &Show, show: &Show) -> Vec<&'static str> {
     let differs = [
         ("starts_at", there.starts_at != show.starts_at),
-        ("prices", there.prices != show.prices),
+        ("prices", prices_differ(there, show)),
         ("rules", there.rules != show.rules),
     ];
     let named = differs.into_iter().filter(|(_, differs)| *differs);

@@ -3,8 +3,6 @@
 //! Always holds: calls carry the organiser's own token and the deadline of the call they serve;
 //! all are idempotent, so a caller may repeat them. Leaves to others: retries.
 
-use std::collections::HashMap;
-
 use holdfast_mesh::{Failure, auth, client::Channel, deadline::Deadline};
 use holdfast_proto::booking::v1::{
     ChangeInventoryStateRequest, GetAvailabilityRequest, GetAvailabilityResponse, InventorySeat,
@@ -14,7 +12,7 @@ use holdfast_proto::booking::v1::{
 use holdfast_types::{ErrorCode, ShowId, ShowState};
 use tonic::{Request, Status, metadata::AsciiMetadataValue};
 
-use crate::{model::Show, store::seat_map::Seat};
+use crate::{model::Show, prices::PriceList, store::seat_map::Seat};
 
 /// For whom a call is made, and until when.
 #[derive(Debug, Clone)]
@@ -65,14 +63,9 @@ impl Inventory {
         show: &Show,
         seats: Vec<Seat>,
     ) -> Result<(), Failure> {
-        let prices: HashMap<&str, i64> = show
-            .prices
-            .iter()
-            .map(|price| (price.category.as_str(), price.amount))
-            .collect();
+        let prices = PriceList::new(&show.prices, &show.exact_prices);
         let seats = seats.into_iter().map(|seat| {
-            let price = prices.get(seat.category.as_str()).copied();
-            let price = price.ok_or_else(|| {
+            let price = prices.of(&seat).ok_or_else(|| {
                 let category = seat.category.clone();
                 Failure::internal(&Unpriced {
                     show_id: show.show_id,

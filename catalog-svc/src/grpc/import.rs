@@ -12,7 +12,7 @@ use crate::{
     batch::{Batch, BilledEvent, External, Ids, ImportedShow, Performer},
     fields::Fields,
     hall::Hall,
-    model::PriceRange,
+    prices::PriceRange,
     store::import::{Applied, Tally},
 };
 

@@ -406,7 +406,7 @@ impl CatalogService for Service {
         let show = shows::decode(request.into_inner())?;
         let made = self.catalog.create_show(actor, show, asked).await?;
         Ok(Response::new(wire::CreateShowResponse {
-            show: Some(shows::encode(made.value)),
+            show: Some(shows::encode_own(made.value)),
             replayed: made.replayed,
         }))
     }
@@ -423,7 +423,7 @@ impl CatalogService for Service {
             .update_show(actor, id, change, if_version)
             .await?;
         Ok(Response::new(wire::UpdateShowResponse {
-            show: Some(shows::encode(show)),
+            show: Some(shows::encode_own(show)),
         }))
     }
 
@@ -438,7 +438,7 @@ impl CatalogService for Service {
             .map_err(Failure::from)?;
         let own = found.filter(|show| actor.may_change(show.owner_id));
         Ok(Response::new(wire::GetOwnShowResponse {
-            show: Some(shows::encode(own.ok_or_else(show_not_found)?)),
+            show: Some(shows::encode_own(own.ok_or_else(show_not_found)?)),
         }))
     }
 
@@ -494,7 +494,7 @@ impl CatalogService for Service {
             .publish_show(actor, &on_behalf, id, Utc::now())
             .await?;
         Ok(Response::new(wire::PublishShowResponse {
-            show: Some(shows::encode(show)),
+            show: Some(shows::encode_own(show)),
         }))
     }
 
@@ -510,7 +510,7 @@ impl CatalogService for Service {
             .change_show_state(actor, &on_behalf, id, state)
             .await?;
         Ok(Response::new(wire::ChangeShowStateResponse {
-            show: Some(shows::encode(show)),
+            show: Some(shows::encode_own(show)),
         }))
     }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use holdfast_mesh::Failure;
 use holdfast_proto::catalog::v1 as wire;
 use holdfast_types::{Currency, DurationMs, EventId, PlanId, ShowId, ShowState, VenueId, limits};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 use super::{events, venues};
@@ -11,19 +12,26 @@ use crate::{
     app::{CategorySales, Sales},
     cursor::CursorError,
     fields::Fields,
-    model::{NewShow, Price, PriceRange, Rules, SaleDates, Show, ShowChange},
+    model::{NewShow, Rules, SaleDates, Show, ShowChange},
+    prices::{AskedPrices, ExactPrice, Exactly, Price, PriceList, PriceRange, Priced},
     store::{
         seat_map::{Category, Seat},
         shows::{Filter, Named, Which},
     },
 };
 
-/// Prices that one show lists; a plan has at most as many categories.
-const PRICES_MAX: usize = 100;
+/// Prices by category that one show lists; a plan has at most as many categories.
+const CATEGORY_PRICES_MAX: usize = 100;
+/// Of sections; the largest halls have some hundred.
+const SECTION_PRICES_MAX: usize = 1_000;
+/// Of single seats; where more of a hall cost something else, a section or a category does.
+const SEAT_PRICES_MAX: usize = 10_000;
 /// Most a seat may cost, in minor units: ten million of a currency with cents. 64 of them add up
 /// within 64 bits.
 pub(super) const PRICE_MAX: i64 = 1_000_000_000;
 const CATEGORY_NAME_BYTES_MAX: usize = 120;
+/// Of a section, or a seat's label: booking-svc's bound.
+const SEAT_NAME_BYTES_MAX: usize = 128;
 const CITY_BYTES_MAX: usize = 200;
 /// Shows in one answer for a copy: with the longest descriptions and the most prices of each, two
 /// thirds of the largest message.
@@ -115,7 +123,7 @@ fn maybe_time(field: &str, ms: Option<i64>, fields: &mut Fields) -> Option<DateT
 /// The sales of a show.
 pub(super) fn encode_sales(sales: Sales) -> wire::GetShowSalesResponse {
     let category = |sales: CategorySales| wire::CategorySales {
-        revenue: sales.revenue(),
+        revenue: sales.revenue,
         category: sales.category,
         price: sales.price,
         available: sales.available,
@@ -141,35 +149,63 @@ pub(super) fn currency(field: &str, text: &str, fields: &mut Fields) -> Option<C
     None
 }
 
-fn prices(at: &str, listed: &[wire::Price], fields: &mut Fields) -> Option<Vec<Price>> {
-    if listed.len() > PRICES_MAX {
-        fields.note(
-            at,
-            format!("are {}; at most {PRICES_MAX} are read", listed.len()),
-        );
-        return None;
+fn prices(at: &str, listed: &[wire::Price], fields: &mut Fields) -> Option<AskedPrices> {
+    let count =
+        |is_it: fn(&wire::Price) -> bool| listed.iter().filter(|price| is_it(price)).count();
+    let seats = count(|price| !price.seat.is_empty());
+    let sections = count(|price| !price.section.is_empty());
+    let categories = listed.len().saturating_sub(seats + sections);
+    for (what, count, most) in [
+        ("categories", categories, CATEGORY_PRICES_MAX),
+        ("sections", sections, SECTION_PRICES_MAX),
+        ("seats", seats, SEAT_PRICES_MAX),
+    ] {
+        if count > most {
+            fields.note(
+                at,
+                format!("are {count} of {what}; at most {most} are read"),
+            );
+            return None;
+        }
     }
     let mut prices = Vec::with_capacity(listed.len());
+    let mut seen = HashSet::with_capacity(listed.len());
     for (index, price) in listed.iter().enumerate() {
-        let field = format!("{at}[{index}].category");
-        let category = fields.line(&field, &price.category, CATEGORY_NAME_BYTES_MAX)?;
+        let of = priced(&format!("{at}[{index}]"), price, fields)?;
         if !(0..=PRICE_MAX).contains(&price.amount) {
             let field = format!("{at}[{index}].amount");
             fields.note(field, format!("must be from 0 to {PRICE_MAX} minor units"));
         }
-        prices.push(Price {
-            category,
-            amount: price.amount,
-        });
+        if !seen.insert(of.clone()) {
+            let (Priced::Category(name) | Priced::Section(name) | Priced::Seat(name)) = &of;
+            fields.note(at, format!("{name:?} has two prices"));
+        }
+        prices.push((of, price.amount));
     }
-    prices.sort();
-    if let Some(pair) = prices
-        .windows(2)
-        .find(|pair| pair[0].category == pair[1].category)
-    {
-        fields.note(at, format!("{:?} has two prices", pair[0].category));
+    Some(AskedPrices(prices))
+}
+
+/// What a price is of.
+fn priced(at: &str, price: &wire::Price, fields: &mut Fields) -> Option<Priced> {
+    let wire::Price {
+        category,
+        section,
+        seat,
+        ..
+    } = price;
+    let named = [category, section, seat].into_iter();
+    if named.filter(|name| !name.is_empty()).count() > 1 {
+        fields.note(at, "must be of a category, of a section or of a seat");
+        return None;
     }
-    Some(prices)
+    let mut line = |what: &str, name: &str, most| fields.line(&format!("{at}.{what}"), name, most);
+    if !section.is_empty() {
+        line("section", section, SEAT_NAME_BYTES_MAX).map(Priced::Section)
+    } else if !seat.is_empty() {
+        line("seat", seat, SEAT_NAME_BYTES_MAX).map(Priced::Seat)
+    } else {
+        line("category", category, CATEGORY_NAME_BYTES_MAX).map(Priced::Category)
+    }
 }
 
 /// Rules whose fields are called `at` and their own name.
@@ -349,7 +385,11 @@ pub(super) fn encode(show: Show) -> wire::Show {
     let prices = show
         .prices
         .into_iter()
-        .map(|Price { category, amount }| wire::Price { category, amount });
+        .map(|Price { category, amount }| wire::Price {
+            category,
+            amount,
+            ..wire::Price::default()
+        });
     wire::Show {
         show_id: show.show_id.to_bytes().to_vec(),
         event: Some(events::encode(show.event)),
@@ -372,6 +412,28 @@ pub(super) fn encode(show: Show) -> wire::Show {
         announced: show.announced,
         price_range,
         version,
+        exact_prices: Vec::new(),
+    }
+}
+
+/// A show for whoever may change it: with every price.
+pub(super) fn encode_own(mut show: Show) -> wire::Show {
+    let exact = std::mem::take(&mut show.exact_prices);
+    let price = |price: ExactPrice| {
+        let (section, seat) = match price.of {
+            Exactly::Section(name) => (name, String::new()),
+            Exactly::Seat(label) => (String::new(), label),
+        };
+        wire::Price {
+            category: String::new(),
+            amount: price.amount,
+            section,
+            seat,
+        }
+    };
+    wire::Show {
+        exact_prices: exact.into_iter().map(price).collect(),
+        ..encode(show)
     }
 }
 
@@ -382,19 +444,19 @@ pub(super) fn encode_seat_map(
     categories: Vec<Category>,
     seats: Vec<Seat>,
 ) -> wire::GetSeatMapResponse {
+    let prices = PriceList::new(&show.prices, &show.exact_prices);
     let categories = categories.into_iter().filter_map(|category| {
-        let price = show
-            .prices
-            .iter()
-            .find(|price| price.category == category.name);
         Some(wire::Category {
-            price: price?.amount,
+            price: prices.of_category(&category.name)?,
             name: category.name,
             color: category.color,
         })
     });
     let seats = (0..).zip(seats).map(|(seat_no, seat)| wire::Seat {
         seat_no,
+        price: prices
+            .of(&seat)
+            .filter(|price| prices.of_category(&seat.category) != Some(*price)),
         label: seat.label,
         section: seat.section,
         row: seat.row,

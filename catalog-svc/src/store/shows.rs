@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::{Error, performers};
 use crate::{
     cursor::ShowCursor,
-    model::{Classification, Event, NewShow, Price, PriceRange, Rules, SaleDates, Show, Venue},
+    model::{Classification, Event, NewShow, Rules, SaleDates, Show, Venue},
+    prices::{ExactPrice, Exactly, Price, PriceRange, digest},
 };
 
 /// Which public shows a list is about.
@@ -24,18 +25,21 @@ pub(crate) struct Filter {
     pub(crate) after: Option<ShowCursor>,
 }
 
-/// Adds a show, DRAFT, with its prices; false if the id is taken.
+/// Adds a show, DRAFT, with its prices; false if the id is taken. `seat_prices` are what its seats cost,
+/// where that isn't by category alone.
 pub(crate) async fn insert(
     transaction: &mut PgTransaction<'_>,
     owner_id: UserId,
     show: &NewShow,
+    seat_prices: Option<PriceRange>,
 ) -> Result<bool, Error> {
+    let (prices, exact) = show.prices.sorted();
     let inserted = sqlx::query!(
         "INSERT INTO catalog.shows
              (show_id, owner_id, event_id, plan_id, starts_at, currency,
               hold_ttl_ms, hold_total_ms_max, seats_per_customer_max,
-              sale_starts_at, sale_ends_at, announced)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+              sale_starts_at, sale_ends_at, announced, exact_sha256, seat_price_min, seat_price_max)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          ON CONFLICT (show_id) DO NOTHING",
         show.show_id.as_uuid(),
         owner_id.as_uuid(),
@@ -49,13 +53,17 @@ pub(crate) async fn insert(
         show.sale.starts_at,
         show.sale.ends_at,
         show.announced,
+        digest(&exact),
+        seat_prices.map(|range| range.min),
+        seat_prices.map(|range| range.max),
     )
     .execute(&mut **transaction)
     .await?;
     if inserted.rows_affected() == 0 {
         return Ok(false);
     }
-    insert_prices(transaction, show.show_id, &show.prices).await?;
+    insert_prices(transaction, show.show_id, &prices).await?;
+    insert_exact(transaction, show.show_id, &exact).await?;
     Ok(true)
 }
 
@@ -78,6 +86,58 @@ async fn insert_prices(
     Ok(())
 }
 
+async fn insert_exact(
+    transaction: &mut PgTransaction<'_>,
+    show_id: ShowId,
+    exact: &[ExactPrice],
+) -> Result<(), Error> {
+    if exact.is_empty() {
+        return Ok(());
+    }
+    let (mut are_seats, mut names) = (Vec::new(), Vec::new());
+    for price in exact {
+        let (is_seat, name) = match &price.of {
+            Exactly::Section(name) => (false, name),
+            Exactly::Seat(label) => (true, label),
+        };
+        are_seats.push(is_seat);
+        names.push(name.clone());
+    }
+    let amounts: Vec<i64> = exact.iter().map(|price| price.amount).collect();
+    sqlx::query!(
+        "INSERT INTO catalog.show_exact_prices (show_id, is_seat, name, amount)
+         SELECT $1, * FROM unnest($2::bool[], $3::text[], $4::bigint[])",
+        show_id.as_uuid(),
+        &are_seats,
+        &names,
+        &amounts,
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+async fn exact_prices(
+    connection: &mut PgConnection,
+    show_id: ShowId,
+) -> Result<Vec<ExactPrice>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT is_seat, name, amount FROM catalog.show_exact_prices
+           WHERE show_id = $1 ORDER BY is_seat, name COLLATE "C""#,
+        show_id.as_uuid(),
+    )
+    .fetch_all(connection)
+    .await?;
+    let prices = rows.into_iter().map(|row| ExactPrice {
+        of: match row.is_seat {
+            false => Exactly::Section(row.name),
+            true => Exactly::Seat(row.name),
+        },
+        amount: row.amount,
+    });
+    Ok(prices.collect())
+}
+
 /// Records what of a show may change; where its prices do, with another version of them.
 pub(crate) async fn update(
     transaction: &mut PgTransaction<'_>,
@@ -88,7 +148,8 @@ pub(crate) async fn update(
         "UPDATE catalog.shows
          SET starts_at = $2, hold_ttl_ms = $3, hold_total_ms_max = $4, seats_per_customer_max = $5,
              sale_starts_at = $6, sale_ends_at = $7, announced = $8, time_to_be_announced = $9,
-             price_version = price_version + $10
+             price_version = price_version + $10,
+             exact_sha256 = $11, seat_price_min = $12, seat_price_max = $13
          WHERE show_id = $1",
         show.show_id.as_uuid(),
         show.starts_at,
@@ -100,6 +161,9 @@ pub(crate) async fn update(
         show.announced,
         show.time_to_be_announced,
         i32::from(prices_change),
+        digest(&show.exact_prices),
+        show.seat_prices.map(|range| range.min),
+        show.seat_prices.map(|range| range.max),
     )
     .execute(&mut **transaction)
     .await?;
@@ -111,6 +175,13 @@ pub(crate) async fn update(
         .execute(&mut **transaction)
         .await?;
         insert_prices(transaction, show.show_id, &show.prices).await?;
+        sqlx::query!(
+            "DELETE FROM catalog.show_exact_prices WHERE show_id = $1",
+            show.show_id.as_uuid(),
+        )
+        .execute(&mut **transaction)
+        .await?;
+        insert_exact(transaction, show.show_id, &show.exact_prices).await?;
     }
     Ok(())
 }
@@ -169,13 +240,21 @@ pub(crate) async fn of_owner(
     load(&mut connection, &ids).await
 }
 
-/// A show, whatever its state.
+/// A show, whatever its state, with every price.
 pub(crate) async fn find(pool: &PgPool, id: ShowId) -> Result<Option<Show>, Error> {
     let mut connection = pool.acquire().await?;
-    Ok(load(&mut connection, &[id.as_uuid()]).await?.pop())
+    load_whole(&mut connection, id).await
 }
 
-/// A show that nobody else changes until the transaction ends; waits for whoever does.
+async fn load_whole(connection: &mut PgConnection, id: ShowId) -> Result<Option<Show>, Error> {
+    let mut show = load(&mut *connection, &[id.as_uuid()]).await?.pop();
+    if let Some(show) = show.as_mut().filter(|show| show.exact_sha256.is_some()) {
+        show.exact_prices = exact_prices(connection, id).await?;
+    }
+    Ok(show)
+}
+
+/// A show, as [`find`], that nobody else changes until the transaction ends; waits for whoever does.
 pub(crate) async fn lock(
     transaction: &mut PgTransaction<'_>,
     id: ShowId,
@@ -186,7 +265,7 @@ pub(crate) async fn lock(
     )
     .fetch_optional(&mut **transaction)
     .await?;
-    Ok(load(transaction, &[id.as_uuid()]).await?.pop())
+    load_whole(transaction, id).await
 }
 
 /// Records that a draft is about to be opened: from its commit on no import changes the show.
@@ -367,7 +446,7 @@ pub(crate) async fn read(
     load(&mut connection, &ids).await
 }
 
-/// Shows with all their pages say, in the order of `ids`; unknown ids are left out.
+/// Shows with all that lists of them say, in the order of `ids`; unknown ids are left out.
 async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Show>, Error> {
     let rows = sqlx::query_file!("src/store/load_shows.sql", ids)
         .fetch_all(&mut *connection)
@@ -443,6 +522,12 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Show>, 
                     .remove(&row.show_id)
                     .or_else(by_range)
                     .unwrap_or_default(),
+                exact_prices: Vec::new(),
+                exact_sha256: row.exact_sha256,
+                seat_prices: row
+                    .seat_price_min
+                    .zip(row.seat_price_max)
+                    .map(|(min, max)| PriceRange { min, max }),
                 price_version: row.price_version.cast_unsigned(),
                 rules: Rules {
                     hold_ttl: DurationMs(row.hold_ttl_ms.cast_unsigned()),

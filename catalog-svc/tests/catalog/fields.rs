@@ -82,6 +82,7 @@ async fn shows_out_of_bounds_are_refused_by_field(pool: PgPool) {
     let price = |category: &str, amount| wire::Price {
         category: category.to_owned(),
         amount,
+        ..wire::Price::default()
     };
     let rules = |hold_ttl_ms, hold_total_ms_max, seats_per_customer_max| {
         Some(wire::ShowRules {
@@ -112,7 +113,7 @@ async fn shows_out_of_bounds_are_refused_by_field(pool: PgPool) {
             Box::new(|s| s.prices.push(price("Category I", 1))),
         ),
         (
-            "prices",
+            "prices[4].category",
             Box::new(|s| s.prices.push(price("Category VI", 1))),
         ),
         ("prices", Box::new(|s| drop(s.prices.pop()))),
@@ -154,6 +155,7 @@ async fn a_category_without_seats_may_have_a_price_and_a_long_hold_a_long_total(
     request.prices.push(wire::Price {
         category: "Category III".to_owned(),
         amount: 700,
+        ..wire::Price::default()
     });
     request.rules = Some(wire::ShowRules {
         hold_ttl_ms: 3_600_000,

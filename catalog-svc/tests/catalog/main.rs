@@ -10,6 +10,7 @@ mod lists;
 mod news;
 mod organisers;
 mod plans;
+mod prices;
 mod publishing;
 mod rights;
 mod serving;

@@ -325,7 +325,7 @@ async fn a_draft_changes_and_what_was_put_on_sale_stays_with_the_reason(pool: Pg
         .await;
     assert_eq!(refused_fields(refused), ["show.prices"]);
     let backwards = wire::CreateShowRequest {
-        sale_ends_at_ms: Some(in_days(1)),
+        sale_ends_at_ms: change.sale_starts_at_ms,
         ..change.clone()
     };
     let refused = world

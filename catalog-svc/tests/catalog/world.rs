@@ -514,6 +514,7 @@ pub(crate) fn show(event_id: &[u8], plan_id: &[u8]) -> wire::CreateShowRequest {
     let price = |category: &str, amount| wire::Price {
         category: category.to_owned(),
         amount,
+        ..wire::Price::default()
     };
     wire::CreateShowRequest {
         show_id: id(),

@@ -125,6 +125,7 @@ async fn make(
             .map(|(category, amount)| Price {
                 category: (*category).to_owned(),
                 amount: *amount,
+                ..Price::default()
             })
             .collect(),
         rules: Some(ShowRules::default()),

@@ -12,12 +12,16 @@ mod search;
 mod sessions;
 mod webhooks;
 
+use axum::extract::DefaultBodyLimit;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::server::Shared;
 
 /// Every route below `/api/v1`, with its documentation.
 pub(crate) fn all() -> OpenApiRouter<Shared> {
+    let show = OpenApiRouter::default()
+        .routes(routes!(catalog::get_show, organiser::shows::update_show))
+        .layer(DefaultBodyLimit::max(organiser::shows::SHOW_BYTES_MAX));
     OpenApiRouter::default()
         .routes(routes!(sessions::register))
         .routes(routes!(sessions::login))
@@ -33,7 +37,7 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         ))
         .routes(routes!(catalog::get_event, organiser::events::update_event))
         .routes(routes!(catalog::list_shows))
-        .routes(routes!(catalog::get_show, organiser::shows::update_show))
+        .merge(show)
         .routes(routes!(catalog::get_seat_map))
         .routes(routes!(availability::get_availability))
         .routes(routes!(live::watch_show))

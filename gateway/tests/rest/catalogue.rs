@@ -65,6 +65,7 @@ pub(crate) fn show() -> pb::Show {
         prices: vec![pb::Price {
             category: "Stalls".to_owned(),
             amount: 5_500,
+            ..pb::Price::default()
         }],
         rules: Some(pb::ShowRules {
             hold_ttl_ms: 600_000,
@@ -284,6 +285,7 @@ fn large_map(seats: u32) -> pb::GetSeatMapResponse {
         x: 1.5,
         y: 2.0,
         category: "Stalls".to_owned(),
+        price: (seat_no == 1).then_some(9_000),
     };
     pb::GetSeatMapResponse {
         show_id: show_id().to_bytes().to_vec(),
@@ -515,7 +517,7 @@ async fn the_last_page_stands_in_while_the_catalogue_is_away_and_only_then() {
 
 #[tokio::test]
 async fn a_seat_map_names_seats_as_holds_take_them() {
-    let gateway = with_map(1).await;
+    let gateway = with_map(2).await;
     let answer = send(gateway.get(&map_path())).await;
     assert_eq!(
         answer.json(),
@@ -534,6 +536,16 @@ async fn a_seat_map_names_seats_as_holds_take_them() {
                 "x": 1.5,
                 "y": 2.0,
                 "category": "Stalls",
+            }, {
+                "seat_id": "GROUND-3-A-1",
+                "seat_no": 1,
+                "section": "GROUND-3",
+                "row": "A",
+                "number": "1",
+                "x": 1.5,
+                "y": 2.0,
+                "category": "Stalls",
+                "price": {"amount": 9_000, "currency": "EUR"},
             }],
         })
     );

@@ -326,6 +326,59 @@ async fn a_show_is_made_and_moved_and_told_with_what_its_organiser_needs() {
 }
 
 #[tokio::test]
+async fn prices_of_sections_and_seats_go_through_in_a_larger_body() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("create_show", |asked: pb::CreateShowRequest| {
+            let exact = asked.prices.into_iter().skip(1).take(2);
+            let show = pb::Show {
+                exact_prices: exact.collect(),
+                ..show()
+            };
+            Ok(pb::CreateShowResponse {
+                show: Some(show),
+                replayed: false,
+            })
+        });
+    let mut prices = vec![
+        json!({"category": "Stalls", "amount": 5_500}),
+        json!({"section": "GROUND-3", "amount": 7_000}),
+    ];
+    let seats = (0..10_000).map(|n| json!({"seat": format!("GROUND-3-A-{n}"), "amount": n}));
+    prices.extend(seats);
+    let mut body = new_show();
+    body["prices"] = json!(prices);
+    let made = send(gateway.make(&format!("{EVENT}/shows"), &body)).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(
+        made.json()["exact_prices"],
+        json!([
+            {"section": "GROUND-3", "price": {"amount": 7_000, "currency": "EUR"}},
+            {"seat": "GROUND-3-A-0", "price": {"amount": 0, "currency": "EUR"}},
+        ])
+    );
+    let seen = gateway.backend.take_seen();
+    let asked = seen[0].message::<pb::CreateShowRequest>();
+    assert_eq!(asked.prices.len(), 10_002);
+    assert_eq!(asked.prices[10_001].seat, "GROUND-3-A-9999");
+
+    body["prices"] = json!([{"category": "x".repeat(1024 * 1024), "amount": 1}]);
+    let large = send(gateway.make(&format!("{EVENT}/shows"), &body)).await;
+    large.error(413, "PAYLOAD_TOO_LARGE");
+    gateway
+        .backend
+        .on("list_own_shows", |_: pb::ListOwnShowsRequest| {
+            Ok(pb::ListOwnShowsResponse {
+                shows: vec![show()],
+                ..pb::ListOwnShowsResponse::default()
+            })
+        });
+    let listed = send(gateway.as_customer(Method::GET, "/api/v1/me/shows")).await;
+    assert!(listed.json()["items"][0].get("exact_prices").is_none());
+}
+
+#[tokio::test]
 async fn a_plans_file_goes_through_as_it_is_and_mistakes_come_back_by_their_place() {
     let gateway = Gateway::start().await;
     gateway

@@ -317,6 +317,8 @@ pub struct ListOwnEventsResponse {
     #[prost(string, tag = "2")]
     pub next_cursor: ::prost::alloc::string::String,
 }
+/// What a seat costs: of the prices that are of it the most exact counts, its own before its section's
+/// before its category's. Each is of one of the three; the other two are empty.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Price {
     #[prost(string, tag = "1")]
@@ -324,6 +326,11 @@ pub struct Price {
     /// Minor units of the show's currency; 0 is free.
     #[prost(int64, tag = "2")]
     pub amount: i64,
+    #[prost(string, tag = "20")]
+    pub section: ::prost::alloc::string::String,
+    /// A seat's label, e.g. GROUND-3-A-7.
+    #[prost(string, tag = "21")]
+    pub seat: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShowRules {
@@ -348,7 +355,8 @@ pub struct CreateShowRequest {
     pub starts_at_ms: i64,
     #[prost(string, tag = "5")]
     pub currency: ::prost::alloc::string::String,
-    /// One for each category that the plan's seats use.
+    /// One for each category that the plan's seats use, at most 100; and where some seats of it cost
+    /// something else, of sections (at most 1,000) and of seats (at most 10,000). In any order.
     #[prost(message, repeated, tag = "6")]
     pub prices: ::prost::alloc::vec::Vec<Price>,
     #[prost(message, optional, tag = "7")]
@@ -440,7 +448,7 @@ pub struct GetShowSalesResponse {
 pub struct CategorySales {
     #[prost(string, tag = "1")]
     pub category: ::prost::alloc::string::String,
-    /// What each costs, in minor units.
+    /// What each costs unless its section or itself has a price of its own, in minor units.
     #[prost(int64, tag = "2")]
     pub price: i64,
     #[prost(uint32, tag = "3")]
@@ -472,6 +480,7 @@ pub struct Show {
     pub state: ::prost::alloc::string::String,
     #[prost(string, tag = "7")]
     pub currency: ::prost::alloc::string::String,
+    /// By category.
     #[prost(message, repeated, tag = "8")]
     pub prices: ::prost::alloc::vec::Vec<Price>,
     #[prost(message, optional, tag = "9")]
@@ -491,12 +500,15 @@ pub struct Show {
     /// A draft that anybody may see: listed, with its sale dates, and nothing of it is for sale.
     #[prost(bool, tag = "15")]
     pub announced: bool,
-    /// From the cheapest category to the dearest; absent where there are no prices.
+    /// From the cheapest seat to the dearest; absent where there are no prices.
     #[prost(message, optional, tag = "16")]
     pub price_range: ::core::option::Option<PriceRange>,
     /// Another one whenever anything that UpdateShow changes is; opaque.
     #[prost(string, tag = "17")]
     pub version: ::prost::alloc::string::String,
+    /// Those of sections and of seats, sorted; only in answers about one show to whoever may change it.
+    #[prost(message, repeated, tag = "20")]
+    pub exact_prices: ::prost::alloc::vec::Vec<Price>,
 }
 /// Minor units of the show's currency; 0 \<= min \<= max.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -700,6 +712,9 @@ pub struct Seat {
     pub y: f64,
     #[prost(string, tag = "8")]
     pub category: ::prost::alloc::string::String,
+    /// Where it isn't its category's.
+    #[prost(int64, optional, tag = "20")]
+    pub price: ::core::option::Option<i64>,
 }
 /// Generated client implementations.
 pub mod catalog_service_client {

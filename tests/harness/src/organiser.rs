@@ -187,6 +187,7 @@ impl Organiser {
             prices: vec![catalog::Price {
                 category: "Any".into(),
                 amount: PRICE,
+                ..catalog::Price::default()
             }],
             rules: Some(catalog::ShowRules {
                 hold_ttl_ms: u64::try_from(rules.hold_ttl.as_millis())?,

@@ -92,7 +92,7 @@ pub(crate) struct Price {
     price: Money,
 }
 
-/// From the cheapest category to the dearest.
+/// From the cheapest seat to the dearest.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PriceRange {
     min: Money,
@@ -175,6 +175,10 @@ pub(crate) struct Seat {
     y: f64,
     #[schema(example = "Stalls")]
     category: String,
+    /// What it costs, where that isn't what its category does; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Money, required = false)]
+    price: Option<Money>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -288,6 +292,10 @@ pub(crate) fn seat_map(map: pb::GetSeatMapResponse) -> Result<SeatMap, ApiError>
         x: seat.x,
         y: seat.y,
         category: seat.category,
+        price: seat.price.map(|amount| Money {
+            amount,
+            currency: map.currency.clone(),
+        }),
     };
     Ok(SeatMap {
         show_id: wire::id(&map.show_id, "show_id")?,

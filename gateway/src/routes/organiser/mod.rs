@@ -32,6 +32,9 @@ pub(super) fn all() -> OpenApiRouter<Shared> {
     let files = OpenApiRouter::default()
         .routes(routes!(plans::list_plans, plans::import_plan))
         .layer(DefaultBodyLimit::max(plans::PLAN_BYTES_MAX));
+    let shows = OpenApiRouter::default()
+        .routes(routes!(shows::create_show))
+        .layer(DefaultBodyLimit::max(shows::SHOW_BYTES_MAX));
     OpenApiRouter::default()
         .routes(routes!(venues::list_venues, venues::create_venue))
         .routes(routes!(venues::get_venue))
@@ -46,7 +49,7 @@ pub(super) fn all() -> OpenApiRouter<Shared> {
         ))
         .routes(routes!(events::list_my_events))
         .routes(routes!(events::get_my_event))
-        .routes(routes!(shows::create_show))
+        .merge(shows)
         .routes(routes!(shows::list_my_shows))
         .routes(routes!(shows::get_my_show))
         .routes(routes!(shows::publish_show))

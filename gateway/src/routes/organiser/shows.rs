@@ -11,19 +11,32 @@ use super::{given, id_of, made, refused, refused_to_make, tagged};
 use crate::{
     call::Caller,
     conditional,
-    extract::{Body, IdempotencyKey, Params, PathId, body_id, body_time_ms},
+    extract::{IdempotencyKey, LargeBody, Params, PathId, body_id, body_time_ms},
     failure::ApiError,
     routes::catalog::shapes::{Show, show},
     server::{App, Shared},
-    wire::{self, Page, required},
+    wire::{self, Money, Page, required},
 };
 
-/// What a seat of a category costs, in minor units of the show's currency.
+/// Largest body that makes or changes a show, in bytes: ten thousand prices of seats with long labels.
+pub(crate) const SHOW_BYTES_MAX: usize = 1024 * 1024;
+
+/// What seats cost, in minor units of the show's currency: those of a category; or, whatever their category
+/// costs, those of a section, or one seat. Each is of one of the three. Of the prices that are of a seat the
+/// most exact counts.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPrice {
-    #[schema(max_length = 120, example = "Stalls")]
-    category: String,
+    #[serde(default)]
+    #[schema(value_type = String, required = false, max_length = 120, example = "Stalls")]
+    category: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = String, required = false, max_length = 128)]
+    section: Option<String>,
+    /// As the seat map has it.
+    #[serde(default)]
+    #[schema(value_type = String, required = false, max_length = 128)]
+    seat: Option<String>,
     /// 0 is free.
     #[schema(minimum = 0, maximum = 1_000_000_000, example = 5500)]
     amount: i64,
@@ -97,8 +110,9 @@ pub(crate) struct NewShow {
     /// ISO 4217.
     #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
     currency: String,
-    /// One for each category that the plan's seats use.
-    #[schema(max_items = 100)]
+    /// One for each category that the plan's seats use; and of sections (at most 1,000) and of single seats
+    /// (at most 10,000) that cost something else.
+    #[schema(max_items = 11_100)]
     prices: Vec<NewPrice>,
     #[serde(default)]
     rules: Option<NewRules>,
@@ -124,7 +138,7 @@ pub(crate) struct ShowChange {
     starts_at: Option<String>,
     /// All of them.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Vec<NewPrice>, required = false, max_items = 100)]
+    #[schema(value_type = Vec<NewPrice>, required = false, max_items = 11_100)]
     prices: Option<Vec<NewPrice>>,
     /// All of them: what isn't named here has its default.
     #[serde(default, deserialize_with = "given")]
@@ -151,13 +165,39 @@ pub(crate) struct OwnShow {
     plan_id: Uuid,
     /// Whether everybody may see the draft.
     announced: bool,
+    /// Of sections and of single seats that cost something else than their category; left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<ExactPrice>, required = false)]
+    exact_prices: Option<Vec<ExactPrice>>,
+}
+
+/// What the seats of a section cost, or one seat, whatever their category costs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ExactPrice {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "GROUND-3")]
+    section: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "GROUND-3-A-7")]
+    seat: Option<String>,
+    price: Money,
 }
 
 /// The show, and the version that its tag is made of.
 fn own_show(message: Option<pb::Show>) -> Result<(OwnShow, String), ApiError> {
-    let message = required(message, "show")?;
-    let version = message.version.clone();
+    let mut message = required(message, "show")?;
+    let version = std::mem::take(&mut message.version);
+    let exact = std::mem::take(&mut message.exact_prices);
+    let price = |price: pb::Price| ExactPrice {
+        section: wire::optional(price.section),
+        seat: wire::optional(price.seat),
+        price: Money {
+            amount: price.amount,
+            currency: message.currency.clone(),
+        },
+    };
     let own = OwnShow {
+        exact_prices: Some(exact.into_iter().map(price).collect()),
         plan_id: wire::id(&message.plan_id, "plan_id")?,
         announced: message.announced,
         show: show(message)?,
@@ -165,10 +205,20 @@ fn own_show(message: Option<pb::Show>) -> Result<(OwnShow, String), ApiError> {
     Ok((own, version))
 }
 
+/// As it is in lists.
+fn listed(show: OwnShow) -> OwnShow {
+    OwnShow {
+        exact_prices: None,
+        ..show
+    }
+}
+
 fn prices(prices: Vec<NewPrice>) -> Vec<pb::Price> {
     let price = |price: NewPrice| pb::Price {
-        category: price.category,
+        category: price.category.unwrap_or_default(),
         amount: price.amount,
+        section: price.section.unwrap_or_default(),
+        seat: price.seat.unwrap_or_default(),
     };
     prices.into_iter().map(price).collect()
 }
@@ -181,7 +231,7 @@ fn some_time(field: &str, text: Option<String>) -> Result<Option<i64>, ApiError>
 ///
 /// A draft, which nobody else sees unless it is `announced`, and of which nothing is for sale until it is
 /// published. The same `Idempotency-Key` and body again change nothing, and are answered with the show as
-/// it is by then.
+/// it is by then. The body may have 1 MiB.
 #[utoipa::path(
     post, path = "/events/{event_id}/shows", tag = "organising",
     params(
@@ -204,7 +254,7 @@ pub(crate) async fn create_show(
     caller: Caller,
     PathId(event_id): PathId<EventId>,
     IdempotencyKey(key): IdempotencyKey,
-    Body(body): Body<NewShow>,
+    LargeBody(body): LargeBody<NewShow, SHOW_BYTES_MAX>,
 ) -> Result<Response, ApiError> {
     let plan_id: PlanId = body_id("plan_id", &body.plan_id)?;
     let request = pb::CreateShowRequest {
@@ -274,7 +324,8 @@ impl ShowChange {
 /// Change a show
 ///
 /// What its seats are put on sale with (`starts_at`, `prices`, `rules`) can be changed until that begins,
-/// and is refused with `INVALID_STATE` from then on: whoever holds or bought a seat relied on it.
+/// and is refused with `INVALID_STATE` from then on: whoever holds or bought a seat relied on it. The body may
+/// have 1 MiB.
 #[utoipa::path(
     patch, path = "/shows/{show_id}", tag = "organising",
     params(
@@ -293,7 +344,7 @@ pub(crate) async fn update_show(
     caller: Caller,
     PathId(show_id): PathId<ShowId>,
     headers: HeaderMap,
-    Body(body): Body<ShowChange>,
+    LargeBody(body): LargeBody<ShowChange, SHOW_BYTES_MAX>,
 ) -> Result<Response, ApiError> {
     let if_version = conditional::if_match(&headers)?.unwrap_or_default();
     let request = body.into_request(show_id, if_version)?;
@@ -342,7 +393,7 @@ pub(crate) async fn list_my_shows(
     let items = answer
         .shows
         .into_iter()
-        .map(|show| own_show(Some(show)).map(|(own, _)| own));
+        .map(|show| own_show(Some(show)).map(|(own, _)| listed(own)));
     Ok(Json(Page::new(
         items.collect::<Result<_, _>>()?,
         answer.next_cursor,
