@@ -23,7 +23,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config,
     app::{
-        App, announce::OUTBOX, changes::Changes, inventory::Inventories, requests::UnderWay,
+        App,
+        announce::OUTBOX,
+        changes::Changes,
+        inventory::Inventories,
+        requests::UnderWay,
+        sale_times::{self, SaleChanges},
         ticket_code::TicketKey,
     },
     error::ServeError,
@@ -31,6 +36,7 @@ use crate::{
     tasks::{
         holds,
         payments::{CONSUMER, Payments, TOPICS},
+        sales::{self, SaleTimesTold},
         watch,
     },
 };
@@ -119,6 +125,7 @@ pub(crate) async fn compose(
         ticket_key: TicketKey::new(key_id, &private),
         payment_window: Duration::from_millis(config.payment_window_ms),
         under_way: UnderWay::default(),
+        sale_changes: SaleChanges::default(),
         changes: Changes::default(),
         pool,
     })
@@ -130,11 +137,14 @@ fn start_tasks(app: &Arc<App>, config: &Config, end: &CancellationToken) -> Join
     tasks.spawn(relay(pool.clone(), &OUTBOX, end.clone()));
     let payments = Payments { app: app.clone() };
     tasks.spawn(consume(
-        pool,
+        pool.clone(),
         ConsumerConfig::new(CONSUMER, TOPICS),
         payments,
         end.clone(),
     ));
+    let told = SaleTimesTold { app: app.clone() };
+    let config_of_sales = ConsumerConfig::new(sales::CONSUMER, sales::TOPICS);
+    tasks.spawn(consume(pool, config_of_sales, told, end.clone()));
     let sweeping = app.clone();
     tasks.spawn(periodic(
         "booking.sweep",
@@ -167,6 +177,16 @@ fn start_tasks(app: &Arc<App>, config: &Config, end: &CancellationToken) -> Join
         move || {
             let app = refunding.clone();
             async move { app.refund_shows().await }
+        },
+    ));
+    let following = app.clone();
+    tasks.spawn(periodic(
+        "booking.sales",
+        sale_times::PERIOD,
+        end.clone(),
+        move || {
+            let app = following.clone();
+            async move { app.follow_sales().await }
         },
     ));
     let watching = app.clone();

@@ -131,7 +131,7 @@ pub(crate) struct NewShow {
     pub(crate) announced: bool,
 }
 
-/// When a sale is announced to begin and to end; for people to read: what sells is said by the state.
+/// When a sale begins and ends: outside of that nothing new is held, whatever the state is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct SaleDates {
     pub(crate) starts_at: Option<DateTime<Utc>>,
@@ -182,6 +182,8 @@ pub(crate) struct Show {
     pub(crate) price_version: u32,
     pub(crate) rules: Rules,
     pub(crate) sale: SaleDates,
+    /// Of the sale's dates, as far as booking-svc may know them.
+    pub(crate) sale_version: u32,
     /// The day is known, the time of day isn't.
     pub(crate) time_to_be_announced: bool,
     /// Anybody may see the draft.

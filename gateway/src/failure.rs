@@ -28,6 +28,10 @@ const ECHO_BYTES_MAX: usize = 256;
 /// `ErrorInfo.metadata` key under which a service names seats, as JSON.
 const SEATS_KEY: &str = "seats";
 
+/// Those under which it says when a show's sale begins and ends, RFC 3339.
+const SALE_STARTS_KEY: &str = "sale_starts_at";
+const SALE_ENDS_KEY: &str = "sale_ends_at";
+
 /// A refused or failed request, on its way to the client.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError(Arc<Failure>);
@@ -123,6 +127,8 @@ impl ApiError {
             details: ErrorDetails {
                 fields: fields.collect(),
                 seats: seats.unwrap_or_default(),
+                sale_starts_at: self.0.metadata().get(SALE_STARTS_KEY).cloned(),
+                sale_ends_at: self.0.metadata().get(SALE_ENDS_KEY).cloned(),
             },
             request_id: request_id.to_string(),
         }
@@ -222,6 +228,13 @@ pub(crate) struct ErrorDetails {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub(crate) seats: Vec<SeatProblem>,
+    /// For a show that isn't sold yet, or no more: when its sale begins and ends, where that is bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, format = DateTime, example = "2026-03-01T09:00:00Z")]
+    pub(crate) sale_starts_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, format = DateTime)]
+    pub(crate) sale_ends_at: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

@@ -259,7 +259,11 @@ fn example(code: ErrorCode) -> ErrorBody {
     ErrorBody {
         error_code: code.as_str().to_owned(),
         message: meaning(code).to_owned(),
-        details: ErrorDetails { fields, seats },
+        details: ErrorDetails {
+            fields,
+            seats,
+            ..ErrorDetails::default()
+        },
         request_id: "0191c2a4-77f0-7000-8000-000000000001".to_owned(),
     }
 }
@@ -285,7 +289,9 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::BookingNotFound => "there is no such booking, or it is somebody else's",
         ErrorCode::SeatLocked => "another customer holds a seat; `details.seats` names it",
         ErrorCode::SeatNotAvailable => "a seat is sold or blocked; `details.seats` names it",
-        ErrorCode::ShowNotOnSale => "the show doesn't sell now",
+        ErrorCode::ShowNotOnSale => {
+            "the show doesn't sell now; `details` say when its sale begins and ends, where that is why"
+        }
         ErrorCode::SeatLimitExceeded => "more seats than the show allows one customer",
         ErrorCode::InProgress => "something else is being done to it; repeat after `Retry-After`",
         ErrorCode::InvalidState => "its state doesn't allow it",

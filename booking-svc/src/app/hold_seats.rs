@@ -14,11 +14,7 @@ use lockstore_client::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    App,
-    holds::HoldView,
-    inventory::{Inventory, show_has_begun},
-    open_inventory::NAME_BYTES_MAX,
-    refusal::key_reused,
+    App, holds::HoldView, inventory::Inventory, open_inventory::NAME_BYTES_MAX, refusal::key_reused,
 };
 use crate::{error::Error, metrics};
 
@@ -236,10 +232,12 @@ impl App {
         let inventory = self.inventories.get(request.show_id).await?;
         let selection = selection(&request.wanted, &inventory)?;
         let hold_id = hold_id(request.user_id, request.show_id, &request.idempotency_key);
-        if inventory.has_begun() {
+        if let Some(refusal) = inventory.refuses_holds() {
             let user_id = request.user_id;
-            let known = self.held_before(&inventory, hold_id, user_id, &selection, deadline);
-            return Ok((known.await?, true));
+            let known = self
+                .held_before(&inventory, hold_id, user_id, &selection, deadline)
+                .await?;
+            return Ok((known.ok_or(refusal)?, true));
         }
         let (hold, replayed, now) = self
             .hold_at_store(&inventory, hold_id, request.user_id, selection, deadline)
@@ -279,7 +277,7 @@ impl App {
         Ok(())
     }
 
-    /// The hold that this request was given before the show began; it is given no other.
+    /// The hold that this request was given before nothing was held any more; it is given no other.
     async fn held_before(
         &self,
         inventory: &Inventory,
@@ -287,7 +285,7 @@ impl App {
         holder: UserId,
         selection: &Selection,
         deadline: Deadline,
-    ) -> Result<HoldView, Error> {
+    ) -> Result<Option<HoldView>, Error> {
         // Of a choice only its size can be told from what was given.
         let is_it = |given: &[SeatNo]| match selection {
             Selection::Seats(seats) => given == seats,
@@ -300,10 +298,11 @@ impl App {
             .await?;
         match answer.outcome {
             GetHoldOutcome::Live(hold) if is_it(&hold.seat_nos) => {
-                Ok(HoldView::new(inventory, &hold, answer.cluster_time).when_granted(&hold))
+                let view = HoldView::new(inventory, &hold, answer.cluster_time);
+                Ok(Some(view.when_granted(&hold)))
             }
             GetHoldOutcome::Live(_) => Err(key_reused().into()),
-            GetHoldOutcome::Refused(_) => Err(show_has_begun().into()),
+            GetHoldOutcome::Refused(_) => Ok(None),
         }
     }
 }

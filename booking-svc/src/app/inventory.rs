@@ -1,18 +1,25 @@
-//! A show's immutable inventory, kept in memory: labels, numbers, prices.
+//! A show's immutable inventory, kept in memory: labels, numbers, prices; and when its sale begins and ends.
 //!
 //! Always holds: only shows that the lock store knows whole are kept, and what is kept never
-//! changes, so nothing ever has to be dropped but for room.
+//! changes, so nothing ever has to be dropped but for room. Of the sale's times the latest that this
+//! process was told of count; [`super::sale_times`] tells them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use holdfast_mesh::Failure;
 use holdfast_types::{Currency, ErrorCode, Money, SeatNo, ShowId, ShowState, UserId};
 use moka::future::Cache;
 use sqlx::PgPool;
 
 use super::store_numbers::StoreNumbers;
-use crate::{error::Error, store::shows};
+use crate::{
+    error::Error,
+    store::shows::{self, SaleTimes},
+};
 
 /// Seats kept in memory over all shows; about 150 bytes each.
 const SEATS_KEPT_MAX: u64 = 2_000_000;
@@ -31,11 +38,54 @@ pub(crate) struct Inventory {
     pub(crate) hold_total_ms_max: u64,
     /// `None` where the store doesn't tell sections and prices apart.
     pub(crate) numbers: Option<StoreNumbers>,
+    sale: RwLock<SaleTimes>,
     seats: Vec<shows::Seat>,
     by_label: HashMap<String, SeatNo>,
 }
 
 impl Inventory {
+    /// Why nothing new may be held now, by this machine's clock, whatever the store would say.
+    pub(crate) fn refuses_holds(&self) -> Option<Failure> {
+        if self.has_begun() {
+            return Some(show_has_begun());
+        }
+        let sale = self.sale();
+        let now = Utc::now();
+        let message = if let Some(at) = sale.starts_at.filter(|at| now < *at) {
+            format!("the sale of this show begins at {}", in_words(at))
+        } else if let Some(at) = sale.ends_at.filter(|at| now >= *at) {
+            format!("the sale of this show ended at {}", in_words(at))
+        } else {
+            return None;
+        };
+        let times = [
+            ("sale_starts_at", sale.starts_at),
+            ("sale_ends_at", sale.ends_at),
+        ];
+        let failure = Failure::new(ErrorCode::ShowNotOnSale, message);
+        Some(
+            times
+                .into_iter()
+                .fold(failure, |failure, (key, at)| match at {
+                    Some(at) => failure.with_metadata(key, in_words(at)),
+                    None => failure,
+                }),
+        )
+    }
+
+    fn sale(&self) -> SaleTimes {
+        // Nothing that holds it can panic.
+        *self.sale.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the sale's times, unless those that are known are as late.
+    fn set_sale(&self, sale: SaleTimes) {
+        let mut known = self.sale.write().unwrap_or_else(PoisonError::into_inner);
+        if known.version < sale.version {
+            *known = sale;
+        }
+    }
+
     /// Whether the show has begun, by this machine's clock: from then on nothing of it is sold.
     pub(crate) fn has_begun(&self) -> bool {
         self.starts_at <= Utc::now()
@@ -117,6 +167,19 @@ impl Inventories {
     }
 }
 
+impl Inventories {
+    /// Tells a show's inventory, if it is in memory, when the sale begins and ends.
+    pub(super) async fn set_sale(&self, show_id: ShowId, sale: SaleTimes) {
+        if let Some(inventory) = self.kept.get(&show_id).await {
+            inventory.set_sale(sale);
+        }
+    }
+}
+
+fn in_words(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
 async fn read(pool: &PgPool, show_id: ShowId) -> Result<Arc<Inventory>, Error> {
     let show = shows::find(pool, show_id)
         .await?
@@ -138,6 +201,7 @@ async fn read(pool: &PgPool, show_id: ShowId) -> Result<Arc<Inventory>, Error> {
         price_version: show.price_version,
         hold_ttl_ms: show.hold_ttl_ms,
         hold_total_ms_max: show.hold_total_ms_max,
+        sale: RwLock::new(show.sale),
         numbers,
         seats,
         by_label,

@@ -21,6 +21,7 @@ pub(crate) mod refusal;
 pub(crate) mod requests;
 mod return_tickets;
 pub(crate) mod rights;
+pub(crate) mod sale_times;
 pub(crate) mod sales;
 pub(crate) mod settle;
 pub(crate) mod store_numbers;
@@ -35,6 +36,7 @@ use sqlx::PgPool;
 use changes::Changes;
 use inventory::Inventories;
 use requests::UnderWay;
+use sale_times::SaleChanges;
 use ticket_code::TicketKey;
 
 /// What every use case works with.
@@ -47,4 +49,5 @@ pub(crate) struct App {
     pub(crate) payment_window: Duration,
     pub(crate) under_way: UnderWay,
     pub(crate) changes: Changes,
+    pub(crate) sale_changes: SaleChanges,
 }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{App, rights::Actor};
 use crate::{
     error::Error,
-    store::shows::{self, NewSeat, NewShow},
+    store::shows::{self, NewSeat, NewShow, SaleTimes},
 };
 
 /// Longest label, section or category, in bytes; it is on every ticket.
@@ -38,6 +38,7 @@ pub(crate) struct OpenInventory {
     pub(crate) hold_ttl: DurationMs,
     pub(crate) hold_total_max: DurationMs,
     pub(crate) seats_per_customer_max: u32,
+    pub(crate) sale: SaleTimes,
     pub(crate) seats: Vec<NewSeat>,
 }
 
@@ -104,8 +105,8 @@ impl OpenInventory {
         Ok(())
     }
 
-    /// SHA-256 over what is sold and how, each length-prefixed. Not over the title: words change
-    /// whatever the show's state is, and opening it again must still find it opened just so.
+    /// SHA-256 over what is sold and how, each length-prefixed. Not over the title and the sale's times: they
+    /// change whatever the show's state is, and opening it again must still find it opened just so.
     fn layout_hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         let text = |hash: &mut Sha256, text: &str| {
@@ -152,13 +153,19 @@ impl App {
             hold_ttl_ms: i64::try_from(request.hold_ttl.0).expect("checked"),
             hold_total_ms_max: i64::try_from(request.hold_total_max.0).expect("checked"),
             seats_per_customer_max: i32::try_from(request.seats_per_customer_max).expect("checked"),
+            sale: request.sale,
             layout_hash,
         };
         let mut transaction = holdfast_eventlog::begin(&self.pool).await?;
         let opened = shows::insert(&mut transaction, &show, &request.seats).await?;
-        transaction.commit().await?;
         actor.check(opened.owner)?;
-        if opened.layout_hash != layout_hash {
+        let is_it = opened.layout_hash == layout_hash;
+        if is_it {
+            // Opening was begun before, and they have changed since.
+            shows::set_sale(&mut transaction, request.show_id, request.sale).await?;
+        }
+        transaction.commit().await?;
+        if !is_it {
             return Err(Failure::new(
                 ErrorCode::AlreadyExists,
                 "this show was opened with another layout, prices or rules",

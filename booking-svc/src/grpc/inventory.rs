@@ -9,7 +9,10 @@ use tonic::{Request, Response, Status};
 use super::{Service, show_id};
 use crate::{
     app::open_inventory::OpenInventory,
-    store::{show_refunds::Progress, shows::NewSeat},
+    store::{
+        show_refunds::Progress,
+        shows::{NewSeat, SaleTimes},
+    },
 };
 
 #[tonic::async_trait]
@@ -114,6 +117,16 @@ fn decode(request: pb::OpenInventoryRequest) -> Result<OpenInventory, Failure> {
             })
         })
         .collect::<Result<_, Failure>>()?;
+    let time = |field: &str, ms: Option<i64>| match ms.map(DateTime::from_timestamp_millis) {
+        Some(None) => Err(Failure::invalid(field, "out of range")),
+        at => Ok(at.flatten()),
+    };
+    let sale = SaleTimes {
+        starts_at: time("sale_starts_at_ms", request.sale_starts_at_ms)?,
+        ends_at: time("sale_ends_at_ms", request.sale_ends_at_ms)?,
+        version: i32::try_from(request.sale_version)
+            .map_err(|_| Failure::invalid("sale_version", "too large"))?,
+    };
     let owner = request
         .owner_id
         .map(|bytes| UserId::from_slice(&bytes))
@@ -129,6 +142,7 @@ fn decode(request: pb::OpenInventoryRequest) -> Result<OpenInventory, Failure> {
         hold_ttl: DurationMs(request.hold_ttl_ms),
         hold_total_max: DurationMs(request.hold_total_ms_max),
         seats_per_customer_max: request.seats_per_customer_max,
+        sale,
         seats,
     })
 }

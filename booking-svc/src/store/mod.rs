@@ -21,6 +21,7 @@ pub(crate) mod timeline;
 
 use chrono::{DateTime, Utc};
 use holdfast_types::{ClusterTime, SeatNo};
+use sqlx::PgPool;
 
 /// A row that no code of ours writes.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,12 @@ pub enum Error {
     /// A row can't be understood.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
+}
+
+/// The time, by the database's clock.
+pub(crate) async fn now(pool: &PgPool) -> Result<DateTime<Utc>, Error> {
+    let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#);
+    Ok(now.fetch_one(pool).await?)
 }
 
 pub(crate) fn corrupt(table: &'static str, what: impl std::fmt::Display) -> Corrupt {

@@ -23,7 +23,17 @@ pub(crate) struct NewShow {
     pub(crate) hold_ttl_ms: i64,
     pub(crate) hold_total_ms_max: i64,
     pub(crate) seats_per_customer_max: i32,
+    pub(crate) sale: SaleTimes,
     pub(crate) layout_hash: [u8; 32],
+}
+
+/// When a show's sale begins and ends, where that is bounded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SaleTimes {
+    pub(crate) starts_at: Option<DateTime<Utc>>,
+    pub(crate) ends_at: Option<DateTime<Utc>>,
+    /// Later ones have larger numbers.
+    pub(crate) version: i32,
 }
 
 /// A seat as it was opened.
@@ -47,6 +57,7 @@ pub(crate) struct Show {
     pub(crate) price_version: u32,
     pub(crate) hold_ttl_ms: u64,
     pub(crate) hold_total_ms_max: u64,
+    pub(crate) sale: SaleTimes,
     pub(crate) state: ShowState,
 }
 
@@ -76,8 +87,10 @@ pub(crate) async fn insert(
     let seat_count = i32::try_from(seats.len()).expect("checked against the limit before");
     let inserted = sqlx::query!(
         "INSERT INTO booking.shows (show_id, owner_id, title, starts_at, currency, price_version,
-             hold_ttl_ms, hold_total_ms_max, seats_per_customer_max, seat_count, layout_hash, state)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'DRAFT') ON CONFLICT DO NOTHING",
+             hold_ttl_ms, hold_total_ms_max, seats_per_customer_max, seat_count, layout_hash,
+             sale_starts_at, sale_ends_at, sale_version, state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'DRAFT')
+         ON CONFLICT DO NOTHING",
         show.show_id.as_uuid(),
         show.owner.map(UserId::as_uuid),
         show.title,
@@ -89,6 +102,9 @@ pub(crate) async fn insert(
         show.seats_per_customer_max,
         seat_count,
         &show.layout_hash[..],
+        show.sale.starts_at,
+        show.sale.ends_at,
+        show.sale.version,
     )
     .execute(&mut *connection)
     .await?;
@@ -177,6 +193,61 @@ pub(crate) async fn set_state(
     Ok(())
 }
 
+/// Sets when a show's sale begins and ends, unless what is there is as late. Returns whether it did; of a
+/// show that isn't there it doesn't.
+pub(crate) async fn set_sale(
+    connection: &mut PgConnection,
+    show_id: ShowId,
+    sale: SaleTimes,
+) -> Result<bool, Error> {
+    let set = sqlx::query!(
+        "UPDATE booking.shows SET sale_starts_at = $2, sale_ends_at = $3, sale_version = $4,
+             sale_changed_at = now()
+         WHERE show_id = $1 AND sale_version < $4",
+        show_id.as_uuid(),
+        sale.starts_at,
+        sale.ends_at,
+        sale.version,
+    )
+    .execute(connection)
+    .await?;
+    Ok(set.rows_affected() == 1)
+}
+
+/// A show whose sale times were changed.
+#[derive(Debug, Clone)]
+pub(crate) struct SaleChanged {
+    pub(crate) show_id: ShowId,
+    pub(crate) sale: SaleTimes,
+    pub(crate) changed_at: DateTime<Utc>,
+}
+
+/// Shows whose sale times were changed at `from` or later, the earliest first; at most `limit`.
+pub(crate) async fn sales_changed(
+    pool: &PgPool,
+    from: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<SaleChanged>, Error> {
+    let rows = sqlx::query!(
+        r#"SELECT show_id, sale_starts_at, sale_ends_at, sale_version, sale_changed_at AS "changed_at!"
+           FROM booking.shows WHERE sale_changed_at >= $1 ORDER BY sale_changed_at LIMIT $2"#,
+        from,
+        i64::from(limit),
+    )
+    .fetch_all(pool)
+    .await?;
+    let changed = rows.into_iter().map(|row| SaleChanged {
+        show_id: ShowId::from_uuid(row.show_id),
+        sale: SaleTimes {
+            starts_at: row.sale_starts_at,
+            ends_at: row.sale_ends_at,
+            version: row.sale_version,
+        },
+        changed_at: row.changed_at,
+    });
+    Ok(changed.collect())
+}
+
 /// Whether there is any show, so perhaps sales.
 ///
 /// # Errors
@@ -190,7 +261,7 @@ pub async fn has_shows(pool: &PgPool) -> Result<bool, Error> {
 pub(crate) async fn find(pool: &PgPool, show_id: ShowId) -> Result<Option<Show>, Error> {
     let row = sqlx::query!(
         "SELECT owner_id, title, starts_at, currency, price_version, hold_ttl_ms,
-             hold_total_ms_max, state
+             hold_total_ms_max, sale_starts_at, sale_ends_at, sale_version, state
          FROM booking.shows WHERE show_id = $1",
         show_id.as_uuid()
     )
@@ -210,6 +281,11 @@ pub(crate) async fn find(pool: &PgPool, show_id: ShowId) -> Result<Option<Show>,
             hold_ttl_ms: u64::try_from(row.hold_ttl_ms).map_err(|error| corrupt("shows", error))?,
             hold_total_ms_max: u64::try_from(row.hold_total_ms_max)
                 .map_err(|error| corrupt("shows", error))?,
+            sale: SaleTimes {
+                starts_at: row.sale_starts_at,
+                ends_at: row.sale_ends_at,
+                version: row.sale_version,
+            },
             state: row.state.parse().map_err(|error| corrupt("shows", error))?,
         })
     })

@@ -15,6 +15,7 @@ mod organiser;
 mod races;
 mod rebuild;
 mod requests;
+mod sale_times;
 mod served;
 mod settle;
 mod show_refunds;

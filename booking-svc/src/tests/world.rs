@@ -35,7 +35,7 @@ use crate::{
     },
     error::Error,
     metrics as metrics_of, server,
-    store::shows::NewSeat,
+    store::shows::{NewSeat, SaleTimes},
     tasks::payments::Payments,
 };
 
@@ -399,6 +399,7 @@ pub(super) fn opening(show_id: ShowId, ttl: DurationMs) -> OpenInventory {
         hold_ttl: ttl,
         hold_total_max: ttl,
         seats_per_customer_max: CAP,
+        sale: SaleTimes::default(),
         seats: (0..SEATS)
             .map(|seat| NewSeat {
                 label: label(seat),

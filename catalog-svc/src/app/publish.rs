@@ -1,17 +1,19 @@
-//! What the catalogue tells the others: topic `catalog`, keyed by the id of what changed.
+//! What the catalogue tells the others: topic `catalog`, keyed by the id of what changed; and topic `sale`, of
+//! which booking-svc is told what it sells by.
 //!
 //! Always holds: an event is written in the transaction of its change, and only for a change. It
-//! carries ids alone; whoever keeps a copy reads it anew through `ReadShows`. A changed title
-//! would otherwise have to carry each of an event's shows, and events of two keys that tell of one
+//! carries ids alone (of topic `catalog`); whoever keeps a copy reads it anew through `ReadShows`. A changed
+//! title would otherwise have to carry each of an event's shows, and events of two keys that tell of one
 //! show would have no order.
 
+use chrono::{DateTime, Utc};
 use holdfast_eventlog::{NewEvent, Outbox};
 use holdfast_proto::events::v1;
 use holdfast_types::{EventId, ShowId, VenueId};
 use prost::Message;
 use sqlx::PgConnection;
 
-use crate::store;
+use crate::{model::Show, store};
 
 pub(crate) static OUTBOX: Outbox = Outbox::new("catalog");
 
@@ -78,6 +80,28 @@ pub(super) async fn show_changed(
         ..Changed::default()
     };
     all_changed(connection, changed).await
+}
+
+/// When the show's sale begins and ends has changed.
+pub(super) async fn sale_changed(
+    connection: &mut PgConnection,
+    show: &Show,
+) -> Result<(), store::Error> {
+    let ms = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_millis());
+    let message = v1::ShowSaleChanged {
+        show_id: show.show_id.to_bytes().to_vec(),
+        sale_starts_at_ms: ms(show.sale.starts_at),
+        sale_ends_at_ms: ms(show.sale.ends_at),
+        sale_version: show.sale_version,
+    };
+    let told = NewEvent {
+        topic: "sale",
+        key: show.show_id.to_string(),
+        event_type: "ShowSaleChanged",
+        payload: message.encode_to_vec(),
+    };
+    OUTBOX.append_all(connection, vec![told]).await?;
+    Ok(())
 }
 
 fn news(key: &impl ToString, event_type: &'static str, message: &impl Message) -> NewEvent {

@@ -2,8 +2,9 @@
 //!
 //! Always holds: what seats were put on sale with stays as it is from the moment that they may have been
 //! (start, prices, rules: customers, tickets and booking-svc have them), and that is refused by name;
-//! a request that changes nothing is answered whatever version it names. Leaves to others: an event's
-//! words, which change in any state (`update_event`).
+//! a request that changes nothing is answered whatever version it names. When the sale begins and ends may
+//! change in any state: booking-svc is told by an event of the same transaction, so that it comes to know
+//! whatever dies when. Leaves to others: an event's words, which change in any state (`update_event`).
 
 use holdfast_mesh::Failure;
 use holdfast_types::{ErrorCode, ShowId, ShowState};
@@ -34,14 +35,14 @@ impl Catalog {
             return Ok(show);
         }
         require_version(if_version, &there.version())?;
+        let may_be_sold = there.state != ShowState::Draft
+            || store::shows::is_opening(&mut transaction, id).await?;
         let fixed = fixed_parts(&there, &show);
-        if !fixed.is_empty() {
-            let may_be_sold = there.state != ShowState::Draft
-                || store::shows::is_opening(&mut transaction, id).await?;
-            if may_be_sold {
-                return Err(is_on_sale(&there, &fixed));
-            }
+        if may_be_sold && !fixed.is_empty() {
+            return Err(is_on_sale(&there, &fixed));
         }
+        let sale_changes = there.sale != show.sale;
+        show.sale_version += u32::from(sale_changes);
         let new_prices = asked_prices.filter(|_| prices_differ(&there, &show));
         if let Some(prices) = &new_prices {
             let plan = store::plans::find(&self.pool, show.plan_id).await?;
@@ -58,6 +59,9 @@ impl Catalog {
         }
         store::shows::update(&mut transaction, &show, new_prices.is_some()).await?;
         publish::show_changed(&mut transaction, id).await?;
+        if sale_changes && may_be_sold {
+            publish::sale_changed(&mut transaction, &show).await?;
+        }
         self.commit(transaction).await?;
         tracing::info!(show.id = %id, "show changed");
         let show = store::shows::find(&self.pool, id).await?;

@@ -92,6 +92,9 @@ impl Inventory {
             seats_per_customer_max: show.rules.seats_per_customer_max,
             seats: seats.collect::<Result<_, Failure>>()?,
             owner_id: Some(show.owner_id.to_bytes().to_vec()),
+            sale_starts_at_ms: show.sale.starts_at.map(|at| at.timestamp_millis()),
+            sale_ends_at_ms: show.sale.ends_at.map(|at| at.timestamp_millis()),
+            sale_version: show.sale_version,
         };
         let answer = self
             .client

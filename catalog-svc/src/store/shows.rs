@@ -149,7 +149,7 @@ pub(crate) async fn update(
          SET starts_at = $2, hold_ttl_ms = $3, hold_total_ms_max = $4, seats_per_customer_max = $5,
              sale_starts_at = $6, sale_ends_at = $7, announced = $8, time_to_be_announced = $9,
              price_version = price_version + $10,
-             exact_sha256 = $11, seat_price_min = $12, seat_price_max = $13
+             exact_sha256 = $11, seat_price_min = $12, seat_price_max = $13, sale_version = $14
          WHERE show_id = $1",
         show.show_id.as_uuid(),
         show.starts_at,
@@ -164,6 +164,7 @@ pub(crate) async fn update(
         digest(&show.exact_prices),
         show.seat_prices.map(|range| range.min),
         show.seat_prices.map(|range| range.max),
+        show.sale_version.cast_signed(),
     )
     .execute(&mut **transaction)
     .await?;
@@ -538,6 +539,7 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Show>, 
                     starts_at: row.sale_starts_at,
                     ends_at: row.sale_ends_at,
                 },
+                sale_version: row.sale_version.cast_unsigned(),
                 time_to_be_announced: row.time_to_be_announced,
                 announced: row.announced,
             })

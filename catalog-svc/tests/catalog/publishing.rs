@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use holdfast_mesh::Failure;
-use holdfast_proto::catalog::v1 as wire;
-use holdfast_types::ErrorCode;
+use holdfast_proto::{catalog::v1 as wire, events::v1 as events};
+use holdfast_types::{ErrorCode, ShowId};
+use prost::Message;
 use sqlx::PgPool;
 
 use crate::world::{Call, World, assert_refused, id, in_days, refused_fields, token, with};
@@ -14,6 +15,84 @@ fn change(show: &wire::Show, state: &str) -> Call {
         show_id: show.show_id.clone(),
         state: state.to_owned(),
     }
+}
+
+/// What booking-svc is told of when sales begin and end, in order.
+async fn told_of_sales(pool: &PgPool) -> Vec<events::ShowSaleChanged> {
+    let told: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "SELECT key, payload FROM catalog.outbox
+         WHERE topic = 'sale' AND event_type = 'ShowSaleChanged' ORDER BY position",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let event = |(key, payload): (String, Vec<u8>)| {
+        let event = events::ShowSaleChanged::decode(&*payload).unwrap();
+        assert_eq!(ShowId::from_slice(&event.show_id).unwrap().to_string(), key);
+        event
+    };
+    told.into_iter().map(event).collect()
+}
+
+#[sqlx::test]
+async fn a_sales_times_change_in_any_state_and_are_told_once_seats_may_be_sold(pool: PgPool) {
+    let mut world = World::start(pool.clone()).await;
+    let organiser = token("organiser");
+    let draft = world.draft(&organiser).await;
+    let client = world.client();
+    let update = |starts: Option<i64>, ends: Option<i64>| {
+        let mut client = client.clone();
+        let request = wire::UpdateShowRequest {
+            show: Some(wire::CreateShowRequest {
+                show_id: draft.show_id.clone(),
+                sale_starts_at_ms: starts,
+                sale_ends_at_ms: ends,
+                ..Default::default()
+            }),
+            fields: vec!["sale_starts_at_ms".to_owned(), "sale_ends_at_ms".to_owned()],
+            if_version: String::new(),
+        };
+        let request = with(&organiser, request);
+        async move {
+            client
+                .update_show(request)
+                .await
+                .unwrap()
+                .into_inner()
+                .show
+                .unwrap()
+        }
+    };
+    let (begin, end) = (Some(in_days(1)), Some(in_days(2)));
+    update(begin, None).await;
+    assert_eq!(told_of_sales(&pool).await, []);
+    world.publish(&organiser, &draft.show_id).await.unwrap();
+    let calls = world.inventory.calls();
+    let [Call::Open(opened)] = &calls[..] else {
+        panic!("not opened once")
+    };
+    assert_eq!(
+        (opened.sale_starts_at_ms, opened.sale_ends_at_ms),
+        (begin, None)
+    );
+    assert_eq!(opened.sale_version, 1);
+
+    for _ in 0..2 {
+        update(begin, end).await;
+    }
+    let changed = update(None, None).await;
+    assert_eq!(
+        (changed.sale_starts_at_ms, changed.state.as_str()),
+        (None, "ON_SALE")
+    );
+    let told = |sale_starts_at_ms, sale_ends_at_ms, sale_version| events::ShowSaleChanged {
+        show_id: draft.show_id.clone(),
+        sale_starts_at_ms,
+        sale_ends_at_ms,
+        sale_version,
+    };
+    let expected = [told(begin, end, 2), told(None, None, 3)];
+    assert_eq!(told_of_sales(&pool).await, expected);
 }
 
 #[sqlx::test]

@@ -99,6 +99,21 @@ async fn seats_fields_and_waits_of_a_service_arrive() {
 }
 
 #[tokio::test]
+async fn a_show_that_is_not_sold_yet_says_when_it_is() {
+    let gateway = Gateway::start().await;
+    let begins = "2026-03-01T09:00:00Z";
+    let early = Failure::new(
+        ErrorCode::ShowNotOnSale,
+        "the sale of this show begins later",
+    )
+    .with_metadata("sale_starts_at", begins);
+    let body = refused(&gateway, early.into())
+        .await
+        .error(409, "SHOW_NOT_ON_SALE");
+    assert_eq!(body["details"], json!({"sale_starts_at": begins}));
+}
+
+#[tokio::test]
 async fn nothing_internal_is_shown() {
     let gateway = Gateway::start().await;
     let secret = "relation booking.seats at 10.0.0.7 does not exist";

@@ -344,6 +344,15 @@ pub struct OpenInventoryRequest {
     /// show; one that an organiser opens is the organiser's own.
     #[prost(bytes = "vec", optional, tag = "10")]
     pub owner_id: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// Outside of these times nothing new is held; absent for no such bound. They may change later, which
+    /// ShowSaleChanged tells.
+    #[prost(int64, optional, tag = "20")]
+    pub sale_starts_at_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "21")]
+    pub sale_ends_at_ms: ::core::option::Option<i64>,
+    /// Of both times; later ones have larger numbers.
+    #[prost(uint32, tag = "22")]
+    pub sale_version: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InventorySeat {
@@ -670,7 +679,9 @@ pub mod booking_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Holds seats, named ones or the best available, all or nothing. Idempotent by key: a repeated
-        /// choice is answered with the seats that were chosen first. Reasons: UNAUTHORIZED, INVALID_REQUEST,
+        /// choice is answered with the seats that were chosen first. SHOW_NOT_ON_SALE outside of the show's sale
+        /// times has them in ErrorInfo.metadata\["sale_starts_at"\] and \["sale_ends_at"\], RFC 3339.
+        /// Reasons: UNAUTHORIZED, INVALID_REQUEST,
         /// IDEMPOTENCY_KEY_REQUIRED, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SHOW_NOT_ON_SALE, SEAT_LOCKED,
         /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED,
         /// IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
@@ -1032,7 +1043,9 @@ pub mod booking_service_server {
             tonic::Status,
         >;
         /// Holds seats, named ones or the best available, all or nothing. Idempotent by key: a repeated
-        /// choice is answered with the seats that were chosen first. Reasons: UNAUTHORIZED, INVALID_REQUEST,
+        /// choice is answered with the seats that were chosen first. SHOW_NOT_ON_SALE outside of the show's sale
+        /// times has them in ErrorInfo.metadata\["sale_starts_at"\] and \["sale_ends_at"\], RFC 3339.
+        /// Reasons: UNAUTHORIZED, INVALID_REQUEST,
         /// IDEMPOTENCY_KEY_REQUIRED, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SHOW_NOT_ON_SALE, SEAT_LOCKED,
         /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED,
         /// IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.

@@ -361,7 +361,7 @@ pub struct CreateShowRequest {
     pub prices: ::prost::alloc::vec::Vec<Price>,
     #[prost(message, optional, tag = "7")]
     pub rules: ::core::option::Option<ShowRules>,
-    /// For people to read; the second is later than the first.
+    /// Before the first and from the second on nothing new is held; the second is later than the first.
     #[prost(int64, optional, tag = "8")]
     pub sale_starts_at_ms: ::core::option::Option<i64>,
     #[prost(int64, optional, tag = "9")]
@@ -489,7 +489,7 @@ pub struct Show {
     pub seat_count: u32,
     #[prost(uint32, tag = "11")]
     pub price_version: u32,
-    /// When the sale begins and ends, for people to read; what sells is said by the state.
+    /// When the sale begins and ends: outside of that nothing new is held, whatever the state is.
     #[prost(int64, optional, tag = "12")]
     pub sale_starts_at_ms: ::core::option::Option<i64>,
     #[prost(int64, optional, tag = "13")]

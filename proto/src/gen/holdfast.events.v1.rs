@@ -141,6 +141,21 @@ pub struct RefundSucceeded {
     #[prost(message, optional, tag = "4")]
     pub amount: ::core::option::Option<Money>,
 }
+/// Topic `sale`: when a show's sale begins and ends was changed, of one that may be on sale. The key is the
+/// show id.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ShowSaleChanged {
+    #[prost(bytes = "vec", tag = "1")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+    /// Absent for no such bound.
+    #[prost(int64, optional, tag = "2")]
+    pub sale_starts_at_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "3")]
+    pub sale_ends_at_ms: ::core::option::Option<i64>,
+    /// Later ones have larger numbers.
+    #[prost(uint32, tag = "4")]
+    pub sale_version: u32,
+}
 /// Topic `catalog`: a venue was made or changed. Events of this topic say what changed and not what it
 /// is now: whoever keeps a copy reads it anew (CatalogService.ReadShows), so that one event stands for
 /// any number of shows, and a late or repeated one never brings back what was.

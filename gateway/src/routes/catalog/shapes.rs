@@ -129,7 +129,8 @@ pub(crate) struct Show {
     /// DRAFT (announced, and nothing for sale yet), ON_SALE, PAUSED, CLOSED, CANCELLED.
     #[schema(example = "ON_SALE")]
     state: String,
-    /// When the sale is announced to begin, with the venue's offset; what sells is said by `state`.
+    /// When the sale begins, with the venue's offset: before it, and from `sale_ends_at` on, no seats can be
+    /// held, whatever `state` is.
     #[schema(example = "2026-03-01T10:00:00+01:00", required = true)]
     sale_starts_at: Option<DateTime<FixedOffset>>,
     #[schema(example = "2026-07-15T18:00:00+02:00", required = true)]

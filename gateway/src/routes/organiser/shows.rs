@@ -116,11 +116,11 @@ pub(crate) struct NewShow {
     prices: Vec<NewPrice>,
     #[serde(default)]
     rules: Option<NewRules>,
-    /// When the sale is announced to begin; for people to read, `publish` begins it.
+    /// Before it no seats can be held, though the show be published.
     #[serde(default)]
     #[schema(format = DateTime, example = "2026-03-01T10:00:00+01:00")]
     sale_starts_at: Option<String>,
-    /// Later than it begins.
+    /// From then on no seats can be held; whoever holds some may still buy them. Later than it begins.
     #[serde(default)]
     #[schema(format = DateTime, example = "2026-07-15T18:00:00+02:00")]
     sale_ends_at: Option<String>,
@@ -324,7 +324,8 @@ impl ShowChange {
 /// Change a show
 ///
 /// What its seats are put on sale with (`starts_at`, `prices`, `rules`) can be changed until that begins,
-/// and is refused with `INVALID_STATE` from then on: whoever holds or bought a seat relied on it. The body may
+/// and is refused with `INVALID_STATE` from then on: whoever holds or bought a seat relied on it. When the sale
+/// begins and ends can be changed at any time, and counts some seconds later. The body may
 /// have 1 MiB.
 #[utoipa::path(
     patch, path = "/shows/{show_id}", tag = "organising",
