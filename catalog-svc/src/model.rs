@@ -40,6 +40,8 @@ pub(crate) struct Event {
     pub(crate) title: String,
     pub(crate) description: String,
     pub(crate) category: String,
+    /// What the category belongs to, the broadest first, and itself; empty where nobody looked.
+    pub(crate) category_path: Vec<String>,
     pub(crate) classification: Classification,
     /// In the order of the bill.
     pub(crate) performers: Vec<Performer>,
@@ -57,7 +59,8 @@ impl Event {
         ids.eq(bill.iter().copied())
     }
 
-    /// Another one whenever something of it is, names of performers apart: those are theirs.
+    /// Another one whenever something of it is, names of performers and what its category belongs to
+    /// apart: those are theirs.
     pub(crate) fn version(&self) -> String {
         let Classification {
             segment,
@@ -81,6 +84,15 @@ impl Event {
             })
             .finish()
     }
+}
+
+/// A kind of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Category {
+    pub(crate) slug: String,
+    /// What it belongs to; none for one of the broadest.
+    pub(crate) parent: Option<String>,
+    pub(crate) name: String,
 }
 
 /// What of an event is to change; what isn't named stays.

@@ -6,7 +6,11 @@ use holdfast_mesh as mesh;
 use holdfast_proto::part;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-use crate::{Config, Error, app::publish::OUTBOX, clients, grpc};
+use crate::{
+    Config, Error,
+    app::{categories, publish::OUTBOX},
+    clients, grpc,
+};
 
 /// The part's name in readiness and logs.
 pub const NAME: &str = "catalog";
@@ -52,12 +56,19 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
     // Ends the relay with the server, whichever way that ends.
     let ending = context.shutdown.child_token();
     let relay = holdfast_eventlog::relay(pool.clone(), &OUTBOX, ending.clone());
+    let telling = {
+        let (pool, period) = (pool.clone(), categories::TELLING_PERIOD);
+        mesh::task::periodic("catalog.tell_moved", period, ending.clone(), move || {
+            let pool = pool.clone();
+            async move { categories::tell_moved(&pool).await }
+        })
+    };
     let server = async {
         let served = mesh::server::serve_grpc(options, routes, &context).await;
         ending.cancel();
         served
     };
-    let (served, ()) = tokio::join!(server, relay);
+    let (served, (), ()) = tokio::join!(server, relay, telling);
     if tokio::time::timeout(CLOSE_MAX, pool.close()).await.is_err() {
         tracing::warn!("a database connection was still in use at shutdown");
     }

@@ -23,8 +23,13 @@ use moka::{Expiry, future::Cache};
 use serde::Serialize;
 
 use crate::{
-    call::Call, conditional::EncodedPage, failure::ApiError, metrics, routes::catalog::shapes,
-    server::App, wire::required,
+    call::Call,
+    conditional::EncodedPage,
+    failure::ApiError,
+    metrics,
+    routes::{catalog::shapes, categories},
+    server::App,
+    wire::required,
 };
 
 /// How long a page is given out: a show that everybody looks at costs the catalogue one question a
@@ -73,6 +78,7 @@ impl Given {
 
 /// The pages.
 pub(crate) struct KeptPages {
+    categories: Pages<(), Arc<EncodedPage>>,
     events: Pages<EventId, Arc<EncodedPage>>,
     shows: Pages<ShowId, ShowPage>,
     maps: Cache<MapVersion, Arc<EncodedPage>>,
@@ -84,6 +90,7 @@ impl KeptPages {
             .weigher(|_, page: &Arc<EncodedPage>| weight(page))
             .max_capacity(MAPS_BYTES_MAX);
         Self {
+            categories: Pages::new(|page| weight(page)),
             events: Pages::new(|page| weight(page)),
             shows: Pages::new(|show| weight(&show.page)),
             maps: maps.build(),
@@ -115,6 +122,23 @@ impl KeptPages {
         Some(Given {
             page,
             asked: show.asked,
+        })
+    }
+
+    /// The kinds of events.
+    pub(crate) async fn categories(&self, app: &App, call: &Call) -> Result<Given, ApiError> {
+        let ask = || async move {
+            let request = call.request(pb::ListCategoriesRequest {});
+            let answer = app.catalog.clone().list_categories(request).await?;
+            encoded("categories", move || {
+                Ok(categories::tree(answer.into_inner()))
+            })
+            .await
+        };
+        let page = self.categories.get((), ask).await?;
+        Ok(Given {
+            page: Arc::clone(&page.page),
+            asked: page.asked,
         })
     }
 

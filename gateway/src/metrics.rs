@@ -20,7 +20,7 @@ pub(crate) const SHOWS_FOLLOWED: &str = "gateway_live_shows";
 /// Counter of answers to which seats are free; label `source`, `replica` or `store`.
 pub(crate) const AVAILABILITY_READS: &str = "gateway_availability_reads_total";
 
-/// Counter of pages that were made anew from the catalogue; label `page`, `event`, `show` or
+/// Counter of pages that were made anew from the catalogue; label `page`, `categories`, `event`, `show` or
 /// `seat_map`. The others that were asked for were answered from memory.
 pub(crate) const PAGES_MADE: &str = "gateway_pages_made_total";
 

@@ -4,7 +4,7 @@ use holdfast_mesh::Failure;
 use holdfast_types::PerformerId;
 use sqlx::PgConnection;
 
-use super::{Catalog, Made, publish};
+use super::{Catalog, Made, categories::UNKNOWN, publish};
 use crate::{
     access::Actor,
     fields::Fields,
@@ -24,7 +24,13 @@ impl Catalog {
         let id = event.event_id;
         let mut transaction = self.begin().await?;
         event.performers = billed(&mut transaction, actor, bill).await?;
+        let path = store::categories::path(&mut transaction, &event.category).await?;
+        let is_known = path.is_some();
+        event.category_path = path.unwrap_or_default();
         if store::events::insert(&mut transaction, actor.user_id, &event).await? {
+            if !is_known {
+                return Err(Failure::invalid("event.category", UNKNOWN));
+            }
             store::performers::bill(&mut transaction, id, &event.performers).await?;
             store::asked::insert(&mut transaction, id.as_uuid(), asked).await?;
             publish::event_changed(&mut transaction, id).await?;

@@ -5,6 +5,7 @@
 //! it, it answers what is there now, with another it is ALREADY_EXISTS.
 //! Leaves to others: who calls and whether their fields are within bounds (`grpc`), SQL (`store`).
 
+pub(crate) mod categories;
 mod change_show_state;
 mod create_event;
 mod create_performer;

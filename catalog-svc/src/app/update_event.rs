@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use holdfast_mesh::Failure;
 use holdfast_types::{ErrorCode, EventId};
 
-use super::{Catalog, create_event::billed, publish, require_version};
+use super::{Catalog, categories::UNKNOWN, create_event::billed, publish, require_version};
 use crate::{
     access::Actor,
     model::{Event, EventChange},
@@ -40,13 +40,22 @@ impl Catalog {
             });
         };
         let there = there.value;
+        let category = change.category.filter(|named| *named != there.category);
+        let category_path = match &category {
+            None => there.category_path.clone(),
+            Some(named) => {
+                let path = store::categories::path(&mut transaction, named).await?;
+                path.ok_or_else(|| Failure::invalid("event.category", UNKNOWN))?
+            }
+        };
         let event = Event {
             event_id: id,
             title: change.title.unwrap_or_else(|| there.title.clone()),
             description: change
                 .description
                 .unwrap_or_else(|| there.description.clone()),
-            category: change.category.unwrap_or_else(|| there.category.clone()),
+            category: category.unwrap_or_else(|| there.category.clone()),
+            category_path,
             classification: change
                 .classification
                 .unwrap_or_else(|| there.classification.clone()),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use holdfast_mesh::Failure;
 use holdfast_types::{ErrorCode, ShowId};
 
-use super::{Catalog, publish};
+use super::{Catalog, categories::classify, publish};
 use crate::{
     access::Actor,
     batch::Batch,
@@ -19,9 +19,10 @@ impl Catalog {
     pub(crate) async fn upsert_catalogue(
         &self,
         actor: Actor,
-        batch: &Batch,
+        batch: &mut Batch,
     ) -> Result<Applied, Failure> {
         let mut transaction = self.begin().await?;
+        classify(&mut transaction, batch).await?;
         let applied = store::import::apply(&mut transaction, actor.user_id, batch)
             .await?
             .map_err(refused)?;

@@ -40,7 +40,7 @@ pub(super) fn decode(event: Option<&wire::Event>) -> Result<(Event, Vec<Performe
     };
     let mut fields = Fields::default();
     let bill = bill("event.performers", &event.performers, &mut fields);
-    let event = read("event", event, &mut fields);
+    let event = read("event", event, false, &mut fields);
     fields.finish(event.zip(bill))
 }
 
@@ -120,8 +120,14 @@ fn image_url(field: &str, text: &str, fields: &mut Fields) -> Option<String> {
     None
 }
 
-/// An event whose fields are called `at` and their own name; who is on is read apart.
-pub(super) fn read(at: &str, event: &wire::Event, fields: &mut Fields) -> Option<Event> {
+/// An event whose fields are called `at` and their own name; who is on is read apart. Its category may
+/// have to be found by its classification.
+pub(super) fn read(
+    at: &str,
+    event: &wire::Event,
+    may_lack_category: bool,
+    fields: &mut Fields,
+) -> Option<Event> {
     let of = |name: &str| format!("{at}.{name}");
     let event_id = fields.id(&of("event_id"), &event.event_id, EventId::from_slice);
     let title = fields.line(&of("title"), &event.title, TITLE_BYTES_MAX);
@@ -130,7 +136,10 @@ pub(super) fn read(at: &str, event: &wire::Event, fields: &mut Fields) -> Option
         &event.description,
         DESCRIPTION_BYTES_MAX,
     );
-    let category = category(&of("category"), &event.category, fields);
+    let category = match event.category.as_str() {
+        "" if may_lack_category => Some(String::new()),
+        named => category(&of("category"), named, fields),
+    };
     let classification = match &event.classification {
         None => Some(Classification::default()),
         Some(words) => classification(&of("classification"), words, fields),
@@ -141,6 +150,7 @@ pub(super) fn read(at: &str, event: &wire::Event, fields: &mut Fields) -> Option
         title: title?,
         description: description?,
         category: category?,
+        category_path: Vec::new(),
         classification: classification?,
         performers: Vec::new(),
         image_url: image_url?,
@@ -232,6 +242,7 @@ pub(super) fn encode(event: Event) -> wire::Event {
         title: event.title,
         description: event.description,
         category: event.category,
+        category_path: event.category_path,
         version,
         image_url: event.image_url,
     }

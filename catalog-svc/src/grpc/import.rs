@@ -31,8 +31,8 @@ impl ImportService for Service {
         request: Request<wire::UpsertCatalogueRequest>,
     ) -> Result<Response<wire::UpsertCatalogueResponse>, Status> {
         let actor = self.actor(request.metadata()).await?;
-        let batch = decode(request.get_ref(), actor.user_id)?;
-        let applied = self.catalog.upsert_catalogue(actor, &batch).await?;
+        let mut batch = decode(request.get_ref(), actor.user_id)?;
+        let applied = self.catalog.upsert_catalogue(actor, &mut batch).await?;
         Ok(Response::new(encode(&batch, applied)))
     }
 }
@@ -164,7 +164,7 @@ impl Reader<'_> {
                 self.fields.note(field, "can't be given in a batch");
             }
         }
-        let event = events::read(&format!("{at}.event"), &event, self.fields);
+        let event = events::read(&format!("{at}.event"), &event, true, self.fields);
         let field = format!("{at}.performer_external_ids");
         let names = &item.performer_external_ids;
         if names.len() > PERFORMERS_PER_EVENT_MAX {

@@ -3,6 +3,7 @@
 //! Always holds: a write is made by somebody whose token was checked here; a draft is shown to
 //! those who may change it, and to others it isn't there.
 
+mod categories;
 mod events;
 mod import;
 mod own;
@@ -81,6 +82,22 @@ impl Service {
     /// Whoever calls about venues and plans, who must be a venue's owner, an organiser or an admin.
     async fn venue_actor(&self, metadata: &MetadataMap) -> Result<Actor, Failure> {
         Actor::of_venues(&self.verifier.authenticate(metadata).await?)
+    }
+
+    /// FORBIDDEN unless the caller is an admin.
+    async fn require_admin(&self, metadata: &MetadataMap) -> Result<(), Failure> {
+        if self
+            .verifier
+            .authenticate(metadata)
+            .await?
+            .has_role("admin")
+        {
+            return Ok(());
+        }
+        Err(Failure::new(
+            ErrorCode::Forbidden,
+            "this needs the role admin",
+        ))
     }
 
     /// The venue of that id if it is the caller's.
@@ -327,6 +344,41 @@ impl CatalogService for Service {
             performers: found.into_iter().map(performers::encode).collect(),
             next_cursor,
         }))
+    }
+
+    async fn list_categories(
+        &self,
+        _: Request<wire::ListCategoriesRequest>,
+    ) -> Result<Response<wire::ListCategoriesResponse>, Status> {
+        let all = store::categories::all(&self.catalog.pool)
+            .await
+            .map_err(Failure::from)?;
+        Ok(Response::new(wire::ListCategoriesResponse {
+            categories: all.into_iter().map(categories::encode).collect(),
+        }))
+    }
+
+    async fn put_category(
+        &self,
+        request: Request<wire::PutCategoryRequest>,
+    ) -> Result<Response<wire::PutCategoryResponse>, Status> {
+        self.require_admin(request.metadata()).await?;
+        let category = categories::decode(request.get_ref())?;
+        let put = self.catalog.put_category(category).await?;
+        Ok(Response::new(wire::PutCategoryResponse {
+            category: Some(categories::encode(put.category)),
+            made: put.made,
+        }))
+    }
+
+    async fn delete_category(
+        &self,
+        request: Request<wire::DeleteCategoryRequest>,
+    ) -> Result<Response<wire::DeleteCategoryResponse>, Status> {
+        self.require_admin(request.metadata()).await?;
+        let slug = categories::decode_slug(&request.get_ref().slug)?;
+        self.catalog.delete_category(&slug).await?;
+        Ok(Response::new(wire::DeleteCategoryResponse {}))
     }
 
     async fn create_event(

@@ -129,10 +129,12 @@ pub(crate) async fn of_owner(
 /// Events in the order of `ids`; unknown ids are left out.
 async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Owned<Event>>, Error> {
     let rows = sqlx::query!(
-        "SELECT e.event_id, owner_id, title, description, category, segment, genre, sub_genre,
-                image_url
-         FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (event_id, place)
-         JOIN catalog.events e ON e.event_id = asked.event_id ORDER BY asked.place",
+        r#"SELECT e.event_id, owner_id, title, description, category, segment, genre, sub_genre,
+                  image_url, coalesce(c.path, ARRAY[category]) AS "category_path!"
+           FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (event_id, place)
+           JOIN catalog.events e ON e.event_id = asked.event_id
+           LEFT JOIN catalog.categories c ON c.slug = e.category
+           ORDER BY asked.place"#,
         ids,
     )
     .fetch_all(&mut *connection)
@@ -145,6 +147,7 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Owned<E
             title: row.title,
             description: row.description,
             category: row.category,
+            category_path: row.category_path,
             classification: Classification {
                 segment: row.segment,
                 genre: row.genre,

@@ -5,6 +5,7 @@
 //! rules.
 
 pub(crate) mod asked;
+pub(crate) mod categories;
 pub(crate) mod events;
 pub(crate) mod import;
 pub(crate) mod performers;

@@ -7,7 +7,7 @@ use holdfast_types::{DurationMs, EventId, ShowId, ShowState, UserId, limits::TIM
 use sqlx::{PgConnection, PgPool, PgTransaction};
 use uuid::Uuid;
 
-use super::{Error, performers};
+use super::{Error, categories, performers};
 use crate::{
     cursor::ShowCursor,
     model::{Classification, Event, NewShow, Rules, SaleDates, Show, Venue},
@@ -17,6 +17,7 @@ use crate::{
 /// Which public shows a list is about.
 #[derive(Debug, Clone)]
 pub(crate) struct Filter {
+    /// With all that belongs to it.
     pub(crate) category: Option<String>,
     /// Compared without case.
     pub(crate) city: Option<String>,
@@ -324,20 +325,24 @@ impl Filter {
 pub(crate) async fn page(pool: &PgPool, filter: &Filter, limit: u32) -> Result<Vec<Show>, Error> {
     let mut connection = pool.acquire().await?;
     let ((after, after_id), to, limit) = (filter.after(), filter.to(), i64::from(limit));
-    let ids = match (&filter.city, &filter.category) {
+    let within = match &filter.category {
+        None => None,
+        Some(category) => Some(categories::within(&mut connection, category).await?),
+    };
+    let ids = match (&filter.city, &within) {
         (None, None) => {
             sqlx::query_file_scalar!("src/store/page_of_shows.sql", after, after_id, to, limit)
                 .fetch_all(&mut *connection)
                 .await?
         }
-        (None, Some(category)) => {
+        (None, Some(within)) => {
             sqlx::query_file_scalar!(
                 "src/store/page_by_category.sql",
                 after,
                 after_id,
                 to,
                 limit,
-                category
+                within
             )
             .fetch_all(&mut *connection)
             .await?
@@ -354,7 +359,7 @@ pub(crate) async fn page(pool: &PgPool, filter: &Filter, limit: u32) -> Result<V
             .fetch_all(&mut *connection)
             .await?
         }
-        (Some(city), Some(category)) => {
+        (Some(city), Some(within)) => {
             sqlx::query_file_scalar!(
                 "src/store/page_by_city_and_category.sql",
                 after,
@@ -362,7 +367,7 @@ pub(crate) async fn page(pool: &PgPool, filter: &Filter, limit: u32) -> Result<V
                 to,
                 limit,
                 city,
-                category
+                within
             )
             .fetch_all(&mut *connection)
             .await?
@@ -493,6 +498,7 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Show>, 
                     title: row.title,
                     description: row.description,
                     category: row.category,
+                    category_path: row.category_path,
                     classification: Classification {
                         segment: row.segment,
                         genre: row.genre,

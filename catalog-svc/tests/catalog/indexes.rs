@@ -13,7 +13,7 @@ use crate::{
 const SHOWS: usize = 1_500;
 /// No multiple of the categories' number, so that every town has every category.
 const TOWNS: usize = 31;
-const CATEGORIES: [&str; 5] = ["sport", "music", "film", "family", "theatre"];
+const CATEGORIES: [&str; 5] = ["sports", "music", "film", "family", "arts-theatre"];
 
 /// Shows by the minute, in each town in turn, in each category in turn.
 fn season() -> wire::UpsertCatalogueRequest {
@@ -91,19 +91,22 @@ async fn every_list_is_a_range_of_an_index(pool: PgPool) {
         ("page_of_shows.sql", &[][..], "shows_public_by_time"),
         (
             "page_by_category.sql",
-            &["music"],
+            &["{music,film}"],
             "shows_public_by_category",
         ),
         ("page_by_city.sql", &["Town 7"], "shows_public_by_city"),
         (
             "page_by_city_and_category.sql",
-            &["Town 7", "music"],
+            &["Town 7", "{music,film}"],
             "shows_public_by_city",
         ),
     ] {
         let plan = explained(&pool, &list(file, filters)).await;
         assert!(plan.contains(index), "{file}: {plan}");
-        assert!(!plan.contains("Sort"), "{file}: {plan}");
+        // Those of several categories are put in order when each one's first were read.
+        let sorts = usize::from(file == "page_by_category.sql");
+        assert_eq!(plan.matches("Sort  ").count(), sorts, "{file}: {plan}");
+        assert!(!plan.contains("Seq Scan on shows"), "{file}: {plan}");
     }
 }
 
@@ -148,14 +151,14 @@ async fn lists_follow_changes_of_events_and_venues(pool: PgPool) {
             .shows
             .len()
     };
-    assert_eq!(count(&mut world, "sport", "Berlin").await, 1);
+    assert_eq!(count(&mut world, "sports", "Berlin").await, 1);
     for sql in [
         "UPDATE catalog.events SET category = 'music'",
         "UPDATE catalog.venues SET city = 'Köln'",
     ] {
         sqlx::query(sql).execute(&pool).await.unwrap();
     }
-    assert_eq!(count(&mut world, "sport", "").await, 0);
+    assert_eq!(count(&mut world, "sports", "").await, 0);
     assert_eq!(count(&mut world, "", "Berlin").await, 0);
     assert_eq!(count(&mut world, "music", "KÖLN").await, 1);
 }

@@ -93,14 +93,14 @@ async fn shows_are_listed_by_time_and_filtered(pool: PgPool) {
         (all(), &made[..]),
         (
             wire::ListShowsRequest {
-                category: text("sport"),
+                category: text("sports"),
                 ..all()
             },
             &made[..3],
         ),
         (
             wire::ListShowsRequest {
-                category: text("theatre"),
+                category: text("arts-theatre"),
                 ..all()
             },
             &made[..0],

@@ -499,7 +499,7 @@ pub(crate) fn event() -> wire::Event {
         event_id: id(),
         title: "Die Eröffnung".to_owned(),
         description: "Two halves.\nOne break.".to_owned(),
-        category: "sport".to_owned(),
+        category: "sports".to_owned(),
         classification: Some(wire::Classification {
             segment: "Sports".to_owned(),
             genre: "Football".to_owned(),

@@ -103,7 +103,6 @@ pub(super) fn plan(
         id,
         title,
         description,
-        category,
         classification,
         performers,
         venue,
@@ -139,7 +138,8 @@ pub(super) fn plan(
     let event = wire::Event {
         title,
         description,
-        category,
+        // It follows from the classification.
+        category: String::new(),
         classification: classification.map(|words| wire::Classification {
             segment: words.segment,
             genre: words.genre,

@@ -19,15 +19,12 @@ const POSTAL_CODE_BYTES_MAX: usize = 40;
 const ADDRESS_BYTES_MAX: usize = 600;
 const DESCRIPTION_BYTES_MAX: usize = 20_000;
 const CLASSIFICATION_BYTES_MAX: usize = 120;
-const CATEGORY_BYTES_MAX: usize = 32;
 /// Of a status that we don't know, which is told. Known ones have up to eleven.
 const STATUS_CHARS_MAX: usize = 40;
 /// Longer bills are cut: who comes after the fiftieth is on no poster either.
 const PERFORMERS_MAX: usize = 50;
 /// As catalog-svc.
 const PRICE_MAX: i64 = 1_000_000_000;
-/// The category of an event that nobody classified.
-const UNCLASSIFIED: &str = "other";
 
 /// What a file says of one event: in our words, an event and its show.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,8 +32,6 @@ pub(super) struct Performance {
     pub(super) id: String,
     pub(super) title: String,
     pub(super) description: String,
-    /// One word, of the segment.
-    pub(super) category: String,
     pub(super) classification: Option<Classification>,
     pub(super) performers: Vec<Performer>,
     pub(super) venue: Venue,
@@ -149,7 +144,6 @@ pub(super) fn read(event: raw::Event) -> Reading {
     let prices = prices(&event.price_ranges.unwrap_or_default(), &mut notes);
     let performance = (|| {
         Some(Performance {
-            category: category(classification.as_ref()),
             id: id?,
             title: title?,
             description,
@@ -221,22 +215,6 @@ fn classification(
         genre,
         sub_genre,
     })
-}
-
-/// The segment as one word: `Arts & Theatre` is `arts-theatre`.
-fn category(classification: Option<&Classification>) -> String {
-    let segment = classification.map_or(UNCLASSIFIED, |c| c.segment.as_str());
-    let lower = segment.to_ascii_lowercase();
-    let words = lower
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty());
-    let mut category = words.collect::<Vec<_>>().join("-");
-    category.truncate(CATEGORY_BYTES_MAX);
-    if category.starts_with(|c: char| c.is_ascii_lowercase()) {
-        category
-    } else {
-        UNCLASSIFIED.to_owned()
-    }
 }
 
 /// Each once, in the order of the bill.

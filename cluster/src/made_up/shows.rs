@@ -108,7 +108,6 @@ impl Catalogue {
             event_id: Vec::new(),
             description: format!("{genre} with {name}. Made up, to try large catalogues with."),
             title,
-            category: kind.category.to_owned(),
             classification: Some(wire::Classification {
                 segment: kind.segment.to_owned(),
                 genre: genre.to_owned(),

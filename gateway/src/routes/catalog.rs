@@ -91,7 +91,7 @@ pub(crate) async fn get_event(
 #[utoipa::path(
     get, path = "/shows", tag = "catalogue",
     params(
-        ("category" = Option<String>, Query, description = "Only events of this category.", example = json!("music")),
+        ("category" = Option<String>, Query, description = "Only events of this category, or of one that belongs to it.", example = json!("music")),
         ("city" = Option<String>, Query, description = "Only venues in this city; case doesn't count.", example = json!("Berlin")),
         ("from" = Option<String>, Query, description = "Starting then or later, RFC 3339; now unless said.", format = DateTime),
         ("to" = Option<String>, Query, description = "Starting before, RFC 3339.", format = DateTime),

@@ -4,6 +4,7 @@ mod accounts;
 mod availability;
 mod bookings;
 pub(crate) mod catalog;
+pub(crate) mod categories;
 mod check_in;
 mod holds;
 mod live;
@@ -39,6 +40,11 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(catalog::list_shows))
         .merge(show)
         .routes(routes!(catalog::get_seat_map))
+        .routes(routes!(categories::list_categories))
+        .routes(routes!(
+            categories::put_category,
+            categories::delete_category
+        ))
         .routes(routes!(availability::get_availability))
         .routes(routes!(live::watch_show))
         .routes(routes!(search::search_shows))

@@ -176,6 +176,9 @@ scripted!(catalog::catalog_service_server::CatalogService {
     get_show(catalog::GetShowRequest) -> catalog::GetShowResponse;
     list_shows(catalog::ListShowsRequest) -> catalog::ListShowsResponse;
     read_shows(catalog::ReadShowsRequest) -> catalog::ReadShowsResponse;
+    list_categories(catalog::ListCategoriesRequest) -> catalog::ListCategoriesResponse;
+    put_category(catalog::PutCategoryRequest) -> catalog::PutCategoryResponse;
+    delete_category(catalog::DeleteCategoryRequest) -> catalog::DeleteCategoryResponse;
     get_seat_map(catalog::GetSeatMapRequest) -> catalog::GetSeatMapResponse;
 });
 

@@ -39,6 +39,7 @@ fn event() -> pb::Event {
         }],
         version: "e-1".to_owned(),
         image_url: "https://images.example/1.jpg".to_owned(),
+        category_path: vec!["music".to_owned()],
     }
 }
 
@@ -89,6 +90,7 @@ fn event_json() -> Value {
         "title": "Concert",
         "description": "Loud",
         "category": "music",
+        "category_path": ["music"],
         "classification": {"segment": "Music", "genre": "Rock", "sub_genre": null},
         "performers": [{"performer_id": EventId::from_bytes([4; 16]).to_string(), "name": "The Band"}],
         "image_url": "https://images.example/1.jpg",
@@ -572,4 +574,35 @@ async fn the_largest_seat_map_fits_and_is_compressed_for_those_who_ask() {
     let mut decoder = GzDecoder::new(packed.bytes.as_slice());
     decoder.read_to_end(&mut unpacked).unwrap();
     assert!(unpacked == plain.bytes, "the same page");
+}
+
+#[tokio::test]
+async fn categories_are_a_tree_that_caches_may_keep() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("list_categories", |_: pb::ListCategoriesRequest| {
+            let category = |slug: &str, parent: &str, name: &str| pb::EventCategory {
+                slug: slug.to_owned(),
+                parent: parent.to_owned(),
+                name: name.to_owned(),
+            };
+            Ok(pb::ListCategoriesResponse {
+                categories: vec![
+                    category("music", "", "Music"),
+                    category("music-rock", "music", "Rock"),
+                ],
+            })
+        });
+    let first = send(gateway.get("/api/v1/categories")).await;
+    let rock = json!({"slug": "music-rock", "name": "Rock", "children": []});
+    let music = json!({"slug": "music", "name": "Music", "children": [rock]});
+    assert_eq!(first.json(), json!({"categories": [music]}));
+    assert_eq!(first.header("cache-control"), Some(CACHED));
+    let tag = first.header("etag").unwrap().to_owned();
+    let again = gateway
+        .get("/api/v1/categories")
+        .header("if-none-match", tag);
+    assert_eq!(send(again).await.status, 304);
+    assert_eq!(gateway.backend.take_seen().len(), 1);
 }

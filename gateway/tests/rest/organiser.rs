@@ -690,3 +690,45 @@ async fn a_scan_is_forwarded_with_its_key_and_told_what_it_found() {
     let wrong = send(scan().header("idempotency-key", "k").json(&body)).await;
     wrong.invalid("show_id");
 }
+
+#[tokio::test]
+async fn a_category_is_put_and_deleted_by_its_slug() {
+    let gateway = Gateway::start().await;
+    let made = AtomicUsize::new(0);
+    gateway
+        .backend
+        .on("put_category", move |asked: pb::PutCategoryRequest| {
+            let category = asked.category.unwrap();
+            if category.parent == "nowhere" {
+                let fields = [("category.parent", "is none")];
+                return Err(refusal(ErrorCode::InvalidRequest, &fields));
+            }
+            Ok(pb::PutCategoryResponse {
+                category: Some(category),
+                made: made.fetch_add(1, Ordering::Relaxed) == 0,
+            })
+        });
+    gateway
+        .backend
+        .on("delete_category", |asked: pb::DeleteCategoryRequest| {
+            assert_eq!(asked.slug, "music-rock");
+            Ok(pb::DeleteCategoryResponse {})
+        });
+    const PATH: &str = "/api/v1/categories/music-rock";
+    let put = |body: Value| gateway.as_customer(Method::PUT, PATH).json(&body);
+    let rock = json!({"name": "Rock", "parent": "music"});
+    for status in [201, 200] {
+        let answer = send(put(rock.clone())).await;
+        let expected = json!({"slug": "music-rock", "name": "Rock", "parent": "music"});
+        assert_eq!((answer.status, answer.json()), (status, expected));
+    }
+    let refused = send(put(json!({"name": "Rock", "parent": "nowhere"}))).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(
+        refused.json()["details"]["fields"][0]["field"],
+        "parent",
+        "{refused:?}"
+    );
+    let deleted = send(gateway.as_customer(Method::DELETE, PATH)).await;
+    assert_eq!(deleted.status, 204);
+}

@@ -224,7 +224,7 @@ pub struct Event {
     pub title: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     pub description: ::prost::alloc::string::String,
-    /// One word, lower case, e.g. music.
+    /// One of the categories, e.g. music.
     #[prost(string, tag = "4")]
     pub category: ::prost::alloc::string::String,
     /// Absent where nobody said.
@@ -240,7 +240,51 @@ pub struct Event {
     /// A picture, https; empty for none.
     #[prost(string, tag = "8")]
     pub image_url: ::prost::alloc::string::String,
+    /// The category and what it belongs to, the broadest first, e.g. music, music-rock; not read.
+    #[prost(string, repeated, tag = "9")]
+    pub category_path: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// What kind of events there are.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventCategory {
+    /// Lower case, e.g. music-rock: what events name it by. At most 32 bytes.
+    #[prost(string, tag = "1")]
+    pub slug: ::prost::alloc::string::String,
+    /// The slug of the one that it belongs to; empty for one of the broadest.
+    #[prost(string, tag = "2")]
+    pub parent: ::prost::alloc::string::String,
+    /// What people read, e.g. Rock.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCategoriesRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListCategoriesResponse {
+    /// By slug; at most 1,000.
+    #[prost(message, repeated, tag = "1")]
+    pub categories: ::prost::alloc::vec::Vec<EventCategory>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutCategoryRequest {
+    #[prost(message, optional, tag = "1")]
+    pub category: ::core::option::Option<EventCategory>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutCategoryResponse {
+    #[prost(message, optional, tag = "1")]
+    pub category: ::core::option::Option<EventCategory>,
+    /// It wasn't there before.
+    #[prost(bool, tag = "2")]
+    pub made: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteCategoryRequest {
+    #[prost(string, tag = "1")]
+    pub slug: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteCategoryResponse {}
 /// What kind of event, from broad to narrow, in the words of whoever classified it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Classification {
@@ -583,7 +627,7 @@ pub struct GetShowResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListShowsRequest {
-    /// Empty for all.
+    /// With what belongs to it; empty for all.
     #[prost(string, tag = "1")]
     pub category: ::prost::alloc::string::String,
     /// Compared without case.
@@ -1131,8 +1175,100 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Every category there is. Reads only. Called by the gateway. Reasons: UNAVAILABLE.
+        pub async fn list_categories(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListCategoriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCategoriesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/ListCategories",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.catalog.v1.CatalogService",
+                        "ListCategories",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a category, or changes its name and what it belongs to; events of it and of what belongs to it
+        /// are then in another place, and their shows are told as changed, in batches. For admins. Idempotent.
+        /// Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST (also a parent that isn't
+        /// there, belongs to it, or is too narrow already), INVALID_STATE (there are as many as there may be).
+        pub async fn put_category(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutCategoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutCategoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/PutCategory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "PutCategory"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes a category away, which no event may have and nothing may belong to. For admins. Idempotent.
+        /// Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, INVALID_STATE (it is
+        /// used).
+        pub async fn delete_category(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteCategoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteCategoryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/DeleteCategory",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.catalog.v1.CatalogService",
+                        "DeleteCategory",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Makes an event. Idempotent by id. Called by the gateway and the CLI. Reasons as CreateVenue (a
-        /// performer that isn't the caller's is a field violation).
+        /// performer that isn't the caller's and a category that isn't there are field violations).
         pub async fn create_event(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateEventRequest>,
@@ -1736,8 +1872,37 @@ pub mod catalog_service_server {
             tonic::Response<super::ListOwnPerformersResponse>,
             tonic::Status,
         >;
+        /// Every category there is. Reads only. Called by the gateway. Reasons: UNAVAILABLE.
+        async fn list_categories(
+            &self,
+            request: tonic::Request<super::ListCategoriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCategoriesResponse>,
+            tonic::Status,
+        >;
+        /// Makes a category, or changes its name and what it belongs to; events of it and of what belongs to it
+        /// are then in another place, and their shows are told as changed, in batches. For admins. Idempotent.
+        /// Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST (also a parent that isn't
+        /// there, belongs to it, or is too narrow already), INVALID_STATE (there are as many as there may be).
+        async fn put_category(
+            &self,
+            request: tonic::Request<super::PutCategoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutCategoryResponse>,
+            tonic::Status,
+        >;
+        /// Takes a category away, which no event may have and nothing may belong to. For admins. Idempotent.
+        /// Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, INVALID_STATE (it is
+        /// used).
+        async fn delete_category(
+            &self,
+            request: tonic::Request<super::DeleteCategoryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteCategoryResponse>,
+            tonic::Status,
+        >;
         /// Makes an event. Idempotent by id. Called by the gateway and the CLI. Reasons as CreateVenue (a
-        /// performer that isn't the caller's is a field violation).
+        /// performer that isn't the caller's and a category that isn't there are field violations).
         async fn create_event(
             &self,
             request: tonic::Request<super::CreateEventRequest>,
@@ -2452,6 +2617,143 @@ pub mod catalog_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListOwnPerformersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/ListCategories" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListCategoriesSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::ListCategoriesRequest>
+                    for ListCategoriesSvc<T> {
+                        type Response = super::ListCategoriesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListCategoriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::list_categories(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListCategoriesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/PutCategory" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutCategorySvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::PutCategoryRequest>
+                    for PutCategorySvc<T> {
+                        type Response = super::PutCategoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutCategoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::put_category(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutCategorySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/DeleteCategory" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteCategorySvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::DeleteCategoryRequest>
+                    for DeleteCategorySvc<T> {
+                        type Response = super::DeleteCategoryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteCategoryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::delete_category(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteCategorySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -3308,7 +3610,9 @@ pub struct UpsertPerformer {
 pub struct UpsertEvent {
     #[prost(string, tag = "1")]
     pub external_id: ::prost::alloc::string::String,
-    /// Without `event_id` and `performers`.
+    /// Without `event_id` and `performers`. Without a category, it follows from the classification: the
+    /// narrowest there is of its words joined, `segment-genre-sub-genre`, `segment-genre`, `segment` (lower
+    /// case, what isn't a letter or digit as `-`), else `other`.
     #[prost(message, optional, tag = "2")]
     pub event: ::core::option::Option<Event>,
     /// In the order of the bill; at most 50, none twice.

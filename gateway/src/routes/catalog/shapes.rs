@@ -17,9 +17,12 @@ pub(crate) struct Event {
     #[schema(example = "Summer Night Concert")]
     title: String,
     description: String,
-    /// One word, lower case.
-    #[schema(example = "music")]
+    /// One of `categories`.
+    #[schema(example = "music-rock")]
     category: String,
+    /// What the category belongs to, the broadest first, and itself.
+    #[schema(example = json!(["music", "music-rock"]))]
+    category_path: Vec<String>,
     /// From broad to narrow; null where nobody said.
     #[schema(required = true)]
     classification: Option<Classification>,
@@ -202,6 +205,7 @@ pub(crate) fn event(event: pb::Event) -> Result<Event, ApiError> {
         title: event.title,
         description: event.description,
         category: event.category,
+        category_path: event.category_path,
         classification: event.classification.map(|words| Classification {
             segment: words.segment,
             genre: wire::optional(words.genre),

@@ -51,7 +51,7 @@ pub(crate) struct NewEvent {
     #[serde(default)]
     #[schema(max_length = 20_000, example = "Two hours under the sky.")]
     description: String,
-    /// One word, lower case.
+    /// One of `categories`.
     #[schema(pattern = "^[a-z][a-z0-9-]*$", max_length = 32, example = "music")]
     category: String,
     #[serde(default)]
@@ -137,6 +137,7 @@ impl EventChange {
             classification: self.classification.flatten().map(Into::into),
             performers: bill(&self.performer_ids.unwrap_or_default())?,
             version: String::new(),
+            category_path: Vec::new(),
             image_url: self.image_url.flatten().unwrap_or_default(),
         };
         Ok(pb::UpdateEventRequest {
@@ -178,6 +179,7 @@ pub(crate) async fn create_event(
         classification: body.classification.map(Into::into),
         performers: bill(&body.performer_ids)?,
         version: String::new(),
+        category_path: Vec::new(),
         image_url: body.image_url.unwrap_or_default(),
     };
     let request = pb::CreateEventRequest { event: Some(new) };

@@ -78,7 +78,7 @@ fn id_of(kind: &str, user_id: UserId, key: &str) -> Uuid {
 }
 
 /// What a service refuses, with the fields as bodies name them.
-fn refused(status: &tonic::Status) -> ApiError {
+pub(super) fn refused(status: &tonic::Status) -> ApiError {
     ApiError::from(status.clone()).in_words(rest_name)
 }
 
@@ -99,7 +99,7 @@ fn rest_name(field: &str) -> String {
         return field.to_owned();
     }
     let mut name = field;
-    for of in ["venue.", "event.", "show.", "performer."] {
+    for of in ["venue.", "event.", "show.", "performer.", "category."] {
         name = name.strip_prefix(of).unwrap_or(name);
     }
     match name {
