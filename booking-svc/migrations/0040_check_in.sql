@@ -4,3 +4,6 @@ ALTER TABLE booking.tickets
     ADD COLUMN used_by  uuid,
     -- The Idempotency-Key of the scan.
     ADD COLUMN used_key text;
+
+-- A key is of one scan.
+CREATE UNIQUE INDEX tickets_by_scan ON booking.tickets (show_id, used_by, used_key) WHERE used_key IS NOT NULL;

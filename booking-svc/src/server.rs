@@ -25,7 +25,7 @@ use crate::{
     app::{
         App,
         announce::OUTBOX,
-        changes::Changes,
+        changes::{self, Changes},
         inventory::Inventories,
         requests::UnderWay,
         sale_times::{self, SaleChanges},
@@ -177,6 +177,16 @@ fn start_tasks(app: &Arc<App>, config: &Config, end: &CancellationToken) -> Join
         move || {
             let app = refunding.clone();
             async move { app.refund_shows().await }
+        },
+    ));
+    let looking = app.clone();
+    tasks.spawn(periodic(
+        "booking.changes",
+        changes::PERIOD,
+        end.clone(),
+        move || {
+            let app = looking.clone();
+            async move { app.look_for_changes().await }
         },
     ));
     let following = app.clone();

@@ -24,11 +24,11 @@ use tower::{Layer, Service};
 use uuid::Uuid;
 
 use crate::{
-    limits,
+    conditional, limits,
     lists::ListVersion,
     metrics::{self, Answered},
     scope,
-    server::{App, Shared},
+    server::{self, App, Shared},
 };
 
 const EVENT: &str = "/api/v1/events/{event_id}";
@@ -44,15 +44,19 @@ const ROUTES: [&str; 4] = [EVENT, SHOW, SEAT_MAP, AVAILABILITY];
 pub(crate) struct AtHandLayer {
     app: Shared,
     counters: Arc<[(&'static str, Answered)]>,
+    /// Of every answer, where pages of other origins may read any.
+    cors: Option<Arc<HeaderMap>>,
 }
 
 impl AtHandLayer {
     /// After the recorder of metrics was installed.
     pub(crate) fn new(app: Shared) -> Self {
         let counters = ROUTES.map(|route| (route, Answered::to_get(route)));
+        let is_read_elsewhere = app.origins.are_allowed();
         Self {
             app,
             counters: counters.into(),
+            cors: is_read_elsewhere.then(|| Arc::new(server::cors_without_origin())),
         }
     }
 }
@@ -101,7 +105,8 @@ impl AtHandLayer {
         let headers = request.headers();
         let goes_on = request.method() != Method::GET
             || headers.contains_key(trace::PARENT_HEADER)
-            || headers.contains_key(header::ORIGIN);
+            || headers.contains_key(header::ORIGIN)
+            || conditional::takes_any_coding(headers);
         if goes_on {
             return None;
         }
@@ -119,6 +124,9 @@ impl AtHandLayer {
         limits::tell(&mut response, [standing, None]);
         if *route == AVAILABILITY {
             metrics::availability_read("replica");
+        }
+        for (name, value) in self.cors.iter().flat_map(|headers| headers.iter()) {
+            response.headers_mut().append(name, value.clone());
         }
         scope::dress(app, &mut response, &scope::request_id(headers));
         answered.count(response.status(), came.elapsed());

@@ -95,11 +95,16 @@ impl Encoded {
         let cache = [
             (header::CACHE_CONTROL, cache_control),
             (header::ETAG, self.tag.clone()),
+            // Of a 304, too.
+            (header::VARY, BY_CODING),
         ];
         if known(request_headers, &self.tag) {
             return (StatusCode::NOT_MODIFIED, cache).into_response();
         }
-        let json = json_by_coding();
+        let json = [(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        )];
         match &self.gzip {
             Some(gzip) if accepts_gzip(request_headers) => {
                 let packed = [(header::CONTENT_ENCODING, HeaderValue::from_static(GZIP))];
@@ -110,12 +115,8 @@ impl Encoded {
     }
 }
 
-/// Of JSON that is there in each coding.
-pub(crate) fn json_by_coding() -> [(HeaderName, HeaderValue); 2] {
-    let json = HeaderValue::from_static("application/json");
-    let by = HeaderValue::from_static("accept-encoding");
-    [(header::CONTENT_TYPE, json), (header::VARY, by)]
-}
+/// What is there in each coding.
+pub(crate) const BY_CODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
 fn gzip(bytes: &[u8]) -> Result<Bytes, ApiError> {
     packed(bytes, Compression::default())
@@ -216,6 +217,12 @@ pub(crate) fn known(request_headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let tag = tag.to_str().map(opaque).unwrap_or_default();
     let mut tags = members(request_headers, header::IF_NONE_MATCH);
     tags.any(|candidate| candidate == "*" || opaque(candidate) == tag)
+}
+
+/// Whether the layer around may choose a coding that the client didn't name.
+pub(crate) fn takes_any_coding(request_headers: &HeaderMap) -> bool {
+    let codings = members(request_headers, header::ACCEPT_ENCODING);
+    codings.into_iter().any(|coding| coding.starts_with('*'))
 }
 
 /// RFC 9110 §12.5.3, by name: who takes anything (`*`) is served by the layer around.

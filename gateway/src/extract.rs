@@ -18,7 +18,7 @@ use chrono::DateTime;
 use holdfast_types::{ErrorCode, Revision, limits};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::{cursors, failure::ApiError, server::Shared};
+use crate::{call::Roles, cursors, failure::ApiError, server::Shared};
 
 /// Header that makes a POST repeatable.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -74,6 +74,11 @@ impl<T: DeserializeOwned, const MOST: usize> FromRequest<Shared> for LargeBody<T
         require_json(&request)?;
         let size = request.body().size_hint().upper();
         let is_small = size.is_some_and(|size| size <= limits::REST_BODY_BYTES_MAX as u64);
+        let roles = request.extensions().get::<Roles>();
+        if !is_small && !roles.is_some_and(Roles::may_have_plans) {
+            let message = "a body of this size is for organisers to send";
+            return Err(ApiError::new(ErrorCode::Forbidden, message));
+        }
         let _place = match is_small {
             true => None,
             false => Some(app.uploads.try_acquire().map_err(|_| {

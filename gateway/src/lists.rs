@@ -17,7 +17,7 @@ use moka::future::Cache;
 use serde::Serialize;
 
 use crate::{
-    conditional::{accepts_gzip, json_by_coding, packed_fast},
+    conditional::{BY_CODING, accepts_gzip, packed_fast},
     failure::ApiError,
 };
 
@@ -99,7 +99,13 @@ impl Lists {
 }
 
 fn response(bytes: Bytes, is_packed: bool) -> Response {
-    let json = json_by_coding();
+    let json = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        ),
+        (header::VARY, BY_CODING),
+    ];
     if !is_packed {
         return (json, bytes).into_response();
     }

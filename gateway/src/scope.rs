@@ -5,22 +5,23 @@
 
 use std::{
     panic::AssertUnwindSafe,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::Poll,
+    task::{self, Poll},
     time::{Duration, Instant},
 };
 
 use axum::{
-    body::{Body, HttpBody as _},
+    body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use futures::{FutureExt, StreamExt as _, stream};
+use futures::FutureExt;
 use holdfast_mesh::{
     deadline::Deadline,
     request_id::{self, RequestId},
@@ -29,6 +30,7 @@ use holdfast_mesh::{
 };
 use holdfast_proto::part;
 use holdfast_types::ErrorCode;
+use http_body::{Frame, SizeHint};
 use tracing::Instrument;
 
 use crate::{
@@ -200,17 +202,44 @@ fn with_body_watched(request: Request) -> (Request, Arc<AtomicBool>) {
     if request.body().is_end_stream() {
         return (request, is_read);
     }
-    let reading = Arc::clone(&is_read);
+    let watched = Arc::clone(&is_read);
     let request = request.map(|body| {
-        let mut body = body.into_data_stream();
-        Body::from_stream(stream::poll_fn(move |context| {
-            let next = body.poll_next_unpin(context);
-            let has_ended = matches!(next, Poll::Ready(None | Some(Err(_))));
-            reading.store(!has_ended, Ordering::Relaxed);
-            next
-        }))
+        Body::new(WatchedBody {
+            body,
+            is_read: watched,
+        })
     });
     (request, is_read)
+}
+
+/// A body that says while it is being read.
+struct WatchedBody {
+    body: Body,
+    is_read: Arc<AtomicBool>,
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = self.get_mut();
+        let next = Pin::new(&mut this.body).poll_frame(context);
+        let has_ended = matches!(next, Poll::Ready(None | Some(Err(_))));
+        this.is_read.store(!has_ended, Ordering::Relaxed);
+        next
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Around all but the health routes, which must answer while everything is busy: one of the slots,

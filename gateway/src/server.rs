@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware,
 };
 use holdfast_mesh as mesh;
@@ -195,6 +195,31 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
     }))
 }
 
+/// Headers of answers that pages of other origins may read.
+const EXPOSED: [HeaderName; 6] = [
+    header::ETAG,
+    header::LOCATION,
+    header::RETRY_AFTER,
+    rate::RATE_LIMIT,
+    rate::RATE_LIMIT_POLICY,
+    HeaderName::from_static(request_id::HEADER),
+];
+
+/// What [`cors`] says in an answer to who names no origin.
+pub(crate) fn cors_without_origin() -> HeaderMap {
+    let vary = "origin, access-control-request-method, access-control-request-headers";
+    let exposed = EXPOSED.each_ref().map(HeaderName::as_str).join(",");
+    let exposed = HeaderValue::from_str(&exposed).expect("names are values");
+    HeaderMap::from_iter([
+        (header::VARY, HeaderValue::from_static(vary)),
+        (
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        ),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed),
+    ])
+}
+
 fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
     let request_id = HeaderName::from_static(request_id::HEADER);
     CorsLayer::new()
@@ -218,13 +243,6 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             HeaderName::from_static(trace::STATE_HEADER),
             request_id.clone(),
         ])
-        .expose_headers([
-            header::ETAG,
-            header::LOCATION,
-            header::RETRY_AFTER,
-            rate::RATE_LIMIT,
-            rate::RATE_LIMIT_POLICY,
-            request_id,
-        ])
+        .expose_headers(EXPOSED)
         .max_age(CORS_AGE_MAX)
 }

@@ -37,6 +37,11 @@ impl Origins {
         })
     }
 
+    /// Whether pages of other sites may read answers.
+    pub(crate) fn are_allowed(&self) -> bool {
+        !self.allowed.is_empty()
+    }
+
     /// Whether browsers reach us over TLS.
     pub(crate) fn are_secure(&self) -> bool {
         let own = self.own.as_ref();

@@ -1,35 +1,36 @@
 //! Who waits for a booking to change.
 //!
 //! Always holds: a change that this process committed after a wait began ends it, unless a question to the
-//! lock store is open then, whose answer's change does; waits are bounded in number and length, and whoever
-//! finds no place is answered as things stand. Leaves to others: changes that another process made, which are
-//! found by looking.
+//! lock store is open then, whose answer's change does; one that another process made is found by a look
+//! for all that are waited for at once, so a crowd that waits doesn't keep the database from what it waits
+//! for; waits are bounded in number and length, and whoever finds no place is answered as things stand.
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
 use booking_core::Booking;
 use holdfast_mesh::deadline::Deadline;
-use holdfast_types::{BookingId, UserId};
+use holdfast_types::{BookingId, ShowId, UserId};
 use tokio::{sync::watch, time::Instant};
 
 use super::{App, read::BookingView};
-use crate::error::Error;
+use crate::{
+    error::Error,
+    store::{
+        bookings::{Key, Version},
+        changes,
+    },
+};
 
-/// Bookings waited for at once: some 200 bytes each.
+/// Bookings waited for at once: some 200 bytes each, and some 5 µs of a look.
 const WAITED_FOR_MAX: usize = 16_384;
 
-/// How soon a change that another process made is looked for; the next look comes after twice as long,
-/// as do all that follow: a confirmation is to be told within a second.
-const LOOK_AFTER: Duration = Duration::from_millis(250);
-const LOOK_AFTER_MAX: Duration = Duration::from_millis(500);
-
-/// Looks a second of all who wait, about; of more they are rarer: a crowd that waits doesn't keep the
-/// database from what it waits for. A tenth of what a database answers beside a rush.
-const LOOKS_PER_SECOND_MAX: u32 = 200;
+/// How often changes that other processes made are looked for: a confirmation is to be told within a second.
+pub(crate) const PERIOD: Duration = Duration::from_millis(250);
 
 /// Left of a deadline for the answer.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -37,14 +38,47 @@ const ANSWER: Duration = Duration::from_millis(500);
 /// Bookings that somebody waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    waited_for: Mutex<HashMap<BookingId, watch::Sender<Option<Booking>>>>,
+    waited_for: Mutex<HashMap<BookingId, WaitedFor>>,
+}
+
+#[derive(Debug, Default)]
+struct WaitedFor {
+    /// Once somebody has read it.
+    show_id: Option<ShowId>,
+    /// As the last look found it.
+    seen: Option<Version>,
+    /// A change of this process, or none of whichever: it is to be read.
+    told: watch::Sender<Option<Booking>>,
 }
 
 impl Changes {
     /// Ends the waits for a booking, which is this now: after the commit of its change.
     pub(crate) fn tell(&self, booking: &Booking) {
         if let Some(waits) = self.lock().get(&booking.id) {
-            waits.send_replace(Some(booking.clone()));
+            waits.told.send_replace(Some(booking.clone()));
+        }
+    }
+
+    /// What may be looked for.
+    fn all(&self) -> Vec<Key> {
+        let waited_for = self.lock();
+        let keys = waited_for.iter().map(|(&booking_id, waits)| {
+            let show_id = waits.show_id?;
+            Some(Key {
+                show_id,
+                booking_id,
+            })
+        });
+        keys.flatten().collect()
+    }
+
+    /// Ends the waits for a booking unless it was so at the last look: it is to be read.
+    fn found(&self, booking_id: BookingId, version: Version) {
+        let mut waited_for = self.lock();
+        let waits = waited_for.get_mut(&booking_id);
+        if let Some(waits) = waits.filter(|waits| waits.seen.as_ref() != Some(&version)) {
+            waits.seen = Some(version);
+            waits.told.send_replace(None);
         }
     }
 
@@ -55,7 +89,7 @@ impl Changes {
             return None;
         }
         let waits = waited_for.entry(booking_id).or_default();
-        let told = waits.subscribe();
+        let told = waits.told.subscribe();
         Some(Wait {
             changes: self,
             booking_id,
@@ -63,13 +97,7 @@ impl Changes {
         })
     }
 
-    /// How long each of so many who wait doesn't look.
-    fn pause(&self) -> Duration {
-        let waiting = u32::try_from(self.lock().len()).unwrap_or(u32::MAX);
-        Duration::from_secs(1) * waiting / LOOKS_PER_SECOND_MAX
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<BookingId, watch::Sender<Option<Booking>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<BookingId, WaitedFor>> {
         self.waited_for.lock().expect("no holder panics")
     }
 }
@@ -81,7 +109,14 @@ struct Wait<'a> {
 }
 
 impl Wait<'_> {
-    /// The booking as a change left it; none at `at`.
+    /// It was read: from now on it is looked for.
+    fn is_of(&self, show_id: ShowId) {
+        if let Some(waits) = self.changes.lock().get_mut(&self.booking_id) {
+            waits.show_id = Some(show_id);
+        }
+    }
+
+    /// The booking as a change left it; none at `at`, or where it is to be read.
     async fn changed_by(&mut self, at: Instant) -> Option<Booking> {
         // Its sender lives for as long as somebody listens.
         let changed = tokio::time::timeout_at(at, self.told.changed()).await;
@@ -96,7 +131,7 @@ impl Drop for Wait<'_> {
         // This one still counts.
         if waited_for
             .get(&self.booking_id)
-            .is_some_and(|waits| waits.receiver_count() <= 1)
+            .is_some_and(|waits| waits.told.receiver_count() <= 1)
         {
             waited_for.remove(&self.booking_id);
         }
@@ -116,20 +151,37 @@ impl App {
         let until = Instant::now() + longest.min(deadline.remaining().saturating_sub(ANSWER));
         // From before the first look, so that nothing falls in between.
         let mut wait = self.changes.listen(booking_id);
-        let mut look_after = LOOK_AFTER;
         let mut view = self.get_booking(user_id, booking_id).await?;
+        if let Some(wait) = &wait {
+            wait.is_of(view.booking.show_id);
+        }
         loop {
             let now = Instant::now();
             let Some(wait) = wait.as_mut().filter(|_| now < until && !is_news(&view)) else {
                 return Ok(view);
             };
-            let look_at = now + look_after.max(self.changes.pause());
-            view = match wait.changed_by(until.min(look_at)).await {
+            view = match wait.changed_by(until).await {
                 Some(booking) => self.view_now(booking, view).await?,
                 None => self.get_booking(user_id, booking_id).await?,
             };
-            look_after = (look_after * 2).min(LOOK_AFTER_MAX);
         }
+    }
+
+    /// Looks for what other processes changed. A look that fails is left out: who waits reads in the end.
+    pub(crate) async fn look_for_changes(&self) -> Result<(), Infallible> {
+        let keys = self.changes.all();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        match changes::versions(&self.pool, &keys).await {
+            Ok(versions) => {
+                for (booking_id, version) in versions {
+                    self.changes.found(booking_id, version);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "changed bookings weren't looked for"),
+        }
+        Ok(())
     }
 }
 
@@ -199,10 +251,7 @@ mod tests {
         assert!(waits.iter().all(Option::is_some));
         assert!(changes.listen(nth(many)).is_none());
         assert!(changes.listen(nth(7)).is_some(), "waited for already");
-        let looks = f64::from(many) / changes.pause().as_secs_f64();
-        assert!(looks.round() <= f64::from(LOOKS_PER_SECOND_MAX), "{looks}");
         drop(waits);
-        assert_eq!(changes.pause(), Duration::ZERO);
         assert!(changes.lock().is_empty());
     }
 }

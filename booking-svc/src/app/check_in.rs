@@ -102,6 +102,10 @@ impl App {
         };
         let scanned = tickets::scan(&self.pool, &scan).await?;
         let scanned = scanned.ok_or_else(no_ticket)?;
+        if scanned.is_key_of_another {
+            let message = "the key was used for the scan of another ticket";
+            return Err(Failure::new(ErrorCode::IdempotencyKeyReused, message).into());
+        }
         let result = match scanned.state {
             TicketState::Used if scanned.by_this => CheckInResult::Admitted,
             TicketState::Used => CheckInResult::AlreadyUsed,

@@ -61,10 +61,12 @@ impl App {
 
     /// Takes over what other instances kept.
     pub(crate) async fn follow_sales(&self) -> Result<(), Error> {
-        let since = match self.sale_changes.from() {
-            Some(since) => since,
-            None => store::now(&self.pool).await? - OVERLAP,
-        };
+        // The database's clock may have been set back since.
+        let latest = store::now(&self.pool).await? - OVERLAP;
+        let since = self
+            .sale_changes
+            .from()
+            .map_or(latest, |from| from.min(latest));
         let mut from = since;
         for _ in 0..LOOKS_MAX {
             let changed = shows::sales_changed(&self.pool, from, CHANGES_PER_LOOK).await?;

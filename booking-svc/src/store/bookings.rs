@@ -346,7 +346,7 @@ pub(crate) struct Change<'a> {
 
 /// A version of a booking's row: another as soon as anything of it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Version(String);
+pub(crate) struct Version(pub(super) String);
 
 /// Everything that a change of the common kinds writes.
 #[derive(Debug, Clone)]

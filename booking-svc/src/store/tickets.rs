@@ -150,6 +150,8 @@ pub(crate) struct Scanned {
     pub(crate) used_at: Option<DateTime<Utc>>,
     /// This scan used it.
     pub(crate) by_this: bool,
+    /// The scan's key is that of another ticket's.
+    pub(crate) is_key_of_another: bool,
 }
 
 /// Uses a valid ticket, and says how it is then; `None`: there is none of that id and seat.
@@ -167,7 +169,9 @@ pub(crate) async fn scan(pool: &PgPool, scan: &Scan<'_>) -> Result<Option<Scanne
     .await?;
     let row = sqlx::query!(
         r#"SELECT state, used_at,
-            coalesce(used_by = $4 AND used_key = $5, false) AS "by_this!"
+            coalesce(used_by = $4 AND used_key = $5, false) AS "by_this!",
+            EXISTS (SELECT FROM booking.tickets o WHERE o.show_id = $1 AND o.used_by = $4
+                AND o.used_key = $5 AND o.seat_no <> $2) AS "is_key_of_another!"
          FROM booking.tickets WHERE show_id = $1 AND seat_no = $2 AND ticket_id = $3"#,
         scan.show_id.as_uuid(),
         seat_no,
@@ -183,6 +187,7 @@ pub(crate) async fn scan(pool: &PgPool, scan: &Scan<'_>) -> Result<Option<Scanne
             state: state.map_err(|error| corrupt("tickets", error))?,
             used_at: row.used_at,
             by_this: row.by_this,
+            is_key_of_another: row.is_key_of_another,
         })
     })
     .transpose()

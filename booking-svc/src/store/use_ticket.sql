@@ -10,3 +10,5 @@ UPDATE booking.tickets t SET state = 'USED', used_at = now(), used_by = $4, used
 FROM locked l
 WHERE t.show_id = $1 AND t.booking_id = l.booking_id AND t.seat_no = $2 AND t.ticket_id = $3
     AND t.state = 'VALID'
+    AND NOT EXISTS (SELECT FROM booking.tickets o
+        WHERE o.show_id = $1 AND o.used_by = $4 AND o.used_key = $5)

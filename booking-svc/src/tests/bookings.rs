@@ -15,7 +15,7 @@ use super::world::{
 };
 use crate::{
     TicketCode,
-    app::{answer::booking_message, read::BookingView},
+    app::{answer::booking_message, changes, read::BookingView},
     store::{
         bookings::NewBooking,
         requests::{Named, Route},
@@ -94,8 +94,25 @@ async fn whoever_waits_for_a_change_hears_of_it_and_of_another_processs_too(pool
     let confirmed = version(&world.view(id).await);
     let refunded = |view: &BookingView| version(view) != confirmed;
     let waiting = world.app.wait_booking(user(1), id, (hour, limit), refunded);
-    let (found, cancelled) = tokio::join!(waiting, other.cancel_booking(user(1), id, None));
-    cancelled.expect("cancels");
+    let cancelling = async {
+        let cancelled = other.cancel_booking(user(1), id, None).await;
+        cancelled.expect("cancels");
+    };
+    let looking = async {
+        loop {
+            let Ok(()) = world.app.look_for_changes().await;
+            tokio::time::sleep(changes::PERIOD).await;
+        }
+    };
+    let (found, ()) = tokio::join!(
+        async {
+            tokio::select! {
+                found = waiting => found,
+                () = looking => unreachable!("never ends"),
+            }
+        },
+        cancelling
+    );
     let found = found.expect("answered").booking.state;
     assert_eq!(found, BookingState::Cancelled);
 }

@@ -177,6 +177,15 @@ async fn a_ticket_lets_in_once_by_one_scan(pool: PgPool) {
             "{key}"
         );
     }
+    let other = sqlx::query_scalar::<_, String>(
+        "SELECT qr_payload FROM booking.tickets WHERE booking_id = $1 ORDER BY seat_no DESC LIMIT 1",
+    );
+    let other = other.bind(booking_id.as_uuid()).fetch_one(&world.pool);
+    let other = other.await.expect("has another ticket");
+    let refused = world.scan(&other, first).await;
+    assert_eq!(code(refused), ErrorCode::IdempotencyKeyReused);
+    let scan = world.scan(&other, "e").await.expect("is told");
+    assert_eq!(scan.result, CheckInResult::Admitted);
     // Its seat isn't given back any more.
     let refused = world.app.cancel_booking(user(1), booking_id, None).await;
     assert_eq!(code(refused), ErrorCode::InvalidState);

@@ -4,6 +4,7 @@
 use holdfast_mesh::Failure;
 use holdfast_types::{ErrorCode, PlanId};
 use sqlx::PgConnection;
+use tokio::sync::SemaphorePermit;
 
 use super::{Catalog, Made, publish};
 use crate::{
@@ -55,6 +56,7 @@ impl Catalog {
             ));
         };
         let categories = &plan.value.categories;
+        let _permit = self.permit_for(Some(&asked.prices)).await;
         let mut transaction = self.begin().await?;
         let costs = self
             .check_prices(
@@ -90,6 +92,18 @@ impl Catalog {
         })
     }
 
+    /// What [`Self::check_prices`] of these needs. Before a transaction is begun: who has a connection may not
+    /// wait for those who wait for one.
+    pub(super) async fn permit_for(
+        &self,
+        prices: Option<&AskedPrices>,
+    ) -> Option<SemaphorePermit<'_>> {
+        match prices.is_some_and(AskedPrices::are_exact) {
+            true => Some(self.large_read_permit().await),
+            false => None,
+        }
+    }
+
     /// Refuses prices that don't fit the plan, and says what its seats cost by them where that isn't by
     /// category alone.
     pub(super) async fn check_prices(
@@ -104,7 +118,6 @@ impl Catalog {
             prices.check(field, categories, &[])?;
             return Ok(None);
         }
-        let _permit = self.large_read_permit().await;
         let seats = store::seat_map::seats(connection, plan_id).await?;
         prices.check(field, categories, &seats)?;
         let (by_category, exact) = prices.sorted();

@@ -39,6 +39,8 @@ impl Catalog {
                 self.inventory
                     .change_state(on_behalf, show_id, ShowState::OnSale)
                     .await?;
+                // An earlier release told nobody when the sale begins and ends.
+                publish::sale_changed(&mut transaction, &show).await?;
             }
             ShowState::Closed | ShowState::Cancelled => {
                 return Err(wrong_state(&show, ShowState::OnSale));

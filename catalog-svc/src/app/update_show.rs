@@ -26,6 +26,7 @@ impl Catalog {
         change: ShowChange,
         if_version: Option<&str>,
     ) -> Result<Show, Failure> {
+        let _permit = self.permit_for(change.prices.as_ref()).await;
         let mut transaction = self.begin().await?;
         let found = store::shows::lock(&mut transaction, id).await?;
         let there = changeable(actor, found)?;

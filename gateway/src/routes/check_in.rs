@@ -55,7 +55,7 @@ pub(crate) struct CheckedIn {
     responses((status = 200, description = "What the scan found.", body = CheckedIn)),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!([
-        "INVALID_REQUEST", "IDEMPOTENCY_KEY_REQUIRED", "FORBIDDEN", "SHOW_NOT_FOUND", "INVALID_STATE"
+        "INVALID_REQUEST", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_REUSED", "FORBIDDEN", "SHOW_NOT_FOUND", "INVALID_STATE"
     ]))),
 )]
 pub(crate) async fn check_in(

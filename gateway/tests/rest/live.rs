@@ -512,6 +512,26 @@ async fn first_look_reads_the_store_and_the_next_one_memory() {
     assert_eq!(asked(&gateway), ["get_seat_map"], "once, for the labels");
 }
 
+#[tokio::test]
+async fn free_seats_are_told_the_same_before_the_routes_and_by_them() {
+    let gateway = followed(5).await;
+    gateway
+        .backend
+        .on("get_seat_map", |_: catalog::GetSeatMapRequest| {
+            Ok(seat_map(5))
+        });
+    for query in ["", "?format=bitmap", "?format=list"] {
+        for coding in ["gzip", "identity"] {
+            let ask = || {
+                let path = availability(query);
+                gateway.get(&path).header("accept-encoding", coding)
+            };
+            assert_eq!(send(ask()).await.status, 200);
+            catalogue::check_before_the_routes(ask).await;
+        }
+    }
+}
+
 /// Waits until the show is known in memory.
 async fn from_memory(gateway: &Gateway) {
     let looking = async {
