@@ -10,7 +10,7 @@ use holdfast_types::{
 
 use crate::{
     fields::Fields,
-    prices::{AskedPrices, ExactPrice, Price, PriceRange},
+    prices::{AskedPrices, ExactPrice, Fee, Price, PriceRange},
     version::Version,
 };
 
@@ -138,6 +138,7 @@ pub(crate) struct NewShow {
     pub(crate) starts_at: DateTime<Utc>,
     pub(crate) currency: Currency,
     pub(crate) prices: AskedPrices,
+    pub(crate) fees: Vec<Fee>,
     pub(crate) rules: Rules,
     pub(crate) sale: SaleDates,
     pub(crate) announced: bool,
@@ -165,6 +166,7 @@ impl SaleDates {
 pub(crate) struct ShowChange {
     pub(crate) starts_at: Option<DateTime<Utc>>,
     pub(crate) prices: Option<AskedPrices>,
+    pub(crate) fees: Option<Vec<Fee>>,
     pub(crate) rules: Option<Rules>,
     pub(crate) sale_starts_at: Option<Option<DateTime<Utc>>>,
     pub(crate) sale_ends_at: Option<Option<DateTime<Utc>>>,
@@ -191,6 +193,9 @@ pub(crate) struct Show {
     pub(crate) exact_sha256: Option<Vec<u8>>,
     /// What seats cost, where there are any of those.
     pub(crate) seat_prices: Option<PriceRange>,
+    /// In the order in which they are shown.
+    pub(crate) fees: Vec<Fee>,
+    /// Of prices and fees.
     pub(crate) price_version: u32,
     pub(crate) rules: Rules,
     pub(crate) sale: SaleDates,
@@ -223,6 +228,7 @@ impl Show {
             starts_at: self.starts_at,
             currency: self.currency,
             prices: AskedPrices::of(&self.prices, &self.exact_prices),
+            fees: self.fees.clone(),
             rules: self.rules,
             sale: self.sale,
             announced: self.announced,
@@ -245,8 +251,14 @@ impl Show {
         let version = prices.fold(version, |version, price| {
             version.with(&price.category).number(price.amount)
         });
-        // Of a show without them the version is as it was before there were any.
+        // Of a show without these the version is as it was before there were any.
         let exact = self.exact_sha256.iter();
-        exact.fold(version, Version::with).finish()
+        let version = exact.fold(version, Version::with);
+        let fees = self.fees.iter();
+        fees.fold(version, |version, fee| {
+            let version = version.with(&fee.name).number(fee.amount);
+            version.number(fee.per_ticket.into())
+        })
+        .finish()
     }
 }

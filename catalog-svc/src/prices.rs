@@ -58,6 +58,17 @@ pub(crate) struct ExactPrice {
     pub(crate) amount: i64,
 }
 
+/// What customers pay besides what seats cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fee {
+    /// As it is shown to them.
+    pub(crate) name: String,
+    /// Minor units of the show's currency.
+    pub(crate) amount: i64,
+    /// For each ticket; otherwise once a booking.
+    pub(crate) per_ticket: bool,
+}
+
 /// What an exact price is of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exactly {

@@ -3,6 +3,7 @@
 //! A message that breaks its contract is a defect of the service and answered as one.
 
 use chrono::{DateTime, FixedOffset, Utc};
+use holdfast_proto::booking::v1 as pb;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -17,6 +18,40 @@ pub(crate) struct Money {
     /// ISO 4217.
     #[schema(example = "EUR")]
     pub(crate) currency: String,
+}
+
+/// What a fee came to: one per ticket for all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct ChargedFee {
+    #[schema(example = "Service fee")]
+    name: String,
+    #[schema(example = 500)]
+    amount: i64,
+    /// ISO 4217.
+    #[schema(example = "EUR")]
+    currency: String,
+}
+
+/// `total`, what seats cost of it, and the fees, as booking-svc told them: a release before there were fees
+/// told the total alone.
+pub(crate) fn cost(
+    total: Option<pb::Money>,
+    seats_total: Option<pb::Money>,
+    fees: Vec<pb::ChargedFee>,
+) -> Result<(Money, Money, Vec<ChargedFee>), ApiError> {
+    let money = |money: pb::Money| Money {
+        amount: money.amount,
+        currency: money.currency,
+    };
+    let total = money(required(total, "total")?);
+    let seats_total = seats_total.map_or_else(|| total.clone(), money);
+    let fee = |fee: pb::ChargedFee| ChargedFee {
+        name: fee.name,
+        amount: fee.amount,
+        currency: total.currency.clone(),
+    };
+    let fees = fees.into_iter().map(fee).collect();
+    Ok((total, seats_total, fees))
 }
 
 /// One page of a list.

@@ -14,6 +14,12 @@ pub const LAYOUT_CHUNK_SEATS_MAX: usize = 4_096;
 /// The cap per customer that a show has when its organiser names none.
 pub const SEATS_PER_CUSTOMER_DEFAULT: u32 = 10;
 
+/// Fees of one show: more names nobody reads before paying.
+pub const FEES_PER_SHOW_MAX: usize = 5;
+
+/// Longest name of a fee, in bytes: a line on a page that asks for payment.
+pub const FEE_NAME_BYTES_MAX: usize = 60;
+
 /// How long a hold lives when the show names nothing: time to find a card.
 pub const HOLD_TTL_DEFAULT: DurationMs = DurationMs::from_secs(10 * 60);
 

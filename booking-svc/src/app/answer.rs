@@ -7,7 +7,7 @@ use holdfast_types::{BookingState, Money};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::read::BookingView;
+use super::{inventory::ChargedFee, read::BookingView};
 
 /// What a request came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +22,14 @@ pub(crate) fn money_message(money: Money) -> pb::Money {
         amount: money.amount,
         currency: money.currency.to_string(),
     }
+}
+
+pub(crate) fn fee_messages(fees: Vec<ChargedFee>) -> Vec<pb::ChargedFee> {
+    let message = |fee: ChargedFee| pb::ChargedFee {
+        name: fee.name,
+        amount: fee.amount,
+    };
+    fees.into_iter().map(message).collect()
 }
 
 pub(crate) fn booking_message(view: BookingView) -> pb::Booking {
@@ -45,6 +53,8 @@ pub(crate) fn booking_message(view: BookingView) -> pb::Booking {
         refund_status,
         returned_seat_ids: view.returned_seat_ids,
         version: String::new(),
+        seats_total: Some(money_message(view.cost.seats)),
+        fees: fee_messages(view.cost.fees),
     })
 }
 

@@ -127,6 +127,7 @@ impl App {
             .await?;
         let view = BookingView {
             seat_ids: inventory.labels(&extended.booking.seats),
+            cost: inventory.cost(&extended.booking.seats),
             booking: extended.booking.clone(),
             returned_seat_ids: Vec::new(),
             created_at: Utc::now(),
@@ -244,7 +245,7 @@ pub(super) fn new_booking(
         show_id: token.show_id,
         seats: hold.seat_nos.clone(),
         returned: Vec::new(),
-        total: inventory.total(&hold.seat_nos),
+        total: inventory.cost(&hold.seat_nos).total(),
         state: BookingState::PendingPayment,
         reason: None,
         step: Step::Idle,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use holdfast_mesh::{Failure, deadline::Deadline};
-use holdfast_types::{BookingState, ClusterTime, DurationMs, ErrorCode, HoldToken, Money, UserId};
+use holdfast_types::{BookingState, ClusterTime, DurationMs, ErrorCode, HoldToken, UserId};
 use lockstore_client::{
     Answer, ExtendHold, ExtendOutcome, GetHoldOutcome, Hold, RefusalReason, ReleaseHold,
     ReleaseOutcome, Until,
@@ -10,7 +10,7 @@ use lockstore_client::{
 
 use super::{
     App,
-    inventory::Inventory,
+    inventory::{Cost, Inventory},
     refusal::{self, hold_not_found},
     wall_clock,
 };
@@ -21,7 +21,7 @@ use crate::{error::Error, store::bookings};
 pub(crate) struct HoldView {
     pub(crate) token: HoldToken,
     pub(crate) seat_ids: Vec<String>,
-    pub(crate) total: Money,
+    pub(crate) cost: Cost,
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) expires_in: DurationMs,
 }
@@ -37,7 +37,7 @@ impl HoldView {
                 fence: hold.fence,
             },
             seat_ids: inventory.labels(&hold.seat_nos),
-            total: inventory.total(&hold.seat_nos),
+            cost: inventory.cost(&hold.seat_nos),
             expires_at: wall_clock::moment(hold.expires_at, now, Utc::now()),
             expires_in: now.until(hold.expires_at),
         }

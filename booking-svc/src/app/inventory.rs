@@ -18,7 +18,7 @@ use sqlx::PgPool;
 use super::store_numbers::StoreNumbers;
 use crate::{
     error::Error,
-    store::shows::{self, SaleTimes},
+    store::shows::{self, Fee, SaleTimes},
 };
 
 /// Seats kept in memory over all shows; about 150 bytes each.
@@ -39,6 +39,7 @@ pub(crate) struct Inventory {
     /// `None` where the store doesn't tell sections and prices apart.
     pub(crate) numbers: Option<StoreNumbers>,
     sale: RwLock<SaleTimes>,
+    fees: Vec<Fee>,
     seats: Vec<shows::Seat>,
     by_label: HashMap<String, SeatNo>,
 }
@@ -116,14 +117,34 @@ impl Inventory {
             .map(|seat| (seat.label.as_str(), seat.section.as_str()))
     }
 
-    /// What seats cost together.
-    pub(crate) fn total(&self, seats: &[SeatNo]) -> Money {
-        // Prices are bounded by PRICE_MAX and seats by SEATS_PER_HOLD_MAX, so this can't overflow.
-        let amount = seats
-            .iter()
-            .filter_map(|seat| self.seat(*seat))
-            .map(|seat| seat.price)
-            .sum();
+    /// What whoever holds or buys seats is charged, and what that is made of.
+    pub(crate) fn cost(&self, seats: &[SeatNo]) -> Cost {
+        let tickets = seats.len() as i64;
+        let charged = |fee: &Fee| ChargedFee {
+            name: fee.name.clone(),
+            amount: fee.amount * if fee.per_ticket { tickets } else { 1 },
+        };
+        Cost {
+            seats: self.money(self.prices(seats)),
+            fees: self.fees.iter().map(charged).collect(),
+        }
+    }
+
+    /// What goes back for seats that are given back while others of their booking stay: what they cost, and
+    /// their fees per ticket.
+    pub(crate) fn given_back(&self, seats: &[SeatNo]) -> Money {
+        let per_ticket = self.fees.iter().filter(|fee| fee.per_ticket);
+        let fees: i64 = per_ticket.map(|fee| fee.amount).sum();
+        self.money(self.prices(seats) + fees * seats.len() as i64)
+    }
+
+    fn prices(&self, seats: &[SeatNo]) -> i64 {
+        // Prices and fees are bounded by PRICE_MAX and seats by SEATS_PER_HOLD_MAX, so no sum overflows.
+        let seats = seats.iter().filter_map(|seat| self.seat(*seat));
+        seats.map(|seat| seat.price).sum()
+    }
+
+    const fn money(&self, amount: i64) -> Money {
         Money {
             amount,
             currency: self.currency,
@@ -133,6 +154,31 @@ impl Inventory {
     /// `None` for a number beyond the layout.
     pub(super) fn seat(&self, seat: SeatNo) -> Option<&shows::Seat> {
         self.seats.get(usize::try_from(seat.0).ok()?)
+    }
+}
+
+/// What seats cost, and the fees for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) seats: Money,
+    pub(crate) fees: Vec<ChargedFee>,
+}
+
+/// What a fee came to; one per ticket for all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChargedFee {
+    pub(crate) name: String,
+    pub(crate) amount: i64,
+}
+
+impl Cost {
+    /// All of it.
+    pub(crate) fn total(&self) -> Money {
+        let fees: i64 = self.fees.iter().map(|fee| fee.amount).sum();
+        Money {
+            amount: self.seats.amount + fees,
+            ..self.seats
+        }
     }
 }
 
@@ -202,6 +248,7 @@ async fn read(pool: &PgPool, show_id: ShowId) -> Result<Arc<Inventory>, Error> {
         hold_ttl_ms: show.hold_ttl_ms,
         hold_total_ms_max: show.hold_total_ms_max,
         sale: RwLock::new(show.sale),
+        fees: show.fees,
         numbers,
         seats,
         by_label,

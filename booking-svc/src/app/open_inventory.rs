@@ -8,14 +8,17 @@ use chrono::{DateTime, Utc};
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_types::{
     Currency, DurationMs, ErrorCode, ShowId, ShowState, UserId,
-    limits::{HOLD_TOTAL_MAX, HOLD_TTL_MAX, HOLD_TTL_MIN, SEATS_PER_SHOW_MAX},
+    limits::{
+        FEE_NAME_BYTES_MAX, FEES_PER_SHOW_MAX, HOLD_TOTAL_MAX, HOLD_TTL_MAX, HOLD_TTL_MIN,
+        SEATS_PER_SHOW_MAX,
+    },
 };
 use sha2::{Digest, Sha256};
 
 use super::{App, rights::Actor};
 use crate::{
     error::Error,
-    store::shows::{self, NewSeat, NewShow, SaleTimes},
+    store::shows::{self, Fee, NewSeat, NewShow, SaleTimes},
 };
 
 /// Longest label, section or category, in bytes; it is on every ticket.
@@ -39,6 +42,7 @@ pub(crate) struct OpenInventory {
     pub(crate) hold_total_max: DurationMs,
     pub(crate) seats_per_customer_max: u32,
     pub(crate) sale: SaleTimes,
+    pub(crate) fees: Vec<Fee>,
     pub(crate) seats: Vec<NewSeat>,
 }
 
@@ -71,6 +75,7 @@ impl OpenInventory {
         if self.seats.is_empty() || self.seats.len() > SEATS_PER_SHOW_MAX as usize {
             return Err(Failure::invalid("seats", "1 to 100,000 seats"));
         }
+        self.check_fees()?;
         let mut labels = std::collections::HashSet::with_capacity(self.seats.len());
         let mut row_before = None;
         for (i, seat) in self.seats.iter().enumerate() {
@@ -105,6 +110,27 @@ impl OpenInventory {
         Ok(())
     }
 
+    fn check_fees(&self) -> Result<(), Failure> {
+        if self.fees.len() > FEES_PER_SHOW_MAX {
+            let why = format!("at most {FEES_PER_SHOW_MAX} fees");
+            return Err(Failure::invalid("fees", why));
+        }
+        for (i, fee) in self.fees.iter().enumerate() {
+            let bad =
+                |what: &str, why: String| Err(Failure::invalid(&format!("fees[{i}].{what}"), why));
+            if !(1..=FEE_NAME_BYTES_MAX).contains(&fee.name.len()) {
+                return bad("name", format!("1 to {FEE_NAME_BYTES_MAX} bytes"));
+            }
+            if fee.name.chars().any(char::is_control) {
+                return bad("name", "no control characters".to_owned());
+            }
+            if !(1..=PRICE_MAX).contains(&fee.amount) {
+                return bad("amount", "1 to 10^12 minor units".to_owned());
+            }
+        }
+        Ok(())
+    }
+
     /// SHA-256 over what is sold and how, each length-prefixed. Not over the title and the sale's times: they
     /// change whatever the show's state is, and opening it again must still find it opened just so.
     fn layout_hash(&self) -> [u8; 32] {
@@ -127,6 +153,13 @@ impl OpenInventory {
             hash.update(seat.row_no.to_be_bytes());
             hash.update([u8::from(seat.gap_after)]);
             hash.update(seat.price.to_be_bytes());
+        }
+        // Of a show without fees it is what it was before there were any.
+        for fee in &self.fees {
+            text(&mut hash, "fee");
+            text(&mut hash, &fee.name);
+            hash.update(fee.amount.to_be_bytes());
+            hash.update([u8::from(fee.per_ticket)]);
         }
         hash.finalize().into()
     }
@@ -154,6 +187,7 @@ impl App {
             hold_total_ms_max: i64::try_from(request.hold_total_max.0).expect("checked"),
             seats_per_customer_max: i32::try_from(request.seats_per_customer_max).expect("checked"),
             sale: request.sale,
+            fees: request.fees.clone(),
             layout_hash,
         };
         let mut transaction = holdfast_eventlog::begin(&self.pool).await?;

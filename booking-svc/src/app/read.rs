@@ -7,7 +7,7 @@ use holdfast_types::{
     BookingId, BookingState, ErrorCode, Revision, SeatState, ShowId, UserId, limits::PAGE_ITEMS_MAX,
 };
 
-use super::App;
+use super::{App, inventory::Cost};
 use crate::{
     error::Error,
     store::{
@@ -33,6 +33,8 @@ pub(super) fn page_limit(limit: u32) -> Result<u32, Failure> {
 pub(crate) struct BookingView {
     pub(crate) booking: Booking,
     pub(crate) seat_ids: Vec<String>,
+    /// What its total is made of.
+    pub(crate) cost: Cost,
     /// Those of them that were given back.
     pub(crate) returned_seat_ids: Vec<String>,
     pub(crate) created_at: DateTime<Utc>,
@@ -85,6 +87,7 @@ impl App {
         let inventory = self.inventories.get(stored.booking.show_id).await?;
         let seat_ids = inventory.labels(&stored.booking.seats);
         Ok(BookingView {
+            cost: inventory.cost(&stored.booking.seats),
             returned_seat_ids: inventory.labels(&stored.booking.returned),
             booking: stored.booking,
             seat_ids,

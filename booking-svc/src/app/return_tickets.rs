@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl App {
-    /// Their tickets are void, what they cost goes back, and they go back on sale. Those that were given
+    /// Their tickets are void, what they cost goes back with the fees per ticket, and they go back on sale. Those that were given
     /// back before are no refusal, if all are; giving all back that are left is to cancel.
     pub(crate) async fn return_tickets(
         &self,
@@ -48,7 +48,7 @@ impl App {
             return Err(refused("the show has begun").into());
         }
         let input = Input::SeatsGivenBack {
-            amount: inventory.total(&seats).amount,
+            amount: inventory.given_back(&seats).amount,
             seats: seats.clone(),
         };
         let basis = named.map_or(Basis::Word, Basis::Request);

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use super::{Service, booking_id, show_id};
 use crate::{
     app::{
-        answer::{booking_message, money_message},
+        answer::{booking_message, fee_messages, money_message},
         book::Book,
         hold_seats::{Best, HoldSeats, Wanted},
         holds::HoldView,
@@ -316,9 +316,11 @@ fn hold_message(view: HoldView) -> pb::Hold {
         hold_id: view.token.to_string(),
         show_id: view.token.show_id.to_bytes().to_vec(),
         seat_ids: view.seat_ids,
-        total: Some(money_message(view.total)),
+        total: Some(money_message(view.cost.total())),
         expires_at_ms: view.expires_at.timestamp_millis(),
         expires_in_s: u32::try_from(view.expires_in.as_secs()).unwrap_or(u32::MAX),
         revision: view.token.fence.as_u64(),
+        seats_total: Some(money_message(view.cost.seats)),
+        fees: fee_messages(view.cost.fees),
     }
 }

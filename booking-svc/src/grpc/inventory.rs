@@ -11,7 +11,7 @@ use crate::{
     app::open_inventory::OpenInventory,
     store::{
         show_refunds::Progress,
-        shows::{NewSeat, SaleTimes},
+        shows::{Fee, NewSeat, SaleTimes},
     },
 };
 
@@ -93,6 +93,14 @@ fn progress_message(progress: Progress) -> pb::RefundShowResponse {
     }
 }
 
+fn fee(fee: pb::Fee) -> Fee {
+    Fee {
+        name: fee.name,
+        amount: fee.amount,
+        per_ticket: fee.per_ticket,
+    }
+}
+
 fn decode(request: pb::OpenInventoryRequest) -> Result<OpenInventory, Failure> {
     let starts_at: DateTime<Utc> = DateTime::from_timestamp_millis(request.starts_at_ms)
         .ok_or_else(|| Failure::invalid("starts_at_ms", "out of range"))?;
@@ -143,6 +151,7 @@ fn decode(request: pb::OpenInventoryRequest) -> Result<OpenInventory, Failure> {
         hold_total_max: DurationMs(request.hold_total_ms_max),
         seats_per_customer_max: request.seats_per_customer_max,
         sale,
+        fees: request.fees.into_iter().map(fee).collect(),
         seats,
     })
 }

@@ -24,7 +24,17 @@ pub(crate) struct NewShow {
     pub(crate) hold_total_ms_max: i64,
     pub(crate) seats_per_customer_max: i32,
     pub(crate) sale: SaleTimes,
+    pub(crate) fees: Vec<Fee>,
     pub(crate) layout_hash: [u8; 32],
+}
+
+/// What is charged besides what seats cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fee {
+    pub(crate) name: String,
+    pub(crate) amount: i64,
+    /// For each ticket; otherwise once a booking.
+    pub(crate) per_ticket: bool,
 }
 
 /// When a show's sale begins and ends, where that is bounded.
@@ -58,6 +68,8 @@ pub(crate) struct Show {
     pub(crate) hold_ttl_ms: u64,
     pub(crate) hold_total_ms_max: u64,
     pub(crate) sale: SaleTimes,
+    /// In the order in which they are shown.
+    pub(crate) fees: Vec<Fee>,
     pub(crate) state: ShowState,
 }
 
@@ -85,11 +97,15 @@ pub(crate) async fn insert(
     seats: &[NewSeat],
 ) -> Result<Opened, Error> {
     let seat_count = i32::try_from(seats.len()).expect("checked against the limit before");
+    let fees = show.fees.iter();
+    let fee_names: Vec<String> = fees.clone().map(|fee| fee.name.clone()).collect();
+    let fee_amounts: Vec<i64> = fees.clone().map(|fee| fee.amount).collect();
+    let fee_per_ticket: Vec<bool> = fees.map(|fee| fee.per_ticket).collect();
     let inserted = sqlx::query!(
         "INSERT INTO booking.shows (show_id, owner_id, title, starts_at, currency, price_version,
              hold_ttl_ms, hold_total_ms_max, seats_per_customer_max, seat_count, layout_hash,
-             sale_starts_at, sale_ends_at, sale_version, state)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'DRAFT')
+             sale_starts_at, sale_ends_at, sale_version, fee_names, fee_amounts, fee_per_ticket, state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 'DRAFT')
          ON CONFLICT DO NOTHING",
         show.show_id.as_uuid(),
         show.owner.map(UserId::as_uuid),
@@ -105,6 +121,9 @@ pub(crate) async fn insert(
         show.sale.starts_at,
         show.sale.ends_at,
         show.sale.version,
+        &fee_names,
+        &fee_amounts,
+        &fee_per_ticket,
     )
     .execute(&mut *connection)
     .await?;
@@ -261,7 +280,8 @@ pub async fn has_shows(pool: &PgPool) -> Result<bool, Error> {
 pub(crate) async fn find(pool: &PgPool, show_id: ShowId) -> Result<Option<Show>, Error> {
     let row = sqlx::query!(
         "SELECT owner_id, title, starts_at, currency, price_version, hold_ttl_ms,
-             hold_total_ms_max, sale_starts_at, sale_ends_at, sale_version, state
+             hold_total_ms_max, sale_starts_at, sale_ends_at, sale_version,
+             fee_names, fee_amounts, fee_per_ticket, state
          FROM booking.shows WHERE show_id = $1",
         show_id.as_uuid()
     )
@@ -286,6 +306,17 @@ pub(crate) async fn find(pool: &PgPool, show_id: ShowId) -> Result<Option<Show>,
                 ends_at: row.sale_ends_at,
                 version: row.sale_version,
             },
+            fees: row
+                .fee_names
+                .into_iter()
+                .zip(row.fee_amounts)
+                .zip(row.fee_per_ticket)
+                .map(|((name, amount), per_ticket)| Fee {
+                    name,
+                    amount,
+                    per_ticket,
+                })
+                .collect(),
             state: row.state.parse().map_err(|error| corrupt("shows", error))?,
         })
     })

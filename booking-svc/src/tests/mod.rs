@@ -5,6 +5,7 @@ mod bookings;
 mod by_show;
 mod crashes;
 mod endings;
+mod fees;
 mod given_back;
 mod guards;
 mod holds;

@@ -400,6 +400,7 @@ pub(super) fn opening(show_id: ShowId, ttl: DurationMs) -> OpenInventory {
         hold_total_max: ttl,
         seats_per_customer_max: CAP,
         sale: SaleTimes::default(),
+        fees: Vec::new(),
         seats: (0..SEATS)
             .map(|seat| NewSeat {
                 label: label(seat),

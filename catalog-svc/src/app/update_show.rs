@@ -1,7 +1,7 @@
 //! Changes a show as far as nobody can have relied on it.
 //!
 //! Always holds: what seats were put on sale with stays as it is from the moment that they may have been
-//! (start, prices, rules: customers, tickets and booking-svc have them), and that is refused by name;
+//! (start, prices, fees, rules: customers, tickets and booking-svc have them), and that is refused by name;
 //! a request that changes nothing is answered whatever version it names. When the sale begins and ends may
 //! change in any state: booking-svc is told by an event of the same transaction, so that it comes to know
 //! whatever dies when. Leaves to others: an event's words, which change in any state (`update_event`).
@@ -58,6 +58,8 @@ impl Catalog {
                 )
                 .await?;
         }
+        let are_others = new_prices.is_some() || there.fees != show.fees;
+        show.price_version += u32::from(are_others);
         store::shows::update(&mut transaction, &show, new_prices.is_some()).await?;
         publish::show_changed(&mut transaction, id).await?;
         if sale_changes && may_be_sold {
@@ -87,6 +89,7 @@ fn changed(there: &Show, change: ShowChange) -> Result<Show, Failure> {
         time_to_be_announced: there.time_to_be_announced && change.starts_at.is_none(),
         prices,
         exact_prices,
+        fees: change.fees.unwrap_or_else(|| there.fees.clone()),
         rules: change.rules.unwrap_or(there.rules),
         announced: change.announced.unwrap_or(there.announced),
         sale,
@@ -103,6 +106,7 @@ fn fixed_parts(there: &Show, show: &Show) -> Vec<&'static str> {
     let differs = [
         ("starts_at", there.starts_at != show.starts_at),
         ("prices", prices_differ(there, show)),
+        ("fees", there.fees != show.fees),
         ("rules", there.rules != show.rules),
     ];
     let named = differs.into_iter().filter(|(_, differs)| *differs);

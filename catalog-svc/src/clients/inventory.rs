@@ -5,14 +5,18 @@
 
 use holdfast_mesh::{Failure, auth, client::Channel, deadline::Deadline};
 use holdfast_proto::booking::v1::{
-    ChangeInventoryStateRequest, GetAvailabilityRequest, GetAvailabilityResponse, InventorySeat,
-    OpenInventoryRequest, booking_service_client::BookingServiceClient,
+    self as booking, ChangeInventoryStateRequest, GetAvailabilityRequest, GetAvailabilityResponse,
+    InventorySeat, OpenInventoryRequest, booking_service_client::BookingServiceClient,
     inventory_service_client::InventoryServiceClient,
 };
 use holdfast_types::{ErrorCode, ShowId, ShowState};
 use tonic::{Request, Status, metadata::AsciiMetadataValue};
 
-use crate::{model::Show, prices::PriceList, store::seat_map::Seat};
+use crate::{
+    model::Show,
+    prices::{Fee, PriceList},
+    store::seat_map::Seat,
+};
 
 /// For whom a call is made, and until when.
 #[derive(Debug, Clone)]
@@ -95,6 +99,7 @@ impl Inventory {
             sale_starts_at_ms: show.sale.starts_at.map(|at| at.timestamp_millis()),
             sale_ends_at_ms: show.sale.ends_at.map(|at| at.timestamp_millis()),
             sale_version: show.sale_version,
+            fees: show.fees.iter().map(fee).collect(),
         };
         let answer = self
             .client
@@ -184,6 +189,14 @@ fn request<T>(on_behalf: &OnBehalf, message: T) -> Request<T> {
     }
     on_behalf.deadline.apply(&mut request);
     request
+}
+
+fn fee(fee: &Fee) -> booking::Fee {
+    booking::Fee {
+        name: fee.name.clone(),
+        amount: fee.amount,
+        per_ticket: fee.per_ticket,
+    }
 }
 
 /// What an organiser can act on is passed on; a refusal of what we checked is our defect.

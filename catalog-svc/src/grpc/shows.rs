@@ -13,7 +13,7 @@ use crate::{
     cursor::CursorError,
     fields::Fields,
     model::{NewShow, Rules, SaleDates, Show, ShowChange},
-    prices::{AskedPrices, ExactPrice, Exactly, Price, PriceList, PriceRange, Priced},
+    prices::{AskedPrices, ExactPrice, Exactly, Fee, Price, PriceList, PriceRange, Priced},
     store::{
         seat_map::{Category, Seat},
         shows::{Filter, Named, Which},
@@ -47,6 +47,7 @@ pub(super) fn decode(request: wire::CreateShowRequest) -> Result<NewShow, Failur
     let starts_at = fields.time("starts_at_ms", request.starts_at_ms);
     let currency = currency("currency", &request.currency, &mut fields);
     let prices = prices("prices", &request.prices, &mut fields);
+    let fees = fees("fees", &request.fees, &mut fields);
     let rules = rules("rules", &request.rules.unwrap_or_default(), &mut fields);
     let sale = SaleDates {
         starts_at: maybe_time("sale_starts_at_ms", request.sale_starts_at_ms, &mut fields),
@@ -61,6 +62,7 @@ pub(super) fn decode(request: wire::CreateShowRequest) -> Result<NewShow, Failur
             starts_at: starts_at?,
             currency: currency?,
             prices: prices?,
+            fees: fees?,
             rules: rules?,
             sale,
             announced: request.announced,
@@ -70,9 +72,10 @@ pub(super) fn decode(request: wire::CreateShowRequest) -> Result<NewShow, Failur
 }
 
 /// What may change of a show, by the names of the request's fields.
-const CHANGING: [&str; 6] = [
+const CHANGING: [&str; 7] = [
     "starts_at_ms",
     "prices",
+    "fees",
     "rules",
     "sale_starts_at_ms",
     "sale_ends_at_ms",
@@ -97,6 +100,7 @@ pub(super) fn decode_update(
         match name.as_str() {
             "starts_at_ms" => change.starts_at = fields.time(&field, show.starts_at_ms),
             "prices" => change.prices = prices(&field, &show.prices, &mut fields),
+            "fees" => change.fees = fees(&field, &show.fees, &mut fields),
             "rules" => {
                 change.rules = rules(&field, &show.rules.unwrap_or_default(), &mut fields);
             }
@@ -206,6 +210,35 @@ fn priced(at: &str, price: &wire::Price, fields: &mut Fields) -> Option<Priced> 
     } else {
         line("category", category, CATEGORY_NAME_BYTES_MAX).map(Priced::Category)
     }
+}
+
+fn fees(at: &str, listed: &[wire::Fee], fields: &mut Fields) -> Option<Vec<Fee>> {
+    let most = limits::FEES_PER_SHOW_MAX;
+    if listed.len() > most {
+        fields.note(
+            at,
+            format!("are {}; a show has at most {most}", listed.len()),
+        );
+        return None;
+    }
+    let mut fees: Vec<Fee> = Vec::with_capacity(listed.len());
+    for (index, fee) in listed.iter().enumerate() {
+        let field = format!("{at}[{index}].name");
+        let name = fields.line(&field, &fee.name, limits::FEE_NAME_BYTES_MAX)?;
+        if fees.iter().any(|before| before.name == name) {
+            fields.note(&field, "is the name of a fee before it, too");
+        }
+        if !(1..=PRICE_MAX).contains(&fee.amount) {
+            let field = format!("{at}[{index}].amount");
+            fields.note(field, format!("must be from 1 to {PRICE_MAX} minor units"));
+        }
+        fees.push(Fee {
+            name,
+            amount: fee.amount,
+            per_ticket: fee.per_ticket,
+        });
+    }
+    Some(fees)
 }
 
 /// Rules whose fields are called `at` and their own name.
@@ -390,6 +423,11 @@ pub(super) fn encode(show: Show) -> wire::Show {
             amount,
             ..wire::Price::default()
         });
+    let fees = show.fees.into_iter().map(|fee| wire::Fee {
+        name: fee.name,
+        amount: fee.amount,
+        per_ticket: fee.per_ticket,
+    });
     wire::Show {
         show_id: show.show_id.to_bytes().to_vec(),
         event: Some(events::encode(show.event)),
@@ -413,6 +451,7 @@ pub(super) fn encode(show: Show) -> wire::Show {
         price_range,
         version,
         exact_prices: Vec::new(),
+        fees: fees.collect(),
     }
 }
 

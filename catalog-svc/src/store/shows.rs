@@ -11,7 +11,7 @@ use super::{Error, categories, performers};
 use crate::{
     cursor::ShowCursor,
     model::{Classification, Event, NewShow, Rules, SaleDates, Show, Venue},
-    prices::{ExactPrice, Exactly, Price, PriceRange, digest},
+    prices::{ExactPrice, Exactly, Fee, Price, PriceRange, digest},
 };
 
 /// Which public shows a list is about.
@@ -35,12 +35,14 @@ pub(crate) async fn insert(
     seat_prices: Option<PriceRange>,
 ) -> Result<bool, Error> {
     let (prices, exact) = show.prices.sorted();
+    let fees = FeeColumns::of(&show.fees);
     let inserted = sqlx::query!(
         "INSERT INTO catalog.shows
              (show_id, owner_id, event_id, plan_id, starts_at, currency,
               hold_ttl_ms, hold_total_ms_max, seats_per_customer_max,
-              sale_starts_at, sale_ends_at, announced, exact_sha256, seat_price_min, seat_price_max)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+              sale_starts_at, sale_ends_at, announced, exact_sha256, seat_price_min, seat_price_max,
+              fee_names, fee_amounts, fee_per_ticket)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
          ON CONFLICT (show_id) DO NOTHING",
         show.show_id.as_uuid(),
         owner_id.as_uuid(),
@@ -57,6 +59,9 @@ pub(crate) async fn insert(
         digest(&exact),
         seat_prices.map(|range| range.min),
         seat_prices.map(|range| range.max),
+        &fees.names,
+        &fees.amounts,
+        &fees.per_ticket,
     )
     .execute(&mut **transaction)
     .await?;
@@ -66,6 +71,23 @@ pub(crate) async fn insert(
     insert_prices(transaction, show.show_id, &prices).await?;
     insert_exact(transaction, show.show_id, &exact).await?;
     Ok(true)
+}
+
+/// Fees as the columns that a statement takes.
+struct FeeColumns {
+    names: Vec<String>,
+    amounts: Vec<i64>,
+    per_ticket: Vec<bool>,
+}
+
+impl FeeColumns {
+    fn of(fees: &[Fee]) -> Self {
+        Self {
+            names: fees.iter().map(|fee| fee.name.clone()).collect(),
+            amounts: fees.iter().map(|fee| fee.amount).collect(),
+            per_ticket: fees.iter().map(|fee| fee.per_ticket).collect(),
+        }
+    }
 }
 
 async fn insert_prices(
@@ -139,18 +161,20 @@ async fn exact_prices(
     Ok(prices.collect())
 }
 
-/// Records what of a show may change; where its prices do, with another version of them.
+/// Records what of a show may change, its prices only where they do.
 pub(crate) async fn update(
     transaction: &mut PgTransaction<'_>,
     show: &Show,
     prices_change: bool,
 ) -> Result<(), Error> {
+    let fees = FeeColumns::of(&show.fees);
     sqlx::query!(
         "UPDATE catalog.shows
          SET starts_at = $2, hold_ttl_ms = $3, hold_total_ms_max = $4, seats_per_customer_max = $5,
              sale_starts_at = $6, sale_ends_at = $7, announced = $8, time_to_be_announced = $9,
-             price_version = price_version + $10,
-             exact_sha256 = $11, seat_price_min = $12, seat_price_max = $13, sale_version = $14
+             price_version = $10,
+             exact_sha256 = $11, seat_price_min = $12, seat_price_max = $13, sale_version = $14,
+             fee_names = $15, fee_amounts = $16, fee_per_ticket = $17
          WHERE show_id = $1",
         show.show_id.as_uuid(),
         show.starts_at,
@@ -161,11 +185,14 @@ pub(crate) async fn update(
         show.sale.ends_at,
         show.announced,
         show.time_to_be_announced,
-        i32::from(prices_change),
+        show.price_version.cast_signed(),
         digest(&show.exact_prices),
         show.seat_prices.map(|range| range.min),
         show.seat_prices.map(|range| range.max),
         show.sale_version.cast_signed(),
+        &fees.names,
+        &fees.amounts,
+        &fees.per_ticket,
     )
     .execute(&mut **transaction)
     .await?;
@@ -535,6 +562,17 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Show>, 
                     .seat_price_min
                     .zip(row.seat_price_max)
                     .map(|(min, max)| PriceRange { min, max }),
+                fees: row
+                    .fee_names
+                    .into_iter()
+                    .zip(row.fee_amounts)
+                    .zip(row.fee_per_ticket)
+                    .map(|((name, amount), per_ticket)| Fee {
+                        name,
+                        amount,
+                        per_ticket,
+                    })
+                    .collect(),
                 price_version: row.price_version.cast_unsigned(),
                 rules: Rules {
                     hold_ttl: DurationMs(row.hold_ttl_ms.cast_unsigned()),

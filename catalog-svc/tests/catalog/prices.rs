@@ -182,3 +182,64 @@ async fn exact_prices_change_with_the_others_and_are_fixed_with_them(pool: PgPoo
     let refused = update(&mut world, &organiser, &draft.show_id, late).await;
     assert_refused(refused, ErrorCode::InvalidState);
 }
+
+#[sqlx::test]
+async fn fees_are_told_opened_and_fixed_with_the_prices(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let fee = |name: &str, amount, per_ticket| wire::Fee {
+        name: name.to_owned(),
+        amount,
+        per_ticket,
+    };
+    let mut asked = world.prepared_show(&organiser).await;
+    asked.fees = vec![fee("Service fee", 150, true), fee("Order fee", 99, false)];
+    let made = world.create_show(&organiser, asked.clone()).await.unwrap();
+    assert_eq!(made.fees, asked.fees);
+    let mut client = world.client();
+    let update = |fees: Vec<wire::Fee>| {
+        let request = wire::UpdateShowRequest {
+            show: Some(wire::CreateShowRequest {
+                show_id: made.show_id.clone(),
+                fees,
+                ..Default::default()
+            }),
+            fields: vec!["fees".to_owned()],
+            if_version: String::new(),
+        };
+        with(&organiser, request)
+    };
+    for (bad, named) in [
+        (vec![fee("", 1, true)], "show.fees[0].name"),
+        (vec![fee("A", 0, true)], "show.fees[0].amount"),
+        (
+            vec![fee("A", 1, true), fee("A", 2, false)],
+            "show.fees[1].name",
+        ),
+        (vec![fee("A", 1, true); 6], "show.fees"),
+    ] {
+        let refused = answer(client.update_show(update(bad)).await);
+        assert_eq!(refused_fields(refused), [named]);
+    }
+    let changed = answer(client.update_show(update(asked.fees[..1].to_vec())).await).unwrap();
+    let changed = changed.show.unwrap();
+    assert_eq!(changed.fees, asked.fees[..1]);
+    assert_eq!(changed.price_version, made.price_version + 1);
+    assert_ne!(changed.version, made.version);
+    world.publish(&organiser, &made.show_id).await.unwrap();
+    let calls = world.inventory.calls();
+    let [Call::Open(opened)] = &calls[..] else {
+        panic!("not opened once")
+    };
+    assert_eq!(opened.fees.len(), 1);
+    assert_eq!(
+        (opened.fees[0].amount, opened.fees[0].per_ticket),
+        (150, true)
+    );
+    let refused = answer(client.update_show(update(Vec::new())).await);
+    assert_refused(refused, ErrorCode::InvalidState);
+    assert_eq!(
+        world.show("", &made.show_id).await.unwrap().fees,
+        changed.fees
+    );
+}

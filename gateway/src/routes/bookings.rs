@@ -21,7 +21,7 @@ use crate::{
     extract::{AnyIdempotencyKey, Body, IdempotencyKey, Params, PathId},
     failure::ApiError,
     server::Shared,
-    wire::{self, Money, Page, optional, required},
+    wire::{self, ChargedFee, Money, Page, optional, required},
 };
 
 /// Longest wait for a change: shorter than a request may take, and than what stands in between waits.
@@ -51,7 +51,11 @@ pub(crate) struct Booking {
     show_id: Uuid,
     #[schema(example = json!(["GROUND-3-A-7", "GROUND-3-A-8"]))]
     seat_ids: Vec<String>,
+    /// What is to be paid: the seats and the fees.
     total: Money,
+    seats_total: Money,
+    /// In the order in which they are to be shown.
+    fees: Vec<ChargedFee>,
     /// Where to pay; there once the payment provider has answered, gone after payment.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "uri", example = "http://127.0.0.1:8081/pay/...")]
@@ -93,7 +97,7 @@ pub(crate) struct Tickets {
 }
 
 fn booking(booking: pb::Booking) -> Result<Booking, ApiError> {
-    let total = required(booking.total, "total")?;
+    let (total, seats_total, fees) = wire::cost(booking.total, booking.seats_total, booking.fees)?;
     let expires_at = match booking.expires_at_ms {
         0 => None,
         ms => Some(wire::utc(ms)?),
@@ -103,10 +107,9 @@ fn booking(booking: pb::Booking) -> Result<Booking, ApiError> {
         status: booking.status,
         show_id: wire::id(&booking.show_id, "show_id")?,
         seat_ids: booking.seat_ids,
-        total: Money {
-            amount: total.amount,
-            currency: total.currency,
-        },
+        total,
+        seats_total,
+        fees,
         payment_url: optional(booking.payment_url),
         created_at: wire::utc(booking.created_at_ms)?,
         expires_at,

@@ -19,7 +19,7 @@ use crate::{
     extract::{Body, IdempotencyKey, PathId},
     failure::ApiError,
     server::{App, Shared},
-    wire::{self, Money, required},
+    wire::{self, ChargedFee, Money, required},
 };
 
 /// What to hold.
@@ -71,7 +71,11 @@ pub(crate) struct Hold {
     show_id: Uuid,
     #[schema(example = json!(["GROUND-3-A-7", "GROUND-3-A-8"]))]
     seat_ids: Vec<String>,
+    /// What is to be paid: the seats and the fees.
     total: Money,
+    seats_total: Money,
+    /// In the order in which they are to be shown.
+    fees: Vec<ChargedFee>,
     expires_at: DateTime<Utc>,
     /// Seconds left when this was first answered.
     #[schema(example = 600)]
@@ -83,15 +87,14 @@ pub(crate) struct Hold {
 }
 
 fn hold(hold: pb::Hold) -> Result<Hold, ApiError> {
-    let total = required(hold.total, "total")?;
+    let (total, seats_total, fees) = wire::cost(hold.total, hold.seats_total, hold.fees)?;
     Ok(Hold {
         hold_id: hold.hold_id,
         show_id: wire::id(&hold.show_id, "show_id")?,
         seat_ids: hold.seat_ids,
-        total: Money {
-            amount: total.amount,
-            currency: total.currency,
-        },
+        total,
+        seats_total,
+        fees,
         expires_at: wire::utc(hold.expires_at_ms)?,
         expires_in_s: hold.expires_in_s,
         revision: hold.revision.to_string(),

@@ -35,6 +35,14 @@ fn hold() -> pb::Hold {
         expires_at_ms: AT_MS,
         expires_in_s: 600,
         revision: (1 << 63) - 1,
+        seats_total: Some(pb::Money {
+            amount: 10_000,
+            currency: "EUR".to_owned(),
+        }),
+        fees: vec![pb::ChargedFee {
+            name: "Service fee".to_owned(),
+            amount: 1_000,
+        }],
     }
 }
 
@@ -44,6 +52,8 @@ fn hold_json() -> Value {
         "show_id": show().to_string(),
         "seat_ids": ["A-1", "A-2"],
         "total": {"amount": 11_000, "currency": "EUR"},
+        "seats_total": {"amount": 10_000, "currency": "EUR"},
+        "fees": [{"name": "Service fee", "amount": 1_000, "currency": "EUR"}],
         "expires_at": "2026-07-15T18:00:00Z",
         "expires_in_s": 600,
         "revision": "9223372036854775807",
@@ -75,6 +85,8 @@ fn pending_json() -> Value {
         "show_id": show().to_string(),
         "seat_ids": ["A-1"],
         "total": {"amount": 5_500, "currency": "EUR"},
+        "seats_total": {"amount": 5_500, "currency": "EUR"},
+        "fees": [],
         "created_at": "2026-07-15T18:00:00Z",
         "expires_at": "2026-07-15T18:10:00Z",
         "refund_status": "NONE",

@@ -75,6 +75,11 @@ pub(crate) fn show() -> pb::Show {
             seats_per_customer_max: 10,
         }),
         seat_count: 738,
+        fees: vec![pb::Fee {
+            name: "Order fee".to_owned(),
+            amount: 99,
+            per_ticket: false,
+        }],
         price_version: 1,
         sale_starts_at_ms: Some(1_768_500_000_000),
         price_range: Some(pb::PriceRange {
@@ -126,6 +131,7 @@ fn show_json() -> Value {
         "state": "ON_SALE",
         "currency": "EUR",
         "prices": [{"category": "Stalls", "price": {"amount": 5_500, "currency": "EUR"}}],
+        "fees": [{"name": "Order fee", "per": "booking", "amount": 99, "currency": "EUR"}],
         "rules": {"hold_ttl_s": 600, "hold_total_s_max": 1_800, "seats_per_customer_max": 10},
         "seat_count": 738,
     })

@@ -146,6 +146,11 @@ async fn bodies_of_organisers_name_what_is_wrong_before_any_service_is_asked() {
             "rules.seats_per_customer_max",
         ),
         ("sale_ends_at", json!(""), "sale_ends_at"),
+        (
+            "fees",
+            json!([{"name": "A", "amount": 1, "per": "seat"}]),
+            "fees[0].per",
+        ),
         ("colour", json!(1), "colour"),
     ] {
         let body = with(new_show(), field, value);
@@ -251,6 +256,10 @@ async fn a_show_is_made_and_moved_and_told_with_what_its_organiser_needs() {
         });
     let mut body = new_show();
     body["rules"] = json!({"hold_ttl_s": 60, "hold_total_s_max": 120, "seats_per_customer_max": 4});
+    body["fees"] = json!([
+        {"name": "Service fee", "amount": 150, "per": "ticket"},
+        {"name": "Order fee", "amount": 99, "per": "booking"},
+    ]);
     let made = send(gateway.make(&format!("{EVENT}/shows"), &body)).await;
     assert_eq!(made.status, 201, "{made:?}");
     assert_eq!(made.header("etag"), Some("W/\"s1\""));
@@ -263,6 +272,8 @@ async fn a_show_is_made_and_moved_and_told_with_what_its_organiser_needs() {
     let seen = gateway.backend.take_seen();
     let asked = seen[0].message::<pb::CreateShowRequest>();
     assert_eq!(asked.starts_at_ms, 1_784_138_400_000);
+    let fees = asked.fees.iter().map(|fee| (fee.amount, fee.per_ticket));
+    assert_eq!(fees.collect::<Vec<_>>(), [(150, true), (99, false)]);
     let rules = asked.rules.unwrap();
     assert_eq!(
         (rules.hold_ttl_ms, rules.hold_total_ms_max),

@@ -6,6 +6,14 @@ pub struct Money {
     #[prost(string, tag = "2")]
     pub currency: ::prost::alloc::string::String,
 }
+/// What a fee of a name came to, in the total's currency: one per ticket for all of them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChargedFee {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub amount: i64,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetAvailabilityRequest {
     #[prost(bytes = "vec", tag = "1")]
@@ -64,7 +72,7 @@ pub struct BestAvailable {
     #[prost(bool, tag = "4")]
     pub adjacent: bool,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hold {
     /// Opaque.
     #[prost(string, tag = "1")]
@@ -84,8 +92,13 @@ pub struct Hold {
     /// held.
     #[prost(uint64, tag = "7")]
     pub revision: u64,
+    /// What `total` is made of: what the seats cost, and the fees.
+    #[prost(message, optional, tag = "20")]
+    pub seats_total: ::core::option::Option<Money>,
+    #[prost(message, repeated, tag = "21")]
+    pub fees: ::prost::alloc::vec::Vec<ChargedFee>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateHoldResponse {
     #[prost(message, optional, tag = "1")]
     pub hold: ::core::option::Option<Hold>,
@@ -98,7 +111,7 @@ pub struct GetHoldRequest {
     #[prost(string, tag = "1")]
     pub hold_id: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetHoldResponse {
     #[prost(message, optional, tag = "1")]
     pub hold: ::core::option::Option<Hold>,
@@ -108,7 +121,7 @@ pub struct ExtendHoldRequest {
     #[prost(string, tag = "1")]
     pub hold_id: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExtendHoldResponse {
     #[prost(message, optional, tag = "1")]
     pub hold: ::core::option::Option<Hold>,
@@ -133,7 +146,7 @@ pub struct CreateBookingRequest {
     #[prost(string, tag = "2")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Booking {
     #[prost(bytes = "vec", tag = "1")]
     pub booking_id: ::prost::alloc::vec::Vec<u8>,
@@ -166,8 +179,14 @@ pub struct Booking {
     /// Another one whenever anything of the above is; opaque.
     #[prost(string, tag = "12")]
     pub version: ::prost::alloc::string::String,
+    /// What `total` is made of: what the seats cost, and the fees. Absent from answers that a release before there
+    /// were fees gave.
+    #[prost(message, optional, tag = "20")]
+    pub seats_total: ::core::option::Option<Money>,
+    #[prost(message, repeated, tag = "21")]
+    pub fees: ::prost::alloc::vec::Vec<ChargedFee>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateBookingResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
@@ -186,7 +205,7 @@ pub struct GetBookingRequest {
     #[prost(uint32, tag = "3")]
     pub wait_ms: u32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetBookingResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
@@ -272,7 +291,7 @@ pub struct CancelBookingRequest {
     #[prost(string, tag = "2")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelBookingResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
@@ -288,7 +307,7 @@ pub struct ReturnTicketsRequest {
     #[prost(string, tag = "3")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReturnTicketsResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
@@ -353,6 +372,20 @@ pub struct OpenInventoryRequest {
     /// Of both times; later ones have larger numbers.
     #[prost(uint32, tag = "22")]
     pub sale_version: u32,
+    /// What is charged besides what the seats cost; at most 5.
+    #[prost(message, repeated, tag = "23")]
+    pub fees: ::prost::alloc::vec::Vec<Fee>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fee {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Minor units.
+    #[prost(int64, tag = "2")]
+    pub amount: i64,
+    /// For each ticket; otherwise once a booking.
+    #[prost(bool, tag = "3")]
+    pub per_ticket: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InventorySeat {
@@ -956,8 +989,8 @@ pub mod booking_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded, and their
-        /// seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
+        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded with the fees per
+        /// ticket, and their seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
         /// left are a cancellation. Reasons: UNAUTHORIZED, INVALID_REQUEST (no seat, or one that isn't the
         /// booking's), IDEMPOTENCY_KEY_REUSED, SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a
         /// payment is being decided on, or a copy of it is under way), UNAVAILABLE. Called by the gateway.
@@ -1137,8 +1170,8 @@ pub mod booking_service_server {
             tonic::Response<super::CancelBookingResponse>,
             tonic::Status,
         >;
-        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded, and their
-        /// seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
+        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded with the fees per
+        /// ticket, and their seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
         /// left are a cancellation. Reasons: UNAUTHORIZED, INVALID_REQUEST (no seat, or one that isn't the
         /// booking's), IDEMPOTENCY_KEY_REUSED, SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a
         /// payment is being decided on, or a copy of it is under way), UNAVAILABLE. Called by the gateway.

@@ -376,6 +376,19 @@ pub struct Price {
     #[prost(string, tag = "21")]
     pub seat: ::prost::alloc::string::String,
 }
+/// What customers pay besides what seats cost; its name is shown to them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fee {
+    /// 1 to 60 bytes; no two of a show have the same.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Minor units of the show's currency, from 1.
+    #[prost(int64, tag = "2")]
+    pub amount: i64,
+    /// For each ticket; otherwise once a booking.
+    #[prost(bool, tag = "3")]
+    pub per_ticket: bool,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShowRules {
     /// 0 for the defaults.
@@ -413,6 +426,9 @@ pub struct CreateShowRequest {
     /// Whether anybody may see the draft.
     #[prost(bool, tag = "10")]
     pub announced: bool,
+    /// At most 5, in the order in which they are shown.
+    #[prost(message, repeated, tag = "20")]
+    pub fees: ::prost::alloc::vec::Vec<Fee>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateShowResponse {
@@ -426,7 +442,8 @@ pub struct UpdateShowRequest {
     /// What is empty here is empty then, of the fields that change. Event, plan and currency never do.
     #[prost(message, optional, tag = "1")]
     pub show: ::core::option::Option<CreateShowRequest>,
-    /// Which fields change: starts_at_ms, prices, rules, sale_starts_at_ms, sale_ends_at_ms, announced.
+    /// Which fields change: starts_at_ms, prices, rules, sale_starts_at_ms, sale_ends_at_ms, announced,
+    /// fees.
     #[prost(string, repeated, tag = "2")]
     pub fields: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Only if it has this version; empty for whichever.
@@ -553,6 +570,9 @@ pub struct Show {
     /// Those of sections and of seats, sorted; only in answers about one show to whoever may change it.
     #[prost(message, repeated, tag = "20")]
     pub exact_prices: ::prost::alloc::vec::Vec<Price>,
+    /// In the order in which they are shown; no part of `price_range`.
+    #[prost(message, repeated, tag = "21")]
+    pub fees: ::prost::alloc::vec::Vec<Fee>,
 }
 /// Minor units of the show's currency; 0 \<= min \<= max.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

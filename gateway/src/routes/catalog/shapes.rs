@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, FixedOffset};
 use holdfast_proto::catalog::v1 as pb;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -102,6 +102,27 @@ pub(crate) struct PriceRange {
     max: Money,
 }
 
+/// A fee of a fixed amount.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Fee {
+    #[schema(example = "Service fee")]
+    name: String,
+    per: FeePer,
+    #[schema(example = 250)]
+    amount: i64,
+    /// ISO 4217.
+    #[schema(example = "EUR")]
+    currency: String,
+}
+
+/// What a fee is for: each ticket, or the booking as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FeePer {
+    Ticket,
+    Booking,
+}
+
 /// What a hold in this show is bound by.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ShowRules {
@@ -144,6 +165,8 @@ pub(crate) struct Show {
     #[schema(required = true)]
     price_range: Option<PriceRange>,
     prices: Vec<Price>,
+    /// What is paid besides what seats cost, in the order in which it is to be shown; no part of `price_range`.
+    fees: Vec<Fee>,
     rules: ShowRules,
     #[schema(example = 738)]
     seat_count: u32,
@@ -253,6 +276,15 @@ pub(crate) fn show(show: pb::Show) -> Result<Show, ApiError> {
         category: price.category,
         price: money(price.amount),
     };
+    let fee = |fee: pb::Fee| Fee {
+        name: fee.name,
+        per: match fee.per_ticket {
+            true => FeePer::Ticket,
+            false => FeePer::Booking,
+        },
+        amount: fee.amount,
+        currency: show.currency.clone(),
+    };
     let local = |ms: Option<i64>| ms.map(|ms| wire::local(ms, &venue.time_zone)).transpose();
     Ok(Show {
         show_id: wire::id(&show.show_id, "show_id")?,
@@ -269,6 +301,7 @@ pub(crate) fn show(show: pb::Show) -> Result<Show, ApiError> {
             max: money(range.max),
         }),
         prices: show.prices.into_iter().map(price).collect(),
+        fees: show.fees.into_iter().map(fee).collect(),
         rules: ShowRules {
             hold_ttl_s: rules.hold_ttl_ms / 1000,
             hold_total_s_max: rules.hold_total_ms_max / 1000,

@@ -13,7 +13,7 @@ use crate::{
     conditional,
     extract::{IdempotencyKey, LargeBody, Params, PathId, body_id, body_time_ms},
     failure::ApiError,
-    routes::catalog::shapes::{Show, show},
+    routes::catalog::shapes::{FeePer, Show, show},
     server::{App, Shared},
     wire::{self, Money, Page, required},
 };
@@ -40,6 +40,19 @@ pub(crate) struct NewPrice {
     /// 0 is free.
     #[schema(minimum = 0, maximum = 1_000_000_000, example = 5500)]
     amount: i64,
+}
+
+/// A fee of a fixed amount, in minor units of the show's currency. Fees per ticket go back with tickets that are
+/// given back; those per booking do when all of it is refunded.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewFee {
+    /// As it is shown to customers.
+    #[schema(min_length = 1, max_length = 60, example = "Service fee")]
+    name: String,
+    #[schema(minimum = 1, maximum = 1_000_000_000, example = 250)]
+    amount: i64,
+    per: FeePer,
 }
 
 /// What holds are bound by; what isn't named has its default.
@@ -114,6 +127,11 @@ pub(crate) struct NewShow {
     /// (at most 10,000) that cost something else.
     #[schema(max_items = 11_100)]
     prices: Vec<NewPrice>,
+    /// What customers pay besides what seats cost, in the order in which it is shown to them. No two have the
+    /// same name.
+    #[serde(default)]
+    #[schema(max_items = 5)]
+    fees: Vec<NewFee>,
     #[serde(default)]
     rules: Option<NewRules>,
     /// Before it no seats can be held, though the show be published.
@@ -140,6 +158,10 @@ pub(crate) struct ShowChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Vec<NewPrice>, required = false, max_items = 11_100)]
     prices: Option<Vec<NewPrice>>,
+    /// All of them.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Vec<NewFee>, required = false, max_items = 5)]
+    fees: Option<Vec<NewFee>>,
     /// All of them: what isn't named here has its default.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = NewRules, required = false)]
@@ -223,6 +245,15 @@ fn prices(prices: Vec<NewPrice>) -> Vec<pb::Price> {
     prices.into_iter().map(price).collect()
 }
 
+fn fees(fees: Vec<NewFee>) -> Vec<pb::Fee> {
+    let fee = |fee: NewFee| pb::Fee {
+        name: fee.name,
+        amount: fee.amount,
+        per_ticket: fee.per == FeePer::Ticket,
+    };
+    fees.into_iter().map(fee).collect()
+}
+
 fn some_time(field: &str, text: Option<String>) -> Result<Option<i64>, ApiError> {
     text.map(|text| body_time_ms(field, &text)).transpose()
 }
@@ -264,6 +295,7 @@ pub(crate) async fn create_show(
         starts_at_ms: body_time_ms("starts_at", &body.starts_at)?,
         currency: body.currency,
         prices: prices(body.prices),
+        fees: fees(body.fees),
         rules: body.rules.map(NewRules::into_message).transpose()?,
         sale_starts_at_ms: some_time("sale_starts_at", body.sale_starts_at)?,
         sale_ends_at_ms: some_time("sale_ends_at", body.sale_ends_at)?,
@@ -296,6 +328,7 @@ impl ShowChange {
         };
         changes("starts_at_ms", self.starts_at.is_some());
         changes("prices", self.prices.is_some());
+        changes("fees", self.fees.is_some());
         changes("rules", self.rules.is_some());
         changes("sale_starts_at_ms", self.sale_starts_at.is_some());
         changes("sale_ends_at_ms", self.sale_ends_at.is_some());
@@ -307,6 +340,7 @@ impl ShowChange {
             show_id: show_id.to_bytes().to_vec(),
             starts_at_ms: some_time("starts_at", self.starts_at)?.unwrap_or_default(),
             prices: prices(self.prices.unwrap_or_default()),
+            fees: fees(self.fees.unwrap_or_default()),
             rules: self.rules.map(NewRules::into_message).transpose()?,
             sale_starts_at_ms: some_time("sale_starts_at", self.sale_starts_at.flatten())?,
             sale_ends_at_ms: some_time("sale_ends_at", self.sale_ends_at.flatten())?,
@@ -323,7 +357,7 @@ impl ShowChange {
 
 /// Change a show
 ///
-/// What its seats are put on sale with (`starts_at`, `prices`, `rules`) can be changed until that begins,
+/// What its seats are put on sale with (`starts_at`, `prices`, `fees`, `rules`) can be changed until that begins,
 /// and is refused with `INVALID_STATE` from then on: whoever holds or bought a seat relied on it. When the sale
 /// begins and ends can be changed at any time, and counts some seconds later. The body may
 /// have 1 MiB.
