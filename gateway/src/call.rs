@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use holdfast_mesh::{auth, deadline::Deadline};
-use holdfast_types::{ErrorCode, UserId};
+use holdfast_types::ErrorCode;
 use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::{
@@ -65,8 +65,6 @@ impl Roles {
 pub(crate) struct Caller {
     call: Call,
     authorization: MetadataValue<Ascii>,
-    /// Whose token it is; nil for an operator.
-    pub(crate) user_id: UserId,
 }
 
 impl Caller {
@@ -106,7 +104,6 @@ impl FromRequestParts<Shared> for Caller {
         Ok(Self {
             call,
             authorization,
-            user_id: claims.user_id,
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     access::Actor,
     fields::Fields,
     model::{Event, Performer},
-    store::{self, asked::Sha256},
+    store::{self, asked::Asked},
 };
 
 impl Catalog {
@@ -19,10 +19,12 @@ impl Catalog {
         actor: Actor,
         mut event: Event,
         bill: &[PerformerId],
-        asked: Sha256,
+        asked: &Asked,
     ) -> Result<Made<Event>, Failure> {
-        let id = event.event_id;
         let mut transaction = self.begin().await?;
+        let id = event.event_id.as_uuid();
+        let id = store::asked::choose(&mut transaction, actor.user_id, asked, id).await?;
+        event.event_id = id.into();
         event.performers = billed(&mut transaction, actor, bill).await?;
         let path = store::categories::path(&mut transaction, &event.category).await?;
         let is_known = path.is_some();
@@ -31,16 +33,15 @@ impl Catalog {
             if !is_known {
                 return Err(Failure::invalid("event.category", UNKNOWN));
             }
-            store::performers::bill(&mut transaction, id, &event.performers).await?;
-            store::asked::insert(&mut transaction, id.as_uuid(), asked).await?;
-            publish::event_changed(&mut transaction, id).await?;
+            store::performers::bill(&mut transaction, event.event_id, &event.performers).await?;
+            store::asked::insert(&mut transaction, id, asked).await?;
+            publish::event_changed(&mut transaction, event.event_id).await?;
             self.commit(transaction).await?;
             return Ok(Made::now(event));
         }
         drop(transaction);
-        let there = store::events::find(&self.pool, id).await?;
-        self.made_before(actor, id.as_uuid(), there, &event, asked)
-            .await
+        let there = store::events::find(&self.pool, event.event_id).await?;
+        self.made_before(actor, id, there, &event, asked).await
     }
 }
 

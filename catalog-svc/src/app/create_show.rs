@@ -2,7 +2,7 @@
 //! organiser's own, or lent to them.
 
 use holdfast_mesh::Failure;
-use holdfast_types::{ErrorCode, PlanId};
+use holdfast_types::{ErrorCode, PlanId, ShowId};
 use sqlx::PgConnection;
 use tokio::sync::SemaphorePermit;
 
@@ -12,41 +12,48 @@ use crate::{
     model::{NewShow, Show},
     plan::Category,
     prices::{AskedPrices, PriceList, PriceRange},
-    store::{self, Owned, asked::Sha256},
+    store::{self, Owned, asked::Asked},
 };
 
 impl Catalog {
     pub(crate) async fn create_show(
         &self,
         actor: Actor,
-        asked: NewShow,
-        sha256: Sha256,
+        mut wanted: NewShow,
+        asked: &Asked,
     ) -> Result<Made<Show>, Failure> {
-        let event = store::events::find(&self.pool, asked.event_id).await?;
+        let event = store::events::find(&self.pool, wanted.event_id).await?;
         if !event.is_some_and(|event| actor.may_change(event.owner_id)) {
             return Err(Failure::new(
                 ErrorCode::EventNotFound,
                 "there is no such event",
             ));
         }
+        if let Some(key) = &asked.key {
+            let mut connection = self.pool.acquire().await.map_err(store::Error::from)?;
+            let known = store::asked::known(&mut connection, actor.user_id, key).await?;
+            wanted.show_id = known.map_or(wanted.show_id, ShowId::from);
+        }
         // What was made before stands, whatever became of its plan's loan.
-        if let Some(show) = store::shows::find(&self.pool, asked.show_id).await? {
+        if let Some(show) = store::shows::find(&self.pool, wanted.show_id).await? {
             let there = Owned {
                 owner_id: show.owner_id,
                 value: show.as_asked_for(),
             };
-            let id = asked.show_id.as_uuid();
-            self.made_before(actor, id, Some(there), &asked, sha256)
+            let id = wanted.show_id.as_uuid();
+            self.made_before(actor, id, Some(there), &wanted, asked)
                 .await?;
             return Ok(Made {
                 value: show,
                 replayed: true,
             });
         }
-        let plan = store::plans::find(&self.pool, asked.plan_id).await?;
+        let plan = store::plans::find(&self.pool, wanted.plan_id).await?;
         let may_use = match &plan {
             Some(plan) if actor.may_change(plan.owner_id) => true,
-            Some(_) => store::plan_loans::is_lent(&self.pool, asked.plan_id, actor.user_id).await?,
+            Some(_) => {
+                store::plan_loans::is_lent(&self.pool, wanted.plan_id, actor.user_id).await?
+            }
             None => false,
         };
         let Some(plan) = plan.filter(|_| may_use) else {
@@ -56,34 +63,36 @@ impl Catalog {
             ));
         };
         let categories = &plan.value.categories;
-        let _permit = self.permit_for(Some(&asked.prices)).await;
+        let _permit = self.permit_for(Some(&wanted.prices)).await;
         let mut transaction = self.begin().await?;
         let costs = self
             .check_prices(
                 "prices",
                 &mut transaction,
-                &asked.prices,
-                asked.plan_id,
+                &wanted.prices,
+                wanted.plan_id,
                 categories,
             )
             .await?;
         let owner = actor.user_id;
-        let is_new = store::shows::insert(&mut transaction, owner, &asked, costs).await?;
+        let id = wanted.show_id.as_uuid();
+        let id = store::asked::choose(&mut transaction, owner, asked, id).await?;
+        wanted.show_id = id.into();
+        let is_new = store::shows::insert(&mut transaction, owner, &wanted, costs).await?;
         if is_new {
-            store::asked::insert(&mut transaction, asked.show_id.as_uuid(), sha256).await?;
-            publish::show_changed(&mut transaction, asked.show_id).await?;
+            store::asked::insert(&mut transaction, id, asked).await?;
+            publish::show_changed(&mut transaction, wanted.show_id).await?;
             self.commit(transaction).await?;
         } else {
             drop(transaction);
         }
-        let show = store::shows::find(&self.pool, asked.show_id).await?;
+        let show = store::shows::find(&self.pool, wanted.show_id).await?;
         if !is_new {
             let there = show.as_ref().map(|show| Owned {
                 owner_id: show.owner_id,
                 value: show.as_asked_for(),
             });
-            let id = asked.show_id.as_uuid();
-            self.made_before(actor, id, there, &asked, sha256).await?;
+            self.made_before(actor, id, there, &wanted, asked).await?;
         }
         let show = show.ok_or_else(|| Failure::new(ErrorCode::ShowNotFound, "the show is gone"))?;
         Ok(Made {

@@ -10,7 +10,11 @@ use super::{Catalog, Made};
 use crate::{
     access::Actor,
     plan::{self, Category, Mistakes, Plan},
-    store::{self, plans::Summary},
+    store::{
+        self,
+        asked::{Asked, Key},
+        plans::Summary,
+    },
 };
 
 /// A plan as its organiser sends it.
@@ -23,6 +27,8 @@ pub(crate) struct NewPlan {
     pub(crate) json: Vec<u8>,
     /// Only to say what would come of it.
     pub(crate) dry_run: bool,
+    /// For which it is to be made; none where the caller chose the id.
+    pub(crate) key: Option<Key>,
 }
 
 /// What came of a file.
@@ -56,7 +62,7 @@ impl Catalog {
                 "is empty, and the file has none either",
             ));
         };
-        let summary = Summary {
+        let mut summary = Summary {
             plan_id: asked.plan_id,
             venue_id: asked.venue_id,
             name,
@@ -65,12 +71,23 @@ impl Catalog {
             warnings: plan.warnings.clone(),
             categories: plan.categories.clone(),
         };
-        if asked.dry_run
-            || store::plans::insert(&self.pool, actor.user_id, &summary, &plan, &file).await?
-        {
+        if asked.dry_run {
             return Ok(Made::now(imported(summary)));
         }
-        let there = store::plans::find(&self.pool, asked.plan_id).await?;
+        let made_with = Asked {
+            sha256: Sha256::digest(&summary.source_sha256).into(),
+            key: asked.key,
+        };
+        let mut transaction = self.pool.begin().await.map_err(store::Error::from)?;
+        let id = summary.plan_id.as_uuid();
+        let id = store::asked::choose(&mut transaction, actor.user_id, &made_with, id).await?;
+        summary.plan_id = id.into();
+        if store::plans::insert(&mut transaction, actor.user_id, &summary, &plan, &file).await? {
+            transaction.commit().await.map_err(store::Error::from)?;
+            return Ok(Made::now(imported(summary)));
+        }
+        drop(transaction);
+        let there = store::plans::find(&self.pool, summary.plan_id).await?;
         match there {
             Some(there) if actor.may_change(there.owner_id) && there.value == summary => {
                 Ok(Made::before(imported(summary)))

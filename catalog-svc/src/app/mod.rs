@@ -36,7 +36,7 @@ use crate::{
     access::Actor,
     clients::inventory::Inventory,
     model::Show,
-    store::{self, Owned, asked::Sha256},
+    store::{self, Owned, asked::Asked},
 };
 
 /// Sales and plans read at once: some 30 MB each for the largest hall.
@@ -87,7 +87,7 @@ impl Catalog {
         id: Uuid,
         there: Option<Owned<T>>,
         wanted: &T,
-        asked: Sha256,
+        asked: &Asked,
     ) -> Result<Made<T>, Failure> {
         if let Some(there) = there.filter(|there| actor.may_change(there.owner_id))
             && (there.value == *wanted || store::asked::is_by(&self.pool, id, asked).await?)

@@ -22,7 +22,9 @@ use holdfast_mesh::{
     deadline::Deadline,
 };
 use holdfast_proto::catalog::v1 as wire;
-use holdfast_types::{ErrorCode, EventId, PerformerId, PlanId, ShowId, VenueId};
+use holdfast_types::{
+    ErrorCode, EventId, PerformerId, PlanId, ShowId, VenueId, limits::IDEMPOTENCY_KEY_BYTES_MAX,
+};
 use own::PageOf;
 use prost::Message;
 use sha2::Digest as _;
@@ -42,7 +44,10 @@ use crate::{
     fields::Fields,
     model::{Show, Venue},
     plan::PLAN_BYTES_MAX,
-    store::{self, asked::Sha256},
+    store::{
+        self,
+        asked::{Asked, Key},
+    },
 };
 
 /// Largest message that is read. Twice a plan file, so that one that is somewhat too large is
@@ -161,10 +166,45 @@ fn venue_not_found() -> Failure {
     Failure::new(ErrorCode::VenueNotFound, "there is no such venue")
 }
 
-/// SHA-256 of a request that makes something. Its bytes are the same in every release: fields are
-/// written in their order, and those that are empty aren't.
-fn asked(request: &impl Message) -> Sha256 {
-    sha2::Sha256::digest(request.encode_to_vec()).into()
+/// What a request that makes something says, the message at `id` of it being where its id is: one is put
+/// there for a key. A request's bytes are the same in every release: fields are written in their order,
+/// and those that are empty aren't.
+fn asked<T: Message>(
+    request: &mut T,
+    kind: &'static str,
+    key: fn(&T) -> &String,
+    id: fn(&mut T) -> Option<&mut Vec<u8>>,
+) -> Result<Asked, Failure> {
+    let sha256 = sha2::Sha256::digest(request.encode_to_vec()).into();
+    let key = key_of(kind, key(request))?;
+    if key.is_some()
+        && let Some(id) = id(request)
+    {
+        choose_id(id)?;
+    }
+    Ok(Asked { sha256, key })
+}
+
+fn key_of(kind: &'static str, text: &str) -> Result<Option<Key>, Failure> {
+    if text.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+        let why = format!("is longer than {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
+        return Err(Failure::invalid("idempotency_key", why));
+    }
+    if text.contains('\0') {
+        return Err(Failure::invalid("idempotency_key", "has a NUL"));
+    }
+    let text = text.to_owned();
+    Ok((!text.is_empty()).then_some(Key { kind, text }))
+}
+
+/// An id of now, in whose order things were made; what is kept by months is kept by it.
+fn choose_id(id: &mut Vec<u8>) -> Result<(), Failure> {
+    if !id.is_empty() {
+        let why = "not with the id of what is to be made";
+        return Err(Failure::invalid("idempotency_key", why));
+    }
+    *id = Uuid::now_v7().into_bytes().to_vec();
+    Ok(())
 }
 
 /// The version that a change is for; `None` for whichever.
@@ -185,9 +225,15 @@ impl CatalogService for Service {
         request: Request<wire::CreateVenueRequest>,
     ) -> Result<Response<wire::CreateVenueResponse>, Status> {
         let actor = self.venue_actor(request.metadata()).await?;
-        let asked = asked(request.get_ref());
-        let venue = venues::decode(request.into_inner())?;
-        let made = self.catalog.create_venue(actor, venue, asked).await?;
+        let mut request = request.into_inner();
+        let asked = asked(
+            &mut request,
+            "venue",
+            |request| &request.idempotency_key,
+            |request| request.venue.as_mut().map(|venue| &mut venue.venue_id),
+        )?;
+        let venue = venues::decode(request)?;
+        let made = self.catalog.create_venue(actor, venue, &asked).await?;
         Ok(Response::new(wire::CreateVenueResponse {
             venue: Some(venues::encode(made.value)),
             replayed: made.replayed,
@@ -228,7 +274,12 @@ impl CatalogService for Service {
         request: Request<wire::ImportPlanRequest>,
     ) -> Result<Response<wire::ImportPlanResponse>, Status> {
         let actor = self.venue_actor(request.metadata()).await?;
-        let plan = plans::decode(request.into_inner())?;
+        let mut request = request.into_inner();
+        let key = key_of("plan", &request.idempotency_key)?;
+        if key.is_some() {
+            choose_id(&mut request.plan_id)?;
+        }
+        let plan = plans::decode(request, key)?;
         let imported = self.catalog.import_plan(actor, plan).await?;
         Ok(Response::new(plans::encode(imported)))
     }
@@ -316,11 +367,17 @@ impl CatalogService for Service {
         request: Request<wire::CreatePerformerRequest>,
     ) -> Result<Response<wire::CreatePerformerResponse>, Status> {
         let actor = self.actor(request.metadata()).await?;
-        let performer = performers::decode(request.get_ref())?;
-        let asked = asked(request.get_ref());
+        let mut request = request.into_inner();
+        let asked = asked(
+            &mut request,
+            "performer",
+            |request| &request.idempotency_key,
+            |request| request.performer.as_mut().map(|one| &mut one.performer_id),
+        )?;
+        let performer = performers::decode(&request)?;
         let made = self
             .catalog
-            .create_performer(actor, performer, asked)
+            .create_performer(actor, performer, &asked)
             .await?;
         Ok(Response::new(wire::CreatePerformerResponse {
             performer: Some(performers::encode(made.value)),
@@ -386,11 +443,17 @@ impl CatalogService for Service {
         request: Request<wire::CreateEventRequest>,
     ) -> Result<Response<wire::CreateEventResponse>, Status> {
         let actor = self.actor(request.metadata()).await?;
-        let asked = asked(request.get_ref());
-        let (event, bill) = events::decode(request.get_ref().event.as_ref())?;
+        let mut request = request.into_inner();
+        let asked = asked(
+            &mut request,
+            "event",
+            |request| &request.idempotency_key,
+            |request| request.event.as_mut().map(|event| &mut event.event_id),
+        )?;
+        let (event, bill) = events::decode(request.event.as_ref())?;
         let made = self
             .catalog
-            .create_event(actor, event, &bill, asked)
+            .create_event(actor, event, &bill, &asked)
             .await?;
         Ok(Response::new(wire::CreateEventResponse {
             event: Some(events::encode(made.value)),
@@ -454,9 +517,15 @@ impl CatalogService for Service {
         request: Request<wire::CreateShowRequest>,
     ) -> Result<Response<wire::CreateShowResponse>, Status> {
         let actor = self.actor(request.metadata()).await?;
-        let asked = asked(request.get_ref());
-        let show = shows::decode(request.into_inner())?;
-        let made = self.catalog.create_show(actor, show, asked).await?;
+        let mut request = request.into_inner();
+        let asked = asked(
+            &mut request,
+            "show",
+            |request| &request.idempotency_key,
+            |request| Some(&mut request.show_id),
+        )?;
+        let show = shows::decode(request)?;
+        let made = self.catalog.create_show(actor, show, &asked).await?;
         Ok(Response::new(wire::CreateShowResponse {
             show: Some(shows::encode_own(made.value)),
             replayed: made.replayed,

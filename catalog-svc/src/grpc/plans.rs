@@ -8,12 +8,15 @@ use crate::{
     app::{ImportedPlan, Made, NewPlan, used},
     fields::Fields,
     plan::Category,
-    store::{Owned, plan_loans::Loan, plans::Summary},
+    store::{Owned, asked::Key, plan_loans::Loan, plans::Summary},
 };
 
 const NAME_BYTES_MAX: usize = 120;
 
-pub(super) fn decode(request: wire::ImportPlanRequest) -> Result<NewPlan, Failure> {
+pub(super) fn decode(
+    request: wire::ImportPlanRequest,
+    key: Option<Key>,
+) -> Result<NewPlan, Failure> {
     let mut fields = Fields::default();
     let plan_id = fields.id("plan_id", &request.plan_id, PlanId::from_slice);
     let venue_id = fields.id("venue_id", &request.venue_id, VenueId::from_slice);
@@ -27,6 +30,7 @@ pub(super) fn decode(request: wire::ImportPlanRequest) -> Result<NewPlan, Failur
         name,
         json: request.plan_json,
         dry_run: request.dry_run,
+        key,
     })
 }
 

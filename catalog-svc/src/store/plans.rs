@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use holdfast_types::{PlanId, UserId, VenueId};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, PgTransaction};
 use uuid::Uuid;
 
 use super::{Error, Owned, plan_files};
@@ -24,15 +24,14 @@ pub(crate) struct Summary {
     pub(crate) categories: Vec<Category>,
 }
 
-/// Adds a plan with all its parts and its file, or nothing; false if the id is taken.
+/// Adds a plan with all its parts and its file; the caller commits. False if the id is taken.
 pub(crate) async fn insert(
-    pool: &PgPool,
+    transaction: &mut PgTransaction<'_>,
     owner_id: UserId,
     summary: &Summary,
     plan: &Plan,
     file: &[u8],
 ) -> Result<bool, Error> {
-    let mut transaction = pool.begin().await?;
     let inserted = sqlx::query!(
         "INSERT INTO catalog.plans
              (plan_id, venue_id, owner_id, name, width, height, seat_count, source_sha256, warnings)
@@ -48,22 +47,21 @@ pub(crate) async fn insert(
         summary.source_sha256,
         &summary.warnings,
     )
-    .execute(&mut *transaction)
+    .execute(&mut **transaction)
     .await?;
     if inserted.rows_affected() == 0 {
         return Ok(false);
     }
     let id = summary.plan_id;
-    insert_categories(&mut transaction, id, &plan.categories).await?;
-    insert_sections(&mut transaction, id, &plan.sections).await?;
+    insert_categories(transaction, id, &plan.categories).await?;
+    insert_sections(transaction, id, &plan.sections).await?;
     for (chunk, rows) in (0..).zip(plan.rows.chunks(ROWS_PER_INSERT_MAX)) {
-        insert_rows(&mut transaction, id, chunk * ROWS_PER_INSERT_MAX, rows).await?;
+        insert_rows(transaction, id, chunk * ROWS_PER_INSERT_MAX, rows).await?;
     }
     for (chunk, seats) in (0..).zip(plan.seats.chunks(ROWS_PER_INSERT_MAX)) {
-        insert_seats(&mut transaction, id, chunk * ROWS_PER_INSERT_MAX, seats).await?;
+        insert_seats(transaction, id, chunk * ROWS_PER_INSERT_MAX, seats).await?;
     }
-    plan_files::insert(&mut transaction, id, file).await?;
-    transaction.commit().await?;
+    plan_files::insert(transaction, id, file).await?;
     Ok(true)
 }
 

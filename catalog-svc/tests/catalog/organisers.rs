@@ -4,6 +4,7 @@ use holdfast_mesh::Failure;
 use holdfast_proto::catalog::v1 as wire;
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use crate::world::{
     STADIUM, World, answer, assert_refused, event, id, in_days, plan, refused_fields, show, token,
@@ -47,6 +48,7 @@ impl World {
                 performer_id: id(),
                 name: name.to_owned(),
             }),
+            ..Default::default()
         };
         answer(self.client.create_performer(with(token, request)).await)
             .map(|a| a.performer.unwrap())
@@ -77,6 +79,7 @@ async fn a_request_that_made_something_is_known_after_it_was_changed(pool: PgPoo
     let organiser = token("organiser");
     let request = wire::CreateEventRequest {
         event: Some(event()),
+        ..Default::default()
     };
     let mut create = async |request: &wire::CreateEventRequest| {
         let request = with(&organiser, request.clone());
@@ -563,4 +566,113 @@ async fn a_lent_plan_can_be_used_and_nothing_else_until_it_is_taken_back(pool: P
     assert_refused(refused, ErrorCode::PlanNotFound);
     let there = world.show("", &made.show_id).await.unwrap();
     assert_eq!(there.state, "ON_SALE");
+}
+
+#[sqlx::test]
+async fn a_key_makes_one_thing_under_an_id_of_now_however_often_it_is_sent_at_once(pool: PgPool) {
+    let world = World::start(pool.clone()).await;
+    let (organiser, other) = (token("organiser"), token("organiser"));
+    let keyed = |key: &str, name: &str| wire::CreateVenueRequest {
+        venue: Some(wire::Venue {
+            venue_id: Vec::new(),
+            name: name.to_owned(),
+            ..venue()
+        }),
+        idempotency_key: key.to_owned(),
+    };
+    let create = async |token: &str, request: wire::CreateVenueRequest| {
+        let made = world.client().create_venue(with(token, request)).await;
+        answer(made).map(|made| (made.venue.unwrap().venue_id, made.replayed))
+    };
+    let copies: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = world.client();
+            let request = with(&organiser, keyed("k", "Hall"));
+            tokio::spawn(async move { client.create_venue(request).await })
+        })
+        .collect();
+    let mut made: Vec<(Vec<u8>, bool)> = Vec::new();
+    for copy in copies {
+        let copy = answer(copy.await.unwrap()).unwrap();
+        made.push((copy.venue.unwrap().venue_id, copy.replayed));
+    }
+    let id = made[0].0.clone();
+    assert!(made.iter().all(|(one, _)| *one == id));
+    assert_eq!(made.iter().filter(|(_, replayed)| !replayed).count(), 1);
+    assert_eq!(Uuid::from_slice(&id).unwrap().get_version_num(), 7);
+
+    let refused = create(&organiser, keyed("k", "Another hall")).await;
+    assert_refused(refused, ErrorCode::AlreadyExists);
+    for (token, key) in [(&organiser, "k2"), (&other, "k")] {
+        let (another, replayed) = create(token, keyed(key, "Hall")).await.unwrap();
+        assert!(another != id && !replayed);
+    }
+    let both = wire::CreateVenueRequest {
+        venue: Some(venue()),
+        ..keyed("k3", "Hall")
+    };
+    let refused = create(&organiser, both).await;
+    assert_eq!(refused_fields(refused), ["idempotency_key"]);
+    // What was refused leaves its key free.
+    let nameless = create(&organiser, keyed("k4", " ")).await;
+    assert_eq!(refused_fields(nameless), ["venue.name"]);
+    assert!(!create(&organiser, keyed("k4", "Hall")).await.unwrap().1);
+}
+
+#[sqlx::test]
+async fn everything_that_organisers_make_has_an_id_by_its_key(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let wanted = world.prepared_show(&organiser).await;
+    let performer = wire::CreatePerformerRequest {
+        performer: Some(wire::Performer {
+            performer_id: Vec::new(),
+            name: "The Band".to_owned(),
+        }),
+        idempotency_key: "k".to_owned(),
+    };
+    let new_event = wire::CreateEventRequest {
+        event: Some(wire::Event {
+            event_id: Vec::new(),
+            ..event()
+        }),
+        idempotency_key: "k".to_owned(),
+    };
+    let hall = world.create_venue(&organiser, venue()).await.unwrap();
+    let new_plan = wire::ImportPlanRequest {
+        plan_id: Vec::new(),
+        idempotency_key: "k".to_owned(),
+        ..plan(&hall.venue_id)
+    };
+    let new_show = wire::CreateShowRequest {
+        show_id: Vec::new(),
+        idempotency_key: "k".to_owned(),
+        ..wanted
+    };
+    let mut first = Vec::new();
+    for replayed in [false, true] {
+        let request = with(&organiser, performer.clone());
+        let one = answer(world.client.create_performer(request).await).unwrap();
+        let request = with(&organiser, new_event.clone());
+        let two = answer(world.client.create_event(request).await).unwrap();
+        let request = with(&organiser, new_plan.clone());
+        let three = answer(world.client.import_plan(request).await).unwrap();
+        let request = with(&organiser, new_show.clone());
+        let four = answer(world.client.create_show(request).await).unwrap();
+        let flags = [one.replayed, two.replayed, three.replayed, four.replayed];
+        assert_eq!(flags, [replayed; 4]);
+        let ids = vec![
+            one.performer.unwrap().performer_id,
+            two.event.unwrap().event_id,
+            three.plan_id,
+            four.show.unwrap().show_id,
+        ];
+        for id in &ids {
+            assert_eq!(Uuid::from_slice(id).unwrap().get_version_num(), 7);
+        }
+        if replayed {
+            assert_eq!(ids, first);
+        }
+        first = ids;
+    }
 }

@@ -41,6 +41,7 @@ async fn it_migrates_serves_without_its_peers_and_ends_at_shutdown(pool: PgPool)
     // Nobody can say whether the token is good.
     let request = wire::CreateVenueRequest {
         venue: Some(venue()),
+        ..Default::default()
     };
     let refused = answer(
         client

@@ -85,7 +85,10 @@ impl World {
         token: &str,
         venue: wire::Venue,
     ) -> Result<wire::Venue, Failure> {
-        let request = wire::CreateVenueRequest { venue: Some(venue) };
+        let request = wire::CreateVenueRequest {
+            venue: Some(venue),
+            ..Default::default()
+        };
         answer(self.client.create_venue(with(token, request)).await).map(|a| a.venue.unwrap())
     }
 
@@ -94,7 +97,10 @@ impl World {
         token: &str,
         event: wire::Event,
     ) -> Result<wire::Event, Failure> {
-        let request = wire::CreateEventRequest { event: Some(event) };
+        let request = wire::CreateEventRequest {
+            event: Some(event),
+            ..Default::default()
+        };
         answer(self.client.create_event(with(token, request)).await).map(|a| a.event.unwrap())
     }
 
@@ -490,7 +496,7 @@ pub(crate) fn plan(venue_id: &[u8]) -> wire::ImportPlanRequest {
         venue_id: venue_id.to_vec(),
         name: String::new(),
         plan_json: STADIUM.to_vec(),
-        dry_run: false,
+        ..Default::default()
     }
 }
 

@@ -65,7 +65,10 @@ pub(crate) async fn import_plan(args: ImportPlanArgs) -> Result<(), Error> {
     };
     let mut catalog = operator.catalog()?;
     let made = catalog
-        .create_venue(operator.request(CreateVenueRequest { venue: Some(venue) }))
+        .create_venue(operator.request(CreateVenueRequest {
+            venue: Some(venue),
+            ..Default::default()
+        }))
         .await;
     made.map_err(|status| Error::from_status("make the venue", &status))?;
     let request = ImportPlanRequest {

@@ -134,7 +134,10 @@ async fn make(
     let mut catalog = organiser.catalog()?;
     there(
         catalog
-            .create_venue(organiser.request(CreateVenueRequest { venue: Some(venue) }))
+            .create_venue(organiser.request(CreateVenueRequest {
+                venue: Some(venue),
+                ..Default::default()
+            }))
             .await,
         "make the demo venue",
     )?;
@@ -144,7 +147,10 @@ async fn make(
     )?;
     there(
         catalog
-            .create_event(organiser.request(CreateEventRequest { event: Some(event) }))
+            .create_event(organiser.request(CreateEventRequest {
+                event: Some(event),
+                ..Default::default()
+            }))
             .await,
         "make the demo event",
     )?;

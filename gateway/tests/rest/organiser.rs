@@ -29,6 +29,14 @@ impl Gateway {
     }
 }
 
+/// What a catalogue may choose for a key.
+fn id_for(key: &str) -> Vec<u8> {
+    assert!(!key.is_empty());
+    let mut id = key.as_bytes().to_vec();
+    id.resize(16, 0);
+    id
+}
+
 fn new_venue() -> Value {
     json!({
         "name": "Stadium", "city": "Berlin", "country": "DE",
@@ -60,8 +68,11 @@ async fn a_key_makes_one_venue_and_its_mistakes_are_named_as_written() {
     gateway
         .backend
         .on("create_venue", move |asked: pb::CreateVenueRequest| {
+            let mut venue = asked.venue.unwrap();
+            assert!(venue.venue_id.is_empty());
+            venue.venue_id = id_for(&asked.idempotency_key);
             Ok(pb::CreateVenueResponse {
-                venue: asked.venue,
+                venue: Some(venue),
                 replayed: made.fetch_add(1, Ordering::Relaxed) > 0,
             })
         });
@@ -396,7 +407,7 @@ async fn a_plans_file_goes_through_as_it_is_and_mistakes_come_back_by_their_plac
         .backend
         .on("import_plan", |asked: pb::ImportPlanRequest| {
             Ok(pb::ImportPlanResponse {
-                plan_id: asked.plan_id,
+                plan_id: id_for(&asked.idempotency_key),
                 seat_count: 2,
                 categories: vec![pb::CategoryCount {
                     category: "Stalls".to_owned(),

@@ -154,7 +154,10 @@ impl Organiser {
             time_zone: "Europe/Berlin".into(),
             ..Default::default()
         };
-        let request = self.request(CreateVenueRequest { venue: Some(venue) })?;
+        let request = self.request(CreateVenueRequest {
+            venue: Some(venue),
+            ..Default::default()
+        })?;
         self.catalog.create_venue(request).await.context("venue")?;
         let plan_json = plan_of(rows, seats_per_row).into_bytes();
         let request = ImportPlanRequest {
@@ -175,7 +178,10 @@ impl Organiser {
             category: "music".into(),
             ..Default::default()
         };
-        let request = self.request(CreateEventRequest { event: Some(event) })?;
+        let request = self.request(CreateEventRequest {
+            event: Some(event),
+            ..Default::default()
+        })?;
         self.catalog.create_event(request).await.context("event")?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let request = CreateShowRequest {

@@ -6,7 +6,7 @@ use holdfast_types::{EventId, PerformerId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{given, id_of, made, refused, refused_to_make, tagged};
+use super::{given, made, refused, refused_to_make, tagged};
 use crate::{
     call::Caller,
     conditional,
@@ -172,7 +172,7 @@ pub(crate) async fn create_event(
     Body(body): Body<NewEvent>,
 ) -> Result<Response, ApiError> {
     let new = pb::Event {
-        event_id: id_of("event", caller.user_id, &key).into_bytes().to_vec(),
+        event_id: Vec::new(),
         title: body.title,
         description: body.description,
         category: body.category,
@@ -182,7 +182,10 @@ pub(crate) async fn create_event(
         category_path: Vec::new(),
         image_url: body.image_url.unwrap_or_default(),
     };
-    let request = pb::CreateEventRequest { event: Some(new) };
+    let request = pb::CreateEventRequest {
+        event: Some(new),
+        idempotency_key: key,
+    };
     let answer = app
         .catalog
         .clone()

@@ -1,8 +1,7 @@
 //! What organisers do: venues, plans, performers, events, shows, and what became of their seats.
 //!
 //! Always holds: whose a thing is, is checked by the service that has it; a request that makes something
-//! decides the thing's id by account, kind and `Idempotency-Key`, so that it makes it once however often
-//! it is sent; what is wrong is named as the client wrote it.
+//! goes on with its `Idempotency-Key`, so that it makes it once however often it is sent; what is wrong is named as the client wrote it.
 
 mod csv;
 pub(crate) mod events;
@@ -19,11 +18,9 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use holdfast_types::{ErrorCode, UserId};
+use holdfast_types::ErrorCode;
 use serde::{Deserialize, Deserializer, Serialize};
-use sha2::{Digest, Sha256};
 use utoipa_axum::{router::OpenApiRouter, routes};
-use uuid::{Builder, Uuid};
 
 use crate::{conditional, failure::ApiError, server::Shared};
 
@@ -64,25 +61,12 @@ pub(super) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(sales::unblock_seats))
 }
 
-/// The id of what an account makes with a key: the same each time, and nobody else's.
-fn id_of(kind: &str, user_id: UserId, key: &str) -> Uuid {
-    let mut hash = Sha256::new();
-    // Neither of fixed length: what goes first says how long it is.
-    hash.update([u8::try_from(kind.len()).expect("kinds are words")]);
-    hash.update(kind);
-    hash.update(user_id.to_bytes());
-    hash.update(key);
-    let hash = hash.finalize();
-    let (bytes, _) = hash.split_first_chunk().expect("a hash is longer");
-    Builder::from_custom_bytes(*bytes).into_uuid()
-}
-
 /// What a service refuses, with the fields as bodies name them.
 pub(super) fn refused(status: &tonic::Status) -> ApiError {
     ApiError::from(status.clone()).in_words(rest_name)
 }
 
-/// The same where something was to be made: its id is taken only by what the key made before.
+/// The same where something was to be made, which is there only where the key made something else.
 fn refused_to_make(status: &tonic::Status) -> ApiError {
     let error = ApiError::from(status.clone());
     if error.code() == ErrorCode::AlreadyExists {
@@ -143,21 +127,6 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_makes_one_thing_of_each_kind_for_each_account() {
-        let [ada, bob] = [1, 2].map(|n| UserId::from_bytes([n; 16]));
-        let id = id_of("venue", ada, "k");
-        assert_eq!(id, id_of("venue", ada, "k"));
-        for other in [
-            id_of("event", ada, "k"),
-            id_of("venue", bob, "k"),
-            id_of("venue", ada, "k2"),
-        ] {
-            assert_ne!(id, other);
-        }
-        assert_eq!(id.get_version_num(), 8);
-    }
 
     #[test]
     fn fields_are_named_as_bodies_have_them() {

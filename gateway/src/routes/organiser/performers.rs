@@ -5,7 +5,7 @@ use holdfast_proto::catalog::v1 as pb;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{id_of, made, refused, refused_to_make};
+use super::{made, refused, refused_to_make};
 use crate::{
     call::Caller,
     extract::{Body, IdempotencyKey, Params},
@@ -45,12 +45,12 @@ pub(crate) async fn create_performer(
     IdempotencyKey(key): IdempotencyKey,
     Body(body): Body<NewPerformer>,
 ) -> Result<Response, ApiError> {
-    let id = id_of("performer", caller.user_id, &key);
     let request = pb::CreatePerformerRequest {
         performer: Some(pb::Performer {
-            performer_id: id.into_bytes().to_vec(),
+            performer_id: Vec::new(),
             name: body.name,
         }),
+        idempotency_key: key,
     };
     let answer = app
         .catalog

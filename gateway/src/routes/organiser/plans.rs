@@ -18,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{id_of, made, refused, refused_to_make};
+use super::{made, refused, refused_to_make};
 use crate::{
     call::{Caller, Roles},
     extract::{IdempotencyKey, Params, PathId, is_json},
@@ -182,13 +182,13 @@ pub(crate) async fn import_plan(
     let dry_run = params.flag("dry_run")?;
     let name = params.text("name")?;
     params.finish()?;
-    let id = id_of("plan", caller.user_id, &key);
     let request = pb::ImportPlanRequest {
-        plan_id: id.into_bytes().to_vec(),
+        plan_id: Vec::new(),
         venue_id: venue_id.to_bytes().to_vec(),
         name,
         plan_json: file.bytes.to_vec(),
         dry_run,
+        idempotency_key: key,
     };
     let answer = app
         .catalog
@@ -198,14 +198,19 @@ pub(crate) async fn import_plan(
     let answer = answer
         .map_err(|status| refused_to_make(&status))?
         .into_inner();
+    let id: Option<Uuid> = match dry_run {
+        true => None,
+        false => Some(wire::id(&answer.plan_id, "plan_id")?),
+    };
     let imported = ImportedPlan {
-        plan_id: (!dry_run).then_some(id),
+        plan_id: id,
         name: answer.name,
         seat_count: answer.seat_count,
         categories: counts(answer.categories),
         warnings: answer.warnings,
     };
-    let location = format!("plans/{id}/file");
+    let location = id.map(|id| format!("plans/{id}/file"));
+    let location = location.unwrap_or_default();
     made(answer.replayed || dry_run, &location, "", imported)
 }
 

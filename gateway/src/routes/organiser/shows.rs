@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{given, id_of, made, refused, refused_to_make, tagged};
+use super::{given, made, refused, refused_to_make, tagged};
 use crate::{
     call::Caller,
     conditional,
@@ -289,7 +289,7 @@ pub(crate) async fn create_show(
 ) -> Result<Response, ApiError> {
     let plan_id: PlanId = body_id("plan_id", &body.plan_id)?;
     let request = pb::CreateShowRequest {
-        show_id: id_of("show", caller.user_id, &key).into_bytes().to_vec(),
+        show_id: Vec::new(),
         event_id: event_id.to_bytes().to_vec(),
         plan_id: plan_id.to_bytes().to_vec(),
         starts_at_ms: body_time_ms("starts_at", &body.starts_at)?,
@@ -300,6 +300,7 @@ pub(crate) async fn create_show(
         sale_starts_at_ms: some_time("sale_starts_at", body.sale_starts_at)?,
         sale_ends_at_ms: some_time("sale_ends_at", body.sale_ends_at)?,
         announced: body.announced,
+        idempotency_key: key,
     };
     let answer = app
         .catalog

@@ -6,7 +6,7 @@ use holdfast_types::VenueId;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{id_of, made, refused, refused_to_make};
+use super::{made, refused, refused_to_make};
 use crate::{
     call::Caller,
     extract::{Body, IdempotencyKey, Params, PathId},
@@ -70,7 +70,7 @@ pub(crate) async fn create_venue(
 ) -> Result<Response, ApiError> {
     let request = pb::CreateVenueRequest {
         venue: Some(pb::Venue {
-            venue_id: id_of("venue", caller.user_id, &key).into_bytes().to_vec(),
+            venue_id: Vec::new(),
             name: body.name,
             address: body.address,
             city: body.city,
@@ -81,6 +81,7 @@ pub(crate) async fn create_venue(
             postal_code: body.postal_code,
             region: body.region,
         }),
+        idempotency_key: key,
     };
     let answer = app
         .catalog
