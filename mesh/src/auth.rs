@@ -1,7 +1,7 @@
 //! Who is calling: access tokens, checked by each service itself against the issuer's public keys.
 //!
 //! Always holds: only EdDSA signatures by a published key count, issuer and audience must be
-//! ours, and a token counts until it expires; every reason for refusing looks the same to the caller.
+//! ours, and a token counts from when it was made until it expires; every reason for refusing looks the same to the caller.
 //! Leaves to others: making tokens, and what a role may do.
 
 use std::{
@@ -21,6 +21,7 @@ use tokio::{
     time::Instant,
 };
 use tonic::{Status, metadata::MetadataMap};
+use uuid::Uuid;
 
 use crate::Failure;
 
@@ -32,6 +33,10 @@ pub const AUDIENCE: &str = "holdfast";
 
 /// Metadata key of the token, `Bearer <token>`.
 pub const HEADER: &str = "authorization";
+
+/// Metadata key of the address that a request came from, which the gateway writes for identity-svc and
+/// lets nobody else write.
+pub const CLIENT_ADDRESS: &str = "holdfast-client-address";
 
 /// Clocks of two machines may differ by this much.
 const LEEWAY_S: u64 = 5;
@@ -51,7 +56,7 @@ const REFETCH_AFTER_FAILURE: Duration = Duration::from_millis(250);
 
 /// A set older than this is fetched again, so that a withdrawn key stops counting. Nobody waits for
 /// that fetch.
-const KEYS_AGE_MAX: Duration = Duration::from_secs(300);
+pub const KEYS_AGE_MAX: Duration = Duration::from_secs(300);
 
 /// Longest wait for one fetch.
 const FETCH_MAX: Duration = Duration::from_secs(3);
@@ -76,6 +81,26 @@ pub struct TokenClaims {
     pub exp: u64,
 }
 
+/// What else an access token may say, beside [`TokenClaims`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Grants {
+    /// The sign-in that it came from, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<Uuid>,
+}
+
+/// All that stands in a JWT of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllClaims {
+    /// Whose, by whom, for whom, how long.
+    #[serde(flatten)]
+    pub token: TokenClaims,
+    /// What else.
+    #[serde(flatten)]
+    pub grants: Grants,
+}
+
 /// Who is calling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
@@ -85,6 +110,8 @@ pub struct Claims {
     pub roles: Vec<String>,
     /// When the token ends, seconds since 1970.
     pub expires_at_s: u64,
+    /// What else the token says.
+    pub grants: Grants,
 }
 
 impl Claims {
@@ -157,6 +184,7 @@ impl Verifier {
         validation.leeway = LEEWAY_S;
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
+        validation.validate_nbf = true;
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         Self {
             shared: Arc::new(Shared {
@@ -211,16 +239,25 @@ impl Verifier {
         if let Some(claims) = self.remembered(token, as_of) {
             return Ok(claims);
         }
-        let claims = jsonwebtoken::decode::<TokenClaims>(token, &key, &self.shared.validation)
+        let AllClaims {
+            token: claims,
+            grants,
+        } = jsonwebtoken::decode::<AllClaims>(token, &key, &self.shared.validation)
             .map_err(|error| {
                 tracing::debug!(%error, "a token was refused");
                 refused()
             })?
             .claims;
+        // The library doesn't look: of the future is what our clock, or the issuer's, is wrong about.
+        if claims.iat > now_s().saturating_add(LEEWAY_S) {
+            tracing::debug!("a token of the future was refused");
+            return Err(refused());
+        }
         let claims = Claims {
             user_id: claims.sub,
             roles: claims.roles,
             expires_at_s: claims.exp,
+            grants,
         };
         self.remember(token, &claims, as_of);
         Ok(claims)
@@ -233,8 +270,7 @@ impl Verifier {
             claims,
             checked_with,
         } = verified.get(token)?;
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
-        let live = now_s <= claims.expires_at_s.saturating_add(LEEWAY_S);
+        let live = now_s() <= claims.expires_at_s.saturating_add(LEEWAY_S);
         (live && *checked_with == as_of).then(|| claims.clone())
     }
 
@@ -331,6 +367,12 @@ impl Verifier {
     }
 }
 
+/// Seconds since 1970.
+fn now_s() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
+}
+
 /// Whether the last fetch was long enough ago for another.
 fn is_due(last: Option<Fetched>) -> bool {
     last.is_none_or(|Fetched { at, ok }| {
@@ -416,6 +458,7 @@ mod tests {
             user_id: UserId::from_bytes([1; 16]),
             roles: vec!["customer".to_owned()],
             expires_at_s,
+            grants: Grants::default(),
         };
         let live = claims(now_s + 60);
         verifier.remember("live", &live, as_of);

@@ -62,6 +62,7 @@ mod tests {
             user_id: UserId::from_bytes([user; 16]),
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             expires_at_s: 0,
+            grants: Default::default(),
         }
     }
 

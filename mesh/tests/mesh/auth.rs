@@ -57,6 +57,17 @@ fn sign(id: &str, claims: &TokenClaims, key: &EncodingKey) -> String {
     jsonwebtoken::encode(&header, claims, key).expect("a token")
 }
 
+/// A good token, but for one claim.
+fn with_claim(name: &str, value: impl Into<serde_json::Value>) -> String {
+    let mut claims = serde_json::to_value(claims()).expect("JSON");
+    claims[name] = value.into();
+    let header = Header {
+        kid: Some("k1".to_owned()),
+        ..Header::new(Algorithm::EdDSA)
+    };
+    jsonwebtoken::encode(&header, &claims, &key(1)).expect("a token")
+}
+
 fn verifier() -> Verifier {
     Verifier::new(|| async { Ok(jwks("k1", &key(1))) })
 }
@@ -159,6 +170,21 @@ async fn forged_expired_and_foreign_tokens_are_refused() {
                 &key(1),
             ),
         ),
+        ("made in the future", with_claim("iat", now_s() + 60)),
+        ("counts later", with_claim("nbf", now_s() + 60)),
+        ("an age that is none", with_claim("iat", "yesterday")),
+        ("nobody's", with_claim("sub", "somebody")),
+        (
+            "several audiences' names in one",
+            with_claim("aud", "holdfast, x"),
+        ),
+        (
+            "truncated payload",
+            format!("{head}.{}.{signature}", &payload[..20]),
+        ),
+        ("truncated signature", good[..good.len() - 1].to_owned()),
+        ("without a signature", format!("{head}.{payload}")),
+        ("with an empty signature", format!("{head}.{payload}.")),
         ("garbage", "a.b.c".to_owned()),
         ("empty", String::new()),
         ("huge", "a".repeat(100_000)),
@@ -169,6 +195,13 @@ async fn forged_expired_and_foreign_tokens_are_refused() {
         assert_eq!(refused.code(), ErrorCode::Unauthorized, "{what}");
     }
     verifier.verify(&good).await.expect("still counts");
+    for (name, moment) in [("iat", now_s() - 60), ("nbf", now_s() - 60)] {
+        let token = with_claim(name, moment);
+        verifier.verify(&token).await.expect("of the past");
+    }
+    let token = with_claim("sid", "01890a5d-ac96-774b-bcce-b302099a8057");
+    let caller = verifier.verify(&token).await.expect("counts");
+    assert!(caller.grants.sid.is_some(), "the sign-in is told");
 }
 
 #[tokio::test]
