@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Manage accounts
     #[command(subcommand)]
     User(User),
+    /// Manage keys of identity-svc
+    #[command(subcommand)]
+    Identity(Identity),
     /// Look at the search index, or have it built anew
     #[command(subcommand)]
     Search(Search),
@@ -616,6 +619,25 @@ pub(crate) struct RefundSettleArgs {
 pub(crate) enum User {
     /// Give an account a role: customer, organiser, venue_owner, staff or admin
     Grant(GrantArgs),
+}
+
+/// `holdfast identity`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Identity {
+    /// Make a new key to sign access tokens with; nobody is signed out
+    ///
+    /// The key is published at once and signs some minutes later, when everybody who checks tokens has
+    /// fetched it; the old one stays published until its last token has ended. A key that is 30 days old is
+    /// replaced by itself.
+    RotateKeys(RotateKeysArgs),
+}
+
+/// `holdfast identity rotate-keys`
+#[derive(Debug, Args)]
+pub(crate) struct RotateKeysArgs {
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
 }
 
 /// `holdfast user grant`

@@ -168,6 +168,11 @@ impl DataDir {
         self.root.join("tls")
     }
 
+    /// Letters that a mail server would get.
+    pub(crate) fn mail(&self) -> PathBuf {
+        self.root.join("mail")
+    }
+
     /// The search index, which can be built anew.
     pub(crate) fn search(&self) -> PathBuf {
         self.root.join("search")

@@ -40,8 +40,8 @@ use clap::Parser as _;
 
 use crate::{
     cli::{
-        Certs, Cli, Cluster, Command, Db, Demo, Events, Import, Lockstore, Refund, Search, Show,
-        User,
+        Certs, Cli, Cluster, Command, Db, Demo, Events, Identity, Import, Lockstore, Refund,
+        Search, Show, User,
     },
     data_dir::DataDir,
     error::Error,
@@ -82,6 +82,9 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Certs(Certs::Issue(args)) => commands::certs_issue(args),
         Command::Certs(Certs::Show(args)) => commands::certs_show(args),
         Command::Certs(Certs::Callers(args)) => commands::certs_callers(&args),
+        Command::Identity(Identity::RotateKeys(args)) => {
+            on_this_thread(commands::rotate_keys(args))
+        }
         Command::User(User::Grant(args)) => on_this_thread(commands::user_grant(args)),
         Command::Search(Search::Status(args)) => on_this_thread(commands::search_status(args)),
         Command::Search(Search::Rebuild(args)) => on_this_thread(commands::search_rebuild(args)),

@@ -2,7 +2,7 @@
 //!
 //! Always holds: a [`Caller`] carries a token that was verified; a plain [`Call`] forwards none.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
@@ -23,11 +23,28 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     deadline: Deadline,
+    client: Option<IpAddr>,
 }
 
 impl Call {
-    pub(crate) fn new(deadline: Deadline) -> Self {
-        Self { deadline }
+    /// `client` is whose request it is, by address (`client_address`).
+    pub(crate) fn new(deadline: Deadline, client: Option<IpAddr>) -> Self {
+        Self { deadline, client }
+    }
+
+    /// As [`Call::request`], and says which address the request is from: for identity-svc alone.
+    pub(crate) fn with_client<M>(&self, message: M) -> tonic::Request<M> {
+        let mut request = self.request(message);
+        self.name_client(&mut request);
+        request
+    }
+
+    fn name_client<M>(&self, request: &mut tonic::Request<M>) {
+        let Some(client) = self.client else { return };
+        let address = client.to_string().parse();
+        let address: MetadataValue<Ascii> = address.expect("an address is plain ASCII");
+        let metadata = request.metadata_mut();
+        metadata.insert(auth::CLIENT_ADDRESS, address);
     }
 
     /// Wraps `message` with request id and deadline.
@@ -71,7 +88,7 @@ impl Caller {
     /// The same caller with so much time from now on, for one answer that is made of many.
     pub(crate) fn with_time(&self, time: Duration) -> Self {
         Self {
-            call: Call::new(Deadline::after(time)),
+            call: Call::new(Deadline::after(time), self.call.client),
             ..self.clone()
         }
     }
@@ -82,6 +99,13 @@ impl Caller {
         request
             .metadata_mut()
             .insert(auth::HEADER, self.authorization.clone());
+        request
+    }
+
+    /// As [`Call::with_client`], with the caller's token.
+    pub(crate) fn with_client<M>(&self, message: M) -> tonic::Request<M> {
+        let mut request = self.request(message);
+        self.call.name_client(&mut request);
         request
     }
 }

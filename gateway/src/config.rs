@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -68,6 +69,9 @@ pub struct Config {
     /// What cursors of lists are signed with: the same for every gateway, 32 characters or more of
     /// chance. Empty, this process has a key of its own, and its cursors end with it.
     pub cursor_key: mesh::config::Secret,
+    /// Shows the letters of this folder (`identity.mail.folder`) at `/mail`, to try things: tokens that set
+    /// passwords are in them, so `listen` must be on loopback, whatever `insecure` says. Empty: none are shown.
+    pub mail_folder: PathBuf,
     /// How often one caller may ask.
     pub rate_limits: RateLimits,
 }
@@ -150,6 +154,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::XForwardedFor,
             cursor_key: mesh::config::Secret::default(),
+            mail_folder: PathBuf::new(),
             rate_limits: RateLimits::default(),
         }
     }
@@ -187,6 +192,11 @@ impl Config {
         if (1..CURSOR_KEY_BYTES_MIN).contains(&key_bytes) {
             let why = format!("must have {CURSOR_KEY_BYTES_MIN} characters or more");
             return Err(("cursor_key", why));
+        }
+        let shows_mail = !self.mail_folder.as_os_str().is_empty();
+        if shows_mail && !self.listen.ip().to_canonical().is_loopback() {
+            let why = "mail is shown on loopback only";
+            return Err(("mail_folder", why.to_owned()));
         }
         self.proxies()?;
         self.rate_limits.check()?;
@@ -347,6 +357,15 @@ mod tests {
                 },
             ),
             ("rate_limits.window_s", with(limits(86_401, &[]))),
+            (
+                "mail_folder",
+                Config {
+                    listen: ([0, 0, 0, 0], 8080).into(),
+                    insecure: true,
+                    mail_folder: "mail".into(),
+                    ..config()
+                },
+            ),
         ] {
             assert_eq!(config.check(false).expect_err(key).0, key);
         }

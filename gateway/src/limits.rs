@@ -214,7 +214,9 @@ impl Limits {
             "/api/v1/auth/refresh" | "/api/v1/auth/logout" | "/api/v1/auth/session/refresh" => {
                 Some(Class::Personal)
             }
-            route if route.starts_with("/api/v1/auth/") => Some(Class::SignIn),
+            route if route.starts_with("/api/v1/auth/") || route.starts_with("/account/") => {
+                Some(Class::SignIn)
+            }
             route if route.ends_with("/availability") || route.ends_with("/live") => {
                 Some(Class::Seats)
             }

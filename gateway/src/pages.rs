@@ -1,8 +1,13 @@
-//! What a browser sees: the front page, the OpenAPI document, and the page that shows it.
+//! What a browser sees: the front page, the OpenAPI document, the page that shows it, where links in letters
+//! lead, and letters themselves where they go into a folder.
 //!
 //! Always holds: nothing is loaded from elsewhere; the pages' policies make the browser refuse it.
 
-use std::sync::Arc;
+mod accounts;
+mod html;
+mod letters;
+
+use std::{path::Path, sync::Arc};
 
 use axum::{
     Router,
@@ -42,8 +47,8 @@ under <code>/api/v1</code>.</p>
 </html>
 ";
 
-/// The pages, for the document `api`.
-pub(crate) fn router(api: OpenApi) -> Router<Shared> {
+/// The pages, for the document `api`, and the letters of `mail_folder`.
+pub(crate) fn router(api: OpenApi, mail_folder: &Path) -> Router<Shared> {
     let api = Arc::new(api);
     let document = move |headers: HeaderMap| {
         let api = api.clone();
@@ -53,6 +58,8 @@ pub(crate) fn router(api: OpenApi) -> Router<Shared> {
         .route("/", get(|| async { Html(INDEX) }))
         .route(OPENAPI_PATH, get(document))
         .merge(docs())
+        .merge(accounts::router())
+        .merge(letters::router(mail_folder))
 }
 
 fn docs() -> Router<Shared> {

@@ -4,6 +4,7 @@
 //! with `x-request-id` and, for an error, the one body; and it is counted.
 
 use std::{
+    net::SocketAddr,
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{
@@ -16,7 +17,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{MatchedPath, Request, State},
+    extract::{ConnectInfo, MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -177,7 +178,10 @@ pub(crate) async fn bounded(
         true => app.request_timeout.max(LONG_TIMEOUT),
         false => app.request_timeout,
     });
-    request.extensions_mut().insert(Call::new(deadline));
+    // In tests of layers there is no connection.
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let client = peer.map(|ConnectInfo(peer)| app.proxies.client(peer.ip(), request.headers()));
+    request.extensions_mut().insert(Call::new(deadline, client));
     let (request, is_read) = with_body_watched(request);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let answer = app.cursors.within(route, next.run(request));

@@ -27,6 +27,7 @@ use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 use crate::{
     Config, Error,
     at_hand::AtHandLayer,
+    client_address::Proxies,
     conditional,
     cursors::Cursors,
     failure::ApiError,
@@ -74,6 +75,7 @@ pub(crate) struct App {
     pub(crate) cursors: Cursors,
     pub(crate) request_timeout: Duration,
     pub(crate) trust_sampled: bool,
+    pub(crate) proxies: Proxies,
     /// None where nobody is limited.
     pub(crate) limits: Option<Limits>,
     pub(crate) slots: Arc<Semaphore>,
@@ -101,7 +103,7 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
     let app = app(&config, &context)?;
     let (api, document) = openapi::router();
     let routes = api
-        .merge(pages::router(document))
+        .merge(pages::router(document, &config.mail_folder))
         .fallback(async || ApiError::new(ErrorCode::NotFound, "there is no such route"));
     let health = ops::router(context.readiness.clone(), prometheus);
     let router = layers(routes, health, &app, &config)?;
@@ -178,6 +180,7 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
         cursors: Cursors::new(config),
         request_timeout: config.request_timeout(),
         trust_sampled: config.trust_sampled,
+        proxies: Proxies::new(config)?,
         limits: match config.rate_limits.enabled {
             true => Some(Limits::new(config)?),
             false => None,

@@ -2,6 +2,12 @@
 //! what has the type is within bounds.
 
 use holdfast_mesh::config::Secret;
+use idna::AsciiDenyList;
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::{
+    GeneralSecurityProfile, RestrictionLevel, RestrictionLevelDetection,
+    confusable_detection::skeleton,
+};
 
 /// Longest address (RFC 5321's longest path, without the angle brackets).
 const EMAIL_BYTES_MAX: usize = 254;
@@ -18,35 +24,77 @@ const PASSWORD_CHARS_MIN: usize = 8;
 /// Longest password: twice the 64 characters NIST asks to allow; bounds the work of a hash.
 const PASSWORD_CHARS_MAX: usize = 128;
 
-/// An address in the form it is compared: lower case.
+const NO_ADDRESS: &str = "must be an e-mail address like name@example.org";
+
+/// An address in the form it is compared and mailed to: plain ASCII, lower case, a domain of other letters
+/// as DNS has it (`xn--`). So nothing that could begin a line of its own is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Email(String);
 
 impl Email {
     /// Reads a valid e-mail address as the WHATWG HTML standard defines it ("valid e-mail
-    /// address"), at most 254 bytes. The error says what is wrong, for people.
+    /// address"), at most 254 bytes, after what is only written differently (NFKC: full-width letters,
+    /// ligatures) is written plainly. A domain may have letters of other scripts, unless they are mixed so
+    /// that they look like others, or all look like ASCII (UTS 39). The error says what is wrong, for people.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         if text.len() > EMAIL_BYTES_MAX {
             return Err("must be at most 254 bytes long");
         }
-        let valid = text.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty()
-                && local.len() <= LOCAL_BYTES_MAX
-                && local.bytes().all(|byte| {
-                    byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte)
-                })
-                && domain.split('.').all(is_label)
-        });
-        if valid {
-            Ok(Self(text.to_ascii_lowercase()))
-        } else {
-            Err("must be an e-mail address like name@example.org")
+        let plain: String = text.nfkc().collect();
+        let (local, domain) = plain.split_once('@').ok_or(NO_ADDRESS)?;
+        let is_local = !local.is_empty()
+            && local.len() <= LOCAL_BYTES_MAX
+            && local.bytes().all(|byte| {
+                byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte)
+            });
+        if !is_local {
+            return Err(NO_ADDRESS);
+        }
+        let domain = domain_name(domain)?;
+        let email = format!("{}@{domain}", local.to_ascii_lowercase());
+        match email.len() <= EMAIL_BYTES_MAX {
+            true => Ok(Self(email)),
+            false => Err("must be at most 254 bytes long"),
         }
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A domain as DNS has it, in lower case.
+fn domain_name(domain: &str) -> Result<String, &'static str> {
+    let plain = domain.is_ascii() && !domain.to_ascii_lowercase().contains("xn--");
+    let name = match plain {
+        true => domain.to_ascii_lowercase(),
+        false => {
+            // What can't be seen is left out of a name, so it is looked for before.
+            let written = |c: char| c == '.' || c == '-' || c.identifier_allowed();
+            let (shown, valid) = idna::domain_to_unicode(domain);
+            valid.map_err(|_| NO_ADDRESS)?;
+            if !domain.chars().all(written) || shown.split('.').any(looks_like_another) {
+                return Err(
+                    "looks like another address: the domain has letters that look like others",
+                );
+            }
+            let name = idna::domain_to_ascii_cow(domain.as_bytes(), AsciiDenyList::STD3);
+            name.map_err(|_| NO_ADDRESS)?.into_owned()
+        }
+    };
+    match name.split('.').all(is_label) {
+        true => Ok(name),
+        false => Err(NO_ADDRESS),
+    }
+}
+
+/// Whether people would take a label for another: it has letters that names don't have, of scripts that
+/// aren't written together, or all of them look like ASCII. UTS 39 §5.2 "highly restrictive", and §4.
+fn looks_like_another(label: &str) -> bool {
+    !label.is_ascii()
+        && (!label.chars().all(|c| c == '-' || c.identifier_allowed())
+            || !label.check_restriction_level(RestrictionLevel::HighlyRestrictive)
+            || skeleton(label).all(|c| c.is_ascii()))
 }
 
 fn is_label(label: &str) -> bool {
@@ -130,6 +178,54 @@ mod tests {
             Ok("ann.lee+x@example.org")
         );
         assert!(Email::parse("demo@localhost").is_ok());
+    }
+
+    #[test]
+    fn one_address_is_one_however_it_is_written() {
+        for (text, as_compared) in [
+            ("ａｎｎ＠ｅｘａｍｐｌｅ．ｏｒｇ", "ann@example.org"),
+            ("oﬃce@example.org", "office@example.org"),
+            ("\u{212a}im@example.org", "kim@example.org"),
+            ("ann@Bücher.example", "ann@xn--bcher-kva.example"),
+            ("ann@bu\u{308}cher.example", "ann@xn--bcher-kva.example"),
+            ("ann@XN--bcher-kva.example", "ann@xn--bcher-kva.example"),
+            ("ann@例え.テスト", "ann@xn--r8jz45g.xn--zckzah"),
+        ] {
+            let email = Email::parse(text).map(|email| email.0);
+            assert_eq!(email.as_deref(), Ok(as_compared), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_another_address_is_refused() {
+        for bad in [
+            // Cyrillic letters among Latin ones, and alone.
+            "ann@ex\u{430}mple.org",
+            "ann@\u{430}\u{440}\u{440}\u{4cf}\u{435}.com",
+            "ann@xn--80ak6aa92e.com",
+            // Greek, and a Latin letter of phonetics.
+            "ann@g\u{3bf}\u{3bf}gle.com",
+            "ann@ex\u{251}mple.org",
+            // Before the @ there is ASCII only.
+            "\u{430}nn@example.org",
+            "ann\u{301}@example.org",
+            // Direction, joiners, and what can't be seen.
+            "ann\u{202e}@example.org",
+            "ann@exam\u{200b}ple.org",
+            "ann@exam\u{202e}ple.org",
+            "ann@exam\u{ad}ple\u{2066}.org",
+            // Line ends, which would begin a header of their own.
+            "ann@example.org\r\nBcc: bob@example.org",
+            "ann\n@example.org",
+            "ann\u{2028}@example.org",
+            "ann@example.org\0",
+            "\"ann\r\nBcc: bob@example.org\"@example.org",
+            // A label that isn't what it says.
+            "ann@xn--a.org",
+            "ann@xn--.org",
+        ] {
+            assert!(Email::parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -8,11 +8,16 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod refresh;
 pub(crate) mod register;
+pub(crate) mod rotate_keys;
+pub(crate) mod sessions;
+pub(crate) mod set_password;
+pub(crate) mod verify_email;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use holdfast_mesh::{
-    auth::{Claims, Verifier},
+    FieldViolation,
+    auth::{Claims, Grants, Verifier},
     config::Secret,
 };
 use holdfast_types::UserId;
@@ -21,9 +26,14 @@ use uuid::Uuid;
 
 use crate::{
     account::Role,
+    client,
     error::CallError,
     password::Hasher,
-    store::{sign_ins, users},
+    store::{
+        audit::{self, Action},
+        failures::Attempt,
+        sign_ins, users,
+    },
     token::{self, Issuer},
 };
 
@@ -55,11 +65,39 @@ fn check_admin(caller: &Claims) -> Result<(), CallError> {
     }
 }
 
+/// What a mailed token comes to that doesn't work (any more).
+fn token_refused() -> CallError {
+    CallError::Invalid(vec![FieldViolation {
+        field: "token".to_owned(),
+        why: "isn't valid, was used, or has expired; ask for another".to_owned(),
+    }])
+}
+
+/// What a token comes to whose account isn't there.
+fn gone() -> CallError {
+    CallError::Unauthorized("the account is gone")
+}
+
+/// What is counted when a password of whoever has `email` is tried from `client`.
+fn attempt(email: &str, client: Option<IpAddr>) -> Attempt {
+    Attempt {
+        account_hash: token::hash_of(email),
+        client: client::counted(client),
+    }
+}
+
 /// Starts a sign-in of the account.
-async fn sign_in(app: &App, conn: &mut PgConnection, user_id: UserId) -> Result<Tokens, CallError> {
-    let (refresh_token, hash) = token::new_refresh_token();
-    sign_ins::start_family(conn, user_id, &hash, token::REFRESH_TTL).await?;
-    tokens(app, conn, user_id, refresh_token).await
+async fn sign_in(
+    app: &App,
+    conn: &mut PgConnection,
+    user_id: UserId,
+    client: Option<IpAddr>,
+) -> Result<Tokens, CallError> {
+    let (refresh_token, hash) = token::new_secret_token();
+    let family_id =
+        sign_ins::start_family(conn, user_id, &hash, token::REFRESH_TTL, client).await?;
+    audit::insert_own(conn, user_id, Action::SignedIn, client).await?;
+    tokens(app, conn, user_id, family_id, refresh_token).await
 }
 
 /// Tokens with the roles the account has now.
@@ -67,11 +105,15 @@ async fn tokens(
     app: &App,
     conn: &mut PgConnection,
     user_id: UserId,
+    family_id: Uuid,
     refresh_token: String,
 ) -> Result<Tokens, CallError> {
     let roles = users::roles(conn, user_id).await?;
+    let grants = Grants {
+        sid: Some(family_id),
+    };
     Ok(Tokens {
-        access_token: app.issuer.access_token(user_id, roles)?,
+        access_token: app.issuer.access_token(user_id, roles, grants)?,
         refresh_token,
     })
 }

@@ -1,8 +1,17 @@
 //! The `[identity]` section.
 
-use std::{net::SocketAddr, str::FromStr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use holdfast_mesh::{self as mesh, config::Secret};
+use http::Uri;
+use lettre::{
+    AsyncSmtpTransport, Tokio1Executor, message::Mailbox,
+    transport::smtp::AsyncSmtpTransportBuilder,
+};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnectOptions;
 
@@ -21,6 +30,35 @@ pub struct Config {
     pub database_connections_max: u32,
     /// What the local CLI shows to act as an operator; empty turns that off.
     pub operator_token: Secret,
+    /// Mail about accounts.
+    pub mail: Mail,
+}
+
+/// Where mail about accounts goes: to an SMTP server, or else into a folder. With neither nobody gets any.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mail {
+    /// The server: `smtps://user:password@host`, or `smtp://user:password@host?tls=required` for one that
+    /// begins in the clear. Without TLS on this machine only. Empty: none.
+    pub smtp_url: Secret,
+    /// Where there is no server: the folder that letters are written to as files, the newest 500.
+    pub folder: PathBuf,
+    /// Whom letters are from.
+    pub from: String,
+    /// What links in letters begin with: where people find the gateway's pages, e.g.
+    /// `https://tickets.example`.
+    pub links: String,
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        Self {
+            smtp_url: Secret::default(),
+            folder: PathBuf::new(),
+            from: "Holdfast <no-reply@localhost>".to_owned(),
+            links: "http://127.0.0.1:8080".to_owned(),
+        }
+    }
 }
 
 impl Default for Config {
@@ -31,6 +69,7 @@ impl Default for Config {
             database_url: Secret::default(),
             database_connections_max: 8,
             operator_token: Secret::default(),
+            mail: Mail::default(),
         }
     }
 }
@@ -47,7 +86,7 @@ impl Config {
         if self.database_connections_max == 0 {
             return Err(("database_connections_max", "must be at least 1".to_owned()));
         }
-        Ok(())
+        self.mail.check()
     }
 
     pub(crate) fn database(&self) -> Result<PgConnectOptions, (&'static str, String)> {
@@ -58,5 +97,114 @@ impl Config {
             .ok()
             .filter(|_| is_postgres)
             .ok_or_else(|| ("database_url", "must be a postgres:// URL".to_owned()))
+    }
+}
+
+impl Mail {
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        self.from()?;
+        self.smtp()?;
+        let links: Option<Uri> = self.links.parse().ok();
+        let web = links.is_some_and(|links| {
+            matches!(links.scheme_str(), Some("http" | "https")) && links.query().is_none()
+        });
+        if !web || self.links.ends_with('/') {
+            let why = "must be like https://tickets.example, without a / at its end";
+            return Err(("mail.links", why.to_owned()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn from(&self) -> Result<Mailbox, (&'static str, String)> {
+        let parsed = self.from.parse();
+        parsed.map_err(|error| ("mail.from", format!("{:?}: {error}", self.from)))
+    }
+
+    /// The way to the server, where one is named.
+    pub(crate) fn smtp(&self) -> Result<Option<AsyncSmtpTransportBuilder>, (&'static str, String)> {
+        let url = self.smtp_url.expose();
+        if url.is_empty() {
+            return Ok(None);
+        }
+        // Errors may repeat the URL, which has a password.
+        let refuse = |why: &str| ("mail.smtp_url", why.to_owned());
+        let is_none = || refuse("must be like smtps://user:password@host");
+        let parsed: Uri = url.parse().map_err(|_| is_none())?;
+        let host = parsed.host().ok_or_else(is_none)?;
+        let tls = parsed.scheme_str() == Some("smtps")
+            || parsed.query().is_some_and(|query| query == "tls=required");
+        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        let own = host == "localhost" || address.is_some_and(|address| address.is_loopback());
+        if !tls && !own {
+            return Err(refuse(
+                "tokens aren't sent in the clear to another machine; write smtps:// or ?tls=required",
+            ));
+        }
+        AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+            .map(Some)
+            .map_err(|_| is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(mail: &Mail) -> Option<&'static str> {
+        mail.check().err().map(|(key, _)| key)
+    }
+
+    #[test]
+    fn mail_goes_in_the_clear_on_this_machine_only() {
+        let with = |url: &str| Mail {
+            smtp_url: url.into(),
+            ..Mail::default()
+        };
+        for good in [
+            "",
+            "smtp://127.0.0.1:2525",
+            "smtp://localhost",
+            "smtps://user:secret@mail.example",
+            "smtp://user:secret@mail.example:587?tls=required",
+        ] {
+            assert_eq!(key(&with(good)), None, "{good}");
+        }
+        for bad in [
+            "mail.example",
+            "http://mail.example",
+            "smtp://mail.example",
+            "smtp://mail.example?tls=opportunistic",
+            "smtp://127.0.0.1.example",
+            "smtp:///",
+        ] {
+            let refused = with(bad).check().expect_err(bad);
+            assert_eq!(refused.0, "mail.smtp_url", "{bad}");
+            assert!(!refused.1.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn senders_and_links_are_checked_before_anything_is_bound() {
+        let from = |from: &str| Mail {
+            from: from.to_owned(),
+            ..Mail::default()
+        };
+        assert_eq!(key(&from("Tickets <no-reply@tickets.example>")), None);
+        for bad in ["", "Tickets", "a@b\r\nBcc: c@d"] {
+            assert_eq!(key(&from(bad)), Some("mail.from"), "{bad:?}");
+        }
+        let links = |links: &str| Mail {
+            links: links.to_owned(),
+            ..Mail::default()
+        };
+        assert_eq!(key(&links("https://tickets.example/shop")), None);
+        for bad in [
+            "",
+            "tickets.example",
+            "https://tickets.example/",
+            "https://a?b",
+        ] {
+            assert_eq!(key(&links(bad)), Some("mail.links"), "{bad:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use holdfast_types::ErrorCode;
 /// When a caller should come back after the hashing queue was full, or Postgres away.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a call has no answer. The first six are refusals; the rest couldn't be done.
+/// Why a call has no answer. The first eight are refusals; the rest couldn't be done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// Fields are out of bounds; at least one.
@@ -26,6 +26,12 @@ pub(crate) enum CallError {
     /// No such account.
     #[error("no account has this address")]
     UserNotFound,
+    /// Too many wrong passwords; none is looked at for so long.
+    #[error("too many wrong passwords")]
+    TooManyWrong(Duration),
+    /// The caller's own password is another.
+    #[error("the password is wrong")]
+    WrongPassword,
     /// Too many passwords are being hashed.
     #[error("too many sign-ins at once")]
     Overloaded,
@@ -77,6 +83,14 @@ impl From<CallError> for Failure {
                 "too many sign-ins at once; try again",
             )
             .with_retry_after(RETRY_AFTER),
+            CallError::TooManyWrong(wait) => Self::new(
+                ErrorCode::RateLimited,
+                "too many wrong passwords; wait as long as Retry-After says, or set a new one by mail",
+            )
+            .with_retry_after(wait.max(RETRY_AFTER)),
+            CallError::WrongPassword => {
+                Self::new(ErrorCode::Forbidden, "the password is wrong")
+            }
             CallError::Caller(failure) => failure,
             CallError::Database(ref cause) if is_away(cause) => {
                 tracing::warn!(error = %cause, "the database doesn't answer");

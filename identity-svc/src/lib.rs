@@ -13,9 +13,11 @@
 
 mod account;
 mod app;
+mod client;
 mod config;
 mod error;
 mod grpc;
+mod mail;
 mod metrics;
 mod password;
 mod server;

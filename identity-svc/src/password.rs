@@ -15,7 +15,9 @@ use tokio::sync::Semaphore;
 
 use crate::{account::Password, error::CallError, metrics};
 
-/// OWASP's password storage cheat sheet, second choice for argon2id: 19 MiB, 2 passes, 1 lane.
+/// OWASP's Password Storage Cheat Sheet, argon2id, "a minimum configuration of 19 MiB of memory, an iteration
+/// count of 2, and 1 degree of parallelism". Whoever signs in has their password hashed again when these
+/// change.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
@@ -88,6 +90,13 @@ impl Hasher {
         }
     }
 
+    /// Whether it was hashed with other parameters than passwords are now.
+    pub(crate) fn is_outdated(&self, stored: &str) -> bool {
+        !stored.starts_with(&format!(
+            "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$"
+        ))
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -147,6 +156,13 @@ mod tests {
             stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{stored}"
         );
+        assert!(!hasher.is_outdated(&stored));
+        for other in ["m=19456,t=2,p=1", "m=9216,t=2,p=1", "m=19456,t=1,p=1"] {
+            let of = |kind| format!("${kind}$v=19${other}$c2FsdHNhbHQ$aGFzaA");
+            assert!(hasher.is_outdated(&of("argon2i")));
+            let current = other == "m=19456,t=2,p=1";
+            assert_eq!(hasher.is_outdated(&of("argon2id")), !current, "{other}");
+        }
         assert_ne!(
             stored,
             hasher

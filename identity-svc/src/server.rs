@@ -1,4 +1,4 @@
-//! Composition: pool, keys, gRPC, and the sweep of ended sign-ins.
+//! Composition: pool, keys, gRPC, and what runs beside it: mail, keys, and the sweep of what has ended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,10 +13,11 @@ use tonic::service::Routes;
 
 use crate::{
     Config,
-    app::App,
+    app::{App, rotate_keys},
     grpc::Identity,
+    mail::{self, Sink},
     password::Hasher,
-    store::{sign_ins, signing_keys},
+    store::{failures, sign_ins, signing_keys},
     token::{Issuer, SigningKey},
 };
 
@@ -29,7 +30,7 @@ const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(3);
 /// Longest statement. All are by key; longer means a lock that won't come.
 const STATEMENT_TIMEOUT: &str = "5s";
 
-/// How often ended sign-ins are deleted, how many by one statement, and how many statements follow
+/// How often ended sign-ins, wrong passwords and letters are deleted, how many by one statement, and how many statements follow
 /// one another while there are more: a million in a period, or 1,600 sign-ins a second.
 const SWEEP_PERIOD: Duration = Duration::from_secs(600);
 const SWEPT_MAX: u32 = 1_000;
@@ -91,13 +92,19 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
 
     let keys = signing_keys::load_or_insert(&pool, SigningKey::generate()?).await?;
     let issuer = Arc::new(Issuer::new(&keys)?);
-    let jwks = issuer.jwks().to_owned();
+    let sink = Sink::new(&config.mail)?;
+    if sink.is_none() {
+        tracing::warn!(
+            "nobody gets mail: neither identity.mail.smtp_url nor identity.mail.folder is set"
+        );
+    }
+    let published = issuer.clone();
     let identity = Identity {
         app: App {
             pool: pool.clone(),
             hasher: Hasher::new()?,
-            issuer,
-            verifier: Verifier::new(move || std::future::ready(Ok(jwks.clone()))),
+            issuer: issuer.clone(),
+            verifier: Verifier::new(move || std::future::ready(Ok(published.jwks()))),
             operator_token: config.operator_token,
         },
     };
@@ -108,20 +115,26 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
         descriptor_set: holdfast_proto::FILE_DESCRIPTOR_SET,
     };
     let routes = Routes::new(IdentityServiceServer::new(identity));
-    let sweep = async {
-        let step = || sweep_sign_ins(&pool);
-        mesh::task::periodic(
-            "sweep sign-ins",
-            SWEEP_PERIOD,
-            context.shutdown.clone(),
-            step,
-        )
-        .await;
+    let shutdown = || context.shutdown.clone();
+    let beside = async {
+        let sweep =
+            mesh::task::periodic("sweep sign-ins", SWEEP_PERIOD, shutdown(), || sweep(&pool));
+        let keys =
+            mesh::task::periodic("keep signing keys", rotate_keys::PERIOD, shutdown(), || {
+                rotate_keys::keep_keys(&pool, &issuer)
+            });
+        let mails = async {
+            let Some(sink) = &sink else { return };
+            let links = &config.mail.links;
+            let step = || mail::send_due(&pool, sink, links);
+            mesh::task::periodic("send mail", mail::PERIOD, shutdown(), step).await;
+        };
+        tokio::join!(sweep, keys, mails);
         std::future::pending().await
     };
     tokio::select! {
         served = mesh::server::serve_grpc(options, routes, &context) => Ok(served?),
-        never = sweep => never,
+        never = beside => never,
     }
 }
 
@@ -145,13 +158,15 @@ async fn connect(config: &Config) -> Result<PgPool, Error> {
         .await?)
 }
 
-async fn sweep_sign_ins(pool: &PgPool) -> Result<(), sqlx::Error> {
+async fn sweep(pool: &PgPool) -> Result<(), sqlx::Error> {
     for _ in 0..SWEEP_BATCHES_MAX {
         let deleted = sign_ins::delete_expired(pool, SWEPT_MAX).await?;
+        let forgotten = failures::delete_old(pool, SWEPT_MAX).await?;
+        let letters = mail::sweep(pool, SWEPT_MAX).await?;
         if deleted > 0 {
             tracing::debug!(deleted, "deleted sign-ins that had run out");
         }
-        if deleted < u64::from(SWEPT_MAX) {
+        if deleted.max(forgotten).max(letters) < u64::from(SWEPT_MAX) {
             return Ok(());
         }
     }

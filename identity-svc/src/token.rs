@@ -1,9 +1,12 @@
 //! Making tokens: signed access tokens, and random ones that renew a sign-in.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{Arc, RwLock},
+    time::{Duration, SystemTime},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use holdfast_mesh::auth::{AUDIENCE, ISSUER, TokenClaims};
+use holdfast_mesh::auth::{AUDIENCE, AllClaims, Grants, ISSUER, TokenClaims};
 use holdfast_types::UserId;
 use jsonwebtoken::{
     Algorithm, EncodingKey, Header,
@@ -18,6 +21,11 @@ pub(crate) const ACCESS_TTL: Duration = Duration::from_secs(15 * 60);
 /// How long a sign-in can be renewed.
 pub(crate) const REFRESH_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// How long the token of a letter counts that verifies an address, and one that sets a password, which
+/// whoever reads the mailbox later shall not have.
+pub(crate) const VERIFY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const RESET_TTL: Duration = Duration::from_secs(30 * 60);
+
 /// What stands before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410 §10.3).
 const PKCS8_PREFIX: [u8; 16] = [
     0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
@@ -30,6 +38,8 @@ pub(crate) struct SigningKey {
     pub(crate) key_id: String,
     /// The private half.
     pub(crate) seed: [u8; 32],
+    /// Its time to sign has come.
+    pub(crate) signs: bool,
 }
 
 impl SigningKey {
@@ -37,7 +47,12 @@ impl SigningKey {
     pub(crate) fn generate() -> Result<Self, jsonwebtoken::errors::Error> {
         let seed: [u8; 32] = rand::rng().random();
         let key_id = public(&seed)?.thumbprint(ThumbprintHash::SHA256)?;
-        Ok(Self { key_id, seed })
+        let signs = true;
+        Ok(Self {
+            key_id,
+            seed,
+            signs,
+        })
     }
 }
 
@@ -49,33 +64,64 @@ fn public(seed: &[u8; 32]) -> Result<Jwk, jsonwebtoken::errors::Error> {
     Jwk::from_encoding_key(&private(seed), Algorithm::EdDSA)
 }
 
-/// Signs with the newest key and publishes all.
+/// Signs with the newest key whose time has come, and publishes all.
 pub(crate) struct Issuer {
+    keys: RwLock<Arc<Keys>>,
+}
+
+struct Keys {
+    /// What they were made of.
+    ids: Vec<(String, bool)>,
     header: Header,
     key: EncodingKey,
     jwks: String,
 }
 
-impl Issuer {
-    /// `keys` newest first; at least one.
-    pub(crate) fn new(keys: &[SigningKey]) -> Result<Self, jsonwebtoken::errors::Error> {
-        let newest = keys
-            .first()
-            .expect("the store makes a key where there is none");
-        let keys = keys.iter().map(published).collect::<Result<_, _>>()?;
+impl Keys {
+    fn new(keys: &[SigningKey]) -> Result<Self, jsonwebtoken::errors::Error> {
+        let signing = keys.iter().find(|key| key.signs).or(keys.last());
+        let signing = signing.expect("the store makes a key where there is none");
+        let set = keys.iter().map(published).collect::<Result<_, _>>()?;
         Ok(Self {
+            ids: ids(keys),
             header: Header {
-                kid: Some(newest.key_id.clone()),
+                kid: Some(signing.key_id.clone()),
                 ..Header::new(Algorithm::EdDSA)
             },
-            key: private(&newest.seed),
-            jwks: serde_json::to_string(&JwkSet { keys }).expect("a JWK set is JSON"),
+            key: private(&signing.seed),
+            jwks: serde_json::to_string(&JwkSet { keys: set }).expect("a JWK set is JSON"),
         })
+    }
+}
+
+fn ids(keys: &[SigningKey]) -> Vec<(String, bool)> {
+    let of = |key: &SigningKey| (key.key_id.clone(), key.signs);
+    keys.iter().map(of).collect()
+}
+
+impl Issuer {
+    /// `keys` as the store has them: the one that signs last first, at least one.
+    pub(crate) fn new(keys: &[SigningKey]) -> Result<Self, jsonwebtoken::errors::Error> {
+        let keys = RwLock::new(Arc::new(Keys::new(keys)?));
+        Ok(Self { keys })
+    }
+
+    /// From now on with these.
+    pub(crate) fn replace(&self, keys: &[SigningKey]) -> Result<(), jsonwebtoken::errors::Error> {
+        if self.current().ids != ids(keys) {
+            let keys = Arc::new(Keys::new(keys)?);
+            *self.keys.write().expect("no holder panics") = keys;
+        }
+        Ok(())
+    }
+
+    fn current(&self) -> Arc<Keys> {
+        self.keys.read().expect("no holder panics").clone()
     }
 
     /// The public keys, JSON text (RFC 7517).
-    pub(crate) fn jwks(&self) -> &str {
-        &self.jwks
+    pub(crate) fn jwks(&self) -> String {
+        self.current().jwks.clone()
     }
 
     /// An access token of [`ACCESS_TTL`] for an account with these roles.
@@ -83,12 +129,13 @@ impl Issuer {
         &self,
         user_id: UserId,
         roles: Vec<String>,
+        grants: Grants,
     ) -> Result<String, jsonwebtoken::errors::Error> {
         let now_s = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
-        let claims = TokenClaims {
+        let token = TokenClaims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
             sub: user_id,
@@ -96,7 +143,8 @@ impl Issuer {
             iat: now_s,
             exp: now_s + ACCESS_TTL.as_secs(),
         };
-        jsonwebtoken::encode(&self.header, &claims, &self.key)
+        let keys = self.current();
+        jsonwebtoken::encode(&keys.header, &AllClaims { token, grants }, &keys.key)
     }
 }
 
@@ -107,11 +155,11 @@ fn published(key: &SigningKey) -> Result<Jwk, jsonwebtoken::errors::Error> {
     Ok(jwk)
 }
 
-/// What the store keeps of a refresh token.
+/// What the store keeps of a token of chance.
 pub(crate) type TokenHash = [u8; 32];
 
-/// A new refresh token (43 characters) and its hash.
-pub(crate) fn new_refresh_token() -> (String, TokenHash) {
+/// A new token of chance (43 characters) and its hash.
+pub(crate) fn new_secret_token() -> (String, TokenHash) {
     let random: [u8; 32] = rand::rng().random();
     let token = URL_SAFE_NO_PAD.encode(random);
     let hash = hash_of(&token);
@@ -131,7 +179,7 @@ mod tests {
     fn a_key_id_is_the_thumbprint_of_the_published_key() {
         let key = SigningKey::generate().expect("a key");
         let issuer = Issuer::new(std::slice::from_ref(&key)).expect("an issuer");
-        let set: JwkSet = serde_json::from_str(issuer.jwks()).expect("a JWK set");
+        let set: JwkSet = serde_json::from_str(&issuer.jwks()).expect("a JWK set");
         let jwk = set.find(&key.key_id).expect("published");
         assert_eq!(
             jwk.thumbprint(ThumbprintHash::SHA256)
@@ -146,9 +194,36 @@ mod tests {
     }
 
     #[test]
-    fn refresh_tokens_differ() {
-        let (one, one_hash) = new_refresh_token();
-        let (other, other_hash) = new_refresh_token();
+    fn a_key_is_published_before_it_signs_and_after() {
+        let key = |signs| SigningKey {
+            signs,
+            ..SigningKey::generate().expect("a key")
+        };
+        let (new, old) = (key(false), key(true));
+        let issuer = Issuer::new(&[new.clone(), old.clone()]).expect("an issuer");
+        let signer = || {
+            let token = issuer.access_token(UserId::from_bytes([1; 16]), vec![], Grants::default());
+            let header = jsonwebtoken::decode_header(token.expect("a token"));
+            header.expect("a header").kid.expect("a key id")
+        };
+        let has_both = || {
+            let set: JwkSet = serde_json::from_str(&issuer.jwks()).expect("a JWK set");
+            set.find(&old.key_id).is_some() && set.find(&new.key_id).is_some()
+        };
+        assert!(signer() == old.key_id && has_both());
+        let new = SigningKey {
+            signs: true,
+            ..new.clone()
+        };
+        let both = [new.clone(), old.clone()];
+        issuer.replace(&both).expect("replaces");
+        assert!(signer() == new.key_id && has_both());
+    }
+
+    #[test]
+    fn tokens_of_chance_differ() {
+        let (one, one_hash) = new_secret_token();
+        let (other, other_hash) = new_secret_token();
         assert_ne!(one, other);
         assert_ne!(one_hash, other_hash);
         assert_eq!(hash_of(&one), one_hash);

@@ -105,6 +105,7 @@ impl<'a> Configs<'a> {
                 "listen": address(l.identity),
                 "database_url": url("identity")?,
                 "operator_token": secret(OPERATOR_TOKEN)?,
+                "mail": { "folder": self.dir.mail(), "links": uri(l.api) },
             },
             "catalog": {
                 "listen": address(l.catalog),
@@ -150,6 +151,7 @@ impl<'a> Configs<'a> {
                 "lockstore": lockstore,
                 "search_uri": grpc_uri(l.search),
                 "cursor_key": secret(CURSOR_KEY)?,
+                "mail_folder": self.dir.mail(),
             },
         });
         self.serve(ALL_SERVICES, "all", l.ops, &config)

@@ -30,7 +30,14 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(sessions::logout))
         .routes(routes!(sessions::begin_session, sessions::end_session))
         .routes(routes!(sessions::refresh_session))
+        .routes(routes!(accounts::verify_email))
+        .routes(routes!(accounts::resend_verification))
+        .routes(routes!(accounts::forgot_password))
+        .routes(routes!(accounts::reset_password))
         .routes(routes!(accounts::get_me))
+        .routes(routes!(accounts::change_password))
+        .routes(routes!(accounts::list_sign_ins, accounts::end_all_sign_ins))
+        .routes(routes!(accounts::end_sign_in))
         .routes(routes!(bookings::list_my_bookings))
         .routes(routes!(
             catalog::list_events,

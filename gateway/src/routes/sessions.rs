@@ -74,7 +74,8 @@ impl From<pb::Tokens> for Tokens {
 
 /// Make an account
 ///
-/// Makes a customer's account. Sign in with `auth/login` afterwards.
+/// Makes a customer's account, and mails a token that verifies the address (`auth/verify`). Sign in with
+/// `auth/login` afterwards.
 #[utoipa::path(
     post, path = "/auth/register", tag = "accounts",
     request_body = Credentials,
@@ -93,7 +94,7 @@ pub(crate) async fn register(
     let answer = app
         .identity
         .clone()
-        .register(call.request(request))
+        .register(call.with_client(request))
         .await?
         .into_inner();
     let account = Account {
@@ -106,7 +107,8 @@ pub(crate) async fn register(
 /// Sign in
 ///
 /// Trades e-mail and password for tokens. An unknown address and a wrong password are answered
-/// alike.
+/// alike. Who tries too many wrong ones waits as long as `Retry-After` says; others of the same account
+/// don't, and a new password (`auth/password/forgot`) ends the wait.
 #[utoipa::path(
     post, path = "/auth/login", tag = "accounts",
     request_body = Credentials,
@@ -125,7 +127,7 @@ pub(crate) async fn login(
     let answer = app
         .identity
         .clone()
-        .login(call.request(request))
+        .login(call.with_client(request))
         .await?
         .into_inner();
     Ok(Json(required(answer.tokens, "tokens")?.into()))
@@ -134,7 +136,8 @@ pub(crate) async fn login(
 /// Stay signed in
 ///
 /// Trades a refresh token for new tokens; the old one ends. Using an old one again ends all that
-/// came from the same sign-in.
+/// came from the same sign-in, and you are told by mail; but two uses at once, within 10 seconds and before
+/// anything is done with what the first gave, are both answered.
 #[utoipa::path(
     post, path = "/auth/refresh", tag = "accounts",
     request_body = RefreshToken,
@@ -152,7 +155,7 @@ pub(crate) async fn refresh(
     let answer = app
         .identity
         .clone()
-        .refresh(call.request(request))
+        .refresh(call.with_client(request))
         .await?
         .into_inner();
     Ok(Json(required(answer.tokens, "tokens")?.into()))
@@ -175,7 +178,10 @@ pub(crate) async fn logout(
     let request = pb::LogoutRequest {
         refresh_token: body.refresh_token,
     };
-    app.identity.clone().logout(call.request(request)).await?;
+    app.identity
+        .clone()
+        .logout(call.with_client(request))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -204,7 +210,7 @@ fn session(tokens: &pb::Tokens) -> Result<Response, ApiError> {
     post, path = "/auth/session", tag = "accounts",
     request_body = Credentials,
     responses((status = 200, description = "Signed in.", body = Session, headers(("Set-Cookie" = String)))),
-    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "UNAUTHORIZED", "FORBIDDEN"]))),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "UNAUTHORIZED", "FORBIDDEN", "RATE_LIMITED"]))),
 )]
 pub(crate) async fn begin_session(
     State(app): State<Shared>,
@@ -219,14 +225,18 @@ pub(crate) async fn begin_session(
         email: body.email,
         password: body.password,
     };
-    let answer = app.identity.clone().login(call.request(request)).await?;
+    let answer = app
+        .identity
+        .clone()
+        .login(call.with_client(request))
+        .await?;
     session(&required(answer.into_inner().tokens, "tokens")?)
 }
 
 /// Stay signed in as a browser
 ///
-/// As `auth/refresh`, with the session's cookies. Of several tabs one renews at a time (Web Locks):
-/// the cookie of before, sent again, ends the session.
+/// As `auth/refresh`, with the session's cookies. Tabs may renew at once; the cookie of before, sent
+/// later, ends the session.
 #[utoipa::path(
     post, path = "/auth/session/refresh", tag = "accounts",
     responses((status = 200, description = "Renewed.", body = Session, headers(("Set-Cookie" = String)))),
@@ -243,7 +253,7 @@ pub(crate) async fn refresh_session(
     let refresh_token = refresh_token
         .ok_or_else(|| ApiError::new(ErrorCode::Unauthorized, "there is no session; sign in"))?
         .to_owned();
-    let request = call.request(pb::RefreshRequest { refresh_token });
+    let request = call.with_client(pb::RefreshRequest { refresh_token });
     match app.identity.clone().refresh(request).await {
         Ok(answer) => session(&required(answer.into_inner().tokens, "tokens")?),
         Err(status) => {
@@ -275,7 +285,7 @@ pub(crate) async fn end_session(
     app.origins.check(&method, &headers)?;
     if let Some(refresh_token) = session::cookie(&headers, session::REFRESH_COOKIE) {
         let refresh_token = refresh_token.to_owned();
-        let request = call.request(pb::LogoutRequest { refresh_token });
+        let request = call.with_client(pb::LogoutRequest { refresh_token });
         app.identity.clone().logout(request).await?;
     }
     Ok((StatusCode::NO_CONTENT, session::end()?).into_response())

@@ -146,6 +146,15 @@ scripted!(identity::identity_service_server::IdentityService {
     exchange_operator_token(identity::ExchangeOperatorTokenRequest) -> identity::ExchangeOperatorTokenResponse;
     ensure_account(identity::EnsureAccountRequest) -> identity::EnsureAccountResponse;
     grant_role(identity::GrantRoleRequest) -> identity::GrantRoleResponse;
+    verify_email(identity::VerifyEmailRequest) -> identity::VerifyEmailResponse;
+    resend_verification(identity::ResendVerificationRequest) -> identity::ResendVerificationResponse;
+    request_password_reset(identity::RequestPasswordResetRequest) -> identity::RequestPasswordResetResponse;
+    reset_password(identity::ResetPasswordRequest) -> identity::ResetPasswordResponse;
+    change_password(identity::ChangePasswordRequest) -> identity::ChangePasswordResponse;
+    list_sessions(identity::ListSessionsRequest) -> identity::ListSessionsResponse;
+    end_session(identity::EndSessionRequest) -> identity::EndSessionResponse;
+    end_all_sessions(identity::EndAllSessionsRequest) -> identity::EndAllSessionsResponse;
+    rotate_signing_keys(identity::RotateSigningKeysRequest) -> identity::RotateSigningKeysResponse;
 });
 
 scripted!(catalog::catalog_service_server::CatalogService {

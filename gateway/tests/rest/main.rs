@@ -6,11 +6,13 @@ mod backend;
 mod setup;
 mod store;
 
+mod accounts;
 mod buying;
 mod catalogue;
 mod cookies;
 mod errors;
 mod input;
+mod letters;
 mod limits;
 mod live;
 mod openapi;

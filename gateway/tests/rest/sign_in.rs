@@ -23,7 +23,7 @@ async fn every_personal_route_refuses_a_request_without_a_token() {
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{path}");
         }
     }
-    assert_eq!(personal, 45);
+    assert_eq!(personal, 47);
     assert!(gateway.backend.take_seen().is_empty());
 }
 
@@ -69,6 +69,7 @@ async fn a_good_token_goes_on_to_the_service() {
             email: "ada@example.org".to_owned(),
             roles: vec!["customer".to_owned()],
             created_at_ms: 1_784_138_400_250,
+            email_verified: true,
         })
     });
     let token = token();
@@ -82,6 +83,7 @@ async fn a_good_token_goes_on_to_the_service() {
             "email": "ada@example.org",
             "roles": ["customer"],
             "created_at": "2026-07-15T18:00:00.250Z",
+            "email_verified": true,
         })
     );
     let seen = gateway.backend.take_seen();

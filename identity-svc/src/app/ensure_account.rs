@@ -50,6 +50,8 @@ pub(crate) async fn ensure_account(
             .ok_or(CallError::UserNotFound)?;
         return Ok((user_id, false));
     }
+    // Who made it vouches for the address.
+    users::verify_email(&mut tx, user_id).await?;
     audit::insert(&mut tx, caller.user_id, Action::AccountMade, user_id).await?;
     for role in roles {
         if users::grant(&mut tx, user_id, role).await? {

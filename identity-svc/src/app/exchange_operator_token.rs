@@ -1,5 +1,6 @@
 //! The local operator token for an access token: the operator's own, or an account's.
 
+use holdfast_mesh::auth::Grants;
 use holdfast_types::UserId;
 use subtle::ConstantTimeEq;
 
@@ -39,7 +40,7 @@ pub(crate) async fn exchange_operator_token(
         (user_id, users::roles(&mut tx, user_id).await?)
     };
     audit::insert(&mut tx, OPERATOR, Action::OperatorTokenExchanged, user_id).await?;
-    let access_token = app.issuer.access_token(user_id, roles)?;
+    let access_token = app.issuer.access_token(user_id, roles, Grants::default())?;
     tx.commit().await?;
     Ok((user_id, access_token))
 }

@@ -2,7 +2,7 @@
 
 use holdfast_mesh::auth::Claims;
 
-use super::{App, OPERATOR};
+use super::{App, OPERATOR, gone};
 use crate::{
     error::CallError,
     store::users::{self, Account},
@@ -16,5 +16,5 @@ pub(crate) async fn get_me(app: &App, caller: &Claims) -> Result<Account, CallEr
         ));
     }
     let account = users::account(&mut *app.pool.acquire().await?, caller.user_id).await?;
-    account.ok_or(CallError::Unauthorized("the account is gone"))
+    account.ok_or_else(gone)
 }

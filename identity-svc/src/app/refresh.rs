@@ -1,11 +1,28 @@
 //! A refresh token for new tokens. It works once: whoever uses it again has stolen it or was
-//! stolen from, so everything renewed from that sign-in ends.
+//! stolen from, so everything renewed from that sign-in ends, and its owner is told. Tabs of a browser that
+//! renew at once are no thieves: see `Found::in_grace`.
+
+use std::net::IpAddr;
 
 use super::{App, Tokens, tokens};
-use crate::{error::CallError, metrics, store::sign_ins, token};
+use crate::{
+    account::Email,
+    error::CallError,
+    mail::Kind,
+    metrics,
+    store::{
+        audit::{self, Action},
+        mail, sign_ins, users,
+    },
+    token,
+};
 
 /// New tokens, with the roles of now.
-pub(crate) async fn refresh(app: &App, refresh_token: &str) -> Result<Tokens, CallError> {
+pub(crate) async fn refresh(
+    app: &App,
+    refresh_token: &str,
+    client: Option<IpAddr>,
+) -> Result<Tokens, CallError> {
     let refused = CallError::Unauthorized("the refresh token isn't valid or has expired");
     let hash = token::hash_of(refresh_token);
     let mut tx = app.pool.begin().await?;
@@ -15,17 +32,22 @@ pub(crate) async fn refresh(app: &App, refresh_token: &str) -> Result<Tokens, Ca
     if !found.live {
         return Err(refused);
     }
-    if found.used {
+    if found.used && !found.in_grace {
         sign_ins::revoke(&mut tx, found.family_id).await?;
+        audit::insert_own(&mut tx, found.user_id, Action::RefreshReused, client).await?;
+        let account = users::account(&mut tx, found.user_id).await?;
+        if let Some(Ok(email)) = account.map(|account| Email::parse(&account.email)) {
+            mail::insert(&mut tx, &email, Kind::RefreshReused).await?;
+        }
         tx.commit().await?;
         ::metrics::counter!(metrics::REFRESH_REUSES).increment(1);
         tracing::warn!(user.id = %found.user_id, "a refresh token was used twice; its sign-in is ended");
         return Err(refused);
     }
-    let (next, next_hash) = token::new_refresh_token();
-    sign_ins::mark_used(&mut tx, &hash).await?;
-    sign_ins::add_token(&mut tx, found.family_id, &next_hash).await?;
-    let tokens = tokens(app, &mut tx, found.user_id, next).await?;
+    let (next, next_hash) = token::new_secret_token();
+    sign_ins::mark_used(&mut tx, found.family_id, &hash, client).await?;
+    sign_ins::add_token(&mut tx, found.family_id, &next_hash, Some(&hash)).await?;
+    let tokens = tokens(app, &mut tx, found.user_id, found.family_id, next).await?;
     tx.commit().await?;
     Ok(tokens)
 }

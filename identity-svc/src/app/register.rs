@@ -1,5 +1,7 @@
 //! Somebody makes an account for themselves: a customer's, whatever they ask.
 
+use std::net::IpAddr;
+
 use holdfast_types::UserId;
 use uuid::Uuid;
 
@@ -7,7 +9,11 @@ use super::App;
 use crate::{
     account::{Email, Password, Role},
     error::{CallError, Checks},
-    store::users,
+    mail::Kind,
+    store::{
+        audit::{self, Action},
+        mail, users,
+    },
 };
 
 /// The new account's id and its address as it is compared.
@@ -15,6 +21,7 @@ pub(crate) async fn register(
     app: &App,
     email: &str,
     password: String,
+    client: Option<IpAddr>,
 ) -> Result<(UserId, Email), CallError> {
     let mut checks = Checks::default();
     let email = checks.take("email", Email::parse(email));
@@ -37,6 +44,8 @@ pub(crate) async fn register(
         return Err(CallError::EmailTaken);
     }
     users::grant(&mut tx, user_id, Role::Customer).await?;
+    audit::insert_own(&mut tx, user_id, Action::Registered, client).await?;
+    mail::insert(&mut tx, &email, Kind::VerifyEmail).await?;
     tx.commit().await?;
     Ok((user_id, email))
 }

@@ -17,6 +17,7 @@ pub(crate) struct Account {
     pub(crate) email: String,
     pub(crate) roles: Vec<String>,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) email_verified: bool,
 }
 
 /// Makes an account; false, and nothing made, if the address has one.
@@ -74,7 +75,8 @@ pub(crate) async fn account(
     user_id: UserId,
 ) -> Result<Option<Account>, sqlx::Error> {
     let Some(row) = sqlx::query!(
-        "SELECT email, created_at FROM identity.users WHERE user_id = $1",
+        r#"SELECT email, created_at, email_verified_at IS NOT NULL AS "email_verified!"
+           FROM identity.users WHERE user_id = $1"#,
         user_id.as_uuid()
     )
     .fetch_optional(&mut *conn)
@@ -87,6 +89,7 @@ pub(crate) async fn account(
         email: row.email,
         roles,
         created_at: row.created_at,
+        email_verified: row.email_verified,
     }))
 }
 
@@ -117,4 +120,64 @@ pub(crate) async fn grant(
     .execute(conn)
     .await?;
     Ok(granted.rows_affected() == 1)
+}
+
+/// Notes that the address is the account's own; the address.
+pub(crate) async fn verify_email(
+    conn: &mut PgConnection,
+    user_id: UserId,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "UPDATE identity.users SET email_verified_at = coalesce(email_verified_at, now())
+         WHERE user_id = $1 RETURNING email",
+        user_id.as_uuid(),
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Sets the password, whatever it was; the account's address.
+pub(crate) async fn set_password(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    password_hash: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "UPDATE identity.users SET password_hash = $2 WHERE user_id = $1 RETURNING email",
+        user_id.as_uuid(),
+        password_hash,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Sets the password if it still is `old`; the account's address, if so.
+pub(crate) async fn replace_password(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    old: &str,
+    new: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "UPDATE identity.users SET password_hash = $3 WHERE user_id = $1 AND password_hash = $2 RETURNING email",
+        user_id.as_uuid(),
+        old,
+        new,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// What to check the password of a signed-in account against, and its address.
+pub(crate) async fn own_credentials(
+    conn: &mut PgConnection,
+    user_id: UserId,
+) -> Result<Option<(String, String)>, sqlx::Error> {
+    let row = sqlx::query!(
+        "SELECT email, password_hash FROM identity.users WHERE user_id = $1",
+        user_id.as_uuid()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| (row.email, row.password_hash)))
 }

@@ -1,6 +1,6 @@
 //! The service over a real port and a database of its own per test.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use holdfast_mesh::{self as mesh, client::Channel};
 use holdfast_proto::identity::v1::{
@@ -14,7 +14,11 @@ use tokio::task::JoinHandle;
 use tonic::{Request, Status};
 
 mod accounts;
+mod keys;
+mod lock_out;
+mod mail;
 mod operators;
+mod passwords;
 mod sign_ins;
 mod starting;
 
@@ -104,6 +108,52 @@ impl Service {
             .into_inner()
             .access_token)
     }
+}
+
+/// The folder that a service writes letters to.
+struct Letters {
+    folder: tempfile::TempDir,
+    read: BTreeSet<PathBuf>,
+}
+
+impl Letters {
+    /// A folder, and a configuration with it.
+    fn of(mut config: Config) -> (Self, Config) {
+        let folder = tempfile::tempdir().expect("a folder");
+        config.mail.folder = folder.path().to_owned();
+        let read = BTreeSet::new();
+        (Self { folder, read }, config)
+    }
+
+    /// The next letter that wasn't read, oldest first.
+    async fn next(&mut self) -> String {
+        let found = async {
+            loop {
+                let files = std::fs::read_dir(self.folder.path()).expect("a folder");
+                let files = files.map(|file| file.expect("reads").path());
+                let letters = files.filter(|path| path.extension().is_some_and(|end| end == "eml"));
+                let oldest = letters.filter(|path| !self.read.contains(path)).min();
+                if let Some(oldest) = oldest {
+                    return oldest;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let path = tokio::time::timeout(LIMIT, found).await.expect("in time");
+        let letter = std::fs::read_to_string(&path).expect("reads");
+        self.read.insert(path);
+        letter
+    }
+}
+
+/// `message` from the client at that address, as the gateway sends it.
+fn from_client<T>(address: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let value = address.parse().expect("metadata");
+    request
+        .metadata_mut()
+        .insert(mesh::auth::CLIENT_ADDRESS, value);
+    request
 }
 
 /// `message` from the holder of `access_token`.

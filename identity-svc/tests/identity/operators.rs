@@ -78,6 +78,7 @@ async fn an_operator_makes_accounts_once_and_grants_roles(pool: PgPool) {
             ("account_made", None),
             ("role_granted", Some("organiser")),
             ("role_granted", Some("customer")),
+            ("signed_in", None),
             ("role_granted", Some("venue_owner")),
         ]
     );

@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use holdfast_proto::identity::v1::{LogoutRequest, RefreshRequest, Tokens};
+use holdfast_proto::identity::v1::{
+    EndAllSessionsRequest, EndSessionRequest, ListSessionsRequest, LoginRequest, LogoutRequest,
+    RefreshRequest, Tokens,
+};
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
 use tonic::Status;
 
-use crate::{PASSWORD, Service, config, count, refusal, start};
+use crate::{PASSWORD, Service, as_holder, config, count, from_client, refusal, start};
 
 async fn refresh(service: &mut Service, token: &str) -> Result<Tokens, Status> {
     let request = RefreshRequest {
@@ -121,9 +124,9 @@ async fn a_refresh_token_renews_once_and_its_reuse_ends_the_family(pool: PgPool)
 }
 
 #[sqlx::test(migrations = false)]
-async fn of_two_uses_at_once_at_most_one_renews(pool: PgPool) {
-    let (service, first) = signed_in(&pool).await;
-    let uses: Vec<_> = (0..4)
+async fn two_uses_at_once_end_no_sign_in_and_a_later_one_does(pool: PgPool) {
+    let (mut service, first) = signed_in(&pool).await;
+    let uses: Vec<_> = (0..8)
         .map(|_| {
             let mut client = service.client.clone();
             let request = RefreshRequest {
@@ -132,13 +135,131 @@ async fn of_two_uses_at_once_at_most_one_renews(pool: PgPool) {
             tokio::spawn(async move { client.refresh(request).await })
         })
         .collect();
-    let mut renewed = 0;
+    let mut renewed = std::collections::BTreeSet::new();
     for one in uses {
-        renewed += usize::from(one.await.expect("no panic").is_ok());
+        let answer = one.await.expect("no panic").expect("renews");
+        renewed.insert(answer.into_inner().tokens.expect("tokens").refresh_token);
     }
-    assert_eq!(renewed, 1);
+    assert_eq!(renewed.len(), 8, "each is a token of its own");
     let live = "SELECT count(*) FROM identity.refresh_families WHERE revoked_at IS NULL";
-    assert_eq!(count(&pool, live).await, 0, "the reuse ended the family");
+    assert_eq!(count(&pool, live).await, 1, "of one sign-in");
+
+    let other = service.login("ann@example.org", PASSWORD).await;
+    let other = other.expect("signs in elsewhere").refresh_token;
+    refresh(&mut service, &other).await.expect("renews");
+    // One more than tabs are, or as late as no tab is: somebody else has it.
+    let ninth = refresh(&mut service, &first.refresh_token).await;
+    assert_eq!(refusal(ninth).0, ErrorCode::Unauthorized);
+    assert_eq!(count(&pool, live).await, 1);
+    sqlx::query("UPDATE identity.refresh_tokens SET used_at = used_at - interval '11 seconds'")
+        .execute(&pool)
+        .await
+        .expect("time passes");
+    let late = refresh(&mut service, &other).await;
+    assert_eq!(refusal(late).0, ErrorCode::Unauthorized);
+    assert_eq!(count(&pool, live).await, 0);
+    for token in renewed {
+        let refused = refresh(&mut service, &token).await;
+        assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    }
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn once_what_came_of_it_was_used_a_token_is_stolen(pool: PgPool) {
+    let (mut service, first) = signed_in(&pool).await;
+    let second = refresh(&mut service, &first.refresh_token).await;
+    let second = second.expect("renews").refresh_token;
+    let twin = refresh(&mut service, &first.refresh_token).await;
+    let twin = twin.expect("another tab's").refresh_token;
+    let third = refresh(&mut service, &second).await;
+    let third = third.expect("renews").refresh_token;
+    let thief = refresh(&mut service, &first.refresh_token).await;
+    assert_eq!(refusal(thief).0, ErrorCode::Unauthorized);
+    for token in [twin, third] {
+        let refused = refresh(&mut service, &token).await;
+        assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    }
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn sign_ins_are_listed_and_ended_one_by_one_and_all(pool: PgPool) {
+    let (mut service, first) = signed_in(&pool).await;
+    let login = LoginRequest {
+        email: "ann@example.org".to_owned(),
+        password: PASSWORD.to_owned(),
+    };
+    let second = service.client.login(from_client("192.0.2.7", login)).await;
+    let second = second
+        .expect("signs in")
+        .into_inner()
+        .tokens
+        .expect("tokens");
+    let list = async |service: &mut Service, token: &str| {
+        let answer = service
+            .client
+            .list_sessions(as_holder(token, ListSessionsRequest {}));
+        answer.await.expect("answers").into_inner().sessions
+    };
+    let sessions = list(&mut service, &second.access_token).await;
+    let shown: Vec<_> = sessions
+        .iter()
+        .map(|session| (session.client_address.as_str(), session.current))
+        .collect();
+    assert_eq!(shown, [("192.0.2.7", true), ("", false)]);
+    let ended = sessions[1].session_id.clone();
+
+    service
+        .register("bob@example.org")
+        .await
+        .expect("registers");
+    let bob = service
+        .login("bob@example.org", PASSWORD)
+        .await
+        .expect("signs in");
+    for (token, session_id) in [
+        // Somebody else's, and none.
+        (&bob.access_token, ended.clone()),
+        (&second.access_token, vec![7; 16]),
+    ] {
+        let request = as_holder(token, EndSessionRequest { session_id });
+        service
+            .client
+            .end_session(request)
+            .await
+            .expect("is no error");
+    }
+    assert_eq!(list(&mut service, &second.access_token).await.len(), 2);
+    for _ in 0..2 {
+        let session_id = ended.clone();
+        let request = as_holder(&second.access_token, EndSessionRequest { session_id });
+        service.client.end_session(request).await.expect("ends");
+    }
+    let refused = refresh(&mut service, &first.refresh_token).await;
+    assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    refresh(&mut service, &second.refresh_token)
+        .await
+        .expect("goes on");
+
+    let request = as_holder(&second.access_token, EndAllSessionsRequest {});
+    service
+        .client
+        .end_all_sessions(request)
+        .await
+        .expect("ends");
+    assert!(list(&mut service, &second.access_token).await.is_empty());
+    refresh(&mut service, &bob.refresh_token)
+        .await
+        .expect("others go on");
+    let malformed = as_holder(
+        &bob.access_token,
+        EndSessionRequest {
+            session_id: vec![1],
+        },
+    );
+    let refused = refusal(service.client.end_session(malformed).await);
+    assert_eq!(refused.1, ["session_id"]);
     service.stop().await;
 }
 

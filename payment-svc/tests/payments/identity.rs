@@ -81,6 +81,15 @@ only_keys! {
     exchange_operator_token(ExchangeOperatorTokenRequest) -> ExchangeOperatorTokenResponse;
     ensure_account(EnsureAccountRequest) -> EnsureAccountResponse;
     grant_role(GrantRoleRequest) -> GrantRoleResponse;
+    verify_email(VerifyEmailRequest) -> VerifyEmailResponse;
+    resend_verification(ResendVerificationRequest) -> ResendVerificationResponse;
+    request_password_reset(RequestPasswordResetRequest) -> RequestPasswordResetResponse;
+    reset_password(ResetPasswordRequest) -> ResetPasswordResponse;
+    change_password(ChangePasswordRequest) -> ChangePasswordResponse;
+    list_sessions(ListSessionsRequest) -> ListSessionsResponse;
+    end_session(EndSessionRequest) -> EndSessionResponse;
+    end_all_sessions(EndAllSessionsRequest) -> EndAllSessionsResponse;
+    rotate_signing_keys(RotateSigningKeysRequest) -> RotateSigningKeysResponse;
 }
 
 /// Serves until the context's shutdown; returns where.

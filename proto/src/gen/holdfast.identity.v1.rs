@@ -67,6 +67,101 @@ pub struct GetMeResponse {
     pub roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(int64, tag = "4")]
     pub created_at_ms: i64,
+    /// Whether a token that was mailed to the address came back, or an administrator made the account.
+    #[prost(bool, tag = "5")]
+    pub email_verified: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyEmailRequest {
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyEmailResponse {
+    /// Whose address it is.
+    #[prost(string, tag = "1")]
+    pub email: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResendVerificationRequest {
+    #[prost(string, tag = "1")]
+    pub email: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResendVerificationResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestPasswordResetRequest {
+    #[prost(string, tag = "1")]
+    pub email: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestPasswordResetResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResetPasswordRequest {
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+    /// The new one; 8 to 128 characters.
+    #[prost(string, tag = "2")]
+    pub password: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResetPasswordResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangePasswordRequest {
+    #[prost(string, tag = "1")]
+    pub old_password: ::prost::alloc::string::String,
+    /// 8 to 128 characters.
+    #[prost(string, tag = "2")]
+    pub new_password: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangePasswordResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListSessionsRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Session {
+    #[prost(bytes = "vec", tag = "1")]
+    pub session_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(int64, tag = "2")]
+    pub created_at_ms: i64,
+    /// When it was renewed last, or begun.
+    #[prost(int64, tag = "3")]
+    pub last_used_at_ms: i64,
+    #[prost(int64, tag = "4")]
+    pub expires_at_ms: i64,
+    /// Where it was renewed last, or begun; empty where that isn't known.
+    #[prost(string, tag = "5")]
+    pub client_address: ::prost::alloc::string::String,
+    /// Whether the caller's token is of it.
+    #[prost(bool, tag = "6")]
+    pub current: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListSessionsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub sessions: ::prost::alloc::vec::Vec<Session>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndSessionRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub session_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndSessionResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndAllSessionsRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndAllSessionsResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateSigningKeysRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateSigningKeysResponse {
+    /// Of the newest key.
+    #[prost(string, tag = "1")]
+    pub key_id: ::prost::alloc::string::String,
+    /// When it begins to sign.
+    #[prost(int64, tag = "2")]
+    pub signs_from_ms: i64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetJwksRequest {}
@@ -216,8 +311,8 @@ pub mod identity_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Makes a customer. Not idempotent: a known address is ALREADY_EXISTS. Called by the gateway.
-        /// Reasons: INVALID_REQUEST, ALREADY_EXISTS.
+        /// Makes a customer, and mails a token that verifies the address (VerifyEmail). Not idempotent: a known
+        /// address is ALREADY_EXISTS. Called by the gateway. Reasons: INVALID_REQUEST, ALREADY_EXISTS.
         pub async fn register(
             &mut self,
             request: impl tonic::IntoRequest<super::RegisterRequest>,
@@ -244,9 +339,11 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Trades e-mail and password for tokens. Called by the gateway. Reasons: UNAUTHORIZED (the
-        /// same for an unknown address and a wrong password), RATE_LIMITED. Not idempotent: each is a
-        /// sign-in of its own.
+        /// Trades e-mail and password for tokens. Called by the gateway, which names the client's address in the
+        /// metadata `holdfast-client-address`. Reasons: UNAUTHORIZED (the same for an unknown address and a wrong
+        /// password), RATE_LIMITED: too many at once, or, with how long to wait, too many wrong passwords for this
+        /// account from that client (of IPv6 its /64), or from many clients of which that one never signed in
+        /// lately; the same for addresses that have no account. Not idempotent: each is a sign-in of its own.
         pub async fn login(
             &mut self,
             request: impl tonic::IntoRequest<super::LoginRequest>,
@@ -270,8 +367,10 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Trades a refresh token for new tokens; the old one ends. Using an old one again ends the
-        /// whole family. Called by the gateway. Reasons: UNAUTHORIZED. Not idempotent, on purpose.
+        /// Trades a refresh token for new tokens; the old one ends. Using an old one again ends the whole family,
+        /// and its account is told by mail; but not within 10 s of its first use while none of what it was traded
+        /// for was used either (two tabs of a browser renew at once): then it is traded again, at most 8 times, for
+        /// tokens of the same family. Called by the gateway. Reasons: UNAUTHORIZED. Not idempotent, on purpose.
         pub async fn refresh(
             &mut self,
             request: impl tonic::IntoRequest<super::RefreshRequest>,
@@ -320,6 +419,287 @@ pub mod identity_service_client {
             req.extensions_mut()
                 .insert(
                     GrpcMethod::new("holdfast.identity.v1.IdentityService", "Logout"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Notes that an account's address is its own, by the token that was mailed there; it works once, for 24
+        /// hours. Called by the gateway. Reasons: INVALID_REQUEST (`token`). Not idempotent.
+        pub async fn verify_email(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VerifyEmailRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyEmailResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/VerifyEmail",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "VerifyEmail",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Mails that token again, at most 5 times an hour. An address without an account, or verified already,
+        /// is answered alike and gets no mail. Called by the gateway. Reasons: INVALID_REQUEST. Not idempotent.
+        pub async fn resend_verification(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResendVerificationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResendVerificationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ResendVerification",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ResendVerification",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Mails a token that sets a new password, at most 5 times an hour. An address without an account is
+        /// answered alike, after the same work, and gets no mail. Called by the gateway. Reasons: INVALID_REQUEST.
+        /// Not idempotent.
+        pub async fn request_password_reset(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RequestPasswordResetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RequestPasswordResetResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/RequestPasswordReset",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "RequestPasswordReset",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets a new password by a mailed token, which works once, for 30 minutes, and ends every sign-in of the
+        /// account. Called by the gateway. Reasons: INVALID_REQUEST (`token`, `password`), RATE_LIMITED. Not
+        /// idempotent.
+        pub async fn reset_password(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResetPasswordRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResetPasswordResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ResetPassword",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ResetPassword",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets a new password of the caller, who knows the old one, and ends all other sign-ins. Wrong old ones
+        /// count as failed sign-ins do. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN (the old one is wrong),
+        /// INVALID_REQUEST, RATE_LIMITED. Not idempotent.
+        pub async fn change_password(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangePasswordRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangePasswordResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ChangePassword",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ChangePassword",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The caller's sign-ins that can be renewed, newest first, at most 100. Called by the gateway. Reasons:
+        /// UNAUTHORIZED. Reads only.
+        pub async fn list_sessions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListSessionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSessionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ListSessions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ListSessions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends one of the caller's sign-ins; one that isn't theirs, or has ended, is none and no error. Its access
+        /// token ends by itself, within 15 minutes. Idempotent. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// INVALID_REQUEST.
+        pub async fn end_session(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndSessionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/EndSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.identity.v1.IdentityService", "EndSession"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends all of them. Idempotent. Called by the gateway. Reasons: UNAUTHORIZED.
+        pub async fn end_all_sessions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EndAllSessionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndAllSessionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/EndAllSessions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "EndAllSessions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a new key to sign access tokens with. It is published at once, signs from when every verifier has
+        /// had the time to fetch it, and the ones before stay published until their last token has ended: nobody is
+        /// signed out. While a new key waits to sign, that one is answered. Needs role admin. Idempotent in that
+        /// sense. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN.
+        pub async fn rotate_signing_keys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RotateSigningKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateSigningKeysResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/RotateSigningKeys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "RotateSigningKeys",
+                    ),
                 );
             self.inner.unary(req, path, codec).await
         }
@@ -482,8 +862,8 @@ pub mod identity_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with IdentityServiceServer.
     #[async_trait]
     pub trait IdentityService: std::marker::Send + std::marker::Sync + 'static {
-        /// Makes a customer. Not idempotent: a known address is ALREADY_EXISTS. Called by the gateway.
-        /// Reasons: INVALID_REQUEST, ALREADY_EXISTS.
+        /// Makes a customer, and mails a token that verifies the address (VerifyEmail). Not idempotent: a known
+        /// address is ALREADY_EXISTS. Called by the gateway. Reasons: INVALID_REQUEST, ALREADY_EXISTS.
         async fn register(
             &self,
             request: tonic::Request<super::RegisterRequest>,
@@ -491,15 +871,19 @@ pub mod identity_service_server {
             tonic::Response<super::RegisterResponse>,
             tonic::Status,
         >;
-        /// Trades e-mail and password for tokens. Called by the gateway. Reasons: UNAUTHORIZED (the
-        /// same for an unknown address and a wrong password), RATE_LIMITED. Not idempotent: each is a
-        /// sign-in of its own.
+        /// Trades e-mail and password for tokens. Called by the gateway, which names the client's address in the
+        /// metadata `holdfast-client-address`. Reasons: UNAUTHORIZED (the same for an unknown address and a wrong
+        /// password), RATE_LIMITED: too many at once, or, with how long to wait, too many wrong passwords for this
+        /// account from that client (of IPv6 its /64), or from many clients of which that one never signed in
+        /// lately; the same for addresses that have no account. Not idempotent: each is a sign-in of its own.
         async fn login(
             &self,
             request: tonic::Request<super::LoginRequest>,
         ) -> std::result::Result<tonic::Response<super::LoginResponse>, tonic::Status>;
-        /// Trades a refresh token for new tokens; the old one ends. Using an old one again ends the
-        /// whole family. Called by the gateway. Reasons: UNAUTHORIZED. Not idempotent, on purpose.
+        /// Trades a refresh token for new tokens; the old one ends. Using an old one again ends the whole family,
+        /// and its account is told by mail; but not within 10 s of its first use while none of what it was traded
+        /// for was used either (two tabs of a browser renew at once): then it is traded again, at most 8 times, for
+        /// tokens of the same family. Called by the gateway. Reasons: UNAUTHORIZED. Not idempotent, on purpose.
         async fn refresh(
             &self,
             request: tonic::Request<super::RefreshRequest>,
@@ -510,6 +894,92 @@ pub mod identity_service_server {
             &self,
             request: tonic::Request<super::LogoutRequest>,
         ) -> std::result::Result<tonic::Response<super::LogoutResponse>, tonic::Status>;
+        /// Notes that an account's address is its own, by the token that was mailed there; it works once, for 24
+        /// hours. Called by the gateway. Reasons: INVALID_REQUEST (`token`). Not idempotent.
+        async fn verify_email(
+            &self,
+            request: tonic::Request<super::VerifyEmailRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyEmailResponse>,
+            tonic::Status,
+        >;
+        /// Mails that token again, at most 5 times an hour. An address without an account, or verified already,
+        /// is answered alike and gets no mail. Called by the gateway. Reasons: INVALID_REQUEST. Not idempotent.
+        async fn resend_verification(
+            &self,
+            request: tonic::Request<super::ResendVerificationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResendVerificationResponse>,
+            tonic::Status,
+        >;
+        /// Mails a token that sets a new password, at most 5 times an hour. An address without an account is
+        /// answered alike, after the same work, and gets no mail. Called by the gateway. Reasons: INVALID_REQUEST.
+        /// Not idempotent.
+        async fn request_password_reset(
+            &self,
+            request: tonic::Request<super::RequestPasswordResetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RequestPasswordResetResponse>,
+            tonic::Status,
+        >;
+        /// Sets a new password by a mailed token, which works once, for 30 minutes, and ends every sign-in of the
+        /// account. Called by the gateway. Reasons: INVALID_REQUEST (`token`, `password`), RATE_LIMITED. Not
+        /// idempotent.
+        async fn reset_password(
+            &self,
+            request: tonic::Request<super::ResetPasswordRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResetPasswordResponse>,
+            tonic::Status,
+        >;
+        /// Sets a new password of the caller, who knows the old one, and ends all other sign-ins. Wrong old ones
+        /// count as failed sign-ins do. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN (the old one is wrong),
+        /// INVALID_REQUEST, RATE_LIMITED. Not idempotent.
+        async fn change_password(
+            &self,
+            request: tonic::Request<super::ChangePasswordRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangePasswordResponse>,
+            tonic::Status,
+        >;
+        /// The caller's sign-ins that can be renewed, newest first, at most 100. Called by the gateway. Reasons:
+        /// UNAUTHORIZED. Reads only.
+        async fn list_sessions(
+            &self,
+            request: tonic::Request<super::ListSessionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSessionsResponse>,
+            tonic::Status,
+        >;
+        /// Ends one of the caller's sign-ins; one that isn't theirs, or has ended, is none and no error. Its access
+        /// token ends by itself, within 15 minutes. Idempotent. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// INVALID_REQUEST.
+        async fn end_session(
+            &self,
+            request: tonic::Request<super::EndSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndSessionResponse>,
+            tonic::Status,
+        >;
+        /// Ends all of them. Idempotent. Called by the gateway. Reasons: UNAUTHORIZED.
+        async fn end_all_sessions(
+            &self,
+            request: tonic::Request<super::EndAllSessionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndAllSessionsResponse>,
+            tonic::Status,
+        >;
+        /// Makes a new key to sign access tokens with. It is published at once, signs from when every verifier has
+        /// had the time to fetch it, and the ones before stay published until their last token has ended: nobody is
+        /// signed out. While a new key waits to sign, that one is answered. Needs role admin. Idempotent in that
+        /// sense. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN.
+        async fn rotate_signing_keys(
+            &self,
+            request: tonic::Request<super::RotateSigningKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateSigningKeysResponse>,
+            tonic::Status,
+        >;
         /// The account behind the caller's access token. Called by the gateway and the CLI. Reasons:
         /// UNAUTHORIZED. Reads only.
         async fn get_me(
@@ -791,6 +1261,420 @@ pub mod identity_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = LogoutSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/VerifyEmail" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifyEmailSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::VerifyEmailRequest>
+                    for VerifyEmailSvc<T> {
+                        type Response = super::VerifyEmailResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VerifyEmailRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::verify_email(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifyEmailSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/ResendVerification" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResendVerificationSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ResendVerificationRequest>
+                    for ResendVerificationSvc<T> {
+                        type Response = super::ResendVerificationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResendVerificationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::resend_verification(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResendVerificationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/RequestPasswordReset" => {
+                    #[allow(non_camel_case_types)]
+                    struct RequestPasswordResetSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::RequestPasswordResetRequest>
+                    for RequestPasswordResetSvc<T> {
+                        type Response = super::RequestPasswordResetResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RequestPasswordResetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::request_password_reset(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RequestPasswordResetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/ResetPassword" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResetPasswordSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ResetPasswordRequest>
+                    for ResetPasswordSvc<T> {
+                        type Response = super::ResetPasswordResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResetPasswordRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::reset_password(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResetPasswordSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/ChangePassword" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangePasswordSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ChangePasswordRequest>
+                    for ChangePasswordSvc<T> {
+                        type Response = super::ChangePasswordResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangePasswordRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::change_password(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangePasswordSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/ListSessions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSessionsSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListSessionsRequest>
+                    for ListSessionsSvc<T> {
+                        type Response = super::ListSessionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListSessionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_sessions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSessionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/EndSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndSessionSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::EndSessionRequest>
+                    for EndSessionSvc<T> {
+                        type Response = super::EndSessionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndSessionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::end_session(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/EndAllSessions" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndAllSessionsSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::EndAllSessionsRequest>
+                    for EndAllSessionsSvc<T> {
+                        type Response = super::EndAllSessionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EndAllSessionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::end_all_sessions(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndAllSessionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/RotateSigningKeys" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateSigningKeysSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::RotateSigningKeysRequest>
+                    for RotateSigningKeysSvc<T> {
+                        type Response = super::RotateSigningKeysResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RotateSigningKeysRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::rotate_signing_keys(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateSigningKeysSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,0 +1,119 @@
+//! What letters say.
+
+use crate::store::mailed_tokens::Purpose;
+
+/// Which letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Asks whether the address is the account's.
+    VerifyEmail,
+    /// Lets somebody set a new password.
+    ResetPassword,
+    /// Tells that the password is another now.
+    PasswordChanged,
+    /// Tells that a refresh token was used twice.
+    RefreshReused,
+}
+
+/// A letter, ready to go.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(super) subject: &'static str,
+    pub(super) body: String,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [
+        Self::VerifyEmail,
+        Self::ResetPassword,
+        Self::PasswordChanged,
+        Self::RefreshReused,
+    ];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+            Self::ResetPassword => "reset_password",
+            Self::PasswordChanged => "password_changed",
+            Self::RefreshReused => "refresh_reused",
+        }
+    }
+
+    /// The one of that name; none for one of a later release.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// What its token is for, where it has one.
+    pub(super) const fn purpose(self) -> Option<Purpose> {
+        match self {
+            Self::VerifyEmail => Some(Purpose::VerifyEmail),
+            Self::ResetPassword => Some(Purpose::ResetPassword),
+            Self::PasswordChanged | Self::RefreshReused => None,
+        }
+    }
+
+    /// The letter. `links` is where the pages are that it leads to, e.g. `https://tickets.example`.
+    pub(super) fn write(self, links: &str, token: &str) -> Written {
+        let (subject, body) = match self {
+            Self::VerifyEmail => (
+                "Please confirm your e-mail address",
+                format!(
+                    "Somebody, probably you, made an account with this address.\n\n\
+                     Confirm that it is yours, within 24 hours:\n\n\
+                     {links}/account/verify?token={token}\n\n\
+                     If it wasn't you, do nothing.\n"
+                ),
+            ),
+            Self::ResetPassword => (
+                "Your new password",
+                format!(
+                    "Somebody, probably you, asked to set a new password for the account with\n\
+                     this address.\n\n\
+                     Set it here, within 30 minutes:\n\n\
+                     {links}/account/reset?token={token}\n\n\
+                     It works once. If it wasn't you, do nothing: your password stays as it\n\
+                     is.\n"
+                ),
+            ),
+            Self::PasswordChanged => (
+                "Your password was changed",
+                format!(
+                    "The password of your account was changed just now, and your other sign-ins\n\
+                     have ended.\n\n\
+                     If it wasn't you, set a new one at once:\n\n\
+                     {links}/account/forgot\n"
+                ),
+            ),
+            Self::RefreshReused => (
+                "A sign-in of yours was ended",
+                format!(
+                    "What keeps one of your devices signed in was used a second time. It may\n\
+                     have been copied, so that sign-in was ended; please sign in again.\n\n\
+                     If you don't know why, set a new password, which ends all your sign-ins:\n\n\
+                     {links}/account/forgot\n"
+                ),
+            ),
+        };
+        Written { subject, body }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_round_trip_and_those_with_a_token_have_it_in_a_link() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::parse(kind.as_str()), Some(kind));
+            let written = kind.write("https://tickets.example", "the-token");
+            assert!(written.subject.is_ascii() && !written.subject.contains(['\r', '\n']));
+            assert!(written.body.is_ascii() && written.body.lines().all(|line| line.len() <= 78));
+            let link = written.body.contains("?token=the-token\n");
+            assert_eq!(link, kind.purpose().is_some(), "{kind:?}");
+            assert!(written.body.contains("\nhttps://tickets.example/account/"));
+        }
+        assert_eq!(Kind::parse("of a later release"), None);
+    }
+}
