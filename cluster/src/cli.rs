@@ -494,6 +494,19 @@ pub(crate) enum Search {
     Status(SearchStatusArgs),
     /// Build the index anew from the catalogue, beside the one that is searched, and wait for it
     Rebuild(DataDirArg),
+    /// Compare the index with the catalogue, show by show; fails where they differ and go on to
+    Check(SearchCheckArgs),
+}
+
+/// `holdfast search check`
+#[derive(Debug, Args)]
+pub(crate) struct SearchCheckArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
 }
 
 /// `holdfast search status`

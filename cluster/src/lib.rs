@@ -88,6 +88,7 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::User(User::Grant(args)) => on_this_thread(commands::user_grant(args)),
         Command::Search(Search::Status(args)) => on_this_thread(commands::search_status(args)),
         Command::Search(Search::Rebuild(args)) => on_this_thread(commands::search_rebuild(args)),
+        Command::Search(Search::Check(args)) => on_this_thread(commands::search_check(args)),
         Command::Show(Show::Refund(args)) => on_this_thread(commands::show_refund(args)),
         Command::Refund(Refund::Waiting(args)) => on_this_thread(commands::refund_waiting(args)),
         Command::Refund(Refund::Settle(args)) => on_this_thread(commands::refund_settle(args)),

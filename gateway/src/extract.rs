@@ -14,7 +14,7 @@ use axum::{
     },
     http::{HeaderMap, header, request::Parts},
 };
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDate};
 use holdfast_types::{ErrorCode, Revision, limits};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -227,6 +227,14 @@ where
     }
 }
 
+/// A moment, or a day of some calendar.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum TimeOrDay {
+    /// Milliseconds since 1970.
+    TimeMs(i64),
+    Day(NaiveDate),
+}
+
 /// The query, each parameter taken once by name; [`Params::finish`] refuses what is left.
 pub(crate) struct Params(Vec<(String, String)>);
 
@@ -325,6 +333,31 @@ impl Params {
         };
         let why = "must be a time of RFC 3339, e.g. 2026-11-22T20:00:00%2B01:00 (a + in a URL is written %2B)";
         time_ms(name, &text, why).map(Some)
+    }
+
+    /// The time or the day `name`.
+    pub(crate) fn time_or_day(&mut self, name: &str) -> Result<Option<TimeOrDay>, ApiError> {
+        let Some(text) = self.take(name)? else {
+            return Ok(None);
+        };
+        // It reads 2027-1-2, too.
+        if let Ok(day) = text.parse::<NaiveDate>()
+            && day.to_string() == text
+        {
+            return Ok(Some(TimeOrDay::Day(day)));
+        }
+        let why = "must be a day, e.g. 2027-01-31, or a time of RFC 3339, e.g. 2026-11-22T20:00:00%2B01:00 (a + in a URL is written %2B)";
+        time_ms(name, &text, why).map(|ms| Some(TimeOrDay::TimeMs(ms)))
+    }
+
+    /// The number `name`, not negative.
+    pub(crate) fn amount(&mut self, name: &str) -> Result<Option<i64>, ApiError> {
+        let Some(text) = self.take(name)? else {
+            return Ok(None);
+        };
+        let amount = text.parse().ok().filter(|amount: &i64| *amount >= 0);
+        let refuse = || ApiError::invalid(name, "must be a whole number of minor units, e.g. 2500");
+        amount.map(Some).ok_or_else(refuse)
     }
 
     /// The revision `name`.

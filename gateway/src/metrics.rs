@@ -24,6 +24,9 @@ pub(crate) const AVAILABILITY_READS: &str = "gateway_availability_reads_total";
 /// `seat_map`. The others that were asked for were answered from memory.
 pub(crate) const PAGES_MADE: &str = "gateway_pages_made_total";
 
+/// Counter of searches and suggestions that were answered with what was kept, search being down.
+pub(crate) const SEARCHES_STALE: &str = "gateway_searches_stale_total";
+
 /// Counter of requests that were refused because their caller asks too often; labels `class`
 /// (`browsing`, `seats`, `sign-in`, `personal`) and `by` (`address`, `user`).
 pub(crate) const RATE_LIMITED: &str = "gateway_rate_limited_total";
@@ -70,6 +73,11 @@ impl Answered {
     }
 }
 
+/// Counts an answer that stood in for one of search.
+pub(crate) fn search_was_stale() {
+    metrics::counter!(SEARCHES_STALE).increment(1);
+}
+
 /// Puts the metrics' meaning where the exporter shows it.
 pub(crate) fn describe() {
     metrics::describe_counter!(
@@ -80,6 +88,10 @@ pub(crate) fn describe() {
         REQUEST_SECONDS,
         metrics::Unit::Seconds,
         "Time from a request's head to its answer."
+    );
+    metrics::describe_counter!(
+        SEARCHES_STALE,
+        "Searches answered with what was kept while search was down."
     );
     metrics::describe_gauge!(VIEWERS, "Viewers that are sent what changes.");
     metrics::describe_counter!(VIEWERS_SLOW, "Viewers that were closed for being too slow.");

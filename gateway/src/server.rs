@@ -17,7 +17,9 @@ use holdfast_proto::{
     identity::v1::{GetJwksRequest, identity_service_client::IdentityServiceClient},
     part,
     payment::v1::payment_service_client::PaymentServiceClient,
-    search::v1::search_service_client::SearchServiceClient,
+    search::v1::{
+        SearchShowsResponse, SuggestNamesResponse, search_service_client::SearchServiceClient,
+    },
 };
 use holdfast_types::{ErrorCode, limits};
 use mesh::{auth::Verifier, client::Channel, request_id, trace};
@@ -37,7 +39,7 @@ use crate::{
     lists::Lists,
     live::LiveShows,
     metrics, openapi, ops, pages, scope,
-    searches::Searches,
+    searches::Answers,
     session::Origins,
 };
 
@@ -69,7 +71,8 @@ pub(crate) struct App {
     pub(crate) sales: SalesServiceClient<Channel>,
     pub(crate) payment: PaymentServiceClient<Channel>,
     pub(crate) search: SearchServiceClient<Channel>,
-    pub(crate) searches: Searches,
+    pub(crate) searches: Answers<SearchShowsResponse>,
+    pub(crate) suggestions: Answers<SuggestNamesResponse>,
     pub(crate) verifier: Verifier,
     pub(crate) origins: Origins,
     pub(crate) cursors: Cursors,
@@ -174,7 +177,8 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
             .max_decoding_message_size(ANSWER_BYTES_MAX),
         payment: PaymentServiceClient::new(context.channel(&config.payment_uri, part::PAYMENT)?),
         search: SearchServiceClient::new(context.channel(&config.search_uri, part::SEARCH)?),
-        searches: Searches::new(),
+        searches: Answers::new(),
+        suggestions: Answers::new(),
         verifier,
         origins: Origins::new(config)?,
         cursors: Cursors::new(config),

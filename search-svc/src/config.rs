@@ -42,6 +42,9 @@ pub struct Config {
     pub meili_url: String,
     /// A key of that server that may search, write and manage the indexes; empty for none.
     pub meili_api_key: Secret,
+    /// A key of that server that may search these indexes and nothing else: what customers ask goes
+    /// with it. Empty for the key above.
+    pub meili_search_key: Secret,
     /// Name of the index there; `<name>_next` is used, too.
     pub meili_index: String,
 }
@@ -59,6 +62,7 @@ impl Default for Config {
             data_dir: PathBuf::from("search"),
             meili_url: String::new(),
             meili_api_key: Secret::default(),
+            meili_search_key: Secret::default(),
             meili_index: "shows".to_owned(),
         }
     }
@@ -107,10 +111,13 @@ impl Config {
         if !is_base {
             return Err(("meili_url", "must be http://host:port".to_owned()));
         }
-        let key = self.meili_api_key.expose();
-        if !key.bytes().all(|b| b.is_ascii_graphic()) {
-            let why = "must be visible ASCII characters".to_owned();
-            return Err(("meili_api_key", why));
+        for (name, key) in [
+            ("meili_api_key", &self.meili_api_key),
+            ("meili_search_key", &self.meili_search_key),
+        ] {
+            if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
+                return Err((name, "must be visible ASCII characters".to_owned()));
+            }
         }
         if !is_name(&self.meili_index) {
             return Err(("meili_index", must_be_a_name()));
@@ -175,6 +182,7 @@ mod tests {
             ("meili_url", meili("search.example:7700")),
             ("meili_url", meili("http://127.0.0.1:7700/path")),
             ("meili_api_key", Config { meili_api_key: "a\nb".into(), ..meili("http://127.0.0.1:7700") }),
+            ("meili_search_key", Config { meili_search_key: "é".into(), ..meili("http://127.0.0.1:7700") }),
             ("meili_index", Config { meili_index: "a/b".into(), ..meili("http://127.0.0.1:7700") }),
         ];
         for (key, config) in cases {

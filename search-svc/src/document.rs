@@ -3,21 +3,27 @@
 //! Always holds: what is here passed the catalogue's bounds again, because an engine may refuse a
 //! whole batch for one value it can't take.
 
+use chrono::{DateTime, Datelike, NaiveDate, Weekday};
+use chrono_tz::Tz;
 use holdfast_proto::{catalog::v1 as catalog, search::v1::FoundShow};
 use holdfast_types::{EventId, ShowId, VenueId};
+use prost::Message;
+use sha2::{Digest, Sha256};
 
 use crate::place::Place;
 
 /// Raised whenever a document is indexed in another way: an index of another version is built anew.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 2;
 
 /// A show.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Document {
     pub(crate) show_id: ShowId,
-    /// Who is on, and what the event says of itself.
+    /// What the event says of itself, what kind it is said to be, and when it is, in words.
     pub(crate) description: String,
     pub(crate) place: Place,
+    /// The day of the venue's calendar that it begins on ([`day_number`]).
+    pub(crate) day: i32,
     /// All that is answered when it is found, without a distance.
     pub(crate) shown: FoundShow,
 }
@@ -51,14 +57,21 @@ impl Document {
         let venue = show.venue.ok_or(unreadable("venue"))?;
         EventId::from_slice(&event.event_id).map_err(|_| unreadable("event id"))?;
         VenueId::from_slice(&venue.venue_id).map_err(|_| unreadable("venue id"))?;
-        let mut words: Vec<&str> = event.performers.iter().map(|one| &*one.name).collect();
-        words.push(&event.description);
-        let description = words.join("\n");
         let place = Place::new(venue.latitude, venue.longitude).ok_or(unreadable("place"))?;
+        let date = date_at(show.starts_at_ms, &venue.time_zone).ok_or(unreadable("time"))?;
+        let category_path = category_path(&event);
+        let mut words = vec![event.description];
+        if let Some(kind) = event.classification {
+            words.extend([kind.segment, kind.genre, kind.sub_genre]);
+        }
+        words.push(in_words(date));
+        let amounts = || show.prices.iter().map(|price| price.amount);
+        let range = show.price_range;
         Ok(Self {
             show_id,
-            description,
+            description: words.join("\n"),
             place,
+            day: day_number(date),
             shown: FoundShow {
                 show_id: show.show_id,
                 event_id: event.event_id,
@@ -74,9 +87,144 @@ impl Document {
                 starts_at_ms: show.starts_at_ms,
                 state: show.state,
                 currency: show.currency,
-                price_from: show.prices.iter().map(|price| price.amount).min(),
+                price_from: amounts().min().or(range.map(|range| range.min)),
+                price_max: amounts().max().or(range.map(|range| range.max)),
+                performers: event.performers.into_iter().map(|one| one.name).collect(),
+                category_path,
                 distance_m: None,
+                highlights: Vec::new(),
             },
         })
+    }
+
+    /// Another number wherever anything of it is another: what an index has of a show is compared by
+    /// it.
+    pub(crate) fn content(&self) -> u64 {
+        let mut hash = Sha256::new();
+        hash.update(SCHEMA_VERSION.to_be_bytes());
+        hash.update(self.shown.encode_to_vec());
+        hash.update(self.description.as_bytes());
+        let hash = hash.finalize();
+        u64::from_be_bytes(*hash.first_chunk().expect("a hash has 32 bytes"))
+    }
+}
+
+/// From broad to narrow, the last being the event's own.
+fn category_path(event: &catalog::Event) -> Vec<String> {
+    vec![event.category.clone()]
+}
+
+/// A day as a number: days since the year 1 began.
+pub(crate) fn day_number(day: NaiveDate) -> i32 {
+    day.num_days_from_ce()
+}
+
+/// The date that it is then in a time zone; in UTC for one that this build's database hasn't.
+fn date_at(ms: i64, time_zone: &str) -> Option<NaiveDate> {
+    let time = DateTime::from_timestamp_millis(ms)?;
+    Some(match time_zone.parse::<Tz>() {
+        Ok(zone) => time.with_timezone(&zone).date_naive(),
+        Err(_) => time.date_naive(),
+    })
+}
+
+/// How people name a date when they search: its day of the week, its month, its year.
+fn in_words(date: NaiveDate) -> String {
+    let is_weekend = matches!(date.weekday(), Weekday::Sat | Weekday::Sun);
+    let weekend = if is_weekend { "weekend" } else { "" };
+    format!("{} {weekend}", date.format("%A %B %Y"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(show: &catalog::Show) -> Document {
+        Document::of(show.clone()).expect("is one")
+    }
+
+    fn show() -> catalog::Show {
+        catalog::Show {
+            show_id: vec![1; 16],
+            event: Some(catalog::Event {
+                event_id: vec![2; 16],
+                title: "Rhapsody".to_owned(),
+                description: "Long.".to_owned(),
+                category: "rock".to_owned(),
+                classification: Some(catalog::Classification {
+                    segment: "Music".to_owned(),
+                    genre: "Rock".to_owned(),
+                    sub_genre: String::new(),
+                }),
+                performers: vec![catalog::Performer {
+                    performer_id: vec![3; 16],
+                    name: "Queen".to_owned(),
+                }],
+                ..Default::default()
+            }),
+            venue: Some(catalog::Venue {
+                venue_id: vec![4; 16],
+                time_zone: "Asia/Tokyo".to_owned(),
+                ..Default::default()
+            }),
+            // 2027-01-15T17:00:00Z, the 16th in Tokyo.
+            starts_at_ms: 1_800_032_400_000,
+            price_range: Some(catalog::PriceRange { min: 3, max: 9 }),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_show_has_its_performers_prices_and_day() {
+        let show = show();
+        let document = shown(&show);
+        assert_eq!(document.shown.performers, ["Queen"]);
+        assert_eq!(
+            document.description,
+            "Long.\nMusic\nRock\n\nSaturday January 2027 weekend"
+        );
+        assert_eq!(document.shown.category_path, ["rock"]);
+        let day = NaiveDate::from_ymd_opt(2027, 1, 16).expect("is one");
+        assert_eq!(document.day, day_number(day));
+        let FoundShow {
+            price_from,
+            price_max,
+            ..
+        } = document.shown;
+        assert_eq!((price_from, price_max), (Some(3), Some(9)));
+        let price = |amount| catalog::Price {
+            amount,
+            ..Default::default()
+        };
+        let priced = catalog::Show {
+            prices: vec![price(7), price(5)],
+            ..show
+        };
+        let FoundShow {
+            price_from,
+            price_max,
+            ..
+        } = shown(&priced).shown;
+        assert_eq!((price_from, price_max), (Some(5), Some(7)), "its own count");
+    }
+
+    #[test]
+    fn whatever_changes_is_another_content() {
+        let first = shown(&show()).content();
+        assert_eq!(shown(&show()).content(), first);
+        let changes: [fn(&mut catalog::Show); 4] = [
+            |show| show.state = "PAUSED".to_owned(),
+            |show| show.price_range = None,
+            |show| {
+                let event = show.event.as_mut().expect("is there");
+                event.description.push('!');
+            },
+            |show| show.venue.as_mut().expect("is there").city = "Tokyo".to_owned(),
+        ];
+        for change in changes {
+            let mut other = show();
+            change(&mut other);
+            assert_ne!(shown(&other).content(), first);
+        }
     }
 }

@@ -10,20 +10,26 @@ use std::{
 use chrono::Utc;
 use holdfast_mesh::{Failure, auth::Verifier};
 use holdfast_proto::search::v1::{
-    GetIndexStatusRequest, GetIndexStatusResponse, RebuildIndexRequest, RebuildIndexResponse,
-    SearchShowsRequest, SearchShowsResponse, search_admin_service_server::SearchAdminService,
-    search_service_server::SearchService,
+    self as wire, CompareShowsRequest, CompareShowsResponse, GetIndexStatusRequest,
+    GetIndexStatusResponse, RebuildIndexRequest, RebuildIndexResponse, SearchShowsRequest,
+    SearchShowsResponse, SuggestNamesRequest, SuggestNamesResponse,
+    search_admin_service_server::SearchAdminService, search_service_server::SearchService,
 };
 use holdfast_types::ErrorCode;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use crate::{
+    clients::catalog::Catalog,
+    compare,
     cursor::Cursor,
+    facet::{Counts, Facet},
     feed::{self, Stream},
-    index::{self, Index},
+    highlight::Wanted,
+    index::{self, Index, Total},
     metric,
     place::Place,
     query::RESULTS_MAX,
+    suggest::suggest,
 };
 
 /// When a caller may ask again while the engine is down or an index is being built.
@@ -57,6 +63,10 @@ impl<I: Index> SearchService for Searches<I> {
             question: asked.question,
         };
         let mut shows = found.shows;
+        let wanted = Wanted::new(&asked.query.words);
+        for show in &mut shows {
+            show.highlights = wanted.in_show(show);
+        }
         if let Some(near) = asked.query.near {
             for show in &mut shows {
                 let place = Place::new(show.latitude, show.longitude);
@@ -68,7 +78,49 @@ impl<I: Index> SearchService for Searches<I> {
         } else {
             String::new()
         };
-        Ok(Response::new(SearchShowsResponse { shows, next_cursor }))
+        let (total, total_is_estimated) = match found.total {
+            Total::Exact(total) => (total, false),
+            Total::Estimated(total) => (total, true),
+        };
+        Ok(Response::new(SearchShowsResponse {
+            shows,
+            next_cursor,
+            total,
+            total_is_estimated,
+            facets: found.facets.into_iter().map(facet).collect(),
+        }))
+    }
+
+    async fn suggest_names(
+        &self,
+        request: Request<SuggestNamesRequest>,
+    ) -> Result<Response<SuggestNamesResponse>, Status> {
+        let begun = decode::decode_begun(request.get_ref(), Utc::now())?;
+        let Some((begun, limit)) = begun else {
+            return Ok(Response::new(SuggestNamesResponse::default()));
+        };
+        let asked_at = Instant::now();
+        let suggestions = suggest(&*self.index, &begun, limit).await;
+        metrics::histogram!(metric::SUGGEST_SECONDS).record(asked_at.elapsed().as_secs_f64());
+        let suggestions = suggestions.map_err(failure)?;
+        Ok(Response::new(SuggestNamesResponse { suggestions }))
+    }
+}
+
+fn facet(counts: Counts) -> wire::Facet {
+    let by = match counts.facet {
+        Facet::Category => wire::FacetBy::Category,
+        Facet::City => wire::FacetBy::City,
+        Facet::Country => wire::FacetBy::Country,
+        Facet::State => wire::FacetBy::State,
+    };
+    let values = counts.values.into_iter();
+    wire::Facet {
+        by: by.into(),
+        values: values
+            .map(|(value, shows)| wire::FacetValue { value, shows })
+            .collect(),
+        more: counts.more,
     }
 }
 
@@ -96,6 +148,7 @@ pub(crate) struct Admin<I> {
     pub(crate) status: Arc<feed::Status>,
     pub(crate) verifier: Verifier,
     pub(crate) stream: Arc<Stream>,
+    pub(crate) catalog: Catalog,
     /// Whether this process keeps the index.
     pub(crate) feeds: bool,
 }
@@ -135,6 +188,10 @@ impl<I: Index> SearchAdminService for Admin<I> {
     ) -> Result<Response<GetIndexStatusResponse>, Status> {
         self.check(request.metadata()).await?;
         let searchable = self.index.is_built().await.map_err(failure)?;
+        let shows = match self.index.shows().await {
+            Err(index::Error::NotBuilt) => 0,
+            shows => shows.map_err(failure)?,
+        };
         let behind = async {
             let (lag, changes) = (self.stream.lag(), self.stream.behind(BEHIND_COUNTED_MAX));
             tokio::try_join!(lag, changes)
@@ -154,6 +211,25 @@ impl<I: Index> SearchAdminService for Admin<I> {
             indexes_built: self.status.indexes_built(),
             lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
             changes_behind,
+            shows,
         }))
+    }
+
+    async fn compare_shows(
+        &self,
+        request: Request<CompareShowsRequest>,
+    ) -> Result<Response<CompareShowsResponse>, Status> {
+        self.check(request.metadata()).await?;
+        let which = decode::decode_compared(request.get_ref())?;
+        let compared = compare::page(&*self.index, &self.catalog, which).await;
+        let compared = compared.map_err(|error| match error {
+            feed::Error::Index(error) => failure(error),
+            feed::Error::Catalog(_) | feed::Error::Overtaken => {
+                tracing::warn!(%error, "the catalogue and the index can't be compared");
+                let message = "the catalogue can't be read; try again";
+                Failure::new(ErrorCode::Unavailable, message).with_retry_after(RETRY_AFTER)
+            }
+        })?;
+        Ok(Response::new(compared.into()))
     }
 }

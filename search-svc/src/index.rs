@@ -8,10 +8,13 @@
 use std::future::Future;
 
 use holdfast_proto::search::v1::FoundShow;
+use holdfast_types::ShowId;
 
 use crate::{
     document::{Changes, Document},
+    facet::Counts,
     query::Query,
+    suggest::{Begun, Kind},
 };
 
 /// A page of results.
@@ -20,6 +23,22 @@ pub(crate) struct Found {
     pub(crate) shows: Vec<FoundShow>,
     /// There are more.
     pub(crate) more: bool,
+    pub(crate) total: Total,
+    /// As they were asked for.
+    pub(crate) facets: Vec<Counts>,
+}
+
+/// How many shows fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Total {
+    Exact(u64),
+    Estimated(u64),
+}
+
+impl Default for Total {
+    fn default() -> Self {
+        Self::Exact(0)
+    }
 }
 
 /// Why an engine didn't do it.
@@ -49,6 +68,24 @@ pub(crate) trait Index: Send + Sync + 'static {
 
     /// What fits `query`.
     fn search(&self, query: &Query) -> impl Future<Output = Result<Found, Error>> + Send;
+
+    /// Names of that kind in shows to come that have all of `begun`, the more frequent or better
+    /// first, at most [`crate::suggest::NAMES_MAX`]; more may be among them, and a name may come
+    /// twice.
+    fn names(
+        &self,
+        kind: Kind,
+        begun: &Begun,
+    ) -> impl Future<Output = Result<Vec<String>, Error>> + Send;
+
+    /// What the index that is searched has of shows, as [`Document::content`] says it: of those with
+    /// ids after the one and up to the other, at most `max`, in order of their ids.
+    fn contents(
+        &self,
+        after: Option<ShowId>,
+        up_to: Option<ShowId>,
+        max: usize,
+    ) -> impl Future<Output = Result<Vec<(ShowId, u64)>, Error>> + Send;
 
     /// Changes the index that is searched; when it returns they are on disk and can be found.
     fn write(&self, changes: Changes) -> impl Future<Output = Result<(), Error>> + Send;

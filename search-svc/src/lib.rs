@@ -16,23 +16,30 @@
 //! (gateway).
 
 mod clients;
+mod compare;
 mod config;
 mod cursor;
 mod document;
 mod embedded;
 mod error;
+mod facet;
 mod feed;
 mod fold;
 mod grpc;
+mod highlight;
 mod index;
 mod meili;
 mod metric;
 mod place;
 mod query;
 mod server;
+mod suggest;
+mod synonyms;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub use config::Config;
 pub use error::Error;
 pub use server::{NAME, serve};
+pub use trial::{Trial, TrialError};

@@ -4,6 +4,8 @@
 pub(crate) const SEARCHES: &str = "holdfast_search_searches_total";
 /// How long the engine took for a search, in seconds.
 pub(crate) const SEARCH_SECONDS: &str = "holdfast_search_seconds";
+/// How long suggestions for what was typed took, in seconds.
+pub(crate) const SUGGEST_SECONDS: &str = "holdfast_search_suggest_seconds";
 /// From a change in the catalogue until it can be found, in seconds (SE-1).
 pub(crate) const CHANGE_SECONDS: &str = "holdfast_search_change_seconds";
 /// Shows put into or removed from the index; label `kind` (`put`, `removed`).

@@ -1,6 +1,6 @@
 //! What is asked of an index.
 
-use crate::place::Place;
+use crate::{facet::Facet, fold, place::Place};
 
 /// Words of a query that count: as many as Meilisearch takes.
 pub(crate) const WORDS_MAX: usize = 10;
@@ -19,12 +19,23 @@ pub(crate) struct Query {
     pub(crate) category: Option<String>,
     /// As [`crate::fold::key`] makes it.
     pub(crate) city: Option<String>,
+    /// Two capital letters.
+    pub(crate) country: Option<String>,
     /// Start at or after, milliseconds since 1970.
     pub(crate) from_ms: i64,
     /// Start before.
     pub(crate) to_ms: Option<i64>,
+    /// On that day at the venue or later, as [`crate::document::day_number`] numbers it.
+    pub(crate) from_day: Option<i32>,
+    /// On that day or before.
+    pub(crate) to_day: Option<i32>,
+    pub(crate) price: Option<Price>,
+    /// Only what is on sale.
+    pub(crate) on_sale: bool,
     pub(crate) near: Option<Near>,
     pub(crate) sort: Sort,
+    /// What is counted, none twice.
+    pub(crate) facets: Vec<Facet>,
     /// Results skipped.
     pub(crate) offset: usize,
     /// Results wanted, at least 1; with `offset` at most [`RESULTS_MAX`].
@@ -38,6 +49,14 @@ pub(crate) struct Near {
     pub(crate) radius_m: u32,
 }
 
+/// Sold in a currency, and a price in these bounds, in minor units.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Price {
+    pub(crate) currency: String,
+    pub(crate) min: Option<i64>,
+    pub(crate) max: Option<i64>,
+}
+
 /// What comes first. Where that is equal, the sooner show, and then an order that stays.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Sort {
@@ -45,4 +64,23 @@ pub(crate) enum Sort {
     Date,
     /// From there.
     Distance(Place),
+    /// The lowest price first; what has none comes last.
+    Price,
+}
+
+/// Letters from which on a word may have one and two mistakes, as Meilisearch has it.
+pub(crate) const ONE_TYPO_LETTERS: usize = 4;
+pub(crate) const TWO_TYPOS_LETTERS: usize = 8;
+
+/// Mistakes that `word` may have. Another number is another thing, and so is another sign of a script
+/// that has thousands.
+pub(crate) fn typos(word: &str) -> Option<u8> {
+    if word.contains(char::is_numeric) || fold::is_unspaced_word(word) {
+        return None;
+    }
+    match word.chars().count() {
+        TWO_TYPOS_LETTERS.. => Some(2),
+        ONE_TYPO_LETTERS.. => Some(1),
+        _ => None,
+    }
 }

@@ -23,7 +23,7 @@ use crate::{
     feed::{Keeper, News, NewsDesk, Status, Stream, TOPIC, Writer},
     grpc::{Admin, Searches},
     index::Index,
-    meili::Meili,
+    meili::{Keys, Meili},
     metric,
 };
 
@@ -63,11 +63,11 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
     } else {
         // It isn't kept up to date meanwhile.
         Embedded::forget(&config.data_dir)?;
-        let index = Meili::new(
-            &config.meili_url,
-            &config.meili_api_key,
-            &config.meili_index,
-        )?;
+        let keys = Keys {
+            all: &config.meili_api_key,
+            search: &config.meili_search_key,
+        };
+        let index = Meili::new(&config.meili_url, keys, &config.meili_index)?;
         run(config, context, index).await
     }
 }
@@ -97,7 +97,10 @@ async fn run<I: Index>(config: Config, context: mesh::Context, index: I) -> Resu
     let fed = async {
         if config.feed {
             let (news, changes) = News::new(Arc::clone(&stream));
-            let desk = NewsDesk { catalog, writer };
+            let desk = NewsDesk {
+                catalog: catalog.clone(),
+                writer,
+            };
             let consumer = consumer(&config.consumer);
             let consuming =
                 holdfast_eventlog::consume(pool.clone(), consumer, news, ending.clone());
@@ -119,6 +122,7 @@ async fn run<I: Index>(config: Config, context: mesh::Context, index: I) -> Resu
         status,
         verifier,
         stream: Arc::clone(&stream),
+        catalog: catalog.clone(),
         feeds: config.feed,
     };
     let routes = Routes::new(SearchServiceServer::new(Searches { index }))

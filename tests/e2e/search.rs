@@ -80,6 +80,8 @@ async fn narrowed(rest: &Rest, show: Uuid) -> Result<()> {
             "q=finale&to=2020-01-01T00:00:00Z&from=2019-01-01T00:00:00Z",
             false,
         ),
+        ("q=finale&country=US&from=2020-01-01", false),
+        ("q=finale&on_sale=true&facets=city,category", true),
         ("q=finale&city=x%22%20OR%20city%20!=%20%22y", false),
     ] {
         let found = found(rest, query).await?;
@@ -113,6 +115,14 @@ async fn kept_anew(system: &System, rest: &Rest, show: Uuid) -> Result<()> {
     ensure!(
         status["searchable"] == true && status["changes_behind"].is_u64(),
         "{status}"
+    );
+    let check = system.cli(&["search", "check"])?;
+    ensure!(check.contains("differing    none"), "{check}");
+    let check = system.cli(&["search", "check", "-o", "json"])?;
+    let check: serde_json::Value = serde_json::from_str(&check)?;
+    ensure!(
+        check["missing"] == serde_json::json!([]) && check["in_index"] == check["in_catalogue"],
+        "{check}"
     );
     let rebuilt = system.cli(&["search", "rebuild"])?;
     ensure!(rebuilt.contains(" shows indexed in "), "{rebuilt}");

@@ -34,6 +34,6 @@ pub(crate) use import_plan::import_plan;
 pub(crate) use lockstore_rebuild::lockstore_rebuild;
 pub(crate) use refund::{refund_settle, refund_waiting};
 pub(crate) use rotate_keys::rotate_keys;
-pub(crate) use search::{search_rebuild, search_status};
+pub(crate) use search::{search_check, search_rebuild, search_status};
 pub(crate) use show_refund::show_refund;
 pub(crate) use user_grant::user_grant;

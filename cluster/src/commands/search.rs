@@ -1,15 +1,18 @@
-//! `holdfast search`: the index, and having it built anew.
+//! `holdfast search`: the index, having it built anew, and comparing it with the catalogue.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use holdfast_proto::search::v1::{
-    GetIndexStatusRequest, GetIndexStatusResponse, RebuildIndexRequest,
+    CompareShowsRequest, CompareShowsResponse, GetIndexStatusRequest, GetIndexStatusResponse,
+    RebuildIndexRequest,
 };
+use holdfast_types::ShowId;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    cli::{DataDirArg, Output, SearchStatusArgs},
+    cli::{DataDirArg, Output, SearchCheckArgs, SearchStatusArgs},
     data_dir::DataDir,
     error::Error,
     operator::{As, Operator},
@@ -25,6 +28,23 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// How long it is waited for; it goes on without us.
 const REBUILD_MAX: Duration = Duration::from_secs(3_600);
 
+/// Differences that are looked at again; with more an index is to be built anew anyway.
+const DIFFERENCES_MAX: usize = 5_000;
+
+/// How often what differs is looked at again, and the pauses between: changes are found within two
+/// seconds (SE-1), and a batch of them that came while all was compared somewhat later.
+const LOOKS_MAX: u32 = 10;
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Shows that are compared at once.
+const COMPARED_AT_ONCE: usize = 500;
+
+/// Pages of the catalogue: ten times as many as any catalogue that is planned for has.
+const PAGES_MAX: u32 = 200_000;
+
+/// Shows that are named for each kind of difference.
+const NAMED_MAX: usize = 10;
+
 /// What is printed. The JSON form is an interface: fields are added, not renamed.
 #[derive(Debug, Serialize)]
 struct Status {
@@ -35,6 +55,7 @@ struct Status {
     indexes_built: u64,
     lag_ms: u64,
     changes_behind: u64,
+    shows: u64,
 }
 
 impl From<GetIndexStatusResponse> for Status {
@@ -47,6 +68,7 @@ impl From<GetIndexStatusResponse> for Status {
             indexes_built: status.indexes_built,
             lag_ms: status.lag_ms,
             changes_behind: status.changes_behind,
+            shows: status.shows,
         }
     }
 }
@@ -71,7 +93,8 @@ pub(crate) async fn search_status(args: SearchStatusArgs) -> Result<(), Error> {
 /// Nothing running; search only answers there; it takes longer than an hour.
 pub(crate) async fn search_rebuild(args: DataDirArg) -> Result<(), Error> {
     let operator = Operator::sign_in(&DataDir::choose(args.data_dir)?, As::Operator).await?;
-    let before = status(&operator).await?.indexes_built;
+    let first = status(&operator).await?;
+    let (before, about) = (first.indexes_built, first.shows);
     let request = operator.request(RebuildIndexRequest {});
     let asked = operator.search()?.rebuild_index(request).await;
     asked.map_err(|status| Error::from_status("rebuild the index", &status))?;
@@ -94,10 +117,169 @@ pub(crate) async fn search_rebuild(args: DataDirArg) -> Result<(), Error> {
         }
         if told.elapsed() >= TELL_EVERY {
             told = Instant::now();
-            say(&format!("{} shows so far", now.shows_read));
+            say(&so_far(now.shows_read, about));
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// There may be more or fewer than when the last index was built.
+fn so_far(read: u64, about: u64) -> String {
+    if read > about {
+        return format!("{read} shows so far");
+    }
+    format!("{read} shows of about {about} so far")
+}
+
+/// Compares the index with the catalogue.
+///
+/// # Errors
+/// Nothing running; they differ, and go on to.
+pub(crate) async fn search_check(args: SearchCheckArgs) -> Result<(), Error> {
+    let operator = Operator::sign_in(&DataDir::choose(args.dir.data_dir)?, As::Operator).await?;
+    let mut check = Check::default();
+    let bar = bar(status(&operator).await?.shows);
+    let mut after = Vec::new();
+    for _ in 0..PAGES_MAX {
+        let request = CompareShowsRequest {
+            after_show_id: after,
+            show_ids: Vec::new(),
+        };
+        let page = compare(&operator, request).await?;
+        bar.inc(page.in_catalogue.into());
+        check.take(&page)?;
+        after = page.next_after_show_id;
+        if after.is_empty() {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    for _ in 0..LOOKS_MAX {
+        if check.is_good() {
+            break;
+        }
+        // What changed meanwhile is the same soon.
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let suspects: Vec<ShowId> = check.suspects();
+        check.forget();
+        for ids in suspects.chunks(COMPARED_AT_ONCE) {
+            let request = CompareShowsRequest {
+                after_show_id: Vec::new(),
+                show_ids: ids.iter().map(|id| id.to_bytes().to_vec()).collect(),
+            };
+            let page = compare(&operator, request).await?;
+            check.note(&page)?;
+        }
+    }
+    match args.output {
+        Output::Json => say(&serde_json::to_string_pretty(&check).map_err(anyhow::Error::from)?),
+        Output::Table => say(&check.text()),
+    }
+    if check.is_good() {
+        return Ok(());
+    }
+    let advice = "the index isn't what the catalogue is; `holdfast search rebuild` builds it anew";
+    Err(Error::Failed(anyhow::anyhow!(advice)))
+}
+
+/// What came out. The JSON form is an interface: fields are added, not renamed.
+#[derive(Debug, Default, Serialize)]
+struct Check {
+    /// Shows of the catalogue, when they were read.
+    in_catalogue: u64,
+    in_index: u64,
+    /// In the catalogue only, at every look.
+    missing: BTreeSet<ShowId>,
+    /// In the index only.
+    superfluous: BTreeSet<ShowId>,
+    /// In both, and not the same.
+    differing: BTreeSet<ShowId>,
+}
+
+impl Check {
+    fn take(&mut self, page: &CompareShowsResponse) -> Result<(), Error> {
+        self.in_catalogue += u64::from(page.in_catalogue);
+        self.in_index += u64::from(page.in_index);
+        self.note(page)
+    }
+
+    fn note(&mut self, page: &CompareShowsResponse) -> Result<(), Error> {
+        for (kind, ids) in [
+            (&mut self.missing, &page.missing),
+            (&mut self.superfluous, &page.superfluous),
+            (&mut self.differing, &page.differing),
+        ] {
+            for id in ids {
+                let id = ShowId::from_slice(id);
+                let id =
+                    id.map_err(|error| Error::Failed(anyhow::anyhow!("a show's id {error}")))?;
+                kind.insert(id);
+            }
+        }
+        let differences = self.suspects().len();
+        if differences > DIFFERENCES_MAX {
+            let why = format!(
+                "over {DIFFERENCES_MAX} shows differ; `holdfast search rebuild` builds the index anew"
+            );
+            return Err(Error::Failed(anyhow::anyhow!(why)));
+        }
+        Ok(())
+    }
+
+    fn suspects(&self) -> Vec<ShowId> {
+        let kinds = [&self.missing, &self.superfluous, &self.differing];
+        kinds.into_iter().flatten().copied().collect()
+    }
+
+    fn forget(&mut self) {
+        self.missing.clear();
+        self.superfluous.clear();
+        self.differing.clear();
+    }
+
+    fn is_good(&self) -> bool {
+        self.suspects().is_empty()
+    }
+
+    fn text(&self) -> String {
+        let kind = |ids: &BTreeSet<ShowId>| {
+            let mut named: Vec<String> =
+                ids.iter().take(NAMED_MAX).map(ShowId::to_string).collect();
+            if ids.len() > NAMED_MAX {
+                named.push(format!("{} more", ids.len() - NAMED_MAX));
+            }
+            match named.is_empty() {
+                true => "none".to_owned(),
+                false => format!("{}: {}", ids.len(), named.join(", ")),
+            }
+        };
+        format!(
+            "catalogue    {} shows\nindex        {} shows\nmissing      {}\nsuperfluous  {}\ndiffering    {}",
+            self.in_catalogue,
+            self.in_index,
+            kind(&self.missing),
+            kind(&self.superfluous),
+            kind(&self.differing)
+        )
+    }
+}
+
+/// Shown where somebody looks (a terminal).
+fn bar(shows: u64) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} shows, {eta} left")
+            .expect("the template is well-formed");
+    ProgressBar::new(shows).with_style(style)
+}
+
+async fn compare(
+    operator: &Operator,
+    request: CompareShowsRequest,
+) -> Result<CompareShowsResponse, Error> {
+    let request = operator.request(request);
+    let answer = operator.search()?.compare_shows(request).await;
+    let answer = answer.map_err(|status| Error::from_status("compare the index", &status))?;
+    Ok(answer.into_inner())
 }
 
 async fn status(operator: &Operator) -> Result<Status, Error> {
@@ -156,6 +338,64 @@ mod tests {
     }
 
     #[test]
+    fn progress_is_told_beside_what_there_was() {
+        assert_eq!(so_far(500, 1_000), "500 shows of about 1000 so far");
+        assert_eq!(so_far(1_500, 1_000), "1500 shows so far");
+    }
+
+    #[test]
+    fn what_differs_is_told_and_looked_at_again() {
+        let id = |byte: u8| vec![byte; 16];
+        let mut check = Check::default();
+        let good = CompareShowsResponse {
+            in_catalogue: 2,
+            in_index: 2,
+            ..Default::default()
+        };
+        check.take(&good).unwrap();
+        assert!(check.is_good());
+        insta::assert_snapshot!(check.text(), @r"
+        catalogue    2 shows
+        index        2 shows
+        missing      none
+        superfluous  none
+        differing    none
+        ");
+        let bad = CompareShowsResponse {
+            in_catalogue: 12,
+            in_index: 3,
+            missing: (0..12).map(id).collect(),
+            superfluous: vec![id(20)],
+            differing: vec![id(21), id(22)],
+            ..Default::default()
+        };
+        check.take(&bad).unwrap();
+        assert_eq!((check.in_catalogue, check.in_index), (14, 5));
+        assert_eq!(check.suspects().len(), 15);
+        assert!(
+            check.text().contains("2 more\nsuperfluous  1: 14141414-"),
+            "{}",
+            check.text()
+        );
+        check.forget();
+        check.note(&good).unwrap();
+        assert!(check.is_good(), "it is the same now");
+        assert_eq!(check.in_catalogue, 14, "and was counted once");
+
+        let far = CompareShowsResponse {
+            missing: (0..=5_000_u128).map(|n| n.to_be_bytes().to_vec()).collect(),
+            ..Default::default()
+        };
+        let refused = check.note(&far).unwrap_err().to_string();
+        assert!(refused.contains("over 5000 shows differ"), "{refused}");
+        let broken = CompareShowsResponse {
+            missing: vec![vec![1]],
+            ..Default::default()
+        };
+        assert!(Check::default().note(&broken).is_err());
+    }
+
+    #[test]
     fn the_status_as_json() {
         let status = Status::from(GetIndexStatusResponse {
             engine: "tantivy".to_owned(),
@@ -165,6 +405,7 @@ mod tests {
             indexes_built: 1,
             lag_ms: 12,
             changes_behind: 3,
+            shows: 1_000,
         });
         insta::assert_json_snapshot!(status);
     }

@@ -55,6 +55,7 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(availability::get_availability))
         .routes(routes!(live::watch_show))
         .routes(routes!(search::search_shows))
+        .routes(routes!(search::suggest_names))
         .routes(routes!(holds::create_hold))
         .routes(routes!(holds::get_hold, holds::release_hold))
         .routes(routes!(holds::extend_hold))

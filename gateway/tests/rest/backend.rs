@@ -221,4 +221,5 @@ scripted!(payment::payment_service_server::PaymentService {
 
 scripted!(search::search_service_server::SearchService {
     search_shows(search::SearchShowsRequest) -> search::SearchShowsResponse;
+    suggest_names(search::SuggestNamesRequest) -> search::SuggestNamesResponse;
 });

@@ -29,7 +29,21 @@ fn show() -> pb::FoundShow {
         state: "ON_SALE".to_owned(),
         currency: "EUR".to_owned(),
         price_from: Some(0),
+        price_max: Some(900),
+        performers: vec!["Queen".to_owned()],
+        category_path: vec!["art".to_owned(), "music".to_owned()],
         distance_m: Some(12_345),
+        highlights: vec![pb::Highlight {
+            field: "title".to_owned(),
+            parts: vec![part("Con", true), part("cert <b>", false)],
+        }],
+    }
+}
+
+fn part(text: &str, matched: bool) -> pb::Part {
+    pb::Part {
+        text: text.to_owned(),
+        matched,
     }
 }
 
@@ -38,7 +52,9 @@ fn show_json() -> Value {
         "show_id": ID,
         "event_id": ID,
         "title": "Concert",
+        "performers": ["Queen"],
         "category": "music",
+        "category_path": ["art", "music"],
         "venue": {
             "venue_id": ID,
             "name": "Stadium",
@@ -51,7 +67,15 @@ fn show_json() -> Value {
         "time_zone": "Europe/Berlin",
         "state": "ON_SALE",
         "price_from": {"amount": 0, "currency": "EUR"},
+        "price_max": {"amount": 900, "currency": "EUR"},
         "distance_km": 12.3,
+        "highlights": [{
+            "field": "title",
+            "parts": [
+                {"text": "Con", "matched": true},
+                {"text": "cert <b>", "matched": false},
+            ],
+        }],
     })
 }
 
@@ -62,6 +86,16 @@ fn finds(gateway: &Gateway, shows: Vec<pb::FoundShow>, next_cursor: &'static str
             Ok(pb::SearchShowsResponse {
                 shows: shows.clone(),
                 next_cursor: next_cursor.to_owned(),
+                total: 7,
+                total_is_estimated: true,
+                facets: vec![pb::Facet {
+                    by: pb::FacetBy::City.into(),
+                    values: vec![pb::FacetValue {
+                        value: "Berlin".to_owned(),
+                        shows: 3,
+                    }],
+                    more: true,
+                }],
             })
         });
 }
@@ -78,6 +112,7 @@ async fn all_that_is_asked_goes_on_and_what_is_found_comes_back() {
     let gateway = Gateway::start().await;
     finds(&gateway, vec![show()], "next");
     let path = "/api/v1/search?q=sumer%20night&city=Berlin&near=52.52,13.405&radius_km=7&category=music\
+        &country=DE&currency=EUR&price_min=0&price_max=5000&on_sale=true&facets=city,state\
         &from=2026-07-01T00:00:00Z&to=2026-08-01T00:00:00Z&sort=distance&limit=3";
     let at = |at| cursor("/api/v1/search", at);
     let path = &format!("{path}&cursor={}", at("c"));
@@ -85,8 +120,19 @@ async fn all_that_is_asked_goes_on_and_what_is_found_comes_back() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(
         answer.json(),
-        json!({"items": [show_json()], "next_cursor": at("next")})
+        json!({
+            "items": [show_json()],
+            "next_cursor": at("next"),
+            "total": {"shows": 7, "exact": false},
+            "facets": [{
+                "facet": "city",
+                "values": [{"value": "Berlin", "shows": 3}],
+                "more": true,
+            }],
+            "stale": false,
+        })
     );
+    assert_eq!(answer.header("warning"), None);
     assert_eq!(answer.header("cache-control"), Some("public, max-age=1"));
     let expected = pb::SearchShowsRequest {
         q: "sumer night".to_owned(),
@@ -102,6 +148,14 @@ async fn all_that_is_asked_goes_on_and_what_is_found_comes_back() {
         sort: pb::Sort::Distance.into(),
         limit: 3,
         cursor: "c".to_owned(),
+        country: "DE".to_owned(),
+        from_date: String::new(),
+        to_date: String::new(),
+        currency: "EUR".to_owned(),
+        price_min: Some(0),
+        price_max: Some(5_000),
+        on_sale: true,
+        facets: vec![pb::FacetBy::City.into(), pb::FacetBy::State.into()],
     };
     assert_eq!(asked(&gateway), [expected]);
 
@@ -115,6 +169,7 @@ async fn a_question_without_anything_is_one_for_all() {
     let gateway = Gateway::start().await;
     let bare = pb::FoundShow {
         price_from: None,
+        price_max: None,
         distance_m: None,
         ..show()
     };
@@ -125,6 +180,19 @@ async fn a_question_without_anything_is_one_for_all() {
     assert_eq!(json["next_cursor"], Value::Null);
     assert_eq!(json["items"][0]["price_from"], Value::Null);
     assert_eq!(json["items"][0]["distance_km"], Value::Null);
+
+    send(gateway.get("/api/v1/search?from=2027-01-30&to=2027-01-30&sort=price&currency=JPY")).await;
+    let days = asked(&gateway).remove(0);
+    assert_eq!((days.from_ms, days.to_ms), (None, None));
+    assert_eq!(
+        (days.from_date.as_str(), days.to_date.as_str()),
+        ("2027-01-30", "2027-01-30"),
+        "one day is a range"
+    );
+    assert_eq!(
+        (days.sort(), days.currency.as_str()),
+        (pb::Sort::Price, "JPY")
+    );
 
     send(gateway.get("/api/v1/search?near=-1.5,%20180")).await;
     let near = asked(&gateway)[0].near.unwrap();
@@ -137,7 +205,7 @@ async fn a_question_without_anything_is_one_for_all() {
 #[tokio::test]
 async fn what_can_not_be_asked_is_refused_by_name() {
     let gateway = Gateway::start().await;
-    let long = format!("q={}", "x".repeat(301));
+    let long = format!("q={}", "x".repeat(10_000));
     for (query, field) in [
         (long.as_str(), "q"),
         ("near=52.52", "near"),
@@ -153,7 +221,17 @@ async fn what_can_not_be_asked_is_refused_by_name() {
         ("from=yesterday", "from"),
         ("to=2026-13-01T00:00:00Z", "to"),
         ("from=2026-07-02T00:00:00Z&to=2026-07-01T00:00:00Z", "to"),
+        ("from=2026-7-2", "from"),
+        ("from=2026-07-02&to=2026-07-01", "to"),
         ("sort=price", "sort"),
+        ("sort=cheap", "sort"),
+        ("price_min=5", "price_min"),
+        ("price_max=-1&currency=EUR", "price_max"),
+        ("price_max=2.5&currency=EUR", "price_max"),
+        ("on_sale=yes", "on_sale"),
+        ("facets=city,venue", "facets"),
+        ("facets=city,", "facets"),
+        ("facets=city,city", "facets"),
         ("sort=distance", "sort"),
         ("limit=0", "limit"),
         ("limit=101", "limit"),
@@ -182,6 +260,108 @@ async fn what_search_refuses_is_refused_by_the_same_name() {
         let answer = send(gateway.get(&format!("/api/v1/search?{field}={value}"))).await;
         answer.invalid(field);
     }
+    // Days and moments are one parameter here.
+    for (theirs, ours) in [("from_date", "from"), ("to_ms", "to")] {
+        gateway
+            .backend
+            .on("search_shows", move |_: pb::SearchShowsRequest| {
+                Err::<pb::SearchShowsResponse, _>(Failure::invalid(theirs, "is wrong").into())
+            });
+        send(gateway.get("/api/v1/search?q=y")).await.invalid(ours);
+    }
+}
+
+#[tokio::test]
+async fn names_are_suggested_in_pieces() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("suggest_names", |_: pb::SuggestNamesRequest| {
+            Ok(pb::SuggestNamesResponse {
+                suggestions: vec![pb::Suggestion {
+                    kind: "performer".to_owned(),
+                    parts: vec![part("Que", true), part("en", false)],
+                }],
+            })
+        });
+    let answer = send(gateway.get("/api/v1/search/suggest?q=que&limit=3")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=1"));
+    let expected = json!({
+        "items": [{
+            "kind": "performer",
+            "text": "Queen",
+            "parts": [
+                {"text": "Que", "matched": true},
+                {"text": "en", "matched": false},
+            ],
+        }],
+        "stale": false,
+    });
+    assert_eq!(answer.json(), expected);
+    let seen = gateway.backend.take_seen();
+    let asked = seen[0].message::<pb::SuggestNamesRequest>();
+    assert_eq!((asked.q.as_str(), asked.limit), ("que", 3));
+    let long = format!("q={}", "x".repeat(301));
+    for (query, field) in [
+        (long.as_str(), "q"),
+        ("q=x&limit=11", "limit"),
+        ("q=x&kind=city", "kind"),
+    ] {
+        let answer = send(gateway.get(&format!("/api/v1/search/suggest?{query}"))).await;
+        answer.invalid(field);
+    }
+}
+
+#[tokio::test]
+async fn while_search_is_down_the_last_answer_stands_in_and_says_so() {
+    let gateway = Gateway::start().await;
+    finds(&gateway, vec![show()], "next");
+    let path = "/api/v1/search?q=hot";
+    let first = send(gateway.get(path)).await.json();
+    assert_eq!(first["stale"], false);
+    let down = |_: pb::SearchShowsRequest| {
+        let away = Failure::new(ErrorCode::Unavailable, "search is down; try again");
+        Err::<pb::SearchShowsResponse, _>(away.into())
+    };
+    gateway.backend.on("search_shows", down);
+    // What is kept as fresh is, for its second.
+    let stale = async {
+        loop {
+            let answer = send(gateway.get(path)).await;
+            assert_eq!(answer.status, 200);
+            if answer.json()["stale"] == true {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let stale = tokio::time::timeout(Duration::from_secs(20), stale)
+        .await
+        .unwrap();
+    assert_eq!(stale.header("warning"), Some("110 - \"Response is Stale\""));
+    let age: u64 = stale.header("age").unwrap().parse().unwrap();
+    assert!((1..60).contains(&age), "{age}");
+    let mut json = stale.json();
+    json["stale"] = Value::Bool(false);
+    assert_eq!(json, first, "all else is as it was");
+    let other = send(gateway.get("/api/v1/search?q=never%20asked")).await;
+    other.error(503, "UNAVAILABLE");
+
+    // A refusal is an answer of search, which is there then.
+    gateway
+        .backend
+        .on("search_shows", |_: pb::SearchShowsRequest| {
+            Err::<pb::SearchShowsResponse, _>(Failure::invalid("city", "is wrong").into())
+        });
+    send(gateway.get(path)).await.invalid("city");
+    finds(&gateway, Vec::new(), "");
+    let answer = send(gateway.get(path)).await;
+    assert_eq!(answer.json()["items"], json!([]));
+    assert_eq!(
+        (answer.header("age"), answer.header("warning")),
+        (None, None)
+    );
 }
 
 #[tokio::test]

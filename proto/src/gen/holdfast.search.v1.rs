@@ -11,18 +11,20 @@ pub struct Near {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchShowsRequest {
-    /// Words of title, venue, city and description, at most 300 bytes, of which the first ten count;
-    /// all must be there. The last may be the beginning of one; longer ones may be misspelt. Accents
-    /// and case don't count, and nothing in it is an operator.
+    /// Words of title, performers, venue, city and description, at most 300 bytes, of which the first
+    /// ten count; all must be there. The last may be the beginning of one; longer ones may be misspelt,
+    /// and some stand for others (gig, concert). Accents and case don't count, and nothing in it is an
+    /// operator.
     #[prost(string, tag = "1")]
     pub q: ::prost::alloc::string::String,
-    /// Empty for all.
+    /// With all that are below it; empty for all.
     #[prost(string, tag = "2")]
     pub category: ::prost::alloc::string::String,
     /// Compared without accents, case and punctuation; empty for all.
     #[prost(string, tag = "3")]
     pub city: ::prost::alloc::string::String,
-    /// Start at or after, milliseconds since the Unix epoch; absent for now.
+    /// Start at or after, milliseconds since the Unix epoch; absent for now, or for any time with
+    /// `from_date`.
     #[prost(int64, optional, tag = "4")]
     pub from_ms: ::core::option::Option<i64>,
     /// Start before; absent for no end.
@@ -39,6 +41,30 @@ pub struct SearchShowsRequest {
     /// Empty for the first page. Of the same question only.
     #[prost(string, tag = "9")]
     pub cursor: ::prost::alloc::string::String,
+    /// ISO 3166-1 alpha-2; empty for all.
+    #[prost(string, tag = "10")]
+    pub country: ::prost::alloc::string::String,
+    /// On that day of the venue's calendar or later, YYYY-MM-DD; empty for any.
+    #[prost(string, tag = "11")]
+    pub from_date: ::prost::alloc::string::String,
+    /// On that day of the venue's calendar or before.
+    #[prost(string, tag = "12")]
+    pub to_date: ::prost::alloc::string::String,
+    /// ISO 4217: only shows that are sold in it; empty for all.
+    #[prost(string, tag = "13")]
+    pub currency: ::prost::alloc::string::String,
+    /// Only shows with a seat for at least so much, and for at most so much: minor units of
+    /// `currency`, which they need.
+    #[prost(int64, optional, tag = "14")]
+    pub price_min: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "15")]
+    pub price_max: ::core::option::Option<i64>,
+    /// Only shows that are on sale.
+    #[prost(bool, tag = "16")]
+    pub on_sale: bool,
+    /// By what all that is found is to be counted, each at most once.
+    #[prost(enumeration = "FacetBy", repeated, tag = "17")]
+    pub facets: ::prost::alloc::vec::Vec<i32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchShowsResponse {
@@ -47,6 +73,77 @@ pub struct SearchShowsResponse {
     /// Empty on the last page, and after 10,000 shows.
     #[prost(string, tag = "2")]
     pub next_cursor: ::prost::alloc::string::String,
+    /// Shows that fit, on all pages.
+    #[prost(uint64, tag = "3")]
+    pub total: u64,
+    /// The engine only estimates `total` (Meilisearch does, and counts to 10,001).
+    #[prost(bool, tag = "4")]
+    pub total_is_estimated: bool,
+    /// In the order in which they were asked for.
+    #[prost(message, repeated, tag = "5")]
+    pub facets: ::prost::alloc::vec::Vec<Facet>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Facet {
+    #[prost(enumeration = "FacetBy", tag = "1")]
+    pub by: i32,
+    /// The most frequent first, at most 100.
+    #[prost(message, repeated, tag = "2")]
+    pub values: ::prost::alloc::vec::Vec<FacetValue>,
+    /// There are others.
+    #[prost(bool, tag = "3")]
+    pub more: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FacetValue {
+    /// As a filter takes it.
+    #[prost(string, tag = "1")]
+    pub value: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub shows: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SuggestNamesRequest {
+    /// At most 300 bytes, of which the first ten words count; as in a search. Nothing is suggested for
+    /// nothing.
+    #[prost(string, tag = "1")]
+    pub q: ::prost::alloc::string::String,
+    /// 1 to 10; 0 for 10.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SuggestNamesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub suggestions: ::prost::alloc::vec::Vec<Suggestion>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Suggestion {
+    /// title, performer, venue, city.
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// Its text in pieces.
+    #[prost(message, repeated, tag = "2")]
+    pub parts: ::prost::alloc::vec::Vec<Part>,
+}
+/// A piece of a text. All pieces one after the other are the text.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Part {
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+    /// It is there because of what was asked.
+    #[prost(bool, tag = "2")]
+    pub matched: bool,
+}
+/// Where in a show the words are that were asked for.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Highlight {
+    /// title, performer, venue, city.
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    /// The whole text; of several performers one has a highlight each.
+    #[prost(message, repeated, tag = "2")]
+    pub parts: ::prost::alloc::vec::Vec<Part>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FoundShow {
@@ -76,7 +173,7 @@ pub struct FoundShow {
     pub time_zone: ::prost::alloc::string::String,
     #[prost(int64, tag = "12")]
     pub starts_at_ms: i64,
-    /// ON_SALE, PAUSED, CLOSED, CANCELLED.
+    /// ON_SALE, PAUSED, CLOSED, CANCELLED; DRAFT of one that is announced.
     #[prost(string, tag = "13")]
     pub state: ::prost::alloc::string::String,
     #[prost(string, tag = "14")]
@@ -87,6 +184,18 @@ pub struct FoundShow {
     /// From `near`; absent without it.
     #[prost(uint32, optional, tag = "16")]
     pub distance_m: ::core::option::Option<u32>,
+    /// In the order of the bill.
+    #[prost(string, repeated, tag = "17")]
+    pub performers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// From broad to narrow; the last is `category`.
+    #[prost(string, repeated, tag = "18")]
+    pub category_path: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The highest price, minor units; absent where there is none.
+    #[prost(int64, optional, tag = "19")]
+    pub price_max: ::core::option::Option<i64>,
+    /// None where nothing was asked for by words.
+    #[prost(message, repeated, tag = "20")]
+    pub highlights: ::prost::alloc::vec::Vec<Highlight>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RebuildIndexRequest {}
@@ -117,6 +226,39 @@ pub struct GetIndexStatusResponse {
     /// Changes that can't be found yet, counted up to 1,000,000.
     #[prost(uint64, tag = "7")]
     pub changes_behind: u64,
+    /// Shows in the index that is searched; 0 with none.
+    #[prost(uint64, tag = "8")]
+    pub shows: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompareShowsRequest {
+    /// Where the page before ended; empty for the first.
+    #[prost(bytes = "vec", tag = "1")]
+    pub after_show_id: ::prost::alloc::vec::Vec<u8>,
+    /// Only these, at most 500, and no page; then `after_show_id` is empty.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub show_ids: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompareShowsResponse {
+    /// Public shows of the catalogue on this page.
+    #[prost(uint32, tag = "1")]
+    pub in_catalogue: u32,
+    /// Shows of the index among the same ids.
+    #[prost(uint32, tag = "2")]
+    pub in_index: u32,
+    /// In the catalogue only.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub missing: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// In the index only; of a page at most 1,000.
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    pub superfluous: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// In both, and not the same.
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub differing: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// Where the next page begins; empty on the last.
+    #[prost(bytes = "vec", tag = "6")]
+    pub next_after_show_id: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -129,6 +271,8 @@ pub enum Sort {
     Date = 2,
     /// Nearest first; needs `near`.
     Distance = 3,
+    /// Cheapest first, those without a price last; needs `currency`.
+    Price = 4,
 }
 impl Sort {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -141,6 +285,7 @@ impl Sort {
             Self::Relevance => "SORT_RELEVANCE",
             Self::Date => "SORT_DATE",
             Self::Distance => "SORT_DISTANCE",
+            Self::Price => "SORT_PRICE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -150,6 +295,44 @@ impl Sort {
             "SORT_RELEVANCE" => Some(Self::Relevance),
             "SORT_DATE" => Some(Self::Date),
             "SORT_DISTANCE" => Some(Self::Distance),
+            "SORT_PRICE" => Some(Self::Price),
+            _ => None,
+        }
+    }
+}
+/// What shows are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum FacetBy {
+    Unspecified = 0,
+    /// Each of a show's category path, so that a broad one counts all below it.
+    Category = 1,
+    City = 2,
+    Country = 3,
+    State = 4,
+}
+impl FacetBy {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "FACET_BY_UNSPECIFIED",
+            Self::Category => "FACET_BY_CATEGORY",
+            Self::City => "FACET_BY_CITY",
+            Self::Country => "FACET_BY_COUNTRY",
+            Self::State => "FACET_BY_STATE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FACET_BY_UNSPECIFIED" => Some(Self::Unspecified),
+            "FACET_BY_CATEGORY" => Some(Self::Category),
+            "FACET_BY_CITY" => Some(Self::City),
+            "FACET_BY_COUNTRY" => Some(Self::Country),
+            "FACET_BY_STATE" => Some(Self::State),
             _ => None,
         }
     }
@@ -273,6 +456,35 @@ pub mod search_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Names that what was typed so far may be the beginning of, of public shows that haven't begun:
+        /// the best first, none twice. Reads only. Called by the gateway. Reasons: INVALID_REQUEST,
+        /// UNAVAILABLE (as above).
+        pub async fn suggest_names(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SuggestNamesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SuggestNamesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.search.v1.SearchService/SuggestNames",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.search.v1.SearchService", "SuggestNames"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -295,6 +507,16 @@ pub mod search_service_server {
             request: tonic::Request<super::SearchShowsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SearchShowsResponse>,
+            tonic::Status,
+        >;
+        /// Names that what was typed so far may be the beginning of, of public shows that haven't begun:
+        /// the best first, none twice. Reads only. Called by the gateway. Reasons: INVALID_REQUEST,
+        /// UNAVAILABLE (as above).
+        async fn suggest_names(
+            &self,
+            request: tonic::Request<super::SuggestNamesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SuggestNamesResponse>,
             tonic::Status,
         >;
     }
@@ -404,6 +626,51 @@ pub mod search_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SearchShowsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.search.v1.SearchService/SuggestNames" => {
+                    #[allow(non_camel_case_types)]
+                    struct SuggestNamesSvc<T: SearchService>(pub Arc<T>);
+                    impl<
+                        T: SearchService,
+                    > tonic::server::UnaryService<super::SuggestNamesRequest>
+                    for SuggestNamesSvc<T> {
+                        type Response = super::SuggestNamesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SuggestNamesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SearchService>::suggest_names(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SuggestNamesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -614,6 +881,39 @@ pub mod search_admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Compares a page of the catalogue, in order of the shows' ids, with what the index has of the
+        /// same ids. Two readings are never of one moment: what differs is to be compared again before it
+        /// is called wrong. Called by the CLI. Reasons: INVALID_REQUEST, UNAUTHORIZED, FORBIDDEN,
+        /// UNAVAILABLE. Reads only.
+        pub async fn compare_shows(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CompareShowsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompareShowsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.search.v1.SearchAdminService/CompareShows",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.search.v1.SearchAdminService",
+                        "CompareShows",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -646,6 +946,17 @@ pub mod search_admin_service_server {
             request: tonic::Request<super::GetIndexStatusRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetIndexStatusResponse>,
+            tonic::Status,
+        >;
+        /// Compares a page of the catalogue, in order of the shows' ids, with what the index has of the
+        /// same ids. Two readings are never of one moment: what differs is to be compared again before it
+        /// is called wrong. Called by the CLI. Reasons: INVALID_REQUEST, UNAUTHORIZED, FORBIDDEN,
+        /// UNAVAILABLE. Reads only.
+        async fn compare_shows(
+            &self,
+            request: tonic::Request<super::CompareShowsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompareShowsResponse>,
             tonic::Status,
         >;
     }
@@ -803,6 +1114,52 @@ pub mod search_admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetIndexStatusSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.search.v1.SearchAdminService/CompareShows" => {
+                    #[allow(non_camel_case_types)]
+                    struct CompareShowsSvc<T: SearchAdminService>(pub Arc<T>);
+                    impl<
+                        T: SearchAdminService,
+                    > tonic::server::UnaryService<super::CompareShowsRequest>
+                    for CompareShowsSvc<T> {
+                        type Response = super::CompareShowsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CompareShowsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SearchAdminService>::compare_shows(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CompareShowsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

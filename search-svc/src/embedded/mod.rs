@@ -5,9 +5,13 @@
 //! one step, after all it names is on disk; a folder that it doesn't name is rubbish. An index that
 //! can't be opened, or is of another schema, counts as none, and is built anew.
 
+mod contents;
+mod names;
 mod schema;
 mod search;
 mod shelf;
+mod tally;
+mod words;
 
 use std::{
     fs::{self, File},
@@ -16,6 +20,7 @@ use std::{
     sync::{Arc, RwLock},
 };
 
+use holdfast_types::ShowId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -25,6 +30,7 @@ use crate::{
     document::{Changes, Document, SCHEMA_VERSION},
     index::{Error, Found, Index},
     query::Query,
+    suggest::{Begun, Kind},
 };
 
 /// Searches at once; more wait. Each takes a core for some milliseconds.
@@ -106,6 +112,21 @@ impl Embedded {
         next.ok_or(Error::NotBuilt)
     }
 
+    /// Looks something up, when it is its turn.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Shelf) -> tantivy::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let shelf = self.live()?;
+        let permit = Arc::clone(&self.searches).acquire_owned().await;
+        blocking(move || {
+            // Until it is done, though nobody may wait for it any more.
+            let _permit = permit.expect("the semaphore is never closed");
+            look(&shelf)
+        })
+        .await
+    }
+
     fn live(&self) -> Result<Arc<Shelf>, Error> {
         let shelves = read(&self.shelves);
         let live = shelves.live.as_ref().map(|(_, shelf)| Arc::clone(shelf));
@@ -125,14 +146,23 @@ impl Index for Embedded {
     }
 
     async fn search(&self, query: &Query) -> Result<Found, Error> {
-        let (shelf, query) = (self.live()?, query.clone());
-        let permit = Arc::clone(&self.searches).acquire_owned().await;
-        blocking(move || {
-            // Until it is done, though nobody may wait for it any more.
-            let _permit = permit.expect("the semaphore is never closed");
-            shelf.search(&query)
-        })
-        .await
+        let query = query.clone();
+        self.look(move |shelf| shelf.search(&query)).await
+    }
+
+    async fn names(&self, kind: Kind, begun: &Begun) -> Result<Vec<String>, Error> {
+        let begun = begun.clone();
+        self.look(move |shelf| shelf.names(kind, &begun)).await
+    }
+
+    async fn contents(
+        &self,
+        after: Option<ShowId>,
+        up_to: Option<ShowId>,
+        max: usize,
+    ) -> Result<Vec<(ShowId, u64)>, Error> {
+        self.look(move |shelf| shelf.contents(after, up_to, max))
+            .await
     }
 
     async fn write(&self, changes: Changes) -> Result<(), Error> {

@@ -1,10 +1,9 @@
 //! From a question to documents.
 //!
-//! Always holds: queries are put together from words and values, never parsed from text, so nothing
-//! that a customer writes is an operator. Every word must be there; how it may be there differs:
-//! as it is, misspelt, or, for the last, as a beginning.
+//! Always holds: one pass over what fits orders it, counts it and counts its facets; of all that
+//! fits, only the page is kept.
 
-use std::ops::Bound;
+use std::{ops::Bound, sync::Arc};
 
 use holdfast_proto::search::v1::FoundShow;
 use prost::Message;
@@ -15,40 +14,37 @@ use tantivy::{
         sort_key::{NaturalComparator, SortBySimilarityScore, SortByStaticFastValue},
     },
     columnar::Column,
-    query::{
-        BooleanQuery, ConstScoreQuery, FuzzyTermQuery, Occur, Query as Clause, RangeQuery,
-        TermQuery, TermSetQuery,
-    },
-    schema::{Field, IndexRecordOption, Value},
+    query::{BooleanQuery, ConstScoreQuery, Occur, Query as Clause, RangeQuery, TermSetQuery},
+    schema::{Field, Value},
 };
 
-use super::schema::{Fields, PLACE, STARTS_AT, TIE};
+use super::{
+    schema::{Fields, PLACE, PRICE_ORDER, STARTS_AT, TIE},
+    tally::{Tallied, Tally, Values},
+    words::{self, exact},
+};
 use crate::{
-    index::Found,
+    index::{Found, Total},
     place::{self, Place},
     query::{Near, Query, Sort},
 };
 
-/// Letters from which on a word may have one and two mistakes, as Meilisearch has it.
-const ONE_TYPO_LETTERS: usize = 4;
-const TWO_TYPOS_LETTERS: usize = 8;
-
-/// Where a word counts how much. Rare words count no more than others: a word that is rare among
-/// cities and common among titles would put the city first.
-const TITLE_SCORE: Score = 4.0;
-const PLACE_SCORE: Score = 2.0;
-const DESCRIPTION_SCORE: Score = 1.0;
-/// What a word that is only begun or misspelt counts, as a part of the above.
-const BEGUN: Score = 0.5;
-const MISSPELT: Score = 0.25;
+/// The state of what is on sale.
+const ON_SALE: &str = "ON_SALE";
 
 /// What fits `query`.
 pub(super) fn search(
     searcher: &Searcher,
     fields: &Fields,
+    values: &Arc<Values>,
     query: &Query,
 ) -> tantivy::Result<Found> {
-    let clause = clause(fields, query);
+    values.forget_all_but(searcher.segment_readers());
+    let clause = clause(fields, query)?;
+    let tally = Tally {
+        facets: query.facets.clone(),
+        values: Arc::clone(values),
+    };
     // One more tells whether there are more.
     let top = TopDocs::with_limit(query.limit + 1).and_offset(query.offset);
     let time = (
@@ -56,16 +52,24 @@ pub(super) fn search(
         Order::Asc,
     );
     let tie = (SortByStaticFastValue::<u64>::for_field(TIE), Order::Asc);
-    let near = query.near;
-    let mut addresses = match query.sort {
+    let all = Passes {
+        searcher,
+        clause: &clause,
+        near: query.near,
+    };
+    let (mut addresses, tallied) = match query.sort {
         Sort::Relevance => {
             let best = (SortBySimilarityScore, Order::Desc);
-            collect(searcher, &clause, top.order_by((best, time, tie)), near)
+            all.collect(top.order_by((best, time, tie)), &tally)
         }
-        Sort::Date => collect(searcher, &clause, top.order_by((time, tie)), near),
+        Sort::Date => all.collect(top.order_by((time, tie)), &tally),
         Sort::Distance(from) => {
             let nearest = (ByDistance { from }, Order::Asc);
-            collect(searcher, &clause, top.order_by((nearest, time, tie)), near)
+            all.collect(top.order_by((nearest, time, tie)), &tally)
+        }
+        Sort::Price => {
+            let price = SortByStaticFastValue::<i64>::for_field(PRICE_ORDER);
+            all.collect(top.order_by(((price, Order::Asc), time, tie)), &tally)
         }
     }?;
     let more = addresses.len() > query.limit;
@@ -74,10 +78,20 @@ pub(super) fn search(
         .into_iter()
         .map(|address| shown(searcher, fields, address))
         .collect::<tantivy::Result<_>>()?;
-    Ok(Found { shows, more })
+    Ok(Found {
+        shows,
+        more,
+        total: Total::Exact(tallied.total),
+        facets: tally.counts(&tallied),
+    })
 }
 
-fn shown(searcher: &Searcher, fields: &Fields, address: DocAddress) -> tantivy::Result<FoundShow> {
+/// What is answered of a document.
+pub(super) fn shown(
+    searcher: &Searcher,
+    fields: &Fields,
+    address: DocAddress,
+) -> tantivy::Result<FoundShow> {
     let document: TantivyDocument = searcher.doc(address)?;
     let shown = document.get_first(fields.shown);
     let show = shown
@@ -89,42 +103,77 @@ fn shown(searcher: &Searcher, fields: &Fields, address: DocAddress) -> tantivy::
     })
 }
 
-/// The documents in their order, those outside the circle left out.
-fn collect<K>(
-    searcher: &Searcher,
-    clause: &dyn Clause,
-    collector: impl Collector<Fruit = Vec<(K, DocAddress)>>,
+struct Passes<'a> {
+    searcher: &'a Searcher,
+    clause: &'a dyn Clause,
     near: Option<Near>,
-) -> tantivy::Result<Vec<DocAddress>> {
-    let found = match near {
-        None => searcher.search(clause, &collector)?,
-        Some(near) => {
-            let radius_m = f64::from(near.radius_m);
-            let is_inside =
-                move |packed: u64| Place::unpack(packed).distance_m(near.place) <= radius_m;
-            let inside = FilterCollector::new(PLACE.to_owned(), is_inside, collector);
-            searcher.search(clause, &inside)?
-        }
-    };
-    Ok(found.into_iter().map(|(_, address)| address).collect())
 }
 
-fn clause(fields: &Fields, query: &Query) -> BooleanQuery {
-    let mut all: Vec<Box<dyn Clause>> = Vec::new();
-    let from = Term::from_field_i64(fields.starts_at_ms, query.from_ms);
-    let to = query
-        .to_ms
-        .map(|to_ms| Term::from_field_i64(fields.starts_at_ms, to_ms));
-    let time = RangeQuery::new(
-        Bound::Included(from),
-        to.map_or(Bound::Unbounded, Bound::Excluded),
-    );
-    all.push(filter(time));
-    if let Some(category) = &query.category {
-        all.push(filter(exact(fields.category, category)));
+impl Passes<'_> {
+    /// The documents in their order, and how many there are, those outside the circle left out.
+    fn collect<K: Send + 'static>(
+        &self,
+        ordered: impl Collector<Fruit = Vec<(K, DocAddress)>>,
+        tally: &Tally,
+    ) -> tantivy::Result<(Vec<DocAddress>, Tallied)> {
+        let tally = Tally {
+            facets: tally.facets.clone(),
+            values: Arc::clone(&tally.values),
+        };
+        let collector = (ordered, tally);
+        let (found, tallied) = match self.near {
+            None => self.searcher.search(self.clause, &collector)?,
+            Some(near) => {
+                let radius_m = f64::from(near.radius_m);
+                let is_inside =
+                    move |packed: u64| Place::unpack(packed).distance_m(near.place) <= radius_m;
+                let inside = FilterCollector::new(PLACE.to_owned(), is_inside, collector);
+                self.searcher.search(self.clause, &inside)?
+            }
+        };
+        let addresses = found.into_iter().map(|(_, address)| address).collect();
+        Ok((addresses, tallied))
     }
-    if let Some(city) = &query.city {
-        all.push(filter(exact(fields.city_key, city)));
+}
+
+fn clause(fields: &Fields, query: &Query) -> tantivy::Result<BooleanQuery> {
+    let mut all = filters(fields, query);
+    let of_words = words::anywhere(fields, &query.words)?;
+    let filters = all.drain(..).map(|clause| (Occur::Must, clause));
+    Ok(BooleanQuery::new(filters.chain(of_words).collect()))
+}
+
+/// All that must hold of a show but its words.
+fn filters(fields: &Fields, query: &Query) -> Vec<Box<dyn Clause>> {
+    let time = |ms| Term::from_field_i64(fields.starts_at_ms, ms);
+    let until = query
+        .to_ms
+        .map_or(Bound::Unbounded, |ms| Bound::Excluded(time(ms)));
+    let mut all = vec![filter(RangeQuery::new(
+        Bound::Included(time(query.from_ms)),
+        until,
+    ))];
+    let exactly = [
+        (fields.category, query.category.as_deref()),
+        (fields.city_key, query.city.as_deref()),
+        (fields.country, query.country.as_deref()),
+        (fields.state, query.on_sale.then_some(ON_SALE)),
+        (
+            fields.currency,
+            query.price.as_ref().map(|price| &*price.currency),
+        ),
+    ];
+    for (field, value) in exactly {
+        if let Some(value) = value {
+            all.push(filter(exact(field, value)));
+        }
+    }
+    let (from_day, to_day) = (query.from_day.map(i64::from), query.to_day.map(i64::from));
+    all.extend(between(fields.day, from_day, to_day));
+    if let Some(price) = &query.price {
+        // Its cheapest seat isn't too dear, and its dearest not too cheap.
+        all.extend(between(fields.price_from, None, price.max));
+        all.extend(between(fields.price_max, price.min, None));
     }
     if let Some(near) = query.near
         && let Some(cells) = place::cover(near.place, near.radius_m)
@@ -134,64 +183,28 @@ fn clause(fields: &Fields, query: &Query) -> BooleanQuery {
             .map(|cell| Term::from_field_u64(fields.cells, cell));
         all.push(filter(TermSetQuery::new(cells)));
     }
-    let last = query.words.len().saturating_sub(1);
-    for (nth, word) in query.words.iter().enumerate() {
-        all.push(there(fields, word, nth == last));
-    }
-    BooleanQuery::intersection(all)
+    all
+}
+
+/// From then on.
+pub(super) fn from(fields: &Fields, from_ms: i64) -> Box<dyn Clause> {
+    let from = Term::from_field_i64(fields.starts_at_ms, from_ms);
+    filter(RangeQuery::new(Bound::Included(from), Bound::Unbounded))
+}
+
+/// Both included; no clause without bounds.
+fn between(field: Field, min: Option<i64>, max: Option<i64>) -> Option<Box<dyn Clause>> {
+    let bound = |of: Option<i64>| {
+        of.map_or(Bound::Unbounded, |of| {
+            Bound::Included(Term::from_field_i64(field, of))
+        })
+    };
+    (min.is_some() || max.is_some()).then(|| filter(RangeQuery::new(bound(min), bound(max))))
 }
 
 /// Decides who is found, not who comes first.
 fn filter(clause: impl Clause) -> Box<dyn Clause> {
     Box::new(ConstScoreQuery::new(Box::new(clause), 0.0))
-}
-
-fn exact(field: Field, value: &str) -> TermQuery {
-    TermQuery::new(
-        Term::from_field_text(field, value),
-        IndexRecordOption::Basic,
-    )
-}
-
-/// `word` anywhere.
-fn there(fields: &Fields, word: &str, is_last: bool) -> Box<dyn Clause> {
-    let mut ways: Vec<(Occur, Box<dyn Clause>)> = Vec::new();
-    let mut may = |clause: Box<dyn Clause>| ways.push((Occur::Should, clause));
-    for (field, score) in [
-        (fields.title, TITLE_SCORE),
-        (fields.venue, PLACE_SCORE),
-        (fields.city, PLACE_SCORE),
-    ] {
-        let term = || Term::from_field_text(field, word);
-        may(scored(exact(field, word), score));
-        if let Some(typos) = typos(word) {
-            let misspelt = FuzzyTermQuery::new(term(), typos, true);
-            may(scored(misspelt, MISSPELT * score));
-        }
-        if is_last {
-            let begun = FuzzyTermQuery::new_prefix(term(), 0, true);
-            may(scored(begun, BEGUN * score));
-        }
-    }
-    // Long texts have something like everything: as it is only.
-    may(scored(exact(fields.description, word), DESCRIPTION_SCORE));
-    Box::new(BooleanQuery::new(ways))
-}
-
-fn scored(clause: impl Clause, score: Score) -> Box<dyn Clause> {
-    Box::new(ConstScoreQuery::new(Box::new(clause), score))
-}
-
-/// Mistakes that `word` may have. Another number is another thing.
-fn typos(word: &str) -> Option<u8> {
-    if word.chars().any(char::is_numeric) {
-        return None;
-    }
-    match word.chars().count() {
-        TWO_TYPOS_LETTERS.. => Some(2),
-        ONE_TYPO_LETTERS.. => Some(1),
-        _ => None,
-    }
 }
 
 /// Sorts by distance, in millimetres.

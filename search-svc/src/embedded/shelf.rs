@@ -3,18 +3,28 @@
 //! Always holds: a write that returned is on disk and can be found. After one that failed the
 //! writer is opened anew, which takes back what wasn't committed.
 
-use std::{fs, io, path::Path, sync::Mutex};
+use std::{
+    fs, io,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use holdfast_types::ShowId;
 
 use tantivy::{
     Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, directory::MmapDirectory,
     indexer::IndexWriterOptions,
 };
 
-use super::schema::{self, Fields};
+use super::{
+    schema::{self, Fields},
+    tally::Values,
+};
 use crate::{
     document::{Changes, Document},
     index::Found,
     query::Query,
+    suggest::{Begun, Kind},
 };
 
 /// Memory of the writer, at most; more makes fewer and larger segments while an index is built.
@@ -25,6 +35,7 @@ pub(super) struct Shelf {
     index: Index,
     fields: Fields,
     reader: IndexReader,
+    values: Arc<Values>,
     /// None until the first write, and after one that failed.
     writer: Mutex<Option<IndexWriter>>,
 }
@@ -69,6 +80,7 @@ impl Shelf {
             index,
             fields,
             reader,
+            values: Arc::default(),
             writer: Mutex::new(None),
         })
     }
@@ -78,7 +90,22 @@ impl Shelf {
     }
 
     pub(super) fn search(&self, query: &Query) -> tantivy::Result<Found> {
-        super::search::search(&self.reader.searcher(), &self.fields, query)
+        let searcher = self.reader.searcher();
+        super::search::search(&searcher, &self.fields, &self.values, query)
+    }
+
+    pub(super) fn names(&self, kind: Kind, begun: &Begun) -> tantivy::Result<Vec<String>> {
+        super::names::names(&self.reader.searcher(), &self.fields, kind, begun)
+    }
+
+    pub(super) fn contents(
+        &self,
+        after: Option<ShowId>,
+        up_to: Option<ShowId>,
+        max: usize,
+    ) -> tantivy::Result<Vec<(ShowId, u64)>> {
+        let searcher = self.reader.searcher();
+        super::contents::contents(&searcher, &self.fields, after, up_to, max)
     }
 
     /// Hands changes to the writer, which writes them some time, at the latest with

@@ -1,17 +1,27 @@
 //! From a request to a question: bounds of every field, all that are wrong named at once.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use holdfast_mesh::Failure;
-use holdfast_proto::search::v1::{self as wire, SearchShowsRequest};
-use holdfast_types::limits::{PAGE_ITEMS_MAX, TIME_MS_MAX};
+use holdfast_proto::search::v1::{
+    self as wire, CompareShowsRequest, SearchShowsRequest, SuggestNamesRequest,
+};
+use holdfast_types::{
+    Currency, ShowId,
+    limits::{PAGE_ITEMS_MAX, TIME_MS_MAX},
+};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    clients::catalog::PAGE_SHOWS,
+    compare::Which,
     cursor::Cursor,
+    document::day_number,
+    facet::Facet,
     fold,
     place::Place,
-    query::{Near, Query, RESULTS_MAX, Sort, WORDS_MAX},
+    query::{Near, Price, Query, RESULTS_MAX, Sort, WORDS_MAX},
+    suggest::{Begun, SUGGESTIONS_MAX},
 };
 
 /// Items in a page when the caller names no limit.
@@ -34,11 +44,7 @@ pub(super) fn decode(request: &SearchShowsRequest, now: DateTime<Utc>) -> Result
     let question = question(request);
     let cursor = wrong.cursor(&request.cursor, question);
     let near = wrong.near(request.near);
-    if request.q.len() > TEXT_BYTES_MAX {
-        wrong.note("q", format!("is longer than {TEXT_BYTES_MAX} bytes"));
-    }
-    let mut words = fold::words(&request.q);
-    words.truncate(WORDS_MAX);
+    let words = wrong.words(&request.q);
     let offset = cursor.map_or(0, |cursor| cursor.offset);
     let query = Query {
         text: fold::plain(&request.q, WORDS_MAX),
@@ -46,18 +52,72 @@ pub(super) fn decode(request: &SearchShowsRequest, now: DateTime<Utc>) -> Result
         words,
         category: wrong.category(&request.category),
         city: wrong.city(&request.city),
+        country: wrong.country(&request.country),
         from_ms: match (cursor, request.from_ms) {
             (Some(cursor), _) => cursor.from_ms,
             (None, Some(ms)) => wrong.time("from_ms", ms),
+            // All of that day.
+            (None, None) if !request.from_date.is_empty() => 0,
             (None, None) => now.timestamp_millis(),
         },
         to_ms: request.to_ms.map(|ms| wrong.time("to_ms", ms)),
+        from_day: wrong.date("from_date", &request.from_date),
+        to_day: wrong.date("to_date", &request.to_date),
+        price: wrong.price(request),
+        on_sale: request.on_sale,
         near,
+        facets: wrong.facets(&request.facets),
         offset,
         limit: wrong.limit(request.limit).min(RESULTS_MAX - offset),
     };
     wrong.finish()?;
     Ok(Asked { query, question })
+}
+
+/// What was typed so far, and how many suggestions there may be; nothing where no word was.
+pub(super) fn decode_begun(
+    request: &SuggestNamesRequest,
+    now: DateTime<Utc>,
+) -> Result<Option<(Begun, usize)>, Failure> {
+    let mut wrong = Wrong::default();
+    let words = wrong.words(&request.q);
+    let limit = match request.limit as usize {
+        0 => SUGGESTIONS_MAX,
+        limit @ 1..=SUGGESTIONS_MAX => limit,
+        _ => {
+            wrong.note("limit", format!("must be from 1 to {SUGGESTIONS_MAX}"));
+            SUGGESTIONS_MAX
+        }
+    };
+    wrong.finish()?;
+    let begun = Begun {
+        words,
+        text: fold::plain(&request.q, WORDS_MAX),
+        from_ms: now.timestamp_millis(),
+    };
+    Ok((!begun.words.is_empty()).then_some((begun, limit)))
+}
+
+/// Which shows are compared.
+pub(super) fn decode_compared(request: &CompareShowsRequest) -> Result<Which, Failure> {
+    let id = |bytes: &Vec<u8>, field: &str| {
+        ShowId::from_slice(bytes).map_err(|error| Failure::invalid(field, error.to_string()))
+    };
+    if request.show_ids.is_empty() {
+        let after = &request.after_show_id;
+        let after = (!after.is_empty()).then(|| id(after, "after_show_id"));
+        return Ok(Which::After(after.transpose()?));
+    }
+    if request.show_ids.len() > PAGE_SHOWS {
+        let why = format!("has more than {PAGE_SHOWS}");
+        return Err(Failure::invalid("show_ids", why));
+    }
+    if !request.after_show_id.is_empty() {
+        let why = "goes with no `show_ids`";
+        return Err(Failure::invalid("after_show_id", why));
+    }
+    let ids = request.show_ids.iter().map(|bytes| id(bytes, "show_ids"));
+    Ok(Which::Named(ids.collect::<Result<_, _>>()?))
 }
 
 /// All that makes another question: where a page of it begins and how long it is doesn't.
@@ -87,6 +147,16 @@ impl Wrong {
 
     fn finish(self) -> Result<(), Failure> {
         self.0.map_or(Ok(()), Err)
+    }
+
+    fn words(&mut self, text: &str) -> Vec<String> {
+        if text.len() > TEXT_BYTES_MAX {
+            self.note("q", format!("is longer than {TEXT_BYTES_MAX} bytes"));
+            return Vec::new();
+        }
+        let mut words = fold::words(text);
+        words.truncate(WORDS_MAX);
+        words
     }
 
     fn cursor(&mut self, text: &str, question: u64) -> Option<Cursor> {
@@ -140,8 +210,14 @@ impl Wrong {
                 }
                 relevance
             }
+            (Ok(wire::Sort::Price), _) => {
+                if request.currency.is_empty() {
+                    self.note("sort", "by price needs `currency`: others don't compare");
+                }
+                Sort::Price
+            }
             (Err(_), _) => {
-                self.note("sort", "must be relevance, date or distance");
+                self.note("sort", "must be relevance, date, distance or price");
                 relevance
             }
         }
@@ -170,6 +246,75 @@ impl Wrong {
             self.note("city", "has no letter");
         }
         (!key.is_empty()).then_some(key)
+    }
+
+    fn country(&mut self, text: &str) -> Option<String> {
+        let is_code = text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
+        if !is_code && !text.is_empty() {
+            let why = "must be two capital letters of ISO 3166-1, e.g. DE";
+            self.note("country", why);
+        }
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    fn date(&mut self, field: &str, text: &str) -> Option<i32> {
+        if text.is_empty() {
+            return None;
+        }
+        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+        // It reads 2027-1-2, too.
+        let date = date.filter(|date| date.to_string() == text);
+        if date.is_none() {
+            self.note(field, "must be a date, e.g. 2027-01-31");
+        }
+        date.map(day_number)
+    }
+
+    fn price(&mut self, request: &SearchShowsRequest) -> Option<Price> {
+        let (min, max) = (request.price_min, request.price_max);
+        for (field, amount) in [("price_min", min), ("price_max", max)] {
+            if amount.is_some_and(|amount| amount < 0) {
+                self.note(field, "must not be negative");
+            } else if amount.is_some() && request.currency.is_empty() {
+                self.note(field, "needs `currency`: others don't compare");
+            }
+        }
+        if min.zip(max).is_some_and(|(min, max)| min > max) {
+            self.note("price_max", "must not be less than `price_min`");
+        }
+        if request.currency.is_empty() {
+            return None;
+        }
+        if let Err(error) = request.currency.parse::<Currency>() {
+            self.note("currency", error.to_string());
+        }
+        Some(Price {
+            currency: request.currency.clone(),
+            min,
+            max,
+        })
+    }
+
+    fn facets(&mut self, asked: &[i32]) -> Vec<Facet> {
+        let mut facets = Vec::new();
+        for by in asked {
+            let facet = match wire::FacetBy::try_from(*by) {
+                Ok(wire::FacetBy::Category) => Facet::Category,
+                Ok(wire::FacetBy::City) => Facet::City,
+                Ok(wire::FacetBy::Country) => Facet::Country,
+                Ok(wire::FacetBy::State) => Facet::State,
+                Ok(wire::FacetBy::Unspecified) | Err(_) => {
+                    self.note("facets", "must be category, city, country or state");
+                    return facets;
+                }
+            };
+            if facets.contains(&facet) {
+                self.note("facets", "names one twice");
+                return facets;
+            }
+            facets.push(facet);
+        }
+        facets
     }
 
     fn time(&mut self, field: &str, ms: i64) -> i64 {
@@ -237,6 +382,18 @@ mod tests {
             ("sort", Request { sort: 9, ..request() }),
             ("sort", Request { sort: distance, ..request() }),
             ("limit", Request { limit: 101, ..request() }),
+            ("country", Request { country: "de".into(), ..request() }),
+            ("country", Request { country: "DE\" OR".into(), ..request() }),
+            ("from_date", Request { from_date: "2027-2-1".into(), ..request() }),
+            ("to_date", Request { to_date: "2027-02-30".into(), ..request() }),
+            ("currency", Request { currency: "euro".into(), ..request() }),
+            ("price_min", Request { price_min: Some(1), ..request() }),
+            ("price_max", Request { price_max: Some(-1), currency: "EUR".into(), ..request() }),
+            ("price_max", Request { price_min: Some(2), price_max: Some(1), currency: "EUR".into(), ..request() }),
+            ("sort", Request { sort: wire::Sort::Price.into(), ..request() }),
+            ("facets", Request { facets: vec![0], ..request() }),
+            ("facets", Request { facets: vec![2, 2], ..request() }),
+            ("facets", Request { facets: vec![99], ..request() }),
             ("cursor", Request { cursor: "q1".into(), ..request() }),
         ];
         for (field, request) in cases {
@@ -249,6 +406,64 @@ mod tests {
             ..request()
         };
         assert_eq!(fields(&all), ["q", "city", "limit"]);
+    }
+
+    #[test]
+    fn text_without_a_word_asks_for_all() {
+        let junk = [
+            "\"\"\"(((",
+            "-- !' ~^*",
+            "🎸🎸🎸",
+            "\u{200d}\u{fe0f}",
+            "\0\u{7}",
+            "\"unbalanced",
+        ];
+        for q in junk {
+            let request = SearchShowsRequest {
+                q: q.to_owned(),
+                ..Default::default()
+            };
+            let query = decode(&request, now()).expect("is good").query;
+            let words: &[&str] = if q.contains("unb") {
+                &["unbalanced"]
+            } else {
+                &[]
+            };
+            assert_eq!(query.words, words, "{q:?}");
+            assert_eq!(query.text, words.join(" "), "{q:?}");
+        }
+        let long = SearchShowsRequest {
+            q: "a ".repeat(5_000),
+            ..Default::default()
+        };
+        assert_eq!(fields(&long), ["q"]);
+    }
+
+    #[test]
+    fn what_was_typed_is_begun_and_bounded() {
+        let asked = |q: &str, limit| {
+            let q = q.to_owned();
+            decode_begun(&SuggestNamesRequest { q, limit }, now())
+        };
+        assert!(asked(" -", 3).expect("is good").is_none());
+        let (begun, limit) = asked("Tay", 0).expect("is good").expect("has a word");
+        assert_eq!((begun.words, limit), (vec!["tay".to_owned()], 10));
+        assert_eq!(begun.from_ms, 1_800_000_000_000);
+        for (q, limit, field) in [("x", 11, "limit"), (&"x".repeat(301), 1, "q")] {
+            let refused = asked(q, limit).expect_err("is refused");
+            assert_eq!(refused.fields()[0].field, field);
+        }
+    }
+
+    #[test]
+    fn a_day_begins_where_it_does_at_the_venue() {
+        let request = SearchShowsRequest {
+            from_date: "2027-01-31".to_owned(),
+            ..Default::default()
+        };
+        let query = decode(&request, now()).expect("is good").query;
+        let day = NaiveDate::from_ymd_opt(2027, 1, 31).expect("is one");
+        assert_eq!((query.from_ms, query.from_day), (0, Some(day_number(day))));
     }
 
     #[test]

@@ -9,16 +9,17 @@ mod http;
 mod wire;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, HashSet, VecDeque},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use holdfast_mesh::config::Secret;
 use holdfast_proto::search::v1::FoundShow;
+use holdfast_types::ShowId;
 use meilisearch_sdk::{
     client::{Client, SwapIndexes},
-    documents::DocumentDeletionQuery,
+    documents::{DocumentDeletionQuery, DocumentsQuery},
     errors::{Error as MeiliError, ErrorCode, ErrorType, MeilisearchError},
     search::{MatchingStrategies, SearchQuery, Selectors},
     task_info::TaskInfo,
@@ -29,12 +30,16 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::{http::Http, wire::Stored};
+use self::{
+    http::Http,
+    wire::{Compared, Named, Stored},
+};
 use crate::{
     Error as ServeError,
     document::{Changes, Document},
-    index::{Error, Found, Index},
+    index::{Error, Found, Index, Total},
     query::Query,
+    suggest::{Begun, Kind, NAMES_MAX},
 };
 
 /// How often a task is asked for: soon at first, since most take some milliseconds.
@@ -48,10 +53,18 @@ const TASK_MAX: Duration = Duration::from_secs(120);
 /// batch, which is what makes building fast.
 const TASKS_IN_FLIGHT_MAX: usize = 16;
 
+/// Hits looked at for names of a kind: several shows have the same.
+const HITS_FOR_NAMES: usize = 100;
+
+/// Documents read beyond those that are compared.
+const IDS_BESIDE: usize = 16;
+
 /// A server.
 #[derive(Debug)]
 pub(crate) struct Meili {
     client: Client<Http>,
+    /// With the key that may search only, where there is one.
+    searcher: Client<Http>,
     /// The index that is searched.
     live: String,
     /// The next one.
@@ -63,13 +76,31 @@ pub(crate) struct Meili {
     filling: Mutex<VecDeque<TaskInfo>>,
 }
 
+/// Keys of a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    /// May search, write and manage the indexes.
+    pub(crate) all: &'a Secret,
+    /// May search; where it is empty the other one does.
+    pub(crate) search: &'a Secret,
+}
+
 impl Meili {
     /// Nothing is asked of the server yet.
-    pub(crate) fn new(url: &str, key: &Secret, index: &str) -> Result<Self, ServeError> {
-        let http = Http::new(key).map_err(ServeError::Http)?;
+    pub(crate) fn new(url: &str, keys: Keys<'_>, index: &str) -> Result<Self, ServeError> {
         let host = url.trim_end_matches('/');
+        let client = |key| {
+            let http = Http::new(key).map_err(ServeError::Http)?;
+            Ok::<_, ServeError>(Client::new_with_client(host, None::<String>, http))
+        };
+        let to_search = if keys.search.is_empty() {
+            keys.all
+        } else {
+            keys.search
+        };
         Ok(Self {
-            client: Client::new_with_client(host, None::<String>, http),
+            client: client(keys.all)?,
+            searcher: client(to_search)?,
             live: index.to_owned(),
             next: format!("{index}_next"),
             is_built: AtomicBool::new(false),
@@ -158,7 +189,7 @@ impl Index for Meili {
         if !self.is_built.load(Ordering::Relaxed) {
             return Err(Error::NotBuilt);
         }
-        let index = self.client.index(&self.live);
+        let index = self.searcher.index(&self.live);
         let filter = wire::filter(query);
         let sort = wire::sort(query);
         let sort: Vec<&str> = sort.iter().map(String::as_str).collect();
@@ -174,15 +205,83 @@ impl Index for Meili {
         if !sort.is_empty() {
             search.with_sort(&sort);
         }
+        let counted: Vec<&str> = query
+            .facets
+            .iter()
+            .map(|facet| wire::counted_in(*facet))
+            .collect();
+        if !counted.is_empty() {
+            search.with_facets(Selectors::Some(&counted));
+        }
         let results = index.execute_query::<Stored>(&search).await;
-        let mut hits = results.map_err(error)?.hits;
+        let results = results.map_err(error)?;
+        let total = results.estimated_total_hits.unwrap_or_default() as u64;
+        let counted = results.facet_distribution.unwrap_or_default();
+        let none = HashMap::new();
+        let facets = query.facets.iter().map(|facet| {
+            let values = counted.get(wire::counted_in(*facet));
+            wire::counts(*facet, values.unwrap_or(&none))
+        });
+        let mut hits = results.hits;
         let more = hits.len() > query.limit;
         hits.truncate(query.limit);
         let shows = hits.into_iter().map(|hit| FoundShow::from(hit.result));
         Ok(Found {
             shows: shows.collect(),
             more,
+            total: Total::Estimated(total),
+            facets: facets.collect(),
         })
+    }
+
+    async fn names(&self, kind: Kind, begun: &Begun) -> Result<Vec<String>, Error> {
+        if !self.is_built.load(Ordering::Relaxed) {
+            return Err(Error::NotBuilt);
+        }
+        let index = self.searcher.index(&self.live);
+        let filter = wire::from(begun.from_ms);
+        let attribute = [wire::named_in(kind)];
+        let mut search = SearchQuery::new(&index);
+        search
+            .with_query(&begun.text)
+            .with_filter(&filter)
+            .with_limit(HITS_FOR_NAMES)
+            .with_attributes_to_search_on(&attribute)
+            .with_attributes_to_retrieve(Selectors::Some(&attribute))
+            .with_matching_strategy(MatchingStrategies::ALL);
+        let results = index.execute_query::<Named>(&search).await;
+        let hits = results.map_err(error)?.hits.into_iter();
+        let names = hits.flat_map(|hit| hit.result.of(kind));
+        let mut seen = HashSet::new();
+        let names = names.filter(|name| seen.insert(name.clone()));
+        Ok(names.take(NAMES_MAX).collect())
+    }
+
+    async fn contents(
+        &self,
+        after: Option<ShowId>,
+        up_to: Option<ShowId>,
+        max: usize,
+    ) -> Result<Vec<(ShowId, u64)>, Error> {
+        let index = self.client.index(&self.live);
+        let filter = wire::around(after, up_to);
+        let mut query = DocumentsQuery::new(&index);
+        // Others may begin with the same numbers.
+        query
+            .with_filter(&filter)
+            .with_fields(wire::COMPARED)
+            .with_sort(wire::BY_ID)
+            .with_limit(max + IDS_BESIDE);
+        let documents = query.execute::<Compared>().await.map_err(error)?.results;
+        let mut contents: Vec<(ShowId, u64)> = documents
+            .iter()
+            .map(Compared::read)
+            .filter(|(id, _)| after.is_none_or(|after| *id > after))
+            .filter(|(id, _)| up_to.is_none_or(|up_to| *id <= up_to))
+            .collect();
+        contents.sort_unstable();
+        contents.truncate(max);
+        Ok(contents)
     }
 
     async fn write(&self, changes: Changes) -> Result<(), Error> {

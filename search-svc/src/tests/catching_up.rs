@@ -12,6 +12,7 @@ use std::{
 use futures::FutureExt;
 use holdfast_eventlog::{ConsumerConfig, Event, Handler};
 use holdfast_proto::events::v1 as events;
+use holdfast_types::ShowId;
 use prost::Message;
 use sqlx::PgPool;
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -30,6 +31,7 @@ use crate::{
     feed::{Keeper, News, NewsDesk, Status, Stream, TOPIC, Writer},
     index::{Error, Found, Index},
     query::Query,
+    suggest::{Begun, Kind},
 };
 
 /// Longest wait for anything that must happen.
@@ -91,6 +93,19 @@ impl Index for Watched {
 
     async fn search(&self, query: &Query) -> Result<Found, Error> {
         self.index.search(query).await
+    }
+
+    async fn names(&self, kind: Kind, begun: &Begun) -> Result<Vec<String>, Error> {
+        self.index.names(kind, begun).await
+    }
+
+    async fn contents(
+        &self,
+        after: Option<ShowId>,
+        up_to: Option<ShowId>,
+        max: usize,
+    ) -> Result<Vec<(ShowId, u64)>, Error> {
+        self.index.contents(after, up_to, max).await
     }
 
     async fn write(&self, changes: Changes) -> Result<(), Error> {

@@ -3,14 +3,17 @@
 
 use holdfast_mesh::config::Secret;
 
-use super::shows::{DAY_MS, START_MS, all, fill, found, near, puts, show, text};
+use super::shows::{DAY_MS, START_MS, all, day, fill, found, near, puts, show, text};
 use crate::{
     document::{Changes, Document},
     embedded::Embedded,
-    index::{Error, Index},
-    meili::Meili,
+    facet::{Counts, Facet},
+    fold,
+    index::{Error, Index, Total},
+    meili::{Keys, Meili},
     place::Place,
-    query::{Query, Sort},
+    query::{Price, Query, Sort},
+    suggest::{Begun, suggest},
 };
 
 /// No shows.
@@ -31,7 +34,11 @@ async fn meilisearch_keeps_the_contract() {
     };
     let key = Secret::new(std::env::var("MEILI_API_KEY").unwrap_or_default());
     let name = format!("holdfast-contract-{}", std::process::id());
-    let index = Meili::new(&url, &key, &name).unwrap();
+    let keys = Keys {
+        all: &key,
+        search: &key,
+    };
+    let index = Meili::new(&url, keys, &name).unwrap();
     keeps_the_contract(&index).await;
     index.delete(&name).await.unwrap();
 }
@@ -49,6 +56,14 @@ async fn keeps_the_contract(index: &impl Index) {
     pages_have_each_show_once(index).await;
     changes_are_found_when_they_are_written(index).await;
     another_index_takes_the_place_of_the_first(index).await;
+    what_a_person_meant_comes_first(index).await;
+    narrow_categories_are_found_by_broad_ones(index).await;
+    countries_days_and_sales_narrow(index).await;
+    prices_narrow_and_order(index).await;
+    all_that_is_found_is_counted(index).await;
+    cities_count_together_however_they_are_written(index).await;
+    names_are_suggested_while_somebody_types(index).await;
+    what_the_index_has_is_told_in_order(index).await;
 }
 
 async fn nothing_is_found_before_there_is_an_index(index: &impl Index) {
@@ -375,4 +390,320 @@ async fn another_index_takes_the_place_of_the_first(index: &impl Index) {
     assert_eq!(found(index, &all()).await, [8]);
     assert!(index.swap().await.is_err(), "that one is in its place");
     assert_eq!(found(index, &all()).await, [8]);
+}
+
+/// Shows of many kinds and scripts, and what of them a person meant.
+async fn what_a_person_meant_comes_first(index: &impl Index) {
+    let shows = [
+        show(1, "Rhapsody Tour").with(&["Queen"]),
+        show(2, "Dancing Night").described("Songs of Queen, by others."),
+        show(3, "Queens of Comedy"),
+        show(4, "東京事変ライブ")
+            .with(&["東京事変"])
+            .at("Tokyo", 35.68, 139.69),
+        show(5, "ガンダム展").at("Osaka", 34.69, 135.5),
+        show(6, "Кино")
+            .with(&["Виктор Цой"])
+            .at("Moscow", 55.75, 37.61),
+        show(7, "Μίκης Θεοδωράκης").at("Athens", 37.98, 23.72),
+        show(8, "أم كلثوم").at("Cairo", 30.04, 31.23),
+        show(9, "방탄소년단 콘서트").at("Seoul", 37.56, 126.97),
+        show(10, "Gig in the Park").at("New York City", 40.71, -74.0),
+        show(11, "Soccer Cup Final").at("München", 48.13, 11.58),
+        show(12, "Silent Owls and Paper Kites"),
+        show(13, "The Paper Owls").with(&["The Paper Owls"]),
+        show(14, "מופע חגיגי").at("Tel Aviv", 32.08, 34.78),
+        show(15, "คอนเสิร์ตกรุงเทพ").at("Bangkok", 13.75, 100.5),
+        show(16, "Metallica: M72 World Tour").with(&["Metallica"]),
+        show(17, "Metal Night").described("Not Metallica."),
+    ];
+    fill(index, shows).await;
+    for (meant, words, first) in [
+        ("the band", "queen", 1),
+        ("the band, misspelt", "metalica", 16),
+        ("the band, not yet typed out", "metall", 16),
+        (
+            "the band, letters swapped, and its tour",
+            "metlalica wrold",
+            16,
+        ),
+        ("those two words together", "paper owls", 13),
+        ("its name in Chinese characters", "東京事変", 4),
+        ("a part of it", "事変", 4),
+        ("the other kana", "がんだむ", 5),
+        ("in capitals", "КИНО", 6),
+        ("a singer's first name", "виктор", 6),
+        ("without its accents", "μικησ θεοδωρακησ", 7),
+        ("without its hamza", "ام كلثوم", 8),
+        ("with its vowels", "أُمّ كُلْثُوم", 8),
+        ("the begin of a Korean word", "방탄", 9),
+        ("a Hebrew word", "מופע", 14),
+        ("a Thai word within a phrase", "กรุงเทพ", 15),
+        ("a concert there", "concert nyc", 10),
+        ("a city by its own name", "moskva", 6),
+        ("a city by its English name", "munich", 11),
+        ("a city in its script", "東京", 4),
+        ("football, as elsewhere", "football", 11),
+    ] {
+        let numbers = found(index, &text(words)).await;
+        assert_eq!(
+            numbers.first(),
+            Some(&first),
+            "{meant}: {words}: {numbers:?}"
+        );
+    }
+    let numbers = found(index, &text("queen")).await;
+    let described = numbers.iter().position(|number| *number == 2);
+    assert!(described > Some(0), "after the band: {numbers:?}");
+}
+
+async fn narrow_categories_are_found_by_broad_ones(index: &impl Index) {
+    let shows = [
+        show(1, "Concert").of_kind(&["music", "rock"]),
+        show(2, "Concert").of_kind(&["music", "jazz"]),
+        show(3, "Play").of_kind(&["theatre"]),
+    ];
+    fill(index, shows).await;
+    let category = |category: &str| Query {
+        category: Some(category.to_owned()),
+        facets: vec![Facet::Category],
+        ..all()
+    };
+    assert_eq!(found(index, &category("music")).await, [1, 2]);
+    assert_eq!(found(index, &category("jazz")).await, [2]);
+    assert_eq!(found(index, &category("theatre")).await, [3]);
+    let counts = index.search(&category("music")).await.unwrap().facets;
+    assert_eq!(
+        values(&counts[0]),
+        [("music", 2), ("jazz", 1), ("rock", 1)],
+        "a broad one counts all below it"
+    );
+}
+
+async fn countries_days_and_sales_narrow(index: &impl Index) {
+    let shows = [
+        show(1, "Concert").in_state("PAUSED"),
+        show(2, "Concert").in_country("FR"),
+        show(3, "Concert").in_state("CANCELLED").in_country("FR"),
+        show(4, "Concert"),
+    ];
+    fill(index, shows).await;
+    let country = Query {
+        country: Some("FR".to_owned()),
+        ..all()
+    };
+    assert_eq!(found(index, &country).await, [2, 3]);
+    let on_sale = Query {
+        on_sale: true,
+        ..all()
+    };
+    assert_eq!(found(index, &on_sale).await, [2, 4]);
+    let both = Query {
+        on_sale: true,
+        ..country
+    };
+    assert_eq!(found(index, &both).await, [2]);
+    for (from_day, to_day, expected) in [
+        (Some(2), Some(3), &[2, 3][..]),
+        (Some(3), None, &[3, 4]),
+        (None, Some(1), &[1]),
+        (Some(3), Some(2), &[]),
+    ] {
+        let days = Query {
+            from_day: from_day.map(day),
+            to_day: to_day.map(day),
+            ..all()
+        };
+        assert_eq!(
+            found(index, &days).await,
+            expected,
+            "{from_day:?} {to_day:?}"
+        );
+    }
+}
+
+async fn prices_narrow_and_order(index: &impl Index) {
+    let shows = [
+        show(1, "Concert").priced("EUR", Some((3_000, 9_000))),
+        show(2, "Concert").priced("EUR", None),
+        show(3, "Concert").priced("EUR", Some((1_000, 2_000))),
+        show(4, "Concert").priced("JPY", Some((1_500, 2_500))),
+        show(5, "Concert").priced("EUR", Some((0, 0))),
+    ];
+    fill(index, shows).await;
+    let price = |min, max| Query {
+        price: Some(Price {
+            currency: "EUR".to_owned(),
+            min,
+            max,
+        }),
+        ..all()
+    };
+    assert_eq!(found(index, &price(None, None)).await, [1, 2, 3, 5]);
+    assert_eq!(found(index, &price(None, Some(1_000))).await, [3, 5]);
+    assert_eq!(found(index, &price(None, Some(999))).await, [5]);
+    assert_eq!(found(index, &price(Some(2_000), None)).await, [1, 3]);
+    assert_eq!(found(index, &price(Some(2_001), Some(5_000))).await, [1]);
+    let cheapest = Query {
+        sort: Sort::Price,
+        ..price(None, None)
+    };
+    assert_eq!(
+        found(index, &cheapest).await,
+        [5, 3, 1, 2],
+        "what has no price comes last"
+    );
+    let worded = Query {
+        sort: Sort::Price,
+        limit: 2,
+        ..text("concert")
+    };
+    assert_eq!(found(index, &worded).await, [5, 3]);
+}
+
+async fn all_that_is_found_is_counted(index: &impl Index) {
+    let mut shows = Vec::new();
+    for number in 1..=30 {
+        let city = ["Lyon", "Nice", "Bonn"][usize::from(number % 3)];
+        let country = if city == "Bonn" { "DE" } else { "FR" };
+        let title = if number <= 20 { "Concert" } else { "Play" };
+        shows.push(show(number, title).at(city, 45.0, 5.0).in_country(country));
+    }
+    fill(index, shows).await;
+    // What was changed since counts as it is now.
+    index
+        .write(puts([show(30, "Play")
+            .at("Bonn", 45.0, 5.0)
+            .in_state("CLOSED")]))
+        .await
+        .unwrap();
+    let query = Query {
+        facets: vec![Facet::City, Facet::Country, Facet::State],
+        limit: 3,
+        ..text("play")
+    };
+    let answer = index.search(&query).await.unwrap();
+    assert_eq!((answer.shows.len(), answer.more), (3, true));
+    let (Total::Exact(total) | Total::Estimated(total)) = answer.total;
+    assert_eq!(total, 10);
+    let facets: Vec<Facet> = answer.facets.iter().map(|counts| counts.facet).collect();
+    assert_eq!(facets, query.facets);
+    assert_eq!(
+        values(&answer.facets[0]),
+        [("Bonn", 4), ("Lyon", 3), ("Nice", 3)]
+    );
+    assert_eq!(values(&answer.facets[1]), [("FR", 6), ("DE", 4)]);
+    assert_eq!(values(&answer.facets[2]), [("ON_SALE", 9), ("CLOSED", 1)]);
+    assert!(answer.facets.iter().all(|counts| !counts.more));
+
+    let around = Query {
+        facets: vec![Facet::City],
+        ..near(52.52, 13.405, 1_000)
+    };
+    let answer = index.search(&around).await.unwrap();
+    assert_eq!(answer.facets[0].values, [], "nothing is there");
+    assert!(index.search(&all()).await.unwrap().facets.is_empty());
+}
+
+async fn cities_count_together_however_they_are_written(index: &impl Index) {
+    let shows = [
+        show(1, "Concert").at("Sao Paulo", -23.5, -46.6),
+        show(2, "Concert").at("São Paulo", -23.5, -46.6),
+        show(3, "Concert"),
+    ];
+    fill(index, shows).await;
+    let query = Query {
+        facets: vec![Facet::City],
+        ..all()
+    };
+    let answer = index.search(&query).await.unwrap();
+    assert_eq!(values(&answer.facets[0]), [("São Paulo", 2), ("Berlin", 1)]);
+}
+
+fn values(counts: &Counts) -> Vec<(&str, u64)> {
+    let values = counts.values.iter();
+    values
+        .map(|(value, shows)| (value.as_str(), *shows))
+        .collect()
+}
+
+async fn names_are_suggested_while_somebody_types(index: &impl Index) {
+    let mut shows = vec![
+        show(1, "Rhapsody Tour").with(&["Queen", "Adam Lambert"]),
+        show(2, "Queen Symphonic").with(&["Philharmonic"]),
+        show(3, "Night of Musicals").in_venue("Queen's Hall"),
+        show(4, "Opera Gala").at("Queenstown", -45.0, 168.6),
+        show(5, "Über den Wolken").with(&["Reinhard Mey"]),
+        show(6, "東京事変ライブ"),
+    ];
+    // Many of one name are one suggestion.
+    shows.extend((10..40).map(|number| show(number, "Metal Hammer Festival")));
+    fill(index, shows).await;
+    let suggested = async |words: &str, limit| {
+        let begun = Begun {
+            words: fold::words(words),
+            text: fold::plain(words, 10),
+            from_ms: START_MS,
+        };
+        let suggestions = suggest(index, &begun, limit).await.unwrap();
+        let told = suggestions.iter().map(|suggestion| {
+            let parts = suggestion.parts.iter();
+            let text: String = parts.map(|part| part.text.as_str()).collect();
+            format!("{} {text}", suggestion.kind)
+        });
+        told.collect::<Vec<_>>()
+    };
+    let mut of_queen = suggested("que", 10).await;
+    of_queen.sort();
+    assert_eq!(
+        of_queen,
+        [
+            "city Queenstown",
+            "performer Queen",
+            "title Queen Symphonic",
+            "venue Queen's Hall"
+        ],
+        "and nobody who is on with them"
+    );
+    assert_eq!(suggested("que", 2).await.len(), 2);
+    for (words, expected) in [
+        ("adam", "performer Adam Lambert"),
+        ("lam", "performer Adam Lambert"),
+        ("lambret", "performer Adam Lambert"),
+        ("uber", "title Über den Wolken"),
+        ("wolken u", "title Über den Wolken"),
+        ("事変", "title 東京事変ライブ"),
+        ("metal ham", "title Metal Hammer Festival"),
+    ] {
+        assert_eq!(suggested(words, 10).await, [expected], "{words}");
+    }
+    assert_eq!(suggested("zzzz", 10).await, [""; 0]);
+    let over = Begun {
+        words: fold::words("que"),
+        text: "que".to_owned(),
+        from_ms: START_MS + 100 * DAY_MS,
+    };
+    let suggestions = suggest(index, &over, 10).await.unwrap();
+    assert!(suggestions.is_empty(), "they are over");
+}
+
+async fn what_the_index_has_is_told_in_order(index: &impl Index) {
+    let shows: Vec<Document> = (1..=5).map(|number| show(number, "Opening")).collect();
+    fill(index, shows.clone()).await;
+    let changed = show(4, "Closing");
+    let changes = Changes {
+        puts: vec![changed.clone()],
+        removes: vec![shows[1].show_id],
+    };
+    index.write(changes).await.unwrap();
+    let content = |show: &Document| (show.show_id, show.content());
+    let [one, three, four, five] = [&shows[0], &shows[2], &changed, &shows[4]].map(content);
+    let has = async |after: Option<u8>, up_to: Option<u8>, max| {
+        let id = |number: Option<u8>| number.map(|number| show(number, "").show_id);
+        index.contents(id(after), id(up_to), max).await.unwrap()
+    };
+    assert_eq!(has(None, None, 10).await, [one, three, four, five]);
+    assert_eq!(has(Some(1), Some(4), 10).await, [three, four]);
+    assert_eq!(has(Some(2), None, 2).await, [three, four]);
+    assert_eq!(has(Some(5), None, 10).await, []);
 }

@@ -6,6 +6,7 @@
 mod blame;
 mod building;
 mod catching_up;
+mod comparing;
 mod contract;
 mod large;
 mod on_disk;

@@ -10,7 +10,8 @@ use holdfast_mesh::{
     auth::{AUDIENCE, ISSUER, TokenClaims, Verifier},
 };
 use holdfast_proto::search::v1::{
-    GetIndexStatusRequest, RebuildIndexRequest, search_admin_service_server::SearchAdminService,
+    CompareShowsRequest, GetIndexStatusRequest, RebuildIndexRequest,
+    search_admin_service_server::SearchAdminService,
 };
 use holdfast_types::{ErrorCode, UserId};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
@@ -19,6 +20,7 @@ use tonic::Request;
 
 use super::shows::{fill, show};
 use crate::{
+    clients::catalog::Catalog,
     embedded::Embedded,
     feed::{Status, Stream},
     grpc::Admin,
@@ -77,6 +79,7 @@ async fn only_admins_look_at_the_index_or_have_it_built(pool: PgPool) {
         status: Arc::clone(&status),
         verifier: Verifier::new(|| async { Ok(jwks()) }),
         stream: Arc::clone(&stream),
+        catalog: Catalog::new(holdfast_mesh::client::channel("http://127.0.0.1:1").unwrap()),
         feeds,
     });
     let nobody = admin.get_index_status(Request::new(GetIndexStatusRequest {}));
@@ -87,6 +90,8 @@ async fn only_admins_look_at_the_index_or_have_it_built(pool: PgPool) {
         let refused = admin.get_index_status(asked(GetIndexStatusRequest {}, role));
         assert_eq!(code(refused.await), ErrorCode::Forbidden, "{role}");
         let refused = admin.rebuild_index(asked(RebuildIndexRequest {}, role));
+        assert_eq!(code(refused.await), ErrorCode::Forbidden, "{role}");
+        let refused = admin.compare_shows(asked(CompareShowsRequest::default(), role));
         assert_eq!(code(refused.await), ErrorCode::Forbidden, "{role}");
     }
 
@@ -99,9 +104,10 @@ async fn only_admins_look_at_the_index_or_have_it_built(pool: PgPool) {
         (before.engine.as_str(), before.searchable, before.lag_ms),
         ("tantivy", false, 0)
     );
-    assert_eq!(before.changes_behind, 0);
+    assert_eq!((before.changes_behind, before.shows), (0, 0));
     fill(&*index, [show(1, "Opening")]).await;
-    assert!(look().await.searchable);
+    let after = look().await;
+    assert_eq!((after.searchable, after.shows), (true, 1));
 
     let refused = idle.rebuild_index(asked(RebuildIndexRequest {}, "admin"));
     assert_eq!(code(refused.await), ErrorCode::InvalidState);

@@ -1,18 +1,21 @@
 //! The Meilisearch adapter against what a real server answered.
 
+use holdfast_mesh::config::Secret;
 use holdfast_types::ShowId;
 use serde_json::{Value, json};
 
 use super::{
     replay::{Replay, Step, labels, our_id, recorded},
-    shows::{all, near, puts, show, text},
+    shows::{all, day, near, puts, show, text},
 };
 use crate::{
     document::{Changes, SCHEMA_VERSION},
-    index::{Error, Found, Index},
-    meili::Meili,
+    facet::{Counts, Facet},
+    index::{Error, Found, Index, Total},
+    meili::{Keys, Meili},
     place::Place,
     query::{Query, Sort},
+    suggest::{Begun, Kind},
 };
 
 /// The settings of an index of ours.
@@ -33,6 +36,16 @@ pub(crate) async fn built(replay: &Replay) -> Meili {
     assert!(meili.is_built().await.unwrap());
     replay.came();
     meili
+}
+
+/// The adapter of a server that isn't there.
+fn nobody() -> Meili {
+    let none = Secret::default();
+    let keys = Keys {
+        all: &none,
+        search: &none,
+    };
+    Meili::new("http://127.0.0.1:1", keys, "shows").unwrap()
 }
 
 fn ids(found: &Found) -> Vec<u64> {
@@ -65,7 +78,7 @@ async fn an_index_counts_when_it_is_there_and_of_this_schema() {
     assert!(meili.is_built().await.unwrap());
     replay.came();
 
-    let stranger = replay.meili_with("nonsense");
+    let stranger = replay.meili_with("nonsense", "");
     replay.expect([recorded("wrong key").at("GET", settings).with_any_key()]);
     let refused = stranger.is_built().await;
     assert!(
@@ -177,7 +190,7 @@ async fn filters_and_orders_are_the_servers() {
     assert_eq!(body["q"], "");
     assert_eq!(
         body["filter"],
-        "starts_at_ms >= 1798761600000 AND starts_at_ms < 1900000000000 AND category = \"concert\" \
+        "starts_at_ms >= 1798761600000 AND starts_at_ms < 1900000000000 AND category_path = \"concert\" \
          AND city_key = \"shanghai\""
     );
     assert_eq!(body["sort"], json!(["starts_at_ms:asc"]));
@@ -258,7 +271,7 @@ async fn a_search_that_fails_is_told_apart() {
     assert!(matches!(meili.search(&all()).await, Err(Error::Away(_))));
     replay.came();
 
-    let nowhere = Meili::new("http://127.0.0.1:1", &"".into(), "shows").unwrap();
+    let nowhere = nobody();
     assert!(matches!(nowhere.is_built().await, Err(Error::Away(_))));
 }
 
@@ -284,7 +297,9 @@ async fn documents_are_written_and_removed_when_their_tasks_succeeded() {
     ]);
     let put = show(7, "L'Été \"live\"")
         .at("L’Aquila", 42.35, 13.4)
-        .described("Long.");
+        .described("Long.")
+        .with(&["Queen"]);
+    let content = format!("{:016x}", put.content());
     let changes = Changes {
         puts: vec![put],
         removes: vec![ShowId::from_bytes([8; 16]), ShowId::from_bytes([9; 16])],
@@ -301,7 +316,9 @@ async fn documents_are_written_and_removed_when_their_tasks_succeeded() {
         "event_id": id("64"),
         "title": "L'Été \"live\"",
         "description": "Long.",
+        "performers": ["Queen"],
         "category": "music",
+        "category_path": ["music"],
         "venue_id": id("65"),
         "venue": "Waldbühne",
         "city": "L’Aquila",
@@ -312,6 +329,10 @@ async fn documents_are_written_and_removed_when_their_tasks_succeeded() {
         "state": "ON_SALE",
         "currency": "EUR",
         "price_from": 1500,
+        "price_max": 4500,
+        "day": day(7),
+        "id_start": 0x0707_0707_0707_u64,
+        "content": content,
         "_geo": {"lat": 42.35, "lng": 13.4},
     }]);
     assert_eq!(bodies[0], document);
@@ -362,6 +383,117 @@ async fn documents_that_the_server_refuses_are_told_from_a_server_that_is_down()
     replay.came();
 }
 
+#[tokio::test]
+async fn facets_and_totals_are_the_servers() {
+    let replay = Replay::start().await;
+    let meili = built(&replay).await;
+    // The recorded documents have one category, not a path of them.
+    let facets = recorded("search, facets").with_our_hits().with(|answer| {
+        let counted = answer["facetDistribution"].as_object_mut().unwrap();
+        let category = counted.remove("category").unwrap();
+        counted.insert("category_path".to_owned(), category);
+    });
+    replay.expect([facets]);
+    let query = Query {
+        facets: vec![Facet::City, Facet::Category, Facet::State],
+        ..limited(text("live"), 1)
+    };
+    let found = meili.search(&query).await.unwrap();
+    assert_eq!(found.total, Total::Estimated(80));
+    let [city, category, state] = <[Counts; 3]>::try_from(found.facets).unwrap();
+    assert_eq!(category.values, [("concert".to_owned(), 80)]);
+    assert_eq!((city.values.len(), city.more), (8, false));
+    assert_eq!(
+        city.values[7],
+        ("Xi’an".to_owned(), 10),
+        "by name where equal"
+    );
+    assert_eq!(state.values, [], "the server counted none");
+    let body = replay.came().pop().unwrap();
+    assert_eq!(body["facets"], json!(["city", "category_path", "state"]));
+}
+
+#[tokio::test]
+async fn what_customers_ask_goes_with_the_key_that_may_only_search() {
+    let replay = Replay::start().await;
+    let meili = replay.meili_with("another", "<key>");
+    replay.expect([our_settings().with_any_key()]);
+    assert!(meili.is_built().await.unwrap());
+    // The double wants the recorded key for these.
+    replay.expect([
+        recorded("search, nothing found"),
+        recorded("search, nothing found"),
+    ]);
+    meili.search(&all()).await.unwrap();
+    meili.names(Kind::City, &typed("ber")).await.unwrap();
+    replay.came();
+}
+
+fn typed(text: &str) -> Begun {
+    Begun {
+        words: vec![text.to_owned()],
+        text: text.to_owned(),
+        from_ms: 5,
+    }
+}
+
+#[tokio::test]
+async fn names_come_of_one_attribute_and_each_once() {
+    let replay = Replay::start().await;
+    let meili = built(&replay).await;
+    replay.expect([recorded("search")]);
+    let names = meili.names(Kind::Performer, &typed("taylor")).await;
+    assert_eq!(names.unwrap(), ["Taylor Swift"]);
+    let body = replay.came().pop().unwrap();
+    let expected = json!({
+        "q": "taylor",
+        "limit": 100,
+        "filter": "starts_at_ms >= 5",
+        "attributesToSearchOn": ["performers"],
+        "attributesToRetrieve": ["performers"],
+        "matchingStrategy": "all",
+    });
+    assert_eq!(body, expected);
+    replay.expect([recorded("search")]);
+    let names = meili.names(Kind::City, &typed("s")).await.unwrap();
+    assert_eq!(names, ["Shanghai", "Mumbai", "Tokyo"]);
+    replay.came();
+    replay.expect([recorded("search").answering(503, "")]);
+    let refused = meili.names(Kind::City, &typed("s")).await;
+    assert!(matches!(refused, Err(Error::Away(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_the_server_has_is_compared_by_id_and_content() {
+    let replay = Replay::start().await;
+    let meili = built(&replay).await;
+    let id = |byte| ShowId::from_bytes([byte; 16]);
+    let document = |byte, content: &str| json!({"show_id": id(byte), "content": content});
+    // Not recorded: the shape of a page of documents is the server's documentation's.
+    let page = json!({
+        "results": [
+            document(3, "00000000000000ff"),
+            document(1, "0000000000000001"),
+            document(2, "ffffffffffffffff"),
+            document(4, "nonsense"),
+        ],
+        "offset": 0, "limit": 26, "total": 4,
+    });
+    let fetched = recorded("get document")
+        .at("POST", "/indexes/shows/documents/fetch")
+        .answering(200, page.to_string());
+    replay.expect([fetched]);
+    let contents = meili.contents(Some(id(1)), Some(id(4)), 10).await.unwrap();
+    assert_eq!(contents, [(id(2), u64::MAX), (id(3), 255), (id(4), 0)]);
+    let body = replay.came().pop().unwrap();
+    assert_eq!(body["fields"], json!(["show_id", "content"]));
+    assert_eq!(body["sort"], json!(["id_start:asc"]));
+    assert_eq!(
+        body["filter"],
+        "id_start >= 1103823438081 AND id_start <= 4415293752324"
+    );
+}
+
 /// What making the next index takes.
 fn begun() -> [Step; 6] {
     [
@@ -400,8 +532,14 @@ async fn a_second_index_is_built_and_swapped() {
     let settings = &bodies[4];
     assert_eq!(
         settings["searchableAttributes"],
-        json!(["title", "venue", "city", "description"])
+        json!(["title", "performers", "venue", "city", "description"])
     );
+    assert_eq!(
+        settings["faceting"]["sortFacetValuesBy"],
+        json!({"*": "count"})
+    );
+    let nyc = settings["synonyms"]["nyc"].as_array().unwrap();
+    assert!(nyc.contains(&json!("new york")));
     assert_eq!(settings["rankingRules"][0], "sort");
     assert_eq!(settings["pagination"], json!({"maxTotalHits": 10_001}));
     let filterable = settings["filterableAttributes"].as_array().unwrap();

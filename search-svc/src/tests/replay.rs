@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::meili::Meili;
+use crate::meili::{Keys, Meili};
 
 const EXCHANGES: &str = include_str!("../../tests/data/meilisearch/exchanges.jsonl");
 
@@ -154,12 +154,17 @@ impl Replay {
 
     /// The adapter, with the recorded key and the recorded index.
     pub(crate) fn meili(&self) -> Meili {
-        self.meili_with(KEY)
+        self.meili_with(KEY, "")
     }
 
-    pub(crate) fn meili_with(&self, key: &str) -> Meili {
+    pub(crate) fn meili_with(&self, all: &str, search: &str) -> Meili {
         let url = format!("http://{}", self.address);
-        Meili::new(&url, &Secret::new(key), "shows").unwrap()
+        let [all, search] = [all, search].map(Secret::new);
+        let keys = Keys {
+            all: &all,
+            search: &search,
+        };
+        Meili::new(&url, keys, "shows").unwrap()
     }
 
     /// What shall come next, after all that was expected so far came.

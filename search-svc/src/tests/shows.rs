@@ -1,10 +1,11 @@
 //! Shows and questions that tests put and ask.
 
+use chrono::DateTime;
 use holdfast_proto::search::v1::FoundShow;
 use holdfast_types::ShowId;
 
 use crate::{
-    document::{Changes, Document},
+    document::{Changes, Document, day_number},
     fold,
     index::Index,
     place::Place,
@@ -24,6 +25,7 @@ pub(crate) fn show(number: u8, title: &str) -> Document {
         show_id,
         description: String::new(),
         place,
+        day: day(number.into()),
         shown: FoundShow {
             show_id: show_id.to_bytes().to_vec(),
             event_id: vec![100; 16],
@@ -40,7 +42,11 @@ pub(crate) fn show(number: u8, title: &str) -> Document {
             state: "ON_SALE".to_owned(),
             currency: "EUR".to_owned(),
             price_from: Some(1500),
+            price_max: Some(4500),
+            performers: Vec::new(),
+            category_path: vec!["music".to_owned()],
             distance_m: None,
+            highlights: Vec::new(),
         },
     }
 }
@@ -56,6 +62,42 @@ impl Document {
 
     pub(crate) fn in_category(mut self, category: &str) -> Self {
         self.shown.category = category.to_owned();
+        self.shown.category_path = vec![category.to_owned()];
+        self
+    }
+
+    /// From broad to narrow.
+    pub(crate) fn of_kind(mut self, path: &[&str]) -> Self {
+        self.shown.category = (*path.last().unwrap()).to_owned();
+        self.shown.category_path = path.iter().map(|one| (*one).to_owned()).collect();
+        self
+    }
+
+    pub(crate) fn with(mut self, performers: &[&str]) -> Self {
+        self.shown.performers = performers.iter().map(|one| (*one).to_owned()).collect();
+        self
+    }
+
+    pub(crate) fn in_venue(mut self, venue: &str) -> Self {
+        self.shown.venue_name = venue.to_owned();
+        self
+    }
+
+    pub(crate) fn in_country(mut self, country: &str) -> Self {
+        self.shown.country = country.to_owned();
+        self
+    }
+
+    pub(crate) fn in_state(mut self, state: &str) -> Self {
+        self.shown.state = state.to_owned();
+        self
+    }
+
+    /// From the lowest to the highest price; none without prices.
+    pub(crate) fn priced(mut self, currency: &str, prices: Option<(i64, i64)>) -> Self {
+        self.shown.currency = currency.to_owned();
+        self.shown.price_from = prices.map(|(from, _)| from);
+        self.shown.price_max = prices.map(|(_, max)| max);
         self
     }
 
@@ -65,6 +107,12 @@ impl Document {
     }
 }
 
+/// That many days after [`START_MS`], which isn't near midnight in Berlin.
+pub(crate) fn day(number: i32) -> i32 {
+    let start = DateTime::from_timestamp_millis(START_MS).unwrap();
+    day_number(start.date_naive()) + number
+}
+
 /// For all shows, by date.
 pub(crate) fn all() -> Query {
     Query {
@@ -72,10 +120,16 @@ pub(crate) fn all() -> Query {
         text: String::new(),
         category: None,
         city: None,
+        country: None,
         from_ms: 0,
         to_ms: None,
+        from_day: None,
+        to_day: None,
+        price: None,
+        on_sale: false,
         near: None,
         sort: Sort::Date,
+        facets: Vec::new(),
         offset: 0,
         limit: 100,
     }

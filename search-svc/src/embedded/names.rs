@@ -1,0 +1,119 @@
+//! Names of a kind in what is found, the most frequent first.
+//!
+//! Always holds: names are counted by number, and only those that are given are read.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use tantivy::{
+    DocAddress, DocId, Score, Searcher, SegmentReader,
+    collector::{Collector, SegmentCollector},
+    columnar::Column,
+};
+
+use super::{
+    schema::{self, Fields},
+    search::{self, shown},
+    words,
+};
+use crate::suggest::{Begun, Kind, NAMES_MAX};
+
+/// The names.
+pub(super) fn names(
+    searcher: &Searcher,
+    fields: &Fields,
+    kind: Kind,
+    begun: &Begun,
+) -> tantivy::Result<Vec<String>> {
+    let mut names = frequent(searcher, fields, kind, begun, false)?;
+    // What is spelt as it was typed is worth more than anything else.
+    if names.len() < NAMES_MAX {
+        names.extend(frequent(searcher, fields, kind, begun, true)?);
+        names.truncate(NAMES_MAX);
+    }
+    Ok(names)
+}
+
+fn frequent(
+    searcher: &Searcher,
+    fields: &Fields,
+    kind: Kind,
+    begun: &Begun,
+    may_be_misspelt: bool,
+) -> tantivy::Result<Vec<String>> {
+    let mut clauses = words::in_names(fields, kind, &begun.words, may_be_misspelt)?;
+    clauses.push(search::from(fields, begun.from_ms));
+    let found = searcher.search(&words::all_of(clauses), &Numbers { kind })?;
+    let mut names = Vec::new();
+    for (number, address) in found {
+        let show = shown(searcher, fields, address)?;
+        let of_number = schema::names_of(kind, &show)
+            .into_iter()
+            .find(|name| schema::name_number(name) == number);
+        names.extend(of_number.cloned());
+    }
+    Ok(names)
+}
+
+/// The most frequent numbers of a kind, each with a document that has it.
+struct Numbers {
+    kind: Kind,
+}
+
+type Counted = HashMap<u64, (u64, DocAddress)>;
+
+impl Collector for Numbers {
+    type Fruit = Vec<(u64, DocAddress)>;
+    type Child = InSegment;
+
+    fn for_segment(&self, ordinal: u32, segment: &SegmentReader) -> tantivy::Result<InSegment> {
+        Ok(InSegment {
+            ordinal,
+            column: segment.fast_fields().u64(schema::numbered_in(self.kind))?,
+            counted: HashMap::new(),
+        })
+    }
+
+    fn requires_scoring(&self) -> bool {
+        false
+    }
+
+    fn merge_fruits(&self, segments: Vec<Counted>) -> tantivy::Result<Self::Fruit> {
+        let mut all = Counted::new();
+        for (number, (count, address)) in segments.into_iter().flatten() {
+            let counted = all.entry(number).or_insert((0, address));
+            counted.0 += count;
+        }
+        let mut all: Vec<(u64, (u64, DocAddress))> = all.into_iter().collect();
+        let rank = |(number, (count, _)): &(u64, (u64, DocAddress))| (Reverse(*count), *number);
+        if all.len() > NAMES_MAX {
+            all.select_nth_unstable_by_key(NAMES_MAX, rank);
+            all.truncate(NAMES_MAX);
+        }
+        all.sort_by_key(rank);
+        let numbers = all
+            .into_iter()
+            .map(|(number, (_, address))| (number, address));
+        Ok(numbers.collect())
+    }
+}
+
+struct InSegment {
+    ordinal: u32,
+    column: Column<u64>,
+    counted: Counted,
+}
+
+impl SegmentCollector for InSegment {
+    type Fruit = Counted;
+
+    fn collect(&mut self, document: DocId, _: Score) {
+        for number in self.column.values_for_doc(document) {
+            let address = DocAddress::new(self.ordinal, document);
+            self.counted.entry(number).or_insert((0, address)).0 += 1;
+        }
+    }
+
+    fn harvest(self) -> Counted {
+        self.counted
+    }
+}

@@ -1,0 +1,247 @@
+//! From words to clauses.
+//!
+//! Always holds: queries are put together from words and values, never parsed from text, so nothing
+//! that a customer writes is an operator. Every word must be there; how it may be there differs:
+//! as it is, as another that stands for it, misspelt, or, for the last, as a beginning.
+
+use std::sync::Arc;
+
+use tantivy::{
+    Score, Term,
+    query::{
+        AutomatonWeight, BooleanQuery, ConstScoreQuery, DfaWrapper, EnableScoring, FuzzyTermQuery,
+        Occur, Query as Clause, TermQuery, Weight,
+    },
+    schema::{Field, IndexRecordOption},
+};
+
+use super::schema::{self, Fields};
+use crate::{fold, query::typos, suggest::Kind, synonyms};
+
+/// Where a word counts how much. Rare words count no more than others: a word that is rare among
+/// cities and common among titles would put the city first.
+const TITLE_SCORE: Score = 4.0;
+const PERFORMERS_SCORE: Score = 3.5;
+const PLACE_SCORE: Score = 2.0;
+const DESCRIPTION_SCORE: Score = 1.0;
+/// What a word that is only begun, misspelt, or both counts, as a part of the above; and one that
+/// stands for what was asked for.
+const BEGUN: Score = 0.5;
+const MISSPELT: Score = 0.25;
+const MISSPELT_AND_BEGUN: Score = 0.1;
+const SYNONYM: Score = 0.9;
+/// What it counts more that two words are next to each other in a name as they were asked for, and
+/// that all that was asked for is a whole name: more than that one of them is in a title, which may be
+/// by chance.
+const NEXT_TO_EACH_OTHER: Score = 2.0;
+const WHOLE_NAME: Score = 8.0;
+
+/// Letters that a word has which may be both misspelt and begun: shorter ones would be anything.
+const MISSPELT_BEGINNING_LETTERS: usize = 5;
+
+/// Automata of one word, shared by all fields.
+struct Spellings {
+    misspelt: Option<Arc<DfaWrapper>>,
+    begun: Option<Arc<DfaWrapper>>,
+    misspelt_and_begun: Option<Arc<DfaWrapper>>,
+}
+
+impl Spellings {
+    fn new(word: &str, is_last: bool, may_be_misspelt: bool) -> tantivy::Result<Self> {
+        // The field is no part of it.
+        let term = || Term::from_field_text(Field::from_field_id(0), word);
+        let built = |fuzzy: FuzzyTermQuery| fuzzy.automaton().map(Arc::new);
+        let typos = typos(word).filter(|_| may_be_misspelt);
+        // Of a script without spaces a part is found anyway.
+        let is_last = is_last && !fold::is_unspaced_word(word);
+        let letters = word.chars().count();
+        let may_be_both = is_last && letters >= MISSPELT_BEGINNING_LETTERS;
+        Ok(Self {
+            misspelt: typos
+                .map(|typos| built(FuzzyTermQuery::new(term(), typos, true)))
+                .transpose()?,
+            begun: is_last
+                .then(|| built(FuzzyTermQuery::new_prefix(term(), 0, true)))
+                .transpose()?,
+            misspelt_and_begun: typos
+                .filter(|_| may_be_both)
+                .map(|_| built(FuzzyTermQuery::new_prefix(term(), 1, true)))
+                .transpose()?,
+        })
+    }
+}
+
+/// All words of a search, wherever they are.
+pub(super) fn anywhere(
+    fields: &Fields,
+    words: &[String],
+) -> tantivy::Result<Vec<(Occur, Box<dyn Clause>)>> {
+    let mut clauses = Vec::new();
+    let units = synonyms::units(words);
+    for unit in &units {
+        let last = unit.words.len() - 1;
+        let mut as_asked = Vec::new();
+        for (nth, word) in unit.words.iter().enumerate() {
+            as_asked.push(there(fields, word, unit.is_last && nth == last)?);
+        }
+        let mut ways = vec![all_of(as_asked)];
+        for other in &unit.others {
+            let words = other.split(' ').map(|word| exactly(fields, word)).collect();
+            ways.push(all_of(words));
+        }
+        clauses.push((Occur::Must, any_of(ways)));
+    }
+    for pair in words.windows(2) {
+        let pair = schema::pair(&pair[0], &pair[1]);
+        let clause = scored(exact(fields.pairs, &pair), NEXT_TO_EACH_OTHER);
+        clauses.push((Occur::Should, clause));
+    }
+    if !words.is_empty() {
+        let whole = words.join(" ");
+        // What stands for all of it is as good.
+        let others = match units.as_slice() {
+            [unit] => unit.others.as_slice(),
+            _ => &[],
+        };
+        for name in [whole.as_str()].iter().chain(others) {
+            let clause = scored(exact(fields.names, name), WHOLE_NAME);
+            clauses.push((Occur::Should, clause));
+        }
+    }
+    Ok(clauses)
+}
+
+/// All words in names of a kind.
+pub(super) fn in_names(
+    fields: &Fields,
+    kind: Kind,
+    words: &[String],
+    may_be_misspelt: bool,
+) -> tantivy::Result<Vec<Box<dyn Clause>>> {
+    let field = fields.words_of(kind);
+    let mut clauses = Vec::new();
+    for unit in synonyms::units(words) {
+        let last = unit.words.len() - 1;
+        let mut as_asked = Vec::new();
+        for (nth, word) in unit.words.iter().enumerate() {
+            let is_last = unit.is_last && nth == last;
+            let spellings = Spellings::new(word, is_last, may_be_misspelt)?;
+            as_asked.push(any_of(in_field(field, word, &spellings, 1.0)));
+        }
+        let mut ways = vec![all_of(as_asked)];
+        for other in &unit.others {
+            let words = other.split(' ').map(|word| terms(field, word, 1.0));
+            ways.push(all_of(words.collect()));
+        }
+        clauses.push(any_of(ways));
+    }
+    Ok(clauses)
+}
+
+/// `word` anywhere.
+fn there(fields: &Fields, word: &str, is_last: bool) -> tantivy::Result<Box<dyn Clause>> {
+    let spellings = Spellings::new(word, is_last, true)?;
+    let mut ways = Vec::new();
+    for (field, score) in names(fields) {
+        ways.extend(in_field(field, word, &spellings, score));
+    }
+    // Long texts have something like everything: as it is only.
+    ways.push(terms(fields.description, word, DESCRIPTION_SCORE));
+    Ok(any_of(ways))
+}
+
+/// `word` as it is, in the place of another.
+fn exactly(fields: &Fields, word: &str) -> Box<dyn Clause> {
+    let fields = names(fields)
+        .into_iter()
+        .chain([(fields.description, DESCRIPTION_SCORE)]);
+    any_of(
+        fields
+            .map(|(field, score)| terms(field, word, score * SYNONYM))
+            .collect(),
+    )
+}
+
+fn names(fields: &Fields) -> [(Field, Score); 4] {
+    [
+        (fields.title, TITLE_SCORE),
+        (fields.performers, PERFORMERS_SCORE),
+        (fields.venue, PLACE_SCORE),
+        (fields.city, PLACE_SCORE),
+    ]
+}
+
+fn in_field(field: Field, word: &str, spellings: &Spellings, score: Score) -> Vec<Box<dyn Clause>> {
+    let spelt = [
+        (&spellings.misspelt, MISSPELT),
+        (&spellings.begun, BEGUN),
+        (&spellings.misspelt_and_begun, MISSPELT_AND_BEGUN),
+    ];
+    let spelt = spelt.into_iter().filter_map(|(automaton, part)| {
+        let automaton = automaton.clone()?;
+        Some(scored(Spelt { field, automaton }, score * part))
+    });
+    let mut ways = vec![terms(field, word, score)];
+    ways.extend(spelt);
+    ways
+}
+
+/// `word` as it is; of one of a script without spaces all its pairs.
+fn terms(field: Field, word: &str, score: Score) -> Box<dyn Clause> {
+    let wanted = fold::wanted(word);
+    let share = score / wanted.len().max(1) as Score;
+    let terms = wanted
+        .iter()
+        .map(|term| scored(exact(field, term), share))
+        .collect();
+    all_of(terms)
+}
+
+pub(super) fn exact(field: Field, value: &str) -> TermQuery {
+    TermQuery::new(
+        Term::from_field_text(field, value),
+        IndexRecordOption::Basic,
+    )
+}
+
+pub(super) fn all_of(mut clauses: Vec<Box<dyn Clause>>) -> Box<dyn Clause> {
+    match clauses.len() {
+        1 => clauses.remove(0),
+        _ => Box::new(BooleanQuery::intersection(clauses)),
+    }
+}
+
+fn any_of(mut clauses: Vec<Box<dyn Clause>>) -> Box<dyn Clause> {
+    match clauses.len() {
+        1 => clauses.remove(0),
+        _ => Box::new(BooleanQuery::union(clauses)),
+    }
+}
+
+fn scored(clause: impl Clause, score: Score) -> Box<dyn Clause> {
+    Box::new(ConstScoreQuery::new(Box::new(clause), score))
+}
+
+/// Words that an automaton takes: as `FuzzyTermQuery`, which builds one for each field.
+#[derive(Clone)]
+struct Spelt {
+    field: Field,
+    automaton: Arc<DfaWrapper>,
+}
+
+impl std::fmt::Debug for Spelt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spelt")
+            .field("field", &self.field)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Clause for Spelt {
+    fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
+        let automaton = Arc::clone(&self.automaton);
+        Ok(Box::new(AutomatonWeight::<DfaWrapper>::new(
+            self.field, automaton,
+        )))
+    }
+}
