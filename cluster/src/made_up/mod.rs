@@ -10,6 +10,8 @@
 mod cities;
 mod dice;
 mod names;
+#[cfg(test)]
+mod quality;
 mod shows;
 #[cfg(test)]
 mod tests;
