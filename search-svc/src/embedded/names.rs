@@ -1,8 +1,14 @@
 //! Names of a kind in what is found, the most frequent first.
 //!
-//! Always holds: names are counted by number, and only those that are given are read.
+//! Always holds: names are counted by number, and only those that are given are read; what is counted is
+//! bounded, because one letter begins something of every other show, and which of those names is the
+//! more frequent is seen in part of them as well.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use tantivy::{
     DocAddress, DocId, Score, Searcher, SegmentReader,
@@ -15,7 +21,13 @@ use super::{
     search::{self, shown},
     words,
 };
-use crate::suggest::{Begun, Kind, NAMES_MAX};
+use crate::{
+    query::typos,
+    suggest::{Begun, Kind, NAMES_MAX},
+};
+
+/// Documents of a segment that are counted.
+const COUNTED_MAX: usize = 20_000;
 
 /// The names.
 pub(super) fn names(
@@ -26,7 +38,8 @@ pub(super) fn names(
 ) -> tantivy::Result<Vec<String>> {
     let mut names = frequent(searcher, fields, kind, begun, false)?;
     // What is spelt as it was typed is worth more than anything else.
-    if names.len() < NAMES_MAX {
+    let may_be_misspelt = begun.words.iter().any(|word| typos(word).is_some());
+    if may_be_misspelt && names.len() < NAMES_MAX {
         names.extend(frequent(searcher, fields, kind, begun, true)?);
         names.truncate(NAMES_MAX);
     }
@@ -59,7 +72,28 @@ struct Numbers {
     kind: Kind,
 }
 
-type Counted = HashMap<u64, (u64, DocAddress)>;
+type Counted = HashMap<u64, (u64, DocAddress), BuildHasherDefault<AsItIs>>;
+
+/// The numbers are hashes.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 << 8) | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The map goes by the upper bits, too; the numbers have the lower ones.
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
 
 impl Collector for Numbers {
     type Fruit = Vec<(u64, DocAddress)>;
@@ -69,7 +103,8 @@ impl Collector for Numbers {
         Ok(InSegment {
             ordinal,
             column: segment.fast_fields().u64(schema::numbered_in(self.kind))?,
-            counted: HashMap::new(),
+            documents: 0,
+            counted: Counted::default(),
         })
     }
 
@@ -78,7 +113,7 @@ impl Collector for Numbers {
     }
 
     fn merge_fruits(&self, segments: Vec<Counted>) -> tantivy::Result<Self::Fruit> {
-        let mut all = Counted::new();
+        let mut all = Counted::default();
         for (number, (count, address)) in segments.into_iter().flatten() {
             let counted = all.entry(number).or_insert((0, address));
             counted.0 += count;
@@ -100,6 +135,7 @@ impl Collector for Numbers {
 struct InSegment {
     ordinal: u32,
     column: Column<u64>,
+    documents: usize,
     counted: Counted,
 }
 
@@ -107,6 +143,10 @@ impl SegmentCollector for InSegment {
     type Fruit = Counted;
 
     fn collect(&mut self, document: DocId, _: Score) {
+        if self.documents == COUNTED_MAX {
+            return;
+        }
+        self.documents += 1;
         for number in self.column.values_for_doc(document) {
             let address = DocAddress::new(self.ordinal, document);
             self.counted.entry(number).or_insert((0, address)).0 += 1;

@@ -14,8 +14,11 @@ use super::shows::{DAY_MS, START_MS, all, near, puts, show, text};
 use crate::{
     document::Document,
     embedded::Embedded,
+    facet::Facet,
+    fold,
     index::Index,
     query::{Query, Sort},
+    suggest::{Begun, suggest},
 };
 
 /// As many as come in one page of the catalogue.
@@ -164,6 +167,34 @@ async fn a_million_shows() {
             }),
         ),
         (
+            "50 km around, counted",
+            Box::new(|n: &mut Numbers| {
+                let city = n.below(3_000);
+                Query {
+                    facets: vec![Facet::Category, Facet::City],
+                    ..near(
+                        (city * 37 % 130) as f64 - 60.0,
+                        (city * 91 % 360) as f64 - 180.0,
+                        50_000,
+                    )
+                }
+            }),
+        ),
+        (
+            "a word that a sixteenth has, counted",
+            Box::new(|n: &mut Numbers| Query {
+                facets: vec![Facet::Category, Facet::City],
+                ..text(n.of(&SECOND))
+            }),
+        ),
+        (
+            "all by date, counted",
+            Box::new(|_: &mut Numbers| Query {
+                facets: vec![Facet::Category, Facet::City],
+                ..all()
+            }),
+        ),
+        (
             "all by date",
             Box::new(|_: &mut Numbers| Query {
                 sort: Sort::Date,
@@ -181,5 +212,26 @@ async fn a_million_shows() {
         times.sort();
         let at = |percent: usize| -> Duration { times[times.len() * percent / 100] };
         println!("{what}: p50 {:.1?}, p95 {:.1?}", at(50), at(95));
+    }
+    for letters in [1, 3, 6] {
+        let mut times = Vec::new();
+        for _ in 0..SEARCHES {
+            let word = numbers.of(&SECOND);
+            let begun = Begun {
+                words: fold::words(&word[..letters.min(word.len())]),
+                text: word[..letters.min(word.len())].to_owned(),
+                from_ms: 0,
+            };
+            let asked = Instant::now();
+            suggest(&index, &begun, 10).await.unwrap();
+            times.push(asked.elapsed());
+        }
+        times.sort();
+        let at = |percent: usize| -> Duration { times[times.len() * percent / 100] };
+        println!(
+            "suggestions for {letters} letters: p50 {:.1?}, p95 {:.1?}",
+            at(50),
+            at(95)
+        );
     }
 }
