@@ -14,6 +14,7 @@ mod purchases;
 mod reads;
 mod report;
 mod scale;
+mod search;
 mod servers;
 mod views;
 
@@ -137,6 +138,16 @@ enum Command {
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
         rush_seconds: u64,
     },
+    /// Search among many shows: building the index, distinct and popular questions, how soon changes are
+    /// found.
+    Search {
+        /// Made-up shows that are searched among.
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
+        shows: u32,
+        /// Seconds of each load.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+        seconds: u64,
+    },
     /// Opens seat maps and writes down what comes; `views` starts it, for the files of a process of its own.
     #[command(hide = true)]
     Viewers(views::sockets::ViewersArgs),
@@ -210,6 +221,7 @@ impl Command {
             Self::Million { .. } => "million",
             Self::Purchase { .. } => "purchase",
             Self::Views { .. } => "read",
+            Self::Search { .. } => "search",
             Self::Viewers(_) => "viewers",
             Self::Read { .. } => "read-load",
         }
@@ -259,6 +271,15 @@ async fn main() -> Result<()> {
             rush: Duration::from_secs(rush_seconds),
         };
         let found = views::measure(&plan, environment).await?;
+        fs::write(&path, serde_json::to_vec_pretty(&found)?)?;
+    } else if let Command::Search { shows, seconds } = args.command {
+        let plan = search::Plan {
+            holdfast: args.holdfast,
+            data_root: args.data_root,
+            shows,
+            length: Duration::from_secs(seconds),
+        };
+        let found = search::measure(&plan, environment).await?;
         fs::write(&path, serde_json::to_vec_pretty(&found)?)?;
     } else if let Command::Purchase {
         clients,
@@ -320,6 +341,7 @@ impl Bench<'_> {
             | Command::Million { .. }
             | Command::Purchase { .. }
             | Command::Views { .. }
+            | Command::Search { .. }
             | Command::Viewers(_) => {
                 bail!("this has processes of its own")
             }
