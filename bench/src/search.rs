@@ -315,7 +315,7 @@ async fn ask_distinct(system: &System, asked: &Arc<AtomicU64>, load: Load) -> Re
 /// continuous law, which is near enough.
 fn popular(dice: u64) -> usize {
     let share = (dice >> 11) as f64 / (1_u64 << 53) as f64;
-    ((POPULAR as f64).powf(share) as usize).clamp(1, POPULAR) - 1
+    (((POPULAR + 1) as f64).powf(share) as usize).clamp(1, POPULAR) - 1
 }
 
 /// `SplitMix64`.
