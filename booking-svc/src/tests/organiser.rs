@@ -121,6 +121,7 @@ fn claims(of: UserId, role: &str) -> Claims {
         user_id: of,
         roles: vec![role.to_owned()],
         expires_at_s: 0,
+        grants: Default::default(),
     }
 }
 

@@ -2549,7 +2549,7 @@ pub mod sales_service_client {
         /// Lets somebody in at the door: the ticket of a code is USED from then on, and its seat is never given
         /// back. Idempotent by key: the scan that let somebody in is told so again, and only that one. Called by
         /// the gateway for the show's organiser, an admin, or staff. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// IDEMPOTENCY_KEY_REQUIRED, INVALID_REQUEST (the code isn't one of ours, or was altered),
+        /// IDEMPOTENCY_KEY_REQUIRED, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST (the code isn't one of ours, or was altered),
         /// SHOW_NOT_FOUND, INVALID_STATE (the show was called off), UNAVAILABLE.
         pub async fn check_in(
             &mut self,
@@ -2632,7 +2632,7 @@ pub mod sales_service_server {
         /// Lets somebody in at the door: the ticket of a code is USED from then on, and its seat is never given
         /// back. Idempotent by key: the scan that let somebody in is told so again, and only that one. Called by
         /// the gateway for the show's organiser, an admin, or staff. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// IDEMPOTENCY_KEY_REQUIRED, INVALID_REQUEST (the code isn't one of ours, or was altered),
+        /// IDEMPOTENCY_KEY_REQUIRED, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST (the code isn't one of ours, or was altered),
         /// SHOW_NOT_FOUND, INVALID_STATE (the show was called off), UNAVAILABLE.
         async fn check_in(
             &self,
