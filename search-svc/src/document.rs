@@ -87,8 +87,9 @@ impl Document {
                 starts_at_ms: show.starts_at_ms,
                 state: show.state,
                 currency: show.currency,
-                price_from: amounts().min().or(range.map(|range| range.min)),
-                price_max: amounts().max().or(range.map(|range| range.max)),
+                // What seats cost; without it, as an import has it, what is said.
+                price_from: range.map(|range| range.min).or_else(|| amounts().min()),
+                price_max: range.map(|range| range.max).or_else(|| amounts().max()),
                 performers: event.performers.into_iter().map(|one| one.name).collect(),
                 category_path,
                 distance_m: None,
@@ -111,7 +112,11 @@ impl Document {
 
 /// From broad to narrow, the last being the event's own.
 fn category_path(event: &catalog::Event) -> Vec<String> {
-    vec![event.category.clone()]
+    match event.category_path.is_empty() {
+        // Of a catalogue of the release before.
+        true => vec![event.category.clone()],
+        false => event.category_path.clone(),
+    }
 }
 
 /// A day as a number: days since the year 1 began.
@@ -151,6 +156,7 @@ mod tests {
                 title: "Rhapsody".to_owned(),
                 description: "Long.".to_owned(),
                 category: "rock".to_owned(),
+                category_path: vec!["music".to_owned(), "rock".to_owned()],
                 classification: Some(catalog::Classification {
                     segment: "Music".to_owned(),
                     genre: "Rock".to_owned(),
@@ -183,7 +189,7 @@ mod tests {
             document.description,
             "Long.\nMusic\nRock\n\nSaturday January 2027 weekend"
         );
-        assert_eq!(document.shown.category_path, ["rock"]);
+        assert_eq!(document.shown.category_path, ["music", "rock"]);
         let day = NaiveDate::from_ymd_opt(2027, 1, 16).expect("is one");
         assert_eq!(document.day, day_number(day));
         let FoundShow {
@@ -198,6 +204,7 @@ mod tests {
         };
         let priced = catalog::Show {
             prices: vec![price(7), price(5)],
+            price_range: None,
             ..show
         };
         let FoundShow {
@@ -205,7 +212,7 @@ mod tests {
             price_max,
             ..
         } = shown(&priced).shown;
-        assert_eq!((price_from, price_max), (Some(5), Some(7)), "its own count");
+        assert_eq!((price_from, price_max), (Some(5), Some(7)));
     }
 
     #[test]

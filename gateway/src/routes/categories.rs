@@ -203,7 +203,7 @@ mod tests {
                 category("y", "x", "Y"),
             ],
         };
-        let json = serde_json::to_value(tree(answer)).unwrap();
+        let json = serde_json::to_value(tree(answer)).expect("is JSON");
         assert_eq!(
             json,
             serde_json::json!({"categories": [

@@ -175,7 +175,7 @@ impl Organiser {
             event_id: event_id.clone(),
             title: "A test".into(),
             description: "Made by a test.".into(),
-            category: "music".into(),
+            category: "music-rock".into(),
             ..Default::default()
         };
         let request = self.request(CreateEventRequest {
