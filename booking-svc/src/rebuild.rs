@@ -238,7 +238,7 @@ impl Loader<'_> {
                     hold_ttl: DurationMs(show.hold_ttl_ms),
                     hold_total_max: DurationMs(show.hold_total_ms_max),
                     seats_per_customer_max: show.seats_per_customer_max,
-                    no_lone_seat: false,
+                    no_lone_seat: show.no_lone_seat,
                 },
                 first_seat_no: SeatNo(first),
                 seats: seats.to_vec(),

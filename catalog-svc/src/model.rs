@@ -5,7 +5,8 @@
 
 use chrono::{DateTime, Utc};
 use holdfast_types::{
-    Currency, DurationMs, EventId, PerformerId, PlanId, ShowId, ShowState, UserId, VenueId,
+    Currency, DurationMs, EventId, LateMoney, PerformerId, PlanId, ShowId, ShowState, UserId,
+    VenueId,
 };
 
 use crate::{
@@ -121,12 +122,16 @@ pub(crate) struct Performer {
     pub(crate) name: String,
 }
 
-/// How long seats may be held, and how many one customer may have.
+/// How seats may be held, and how many one customer may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) hold_ttl: DurationMs,
     pub(crate) hold_total_max: DurationMs,
     pub(crate) seats_per_customer_max: u32,
+    /// What becomes of money that comes after its hold has ended.
+    pub(crate) late_money: LateMoney,
+    /// Nothing is held that leaves a single seat free in a row that offers another way.
+    pub(crate) no_lone_seat: bool,
 }
 
 /// A show as its organiser asks for it.
@@ -255,10 +260,18 @@ impl Show {
         let exact = self.exact_sha256.iter();
         let version = exact.fold(version, Version::with);
         let fees = self.fees.iter();
-        fees.fold(version, |version, fee| {
+        let version = fees.fold(version, |version, fee| {
             let version = version.with(&fee.name).number(fee.amount);
             version.number(fee.per_ticket.into())
-        })
+        });
+        let version = match self.rules.late_money {
+            LateMoney::Rebook => version,
+            LateMoney::Refund => version.with("late money"),
+        };
+        match self.rules.no_lone_seat {
+            false => version,
+            true => version.with("no lone seat"),
+        }
         .finish()
     }
 }

@@ -244,6 +244,7 @@ fn example(code: ErrorCode) -> ErrorBody {
     let seats = match code {
         ErrorCode::SeatLocked => vec![seat(Some("HELD"))],
         ErrorCode::SeatNotAvailable => vec![seat(Some("SOLD"))],
+        ErrorCode::LeavesLoneSeat => vec![seat(Some("AVAILABLE"))],
         ErrorCode::SeatNotFound => vec![seat(None)],
         _ => Vec::new(),
     };
@@ -293,6 +294,9 @@ fn meaning(code: ErrorCode) -> &'static str {
             "the show doesn't sell now; `details` say when its sale begins and ends, where that is why"
         }
         ErrorCode::SeatLimitExceeded => "more seats than the show allows one customer",
+        ErrorCode::LeavesLoneSeat => {
+            "it would leave a single seat free in its row; `details.seats` names it"
+        }
         ErrorCode::InProgress => "something else is being done to it; repeat after `Retry-After`",
         ErrorCode::InvalidState => "its state doesn't allow it",
         ErrorCode::AlreadyExists => "it is there already",

@@ -25,6 +25,8 @@ pub use ids::{
     UserId, VenueId,
 };
 pub use money::{Currency, CurrencyError, Money};
-pub use states::{BookingState, PaymentState, SeatState, ShowState, StateError, TicketState};
+pub use states::{
+    BookingState, LateMoney, PaymentState, SeatState, ShowState, StateError, TicketState,
+};
 pub use time::{ClusterTime, DurationMs};
 pub use trace_parent::{TraceParent, TraceParentError};

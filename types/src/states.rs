@@ -104,6 +104,15 @@ states!(
     }
 );
 states!(
+    /// What becomes of money that comes after its hold has ended; a rule of the show.
+    LateMoney, "late money", {
+        /// The same seats are held again and sold, if they can be had; otherwise it goes back.
+        Rebook = "REBOOK",
+        /// It goes back at once.
+        Refund = "REFUND",
+    }
+);
+states!(
     /// Whether a ticket lets somebody in.
     TicketState, "ticket", {
         /// Good for one entry.

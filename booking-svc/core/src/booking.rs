@@ -185,6 +185,8 @@ pub enum Reason {
     ShowCancelled,
     /// Paid late, and others have the seats.
     SeatsGone,
+    /// Paid late, for a show whose rules send such money back.
+    PaidLate,
     /// Paid late, and the customer has as many seats as the show allows.
     LimitExceeded,
     /// The show was closed or cancelled meanwhile.
@@ -201,6 +203,7 @@ impl Reason {
         Self::CancelledByCustomer,
         Self::ShowCancelled,
         Self::SeatsGone,
+        Self::PaidLate,
         Self::LimitExceeded,
         Self::ShowOver,
         Self::Inconsistent,
@@ -214,6 +217,7 @@ impl Reason {
             Self::CancelledByCustomer => "CANCELLED_BY_CUSTOMER",
             Self::ShowCancelled => "SHOW_CANCELLED",
             Self::SeatsGone => "SEATS_GONE",
+            Self::PaidLate => "PAID_LATE",
             Self::LimitExceeded => "LIMIT_EXCEEDED",
             Self::ShowOver => "SHOW_OVER",
             Self::Inconsistent => "INCONSISTENT",

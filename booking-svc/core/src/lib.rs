@@ -18,7 +18,8 @@
 //! was asked under still stand, so late and repeated answers change nothing.
 //!
 //! Every decision, for every state and input, is in `docs/purchase-workflow.md`, which a test writes;
-//! what each adds to the booking's timeline, [`timeline()`] says.
+//! what each adds to the booking's timeline, [`timeline()`] says. Calls that a show's terms answer without the
+//! store, [`unasked()`] does.
 //!
 //! | Step | Asks the store | Answer and what follows | Undo |
 //! |---|---|---|---|
@@ -41,6 +42,7 @@
 //! |---|---|
 //! | paid in time | `CONFIRMED` |
 //! | paid late, seats free | held again, `CONFIRMED` |
+//! | paid late, and the show's rules send such money back | `FAILED`, refunded |
 //! | paid late, seats gone, cap reached, show closed or cancelled | `FAILED`, refunded |
 //! | paid twice | the second refunded |
 //! | paid after `CANCELLED` or `FAILED` | refunded |
@@ -56,6 +58,7 @@ mod booking;
 mod decide;
 mod effect;
 mod input;
+mod terms;
 mod timeline;
 
 pub use booking::{Booking, Ending, Fate, HeldAs, Part, Payment, Reason, Session, Step};
@@ -64,4 +67,5 @@ pub use effect::{
     Alarm, Call, Decision, Record, RefundReason, late_hold_id, part_refund_id, refund_id,
 };
 pub use input::{CommitAnswer, HoldAnswer, Input, ReleaseAnswer};
+pub use terms::{Terms, unasked};
 pub use timeline::{Entry, Happened, timeline};

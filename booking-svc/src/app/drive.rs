@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use booking_core::{
-    Alarm, Booking, Call, Decision, Fate, HoldAnswer, Input, Reason, Record, decide, timeline,
+    Alarm, Booking, Call, Decision, Fate, Input, Reason, Record, decide, timeline, unasked,
 };
 use holdfast_types::{BookingState, ClusterTime, Lineage, Revision, TicketId};
 use sqlx::PgConnection;
@@ -123,7 +123,7 @@ impl App {
                     which = Key::from(&*booking).into();
                     known = version.map(|version| ((*booking).clone(), version));
                     let inventory = self.inventories.get(booking.show_id).await?;
-                    if let Some(refusal) = refuse_begun(call, &inventory) {
+                    if let Some(refusal) = unasked(call, inventory.terms()) {
                         // Ours, not the store's: there is no answer whose lineage could be old.
                         input = refusal;
                         grounds = None;
@@ -447,18 +447,6 @@ fn one_payment<'a>(
         payment.parts.is_empty() && matches!(payment.fate, Fate::Pending | Fate::Kept)
     });
     (is_plain && changed.next().is_none()).then_some(first)
-}
-
-/// Money that came after its hold was over takes no seats of a show that has begun. A hold that a
-/// lost answer may have granted under the same attempt runs out by itself.
-fn refuse_begun(call: Call, inventory: &Inventory) -> Option<Input> {
-    match call {
-        Call::HoldAgain { attempt, .. } if inventory.has_begun() => Some(Input::HeldAgain {
-            attempt,
-            answer: HoldAnswer::Refused(Reason::ShowOver),
-        }),
-        _ => None,
-    }
 }
 
 /// Fails unless `answered` is the current lineage, and its store is loaded. In a transaction of

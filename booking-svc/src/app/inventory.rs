@@ -9,9 +9,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use booking_core::Terms;
 use chrono::{DateTime, SecondsFormat, Utc};
 use holdfast_mesh::Failure;
-use holdfast_types::{Currency, ErrorCode, Money, SeatNo, ShowId, ShowState, UserId};
+use holdfast_types::{Currency, ErrorCode, LateMoney, Money, SeatNo, ShowId, ShowState, UserId};
 use moka::future::Cache;
 use sqlx::PgPool;
 
@@ -40,6 +41,7 @@ pub(crate) struct Inventory {
     pub(crate) numbers: Option<StoreNumbers>,
     sale: RwLock<SaleTimes>,
     fees: Vec<Fee>,
+    late_money: LateMoney,
     seats: Vec<shows::Seat>,
     by_label: HashMap<String, SeatNo>,
 }
@@ -72,6 +74,14 @@ impl Inventory {
                     None => failure,
                 }),
         )
+    }
+
+    /// What is decided without the store, now.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            has_begun: self.has_begun(),
+            late_money: self.late_money,
+        }
     }
 
     fn sale(&self) -> SaleTimes {
@@ -249,6 +259,7 @@ async fn read(pool: &PgPool, show_id: ShowId) -> Result<Arc<Inventory>, Error> {
         hold_total_ms_max: show.hold_total_ms_max,
         sale: RwLock::new(show.sale),
         fees: show.fees,
+        late_money: show.late_money,
         numbers,
         seats,
         by_label,

@@ -122,7 +122,7 @@ impl App {
                     hold_ttl: request.hold_ttl,
                     hold_total_max: request.hold_total_max,
                     seats_per_customer_max: request.seats_per_customer_max,
-                    no_lone_seat: false,
+                    no_lone_seat: request.no_lone_seat,
                 },
                 first_seat_no: SeatNo(first),
                 seats: seats.to_vec(),

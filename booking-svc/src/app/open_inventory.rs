@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_types::{
-    Currency, DurationMs, ErrorCode, ShowId, ShowState, UserId,
+    Currency, DurationMs, ErrorCode, LateMoney, ShowId, ShowState, UserId,
     limits::{
         FEE_NAME_BYTES_MAX, FEES_PER_SHOW_MAX, HOLD_TOTAL_MAX, HOLD_TTL_MAX, HOLD_TTL_MIN,
         SEATS_PER_SHOW_MAX,
@@ -43,6 +43,8 @@ pub(crate) struct OpenInventory {
     pub(crate) seats_per_customer_max: u32,
     pub(crate) sale: SaleTimes,
     pub(crate) fees: Vec<Fee>,
+    pub(crate) late_money: LateMoney,
+    pub(crate) no_lone_seat: bool,
     pub(crate) seats: Vec<NewSeat>,
 }
 
@@ -154,12 +156,19 @@ impl OpenInventory {
             hash.update([u8::from(seat.gap_after)]);
             hash.update(seat.price.to_be_bytes());
         }
-        // Of a show without fees it is what it was before there were any.
+        // Of a show without any of these it is what it was before there were any.
         for fee in &self.fees {
             text(&mut hash, "fee");
             text(&mut hash, &fee.name);
             hash.update(fee.amount.to_be_bytes());
             hash.update([u8::from(fee.per_ticket)]);
+        }
+        if self.late_money != LateMoney::Rebook {
+            text(&mut hash, "late money");
+            text(&mut hash, self.late_money.as_str());
+        }
+        if self.no_lone_seat {
+            text(&mut hash, "no lone seat");
         }
         hash.finalize().into()
     }
@@ -188,6 +197,8 @@ impl App {
             seats_per_customer_max: i32::try_from(request.seats_per_customer_max).expect("checked"),
             sale: request.sale,
             fees: request.fees.clone(),
+            late_money: request.late_money,
+            no_lone_seat: request.no_lone_seat,
             layout_hash,
         };
         let mut transaction = holdfast_eventlog::begin(&self.pool).await?;

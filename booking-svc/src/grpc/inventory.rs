@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_proto::booking::v1::{self as pb, inventory_service_server::InventoryService};
-use holdfast_types::{DurationMs, ShowState, UserId};
+use holdfast_types::{DurationMs, LateMoney, ShowState, UserId};
 use tonic::{Request, Response, Status};
 
 use super::{Service, show_id};
@@ -135,6 +135,11 @@ fn decode(request: pb::OpenInventoryRequest) -> Result<OpenInventory, Failure> {
         version: i32::try_from(request.sale_version)
             .map_err(|_| Failure::invalid("sale_version", "too large"))?,
     };
+    let late_money = match pb::LateMoney::try_from(request.late_money) {
+        Ok(pb::LateMoney::Unspecified | pb::LateMoney::Rebook) => LateMoney::Rebook,
+        Ok(pb::LateMoney::Refund) => LateMoney::Refund,
+        Err(_) => return Err(Failure::invalid("late_money", "REBOOK or REFUND")),
+    };
     let owner = request
         .owner_id
         .map(|bytes| UserId::from_slice(&bytes))
@@ -152,6 +157,8 @@ fn decode(request: pb::OpenInventoryRequest) -> Result<OpenInventory, Failure> {
         seats_per_customer_max: request.seats_per_customer_max,
         sale,
         fees: request.fees.into_iter().map(fee).collect(),
+        late_money,
+        no_lone_seat: request.no_lone_seat,
         seats,
     })
 }

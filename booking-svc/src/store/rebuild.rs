@@ -19,6 +19,7 @@ pub(crate) struct Show {
     pub(crate) hold_ttl_ms: u64,
     pub(crate) hold_total_ms_max: u64,
     pub(crate) seats_per_customer_max: u32,
+    pub(crate) no_lone_seat: bool,
 }
 
 /// Seats that a booking has.
@@ -48,7 +49,8 @@ pub(crate) async fn count(pool: &PgPool) -> Result<u64, Error> {
 /// it is opened.
 pub(crate) async fn shows_after(pool: &PgPool, after: ShowId) -> Result<Vec<Show>, Error> {
     let rows = sqlx::query!(
-        "SELECT show_id, state, hold_ttl_ms, hold_total_ms_max, seats_per_customer_max
+        "SELECT show_id, state, hold_ttl_ms, hold_total_ms_max, seats_per_customer_max,
+             no_lone_seat
          FROM booking.shows WHERE show_id > $1 AND state <> 'DRAFT' ORDER BY show_id LIMIT $2",
         after.as_uuid(),
         SHOWS_PER_PAGE
@@ -63,6 +65,7 @@ pub(crate) async fn shows_after(pool: &PgPool, after: ShowId) -> Result<Vec<Show
                 .map_err(|error| corrupt("shows", error))?,
             seats_per_customer_max: u32::try_from(row.seats_per_customer_max)
                 .map_err(|error| corrupt("shows", error))?,
+            no_lone_seat: row.no_lone_seat,
         })
     });
     shows.collect()

@@ -1,7 +1,7 @@
 //! Shows and their immutable layout.
 
 use chrono::{DateTime, Utc};
-use holdfast_types::{Currency, ShowId, ShowState, UserId};
+use holdfast_types::{Currency, LateMoney, ShowId, ShowState, UserId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -25,6 +25,8 @@ pub(crate) struct NewShow {
     pub(crate) seats_per_customer_max: i32,
     pub(crate) sale: SaleTimes,
     pub(crate) fees: Vec<Fee>,
+    pub(crate) late_money: LateMoney,
+    pub(crate) no_lone_seat: bool,
     pub(crate) layout_hash: [u8; 32],
 }
 
@@ -70,6 +72,7 @@ pub(crate) struct Show {
     pub(crate) sale: SaleTimes,
     /// In the order in which they are shown.
     pub(crate) fees: Vec<Fee>,
+    pub(crate) late_money: LateMoney,
     pub(crate) state: ShowState,
 }
 
@@ -104,8 +107,10 @@ pub(crate) async fn insert(
     let inserted = sqlx::query!(
         "INSERT INTO booking.shows (show_id, owner_id, title, starts_at, currency, price_version,
              hold_ttl_ms, hold_total_ms_max, seats_per_customer_max, seat_count, layout_hash,
-             sale_starts_at, sale_ends_at, sale_version, fee_names, fee_amounts, fee_per_ticket, state)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 'DRAFT')
+             sale_starts_at, sale_ends_at, sale_version, fee_names, fee_amounts, fee_per_ticket,
+             late_money, no_lone_seat, state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+             'DRAFT')
          ON CONFLICT DO NOTHING",
         show.show_id.as_uuid(),
         show.owner.map(UserId::as_uuid),
@@ -124,6 +129,8 @@ pub(crate) async fn insert(
         &fee_names,
         &fee_amounts,
         &fee_per_ticket,
+        show.late_money.as_str(),
+        show.no_lone_seat,
     )
     .execute(&mut *connection)
     .await?;
@@ -281,7 +288,7 @@ pub(crate) async fn find(pool: &PgPool, show_id: ShowId) -> Result<Option<Show>,
     let row = sqlx::query!(
         "SELECT owner_id, title, starts_at, currency, price_version, hold_ttl_ms,
              hold_total_ms_max, sale_starts_at, sale_ends_at, sale_version,
-             fee_names, fee_amounts, fee_per_ticket, state
+             fee_names, fee_amounts, fee_per_ticket, late_money, state
          FROM booking.shows WHERE show_id = $1",
         show_id.as_uuid()
     )
@@ -317,6 +324,10 @@ pub(crate) async fn find(pool: &PgPool, show_id: ShowId) -> Result<Option<Show>,
                     per_ticket,
                 })
                 .collect(),
+            late_money: row
+                .late_money
+                .parse()
+                .map_err(|error| corrupt("shows", error))?,
             state: row.state.parse().map_err(|error| corrupt("shows", error))?,
         })
     })

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use holdfast_types::{DurationMs, ErrorCode, SeatState};
+use holdfast_types::{DurationMs, ErrorCode, SeatState, ShowId};
 use sqlx::PgPool;
+use uuid::Uuid;
 
-use super::world::{CAP, PRICE, World, app, code, deadline, id_of, label, refused, user};
+use super::world::{
+    CAP, PRICE, World, app, code, deadline, id_of, label, opener, opening, refused, user,
+};
 use crate::app::{
     book::Book,
     hold_seats::{Best, HoldSeats, Wanted},
@@ -360,4 +363,36 @@ async fn choice_that_is_not_what_was_asked_for_is_given_back(pool: PgPool) {
     assert_eq!(refused.fields()[0].field, "best_available");
     let seats = world.seats().await;
     assert!(seats.iter().all(|state| *state == SeatState::Available));
+}
+
+#[sqlx::test(migrations = false)]
+async fn no_seat_is_left_alone_where_the_show_says_so_over_a_rebuild_too(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    world.show_id = ShowId::from_uuid(Uuid::now_v7());
+    let mut request = opening(world.show_id, DurationMs::from_secs(600));
+    request.no_lone_seat = true;
+    let open = world.app.open_inventory(opener(), request, deadline());
+    open.await.expect("opens");
+    world.buy(user(1), &[0, 1]).await;
+    let alone = r#"[{"seat_id":"A-3","state":"AVAILABLE"}]"#;
+    let refused = world
+        .try_hold(user(2), &[3, 4], "k")
+        .await
+        .expect_err("leaves one");
+    assert_eq!(refused.code(), ErrorCode::LeavesLoneSeat);
+    assert_eq!(refused.metadata()["seats"], alone);
+    world.lose_store().await;
+    crate::rebuild::if_pending(&world.app)
+        .await
+        .expect("loads")
+        .expect("is pending");
+    let refused = world
+        .try_hold(user(2), &[3, 4], "k")
+        .await
+        .expect_err("leaves one");
+    assert_eq!(refused.code(), ErrorCode::LeavesLoneSeat);
+    world
+        .try_hold(user(2), &[2, 3], "k")
+        .await
+        .expect("leaves none");
 }

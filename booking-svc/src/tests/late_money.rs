@@ -1,11 +1,14 @@
 //! Expiry, and money that comes after it.
 
-use holdfast_types::{BookingState, ErrorCode, SeatState, ShowState};
+use holdfast_types::{
+    BookingState, DurationMs, ErrorCode, LateMoney, SeatState, ShowId, ShowState,
+};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use crate::metrics;
 
-use super::world::{World, code, deadline, opener, paid, tell, user};
+use super::world::{World, code, deadline, opener, opening, paid, refunded, tell, user};
 
 #[sqlx::test(migrations = false)]
 async fn unpaid_booking_expires_and_its_seats_are_sold_to_another(pool: PgPool) {
@@ -132,5 +135,38 @@ async fn money_for_seats_still_held_confirms_after_the_show_began(pool: PgPool) 
     let begun = world.begin_show().await;
     tell(&begun, id, paid(id, 1, 1)).await;
     assert_eq!(world.state(id).await, BookingState::Confirmed);
+    world.audit().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn late_money_is_refunded_at_once_where_the_show_says_so(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    world.show_id = ShowId::from_uuid(Uuid::now_v7());
+    let mut request = opening(world.show_id, DurationMs::from_secs(600));
+    request.late_money = LateMoney::Refund;
+    let open = world
+        .app
+        .open_inventory(opener(), request.clone(), deadline());
+    open.await.expect("opens");
+    request.late_money = LateMoney::Rebook;
+    let other = world.app.open_inventory(opener(), request, deadline());
+    assert_eq!(code(other.await), ErrorCode::AlreadyExists);
+
+    let id = world.book(user(1), &[0, 1]).await;
+    world.expire(id).await;
+    for _ in 0..2 {
+        world.tell(id, paid(id, 1, 2)).await;
+    }
+    let view = world.view(id).await;
+    assert_eq!(
+        (view.booking.state, view.booking.reason),
+        (BookingState::Failed, Some(booking_core::Reason::PaidLate))
+    );
+    assert_eq!(view.refund_status(), "PENDING");
+    assert_eq!(world.seats().await[..2], [SeatState::Available; 2]);
+    world.tell(id, refunded(id, 1, 2)).await;
+    assert_eq!(world.view(id).await.refund_status(), "REFUNDED");
+    // Money in time buys.
+    world.buy(user(2), &[0, 1]).await;
     world.audit().await;
 }

@@ -12,7 +12,8 @@ use holdfast_eventlog::{Event, Handler};
 use holdfast_mesh::{Context, Failure, deadline::Deadline};
 use holdfast_proto::events::v1;
 use holdfast_types::{
-    BookingId, BookingState, DurationMs, ErrorCode, PaymentId, SeatState, ShowId, ShowState, UserId,
+    BookingId, BookingState, DurationMs, ErrorCode, LateMoney, PaymentId, SeatState, ShowId,
+    ShowState, UserId,
 };
 use lockstore_node::Member;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -401,6 +402,8 @@ pub(super) fn opening(show_id: ShowId, ttl: DurationMs) -> OpenInventory {
         seats_per_customer_max: CAP,
         sale: SaleTimes::default(),
         fees: Vec::new(),
+        late_money: LateMoney::Rebook,
+        no_lone_seat: false,
         seats: (0..SEATS)
             .map(|seat| NewSeat {
                 label: label(seat),

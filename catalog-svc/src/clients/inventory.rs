@@ -9,7 +9,7 @@ use holdfast_proto::booking::v1::{
     InventorySeat, OpenInventoryRequest, booking_service_client::BookingServiceClient,
     inventory_service_client::InventoryServiceClient,
 };
-use holdfast_types::{ErrorCode, ShowId, ShowState};
+use holdfast_types::{ErrorCode, LateMoney, ShowId, ShowState};
 use tonic::{Request, Status, metadata::AsciiMetadataValue};
 
 use crate::{
@@ -100,6 +100,12 @@ impl Inventory {
             sale_ends_at_ms: show.sale.ends_at.map(|at| at.timestamp_millis()),
             sale_version: show.sale_version,
             fees: show.fees.iter().map(fee).collect(),
+            late_money: match show.rules.late_money {
+                LateMoney::Rebook => booking::LateMoney::Rebook,
+                LateMoney::Refund => booking::LateMoney::Refund,
+            }
+            .into(),
+            no_lone_seat: show.rules.no_lone_seat,
         };
         let answer = self
             .client

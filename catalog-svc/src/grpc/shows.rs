@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use holdfast_mesh::Failure;
 use holdfast_proto::catalog::v1 as wire;
-use holdfast_types::{Currency, DurationMs, EventId, PlanId, ShowId, ShowState, VenueId, limits};
+use holdfast_types::{
+    Currency, DurationMs, EventId, LateMoney, PlanId, ShowId, ShowState, VenueId, limits,
+};
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -273,10 +275,20 @@ pub(super) fn rules(at: &str, rules: &wire::ShowRules, fields: &mut Fields) -> O
         let why = format!("must be from 1 to {}", limits::SEATS_PER_SHOW_MAX);
         fields.note(format!("{at}.seats_per_customer_max"), why);
     }
+    let late_money = match wire::LateMoney::try_from(rules.late_money) {
+        Ok(wire::LateMoney::Unspecified | wire::LateMoney::Rebook) => LateMoney::Rebook,
+        Ok(wire::LateMoney::Refund) => LateMoney::Refund,
+        Err(_) => {
+            fields.note(format!("{at}.late_money"), "must be REBOOK or REFUND");
+            return None;
+        }
+    };
     Some(Rules {
         hold_ttl,
         hold_total_max,
         seats_per_customer_max,
+        late_money,
+        no_lone_seat: rules.no_lone_seat,
     })
 }
 
@@ -441,6 +453,12 @@ pub(super) fn encode(show: Show) -> wire::Show {
             hold_ttl_ms: show.rules.hold_ttl.0,
             hold_total_ms_max: show.rules.hold_total_max.0,
             seats_per_customer_max: show.rules.seats_per_customer_max,
+            late_money: match show.rules.late_money {
+                LateMoney::Rebook => wire::LateMoney::Rebook,
+                LateMoney::Refund => wire::LateMoney::Refund,
+            }
+            .into(),
+            no_lone_seat: show.rules.no_lone_seat,
         }),
         seat_count: show.seat_count,
         price_version: show.price_version,

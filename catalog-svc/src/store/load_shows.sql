@@ -1,6 +1,7 @@
 SELECT s.show_id, s.owner_id, s.plan_id, s.starts_at, s.currency, s.hold_ttl_ms,
        s.hold_total_ms_max, s.seats_per_customer_max, s.price_version, s.state,
        s.price_min, s.price_max, s.sale_starts_at, s.sale_ends_at, s.time_to_be_announced, s.announced,
+       s.late_money, s.no_lone_seat,
        s.fee_names, s.fee_amounts, s.fee_per_ticket, s.sale_version, s.exact_sha256, s.seat_price_min, s.seat_price_max,
        p.seat_count,
        e.event_id, e.title, e.description, e.category, e.segment, e.genre, e.sub_genre, e.image_url,

@@ -41,8 +41,9 @@ pub(crate) async fn insert(
              (show_id, owner_id, event_id, plan_id, starts_at, currency,
               hold_ttl_ms, hold_total_ms_max, seats_per_customer_max,
               sale_starts_at, sale_ends_at, announced, exact_sha256, seat_price_min, seat_price_max,
-              fee_names, fee_amounts, fee_per_ticket)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+              fee_names, fee_amounts, fee_per_ticket, late_money, no_lone_seat)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+             $19, $20)
          ON CONFLICT (show_id) DO NOTHING",
         show.show_id.as_uuid(),
         owner_id.as_uuid(),
@@ -62,6 +63,8 @@ pub(crate) async fn insert(
         &fees.names,
         &fees.amounts,
         &fees.per_ticket,
+        show.rules.late_money.as_str(),
+        show.rules.no_lone_seat,
     )
     .execute(&mut **transaction)
     .await?;
@@ -174,7 +177,8 @@ pub(crate) async fn update(
              sale_starts_at = $6, sale_ends_at = $7, announced = $8, time_to_be_announced = $9,
              price_version = $10,
              exact_sha256 = $11, seat_price_min = $12, seat_price_max = $13, sale_version = $14,
-             fee_names = $15, fee_amounts = $16, fee_per_ticket = $17
+             fee_names = $15, fee_amounts = $16, fee_per_ticket = $17,
+             late_money = $18, no_lone_seat = $19
          WHERE show_id = $1",
         show.show_id.as_uuid(),
         show.starts_at,
@@ -193,6 +197,8 @@ pub(crate) async fn update(
         &fees.names,
         &fees.amounts,
         &fees.per_ticket,
+        show.rules.late_money.as_str(),
+        show.rules.no_lone_seat,
     )
     .execute(&mut **transaction)
     .await?;
@@ -578,6 +584,11 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Show>, 
                     hold_ttl: DurationMs(row.hold_ttl_ms.cast_unsigned()),
                     hold_total_max: DurationMs(row.hold_total_ms_max.cast_unsigned()),
                     seats_per_customer_max: row.seats_per_customer_max.cast_unsigned(),
+                    late_money: row
+                        .late_money
+                        .parse()
+                        .map_err(|_| unreadable("late_money"))?,
+                    no_lone_seat: row.no_lone_seat,
                 },
                 sale: SaleDates {
                     starts_at: row.sale_starts_at,

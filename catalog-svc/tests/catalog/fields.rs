@@ -89,6 +89,7 @@ async fn shows_out_of_bounds_are_refused_by_field(pool: PgPool) {
             hold_ttl_ms,
             hold_total_ms_max,
             seats_per_customer_max,
+            ..wire::ShowRules::default()
         })
     };
     type BendShow<'a> = Box<dyn Fn(&mut wire::CreateShowRequest) + Send + 'a>;

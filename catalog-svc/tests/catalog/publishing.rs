@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use holdfast_mesh::Failure;
-use holdfast_proto::{catalog::v1 as wire, events::v1 as events};
+use holdfast_proto::{booking::v1 as booking, catalog::v1 as wire, events::v1 as events};
 use holdfast_types::{ErrorCode, ShowId};
 use prost::Message;
 use sqlx::PgPool;
 
-use crate::world::{Call, World, assert_refused, id, in_days, refused_fields, token, with};
+use crate::world::{Call, World, answer, assert_refused, id, in_days, refused_fields, token, with};
 
 fn change(show: &wire::Show, state: &str) -> Call {
     Call::Change {
@@ -412,4 +412,53 @@ async fn a_draft_that_was_never_opened_can_be_called_off(pool: PgPool) {
         world.publish(&organiser, &draft.show_id).await,
         ErrorCode::InvalidState,
     );
+}
+
+#[sqlx::test]
+async fn rules_are_told_and_opened_and_make_another_version(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let draft = world.draft(&organiser).await;
+    let rules = draft.rules.unwrap();
+    assert_eq!(
+        (rules.late_money(), rules.no_lone_seat),
+        (wire::LateMoney::Rebook, false)
+    );
+    let mut client = world.client();
+    let update = |late_money: i32, no_lone_seat| {
+        let request = wire::UpdateShowRequest {
+            show: Some(wire::CreateShowRequest {
+                show_id: draft.show_id.clone(),
+                rules: Some(wire::ShowRules {
+                    late_money,
+                    no_lone_seat,
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            fields: vec!["rules".to_owned()],
+            if_version: String::new(),
+        };
+        with(&organiser, request)
+    };
+    let refused = answer(client.update_show(update(3, false)).await);
+    assert_eq!(refused_fields(refused), ["show.rules.late_money"]);
+    let refund = wire::LateMoney::Refund;
+    let changed = answer(client.update_show(update(refund.into(), true)).await).unwrap();
+    let changed = changed.show.unwrap();
+    let rules = changed.rules.unwrap();
+    assert_eq!((rules.late_money(), rules.no_lone_seat), (refund, true));
+    let other = answer(client.update_show(update(refund.into(), false)).await).unwrap();
+    let other = other.show.unwrap();
+    assert_ne!(changed.version, draft.version);
+    assert_ne!(other.version, changed.version);
+    assert_ne!(other.version, draft.version);
+    answer(client.update_show(update(refund.into(), true)).await).unwrap();
+    world.publish(&organiser, &draft.show_id).await.unwrap();
+    let calls = world.inventory.calls();
+    let [Call::Open(opened)] = &calls[..] else {
+        panic!("not opened once")
+    };
+    assert_eq!(opened.late_money(), booking::LateMoney::Refund);
+    assert!(opened.no_lone_seat);
 }

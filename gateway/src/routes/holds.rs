@@ -169,7 +169,7 @@ fn check_seats(seat_ids: &[String]) -> Result<(), ApiError> {
     extensions(("x-error-codes" = json!([
         "INVALID_REQUEST", "IDEMPOTENCY_KEY_REQUIRED", "IDEMPOTENCY_KEY_REUSED", "FORBIDDEN",
         "SHOW_NOT_FOUND", "SEAT_NOT_FOUND", "SHOW_NOT_ON_SALE", "SEAT_LOCKED",
-        "SEAT_NOT_AVAILABLE", "SEAT_LIMIT_EXCEEDED"
+        "SEAT_NOT_AVAILABLE", "SEAT_LIMIT_EXCEEDED", "LEAVES_LONE_SEAT"
     ]))),
 )]
 pub(crate) async fn create_hold(

@@ -73,6 +73,7 @@ pub(crate) fn show() -> pb::Show {
             hold_ttl_ms: 600_000,
             hold_total_ms_max: 1_800_000,
             seats_per_customer_max: 10,
+            ..pb::ShowRules::default()
         }),
         seat_count: 738,
         fees: vec![pb::Fee {
@@ -132,7 +133,7 @@ fn show_json() -> Value {
         "currency": "EUR",
         "prices": [{"category": "Stalls", "price": {"amount": 5_500, "currency": "EUR"}}],
         "fees": [{"name": "Order fee", "per": "booking", "amount": 99, "currency": "EUR"}],
-        "rules": {"hold_ttl_s": 600, "hold_total_s_max": 1_800, "seats_per_customer_max": 10},
+        "rules": {"hold_ttl_s": 600, "hold_total_s_max": 1_800, "seats_per_customer_max": 10, "late_money": "rebook", "no_lone_seat": false},
         "seat_count": 738,
     })
 }

@@ -157,6 +157,8 @@ async fn bodies_of_organisers_name_what_is_wrong_before_any_service_is_asked() {
             "rules.seats_per_customer_max",
         ),
         ("sale_ends_at", json!(""), "sale_ends_at"),
+        ("rules", json!({"late_money": "keep"}), "rules.late_money"),
+        ("rules", json!({"no_lone_seat": 1}), "rules.no_lone_seat"),
         (
             "fees",
             json!([{"name": "A", "amount": 1, "per": "seat"}]),
@@ -266,7 +268,10 @@ async fn a_show_is_made_and_moved_and_told_with_what_its_organiser_needs() {
             })
         });
     let mut body = new_show();
-    body["rules"] = json!({"hold_ttl_s": 60, "hold_total_s_max": 120, "seats_per_customer_max": 4});
+    body["rules"] = json!({
+        "hold_ttl_s": 60, "hold_total_s_max": 120, "seats_per_customer_max": 4,
+        "late_money": "refund", "no_lone_seat": true,
+    });
     body["fees"] = json!([
         {"name": "Service fee", "amount": 150, "per": "ticket"},
         {"name": "Order fee", "amount": 99, "per": "booking"},
@@ -290,6 +295,8 @@ async fn a_show_is_made_and_moved_and_told_with_what_its_organiser_needs() {
         (rules.hold_ttl_ms, rules.hold_total_ms_max),
         (60_000, 120_000)
     );
+    assert_eq!(rules.late_money(), pb::LateMoney::Refund);
+    assert!(rules.no_lone_seat);
 
     gateway
         .backend

@@ -375,6 +375,13 @@ pub struct OpenInventoryRequest {
     /// What is charged besides what the seats cost; at most 5.
     #[prost(message, repeated, tag = "23")]
     pub fees: ::prost::alloc::vec::Vec<Fee>,
+    /// UNSPECIFIED is REBOOK.
+    #[prost(enumeration = "LateMoney", tag = "24")]
+    pub late_money: i32,
+    /// Nothing is held that leaves a single seat free between taken ones, an aisle or its row's end, unless the row offers no
+    /// other way.
+    #[prost(bool, tag = "25")]
+    pub no_lone_seat: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Fee {
@@ -559,34 +566,37 @@ pub struct Attendee {
     #[prost(int64, tag = "7")]
     pub issued_at_ms: i64,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct CheckInRequest {
-    /// What the ticket's QR code says.
-    #[prost(string, tag = "1")]
-    pub code: ::prost::alloc::string::String,
-    /// The show at this door; empty for whichever.
-    #[prost(bytes = "vec", tag = "2")]
-    pub show_id: ::prost::alloc::vec::Vec<u8>,
-    /// Of this scan, by this account.
-    #[prost(string, tag = "3")]
-    pub idempotency_key: ::prost::alloc::string::String,
+/// What becomes of money that comes after its hold has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LateMoney {
+    Unspecified = 0,
+    /// The same seats are held again and sold, if they can be had; otherwise it is refunded.
+    Rebook = 1,
+    /// It is refunded at once.
+    Refund = 2,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct CheckInResponse {
-    #[prost(bytes = "vec", tag = "1")]
-    pub ticket_id: ::prost::alloc::vec::Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
-    pub show_id: ::prost::alloc::vec::Vec<u8>,
-    #[prost(string, tag = "3")]
-    pub seat_id: ::prost::alloc::string::String,
-    #[prost(string, tag = "4")]
-    pub section: ::prost::alloc::string::String,
-    /// ADMITTED, ALREADY_USED, VOID (given back or refunded), OTHER_SHOW (than the one at this door).
-    #[prost(string, tag = "5")]
-    pub result: ::prost::alloc::string::String,
-    /// When somebody came in with it; absent where nobody did.
-    #[prost(int64, optional, tag = "6")]
-    pub used_at_ms: ::core::option::Option<i64>,
+impl LateMoney {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LATE_MONEY_UNSPECIFIED",
+            Self::Rebook => "LATE_MONEY_REBOOK",
+            Self::Refund => "LATE_MONEY_REFUND",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LATE_MONEY_UNSPECIFIED" => Some(Self::Unspecified),
+            "LATE_MONEY_REBOOK" => Some(Self::Rebook),
+            "LATE_MONEY_REFUND" => Some(Self::Refund),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod booking_service_client {
@@ -716,7 +726,7 @@ pub mod booking_service_client {
         /// times has them in ErrorInfo.metadata\["sale_starts_at"\] and \["sale_ends_at"\], RFC 3339.
         /// Reasons: UNAUTHORIZED, INVALID_REQUEST,
         /// IDEMPOTENCY_KEY_REQUIRED, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SHOW_NOT_ON_SALE, SEAT_LOCKED,
-        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED,
+        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED, LEAVES_LONE_SEAT,
         /// IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
         /// For seats, ErrorInfo.metadata\["seats"\] is JSON: \[{"seat_id", "state"}\]; of unknown ones it
         /// names the first 8. Called by the gateway.
@@ -1080,7 +1090,7 @@ pub mod booking_service_server {
         /// times has them in ErrorInfo.metadata\["sale_starts_at"\] and \["sale_ends_at"\], RFC 3339.
         /// Reasons: UNAUTHORIZED, INVALID_REQUEST,
         /// IDEMPOTENCY_KEY_REQUIRED, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SHOW_NOT_ON_SALE, SEAT_LOCKED,
-        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED,
+        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED, LEAVES_LONE_SEAT,
         /// IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
         /// For seats, ErrorInfo.metadata\["seats"\] is JSON: \[{"seat_id", "state"}\]; of unknown ones it
         /// names the first 8. Called by the gateway.
@@ -2546,35 +2556,6 @@ pub mod sales_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Lets somebody in at the door: the ticket of a code is USED from then on, and its seat is never given
-        /// back. Idempotent by key: the scan that let somebody in is told so again, and only that one. Called by
-        /// the gateway for the show's organiser, an admin, or staff. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// IDEMPOTENCY_KEY_REQUIRED, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST (the code isn't one of ours, or was altered),
-        /// SHOW_NOT_FOUND, INVALID_STATE (the show was called off), UNAVAILABLE.
-        pub async fn check_in(
-            &mut self,
-            request: impl tonic::IntoRequest<super::CheckInRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::CheckInResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/holdfast.booking.v1.SalesService/CheckIn",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("holdfast.booking.v1.SalesService", "CheckIn"));
-            self.inner.unary(req, path, codec).await
-        }
     }
 }
 /// Generated server implementations.
@@ -2629,15 +2610,6 @@ pub mod sales_service_server {
             tonic::Response<super::ListAttendeesResponse>,
             tonic::Status,
         >;
-        /// Lets somebody in at the door: the ticket of a code is USED from then on, and its seat is never given
-        /// back. Idempotent by key: the scan that let somebody in is told so again, and only that one. Called by
-        /// the gateway for the show's organiser, an admin, or staff. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// IDEMPOTENCY_KEY_REQUIRED, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST (the code isn't one of ours, or was altered),
-        /// SHOW_NOT_FOUND, INVALID_STATE (the show was called off), UNAVAILABLE.
-        async fn check_in(
-            &self,
-            request: tonic::Request<super::CheckInRequest>,
-        ) -> std::result::Result<tonic::Response<super::CheckInResponse>, tonic::Status>;
     }
     /// What the gateway calls for the organiser of a show, or an admin.
     #[derive(Debug)]
@@ -2881,51 +2853,6 @@ pub mod sales_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListAttendeesSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/holdfast.booking.v1.SalesService/CheckIn" => {
-                    #[allow(non_camel_case_types)]
-                    struct CheckInSvc<T: SalesService>(pub Arc<T>);
-                    impl<
-                        T: SalesService,
-                    > tonic::server::UnaryService<super::CheckInRequest>
-                    for CheckInSvc<T> {
-                        type Response = super::CheckInResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::CheckInRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as SalesService>::check_in(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = CheckInSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

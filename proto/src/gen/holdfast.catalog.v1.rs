@@ -414,6 +414,13 @@ pub struct ShowRules {
     pub hold_total_ms_max: u64,
     #[prost(uint32, tag = "3")]
     pub seats_per_customer_max: u32,
+    /// UNSPECIFIED for REBOOK.
+    #[prost(enumeration = "LateMoney", tag = "20")]
+    pub late_money: i32,
+    /// Nothing is held that leaves a single seat free between taken ones, an aisle or its row's end, unless the row offers no
+    /// other way.
+    #[prost(bool, tag = "21")]
+    pub no_lone_seat: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateShowRequest {
@@ -799,6 +806,38 @@ pub struct Seat {
     /// Where it isn't its category's.
     #[prost(int64, optional, tag = "20")]
     pub price: ::core::option::Option<i64>,
+}
+/// What becomes of money that comes after its hold has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LateMoney {
+    Unspecified = 0,
+    /// The same seats are held again and sold, if they can be had; otherwise it is refunded.
+    Rebook = 1,
+    /// It is refunded at once.
+    Refund = 2,
+}
+impl LateMoney {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LATE_MONEY_UNSPECIFIED",
+            Self::Rebook => "LATE_MONEY_REBOOK",
+            Self::Refund => "LATE_MONEY_REFUND",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LATE_MONEY_UNSPECIFIED" => Some(Self::Unspecified),
+            "LATE_MONEY_REBOOK" => Some(Self::Rebook),
+            "LATE_MONEY_REFUND" => Some(Self::Refund),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod catalog_service_client {

@@ -199,6 +199,7 @@ impl Organiser {
                 hold_ttl_ms: u64::try_from(rules.hold_ttl.as_millis())?,
                 hold_total_ms_max: u64::try_from(rules.hold_total_max.as_millis())?,
                 seats_per_customer_max: rules.seats_per_customer_max,
+                ..catalog::ShowRules::default()
             }),
             ..Default::default()
         };

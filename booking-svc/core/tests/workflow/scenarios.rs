@@ -2,9 +2,10 @@
 
 use booking_core::{
     Alarm, Booking, Call, CommitAnswer, Ending, Fate, HoldAnswer, Input, LATE_HOLDS_MAX, Reason,
-    Record, RefundReason, ReleaseAnswer, Step, late_hold_id, part_refund_id, refund_id,
+    Record, RefundReason, ReleaseAnswer, Step, Terms, late_hold_id, part_refund_id, refund_id,
+    unasked,
 };
-use holdfast_types::{BookingState, ClusterTime, Fence, Lineage, SeatNo};
+use holdfast_types::{BookingState, ClusterTime, Fence, LateMoney, Lineage, SeatNo};
 
 use crate::fixtures::{after, before, eur, fence, paid, payment, pending, through};
 
@@ -567,4 +568,46 @@ fn free_booking_is_confirmed_and_cancelled_without_money_moving() {
         fates(&decision.next),
         [Fate::Refunded(refund_id(payment(1)))]
     );
+}
+
+#[test]
+fn late_money_of_a_show_that_sends_it_back_is_refunded_without_a_question_to_the_store() {
+    let expired = through(
+        pending(),
+        [Input::ExpiryDue, released(1, ReleaseAnswer::Gone)],
+    );
+    assert_eq!(expired.state, BookingState::Expired);
+    let asked = after(&through(expired, [paid(1)]), gone(1));
+    let call = asked.call.expect("asks for the seats again");
+    let terms = |has_begun, late_money| Terms {
+        has_begun,
+        late_money,
+    };
+    assert_eq!(unasked(call, terms(false, LateMoney::Rebook)), None);
+    for (terms, reason) in [
+        (terms(false, LateMoney::Refund), Reason::PaidLate),
+        (terms(true, LateMoney::Refund), Reason::ShowOver),
+        (terms(true, LateMoney::Rebook), Reason::ShowOver),
+    ] {
+        let answer = unasked(call, terms).expect("is decided");
+        let ended = after(&asked.next, answer.clone());
+        assert_eq!(
+            (ended.next.state, ended.next.reason),
+            (BookingState::Failed, Some(reason))
+        );
+        assert_eq!((ended.next.step, ended.call), (Step::Idle, None));
+        assert_eq!(fates(&ended.next), [refunding(1)]);
+        // Told again it changes nothing.
+        let again = after(&ended.next, answer);
+        assert_eq!((again.next, again.records), (ended.next, Vec::new()));
+    }
+    // Everything else is the store's to answer, whatever the terms.
+    let (hold_id, fence) = (pending().hold.hold_id, fence(1));
+    for call in [
+        Call::Commit { hold_id, fence },
+        Call::Release { hold_id, fence },
+        Call::Return { fence },
+    ] {
+        assert_eq!(unasked(call, terms(true, LateMoney::Refund)), None);
+    }
 }

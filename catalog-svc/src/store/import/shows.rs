@@ -199,6 +199,8 @@ struct Columns {
     hold_total_ms_max: Vec<i64>,
     seats_per_customer_max: Vec<i32>,
     announced: Vec<bool>,
+    late_money: Vec<String>,
+    no_lone_seat: Vec<bool>,
 }
 
 impl Columns {
@@ -230,6 +232,10 @@ impl Columns {
                 .map(|show| show.rules.seats_per_customer_max.cast_signed())
                 .collect(),
             announced: values().map(|show| show.announced).collect(),
+            late_money: values()
+                .map(|show| show.rules.late_money.to_string())
+                .collect(),
+            no_lone_seat: values().map(|show| show.rules.no_lone_seat).collect(),
         }
     }
 }
@@ -251,6 +257,8 @@ async fn compare(connection: &mut PgConnection, columns: &Columns) -> Result<Vec
         &columns.hold_total_ms_max,
         &columns.seats_per_customer_max,
         &columns.announced,
+        &columns.late_money,
+        &columns.no_lone_seat,
     )
     .fetch_all(connection)
     .await?;
@@ -292,6 +300,8 @@ async fn write(
         &columns.hold_total_ms_max,
         &columns.seats_per_customer_max,
         &columns.announced,
+        &columns.late_money,
+        &columns.no_lone_seat,
     )
     .fetch_all(connection)
     .await?;

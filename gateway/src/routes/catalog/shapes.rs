@@ -135,6 +135,18 @@ pub(crate) struct ShowRules {
     /// Seats one customer may hold and buy, altogether.
     #[schema(example = 10)]
     seats_per_customer_max: u32,
+    late_money: LateMoney,
+    /// No hold may leave a single seat free between taken ones, an aisle or its row's end, unless the row offers no other way.
+    no_lone_seat: bool,
+}
+
+/// What becomes of money that comes after its hold has ended: `rebook` holds the same seats again and sells
+/// them, and refunds it where they can't be had; `refund` refunds it at once.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LateMoney {
+    Rebook,
+    Refund,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -306,6 +318,11 @@ pub(crate) fn show(show: pb::Show) -> Result<Show, ApiError> {
             hold_ttl_s: rules.hold_ttl_ms / 1000,
             hold_total_s_max: rules.hold_total_ms_max / 1000,
             seats_per_customer_max: rules.seats_per_customer_max,
+            late_money: match rules.late_money() {
+                pb::LateMoney::Refund => LateMoney::Refund,
+                pb::LateMoney::Unspecified | pb::LateMoney::Rebook => LateMoney::Rebook,
+            },
+            no_lone_seat: rules.no_lone_seat,
         },
         seat_count: show.seat_count,
         currency: show.currency,

@@ -13,7 +13,7 @@ use crate::{
     conditional,
     extract::{IdempotencyKey, LargeBody, Params, PathId, body_id, body_time_ms},
     failure::ApiError,
-    routes::catalog::shapes::{FeePer, Show, show},
+    routes::catalog::shapes::{FeePer, LateMoney, Show, show},
     server::{App, Shared},
     wire::{self, Money, Page, required},
 };
@@ -71,6 +71,14 @@ pub(crate) struct NewRules {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 100_000, example = 10)]
     seats_per_customer_max: Option<u32>,
+    /// `rebook` unless said.
+    #[serde(default)]
+    #[schema(value_type = LateMoney, required = false)]
+    late_money: Option<LateMoney>,
+    /// Refuse holds that leave a single seat free between taken ones, an aisle or its row's end (`LEAVES_LONE_SEAT`), unless the
+    /// row offers no other way.
+    #[serde(default)]
+    no_lone_seat: bool,
 }
 
 impl NewRules {
@@ -107,6 +115,12 @@ impl NewRules {
             hold_ttl_ms,
             hold_total_ms_max,
             seats_per_customer_max: self.seats_per_customer_max.unwrap_or_default(),
+            late_money: match self.late_money {
+                None | Some(LateMoney::Rebook) => pb::LateMoney::Rebook,
+                Some(LateMoney::Refund) => pb::LateMoney::Refund,
+            }
+            .into(),
+            no_lone_seat: self.no_lone_seat,
         })
     }
 }
