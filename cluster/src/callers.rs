@@ -59,6 +59,7 @@ pub(crate) const CALLERS: &[(&str, &[&str])] = &[
             "holdfast.catalog.v1.CatalogService/GetSeatMap",
             "holdfast.booking.v1.BookingService",
             "holdfast.booking.v1.SalesService",
+            "holdfast.booking.v1.InventoryService/RefundShow",
             "holdfast.payment.v1.PaymentService/ReceiveWebhook",
             "holdfast.search.v1.SearchService",
             // Which seats are free is followed; who holds them is booking-svc's to say.

@@ -11,7 +11,8 @@ use axum::{
 use holdfast_mesh as mesh;
 use holdfast_proto::{
     booking::v1::{
-        booking_service_client::BookingServiceClient, sales_service_client::SalesServiceClient,
+        booking_service_client::BookingServiceClient,
+        inventory_service_client::InventoryServiceClient, sales_service_client::SalesServiceClient,
     },
     catalog::v1::catalog_service_client::CatalogServiceClient,
     identity::v1::{GetJwksRequest, identity_service_client::IdentityServiceClient},
@@ -69,6 +70,7 @@ pub(crate) struct App {
     pub(crate) catalog: CatalogServiceClient<Channel>,
     pub(crate) booking: BookingServiceClient<Channel>,
     pub(crate) sales: SalesServiceClient<Channel>,
+    pub(crate) inventory: InventoryServiceClient<Channel>,
     pub(crate) payment: PaymentServiceClient<Channel>,
     pub(crate) search: SearchServiceClient<Channel>,
     pub(crate) searches: Answers<SearchShowsResponse>,
@@ -173,6 +175,9 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
             .max_decoding_message_size(ANSWER_BYTES_MAX),
         booking: BookingServiceClient::new(context.channel(&config.booking_uri, part::BOOKING)?)
             .max_decoding_message_size(ANSWER_BYTES_MAX),
+        inventory: InventoryServiceClient::new(
+            context.channel(&config.booking_uri, part::BOOKING)?,
+        ),
         sales: SalesServiceClient::new(context.channel(&config.booking_uri, part::BOOKING)?)
             .max_decoding_message_size(ANSWER_BYTES_MAX),
         payment: PaymentServiceClient::new(context.channel(&config.payment_uri, part::PAYMENT)?),

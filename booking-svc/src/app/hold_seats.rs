@@ -9,7 +9,7 @@ use holdfast_types::{
     limits::{IDEMPOTENCY_KEY_BYTES_MAX, SEATS_PER_HOLD_MAX},
 };
 use lockstore_client::{
-    BestAvailable, GetHoldOutcome, Hold, ReleaseHold, ReleaseOutcome, Selection,
+    BestAvailable, GetHoldOutcome, Hold, ReleaseHold, ReleaseOutcome, SeatKind, Selection,
 };
 use sha2::{Digest, Sha256};
 
@@ -43,6 +43,15 @@ pub(crate) enum Wanted {
     /// By label.
     Seats(Vec<String>),
     Best(Best),
+    Area(Area),
+}
+
+/// The lowest free places of a standing area.
+#[derive(Debug, Clone)]
+pub(crate) struct Area {
+    /// Its section's.
+    pub(crate) name: String,
+    pub(crate) count: u32,
 }
 
 /// The best there are.
@@ -55,6 +64,8 @@ pub(crate) struct Best {
     pub(crate) max_price: Option<i64>,
     /// In one block.
     pub(crate) adjacent: bool,
+    /// From places for wheelchairs and the seats beside them, with such a place in each block.
+    pub(crate) accessible: bool,
 }
 
 /// `IDEMPOTENCY_KEY_REQUIRED` or `INVALID_REQUEST` unless the key is usable.
@@ -133,9 +144,47 @@ pub(super) fn some_seat_nos(
 /// What the store is asked for.
 fn selection(wanted: &Wanted, inventory: &Inventory) -> Result<Selection, Failure> {
     match wanted {
-        Wanted::Seats(labels) => seat_nos(labels, inventory).map(Selection::Seats),
+        Wanted::Seats(labels) => {
+            let seats = seat_nos(labels, inventory)?;
+            no_companion_alone(&seats, inventory)?;
+            Ok(Selection::Seats(seats))
+        }
+        Wanted::Area(area) => places(area, inventory),
         Wanted::Best(best) => best_available(best, inventory).map(Selection::BestAvailable),
     }
+}
+
+/// A companion's seat is held with the place that it is beside.
+fn no_companion_alone(seats: &[SeatNo], inventory: &Inventory) -> Result<(), Failure> {
+    let of_kind = |kind| {
+        let mut seats = seats.iter().filter_map(|seat| inventory.seat(*seat));
+        seats.find(|seat| seat.kind == kind)
+    };
+    let Some(companion) = of_kind(SeatKind::Companion) else {
+        return Ok(());
+    };
+    if of_kind(SeatKind::Accessible).is_some() {
+        return Ok(());
+    }
+    let why = format!(
+        "{} is for who comes along with a person in an accessible seat; hold it together with one",
+        companion.label
+    );
+    Err(Failure::invalid("seat_ids", why))
+}
+
+fn places(area: &Area, inventory: &Inventory) -> Result<Selection, Failure> {
+    if !(1..=SEATS_PER_HOLD_MAX).contains(&(area.count as usize)) {
+        let why = format!("1 to {SEATS_PER_HOLD_MAX} places");
+        return Err(Failure::invalid("area.count", why));
+    }
+    let section_no = inventory.area(&area.name);
+    let section_no = section_no
+        .ok_or_else(|| Failure::invalid("area.name", "this show has no such standing area"))?;
+    Ok(Selection::Area {
+        section_no,
+        count: area.count,
+    })
 }
 
 fn best_available(best: &Best, inventory: &Inventory) -> Result<BestAvailable, Failure> {
@@ -202,7 +251,7 @@ fn choice(best: &Best, sections: Vec<u16>, categories: Vec<u16>) -> BestAvailabl
         sections,
         categories,
         adjacent: best.adjacent,
-        accessible: false,
+        accessible: best.accessible,
     }
 }
 

@@ -5,7 +5,7 @@
 //! process was told of count; [`super::sale_times`] tells them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -13,6 +13,7 @@ use booking_core::Terms;
 use chrono::{DateTime, SecondsFormat, Utc};
 use holdfast_mesh::Failure;
 use holdfast_types::{Currency, ErrorCode, LateMoney, Money, SeatNo, ShowId, ShowState, UserId};
+use lockstore_client::SeatKind;
 use moka::future::Cache;
 use sqlx::PgPool;
 
@@ -44,6 +45,8 @@ pub(crate) struct Inventory {
     late_money: LateMoney,
     seats: Vec<shows::Seat>,
     by_label: HashMap<String, SeatNo>,
+    /// Sections of places that nobody sits on.
+    areas: HashSet<String>,
 }
 
 impl Inventory {
@@ -105,6 +108,12 @@ impl Inventory {
     /// The seat of that label.
     pub(crate) fn seat_no(&self, label: &str) -> Option<SeatNo> {
         self.by_label.get(label).copied()
+    }
+
+    /// The store's number of a standing area, by the name of its section.
+    pub(crate) fn area(&self, name: &str) -> Option<u16> {
+        self.areas.get(name)?;
+        self.numbers.as_ref()?.section(name)
     }
 
     /// The label of a seat; empty for a number beyond the layout.
@@ -247,6 +256,12 @@ async fn read(pool: &PgPool, show_id: ShowId) -> Result<Arc<Inventory>, Error> {
         .zip(&seats)
         .map(|(seat_no, seat)| (seat.label.clone(), seat_no))
         .collect();
+    let areas = seats
+        .iter()
+        .filter(|seat| seat.kind == SeatKind::Standing)
+        .map(|seat| &seat.section)
+        .collect::<HashSet<_>>();
+    let areas = areas.into_iter().cloned().collect();
     let numbers = StoreNumbers::of(seats.iter().map(|seat| (seat.section.as_str(), seat.price)));
     Ok(Arc::new(Inventory {
         show_id,
@@ -263,6 +278,7 @@ async fn read(pool: &PgPool, show_id: ShowId) -> Result<Arc<Inventory>, Error> {
         numbers,
         seats,
         by_label,
+        areas,
     }))
 }
 

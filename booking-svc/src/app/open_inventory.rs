@@ -4,6 +4,8 @@
 //! another layout under its id, or another organiser, is refused. A show is found by customers only
 //! once the store has its whole layout.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_types::{
@@ -13,12 +15,13 @@ use holdfast_types::{
         SEATS_PER_SHOW_MAX,
     },
 };
+use lockstore_client::SeatKind;
 use sha2::{Digest, Sha256};
 
-use super::{App, rights::Actor};
+use super::{App, rights::Actor, store_numbers::StoreNumbers};
 use crate::{
     error::Error,
-    store::shows::{self, Fee, NewSeat, NewShow, SaleTimes},
+    store::shows::{self, Fee, NewSeat, NewShow, SaleTimes, kind_text},
 };
 
 /// Longest label, section or category, in bytes; it is on every ticket.
@@ -78,7 +81,7 @@ impl OpenInventory {
             return Err(Failure::invalid("seats", "1 to 100,000 seats"));
         }
         self.check_fees()?;
-        let mut labels = std::collections::HashSet::with_capacity(self.seats.len());
+        let mut labels = HashSet::with_capacity(self.seats.len());
         let mut row_before = None;
         for (i, seat) in self.seats.iter().enumerate() {
             let bad = |what: &str, why: &str| Failure::invalid(&format!("seats[{i}].{what}"), why);
@@ -108,6 +111,33 @@ impl OpenInventory {
                 return Err(bad("row_no", "dense from 0 in seat order"));
             }
             row_before = Some(seat.row_no);
+        }
+        self.check_areas()
+    }
+
+    /// An area is a section of its own in one piece, which the store tells apart from all others.
+    fn check_areas(&self) -> Result<(), Failure> {
+        let is_standing = |seat: &NewSeat| seat.kind == SeatKind::Standing;
+        if !self.seats.iter().any(is_standing) {
+            return Ok(());
+        }
+        let mut seen = HashSet::new();
+        let mut first = 0;
+        for piece in self.seats.chunk_by(|a, b| a.section == b.section) {
+            let field = format!("seats[{first}].section");
+            first += piece.len();
+            let stands = piece.iter().filter(|seat| is_standing(seat)).count();
+            let is_new = seen.insert((piece[0].section.as_str(), stands > 0));
+            let is_other = seen.contains(&(piece[0].section.as_str(), stands == 0));
+            if (stands > 0 && stands < piece.len()) || is_other || (stands > 0 && !is_new) {
+                let why = "the places of an area are one after another, and a section of their own";
+                return Err(Failure::invalid(&field, why));
+            }
+        }
+        let by_section = self.seats.iter().map(|seat| (&*seat.section, seat.price));
+        if StoreNumbers::of(by_section).is_none() {
+            let why = "have too many sections and prices for one of them to be an area";
+            return Err(Failure::invalid("seats", why));
         }
         Ok(())
     }
@@ -155,6 +185,10 @@ impl OpenInventory {
             hash.update(seat.row_no.to_be_bytes());
             hash.update([u8::from(seat.gap_after)]);
             hash.update(seat.price.to_be_bytes());
+            // Of the others nothing, as before there were any of these.
+            if seat.kind != SeatKind::Plain {
+                text(&mut hash, kind_text(seat.kind));
+            }
         }
         // Of a show without any of these it is what it was before there were any.
         for fee in &self.fees {

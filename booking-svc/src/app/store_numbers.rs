@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use lockstore_client::LayoutSeat;
+use lockstore_client::{LayoutSeat, SeatKind};
 
 use crate::store::shows::NewSeat;
 
@@ -72,7 +72,11 @@ pub(crate) fn layout(seats: &[NewSeat]) -> Vec<LayoutSeat> {
         let rows_before = rows_of.entry(first.section.as_str()).or_default();
         for (place, seat) in row.iter().enumerate() {
             let from_the_middle = (2 * place).abs_diff(row.len() - 1);
-            let rank = ROW_RANKS * *rows_before + from_the_middle;
+            let rank = match seat.kind {
+                // Nobody stands on a number.
+                SeatKind::Standing => 0,
+                _ => ROW_RANKS * *rows_before + from_the_middle,
+            };
             let numbers = numbers.as_ref();
             layout.push(LayoutSeat {
                 row_no: u32::try_from(seat.row_no).expect("checked"),
@@ -82,7 +86,7 @@ pub(crate) fn layout(seats: &[NewSeat]) -> Vec<LayoutSeat> {
                 category_no: numbers
                     .and_then(|n| n.prices.get(&seat.price).copied())
                     .unwrap_or(0),
-                ..LayoutSeat::default()
+                kind: seat.kind,
             });
         }
         *rows_before += 1;
@@ -102,6 +106,7 @@ mod tests {
             gap_after: false,
             category: String::new(),
             price,
+            kind: SeatKind::Plain,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     app::{
         answer::{booking_message, fee_messages, money_message},
         book::Book,
-        hold_seats::{Best, HoldSeats, Wanted},
+        hold_seats::{Area, Best, HoldSeats, Wanted},
         holds::HoldView,
         read::BookingView,
         requests::named,
@@ -27,18 +27,29 @@ fn refuse(error: Error) -> Status {
     Failure::from(error).into()
 }
 
-/// Seats are either named or chosen.
-fn wanted(seat_ids: Vec<String>, best: Option<pb::BestAvailable>) -> Result<Wanted, Failure> {
-    match best {
-        None => Ok(Wanted::Seats(seat_ids)),
-        Some(_) if !seat_ids.is_empty() => {
-            Err(Failure::invalid("seat_ids", "not with best_available"))
-        }
-        Some(best) => Ok(Wanted::Best(Best {
+/// Seats are either named or chosen, or places of an area.
+fn wanted(
+    seat_ids: Vec<String>,
+    best: Option<pb::BestAvailable>,
+    area: Option<pb::AreaPlaces>,
+) -> Result<Wanted, Failure> {
+    match (best, area) {
+        (None, None) => Ok(Wanted::Seats(seat_ids)),
+        _ if !seat_ids.is_empty() => Err(Failure::invalid(
+            "seat_ids",
+            "not with best_available or area",
+        )),
+        (Some(_), Some(_)) => Err(Failure::invalid("area", "not with best_available")),
+        (None, Some(area)) => Ok(Wanted::Area(Area {
+            name: area.name,
+            count: area.count,
+        })),
+        (Some(best), None) => Ok(Wanted::Best(Best {
             count: best.count,
             sections: best.sections,
             max_price: best.max_price,
             adjacent: best.adjacent,
+            accessible: best.accessible,
         })),
     }
 }
@@ -82,7 +93,7 @@ impl BookingService for Service {
         let hold = HoldSeats {
             user_id,
             show_id: show_id(&request.show_id)?,
-            wanted: wanted(request.seat_ids, request.best_available)?,
+            wanted: wanted(request.seat_ids, request.best_available, request.area)?,
             idempotency_key: request.idempotency_key,
         };
         let (view, replayed) = self.app.hold_seats(hold, deadline).await.map_err(refuse)?;

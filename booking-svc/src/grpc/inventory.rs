@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_proto::booking::v1::{self as pb, inventory_service_server::InventoryService};
 use holdfast_types::{DurationMs, LateMoney, ShowState, UserId};
+use lockstore_client::SeatKind;
 use tonic::{Request, Response, Status};
 
 use super::{Service, show_id};
@@ -11,7 +12,7 @@ use crate::{
     app::open_inventory::OpenInventory,
     store::{
         show_refunds::Progress,
-        shows::{Fee, NewSeat, SaleTimes},
+        shows::{Fee, NewSeat, SaleTimes, kind_named},
     },
 };
 
@@ -115,7 +116,16 @@ fn decode(request: pb::OpenInventoryRequest) -> Result<OpenInventory, Failure> {
         .map(|(i, seat)| {
             let row_no = i32::try_from(seat.row_no)
                 .map_err(|_| Failure::invalid(&format!("seats[{i}].row_no"), "too large"))?;
+            let kind = match seat.kind.as_str() {
+                "" => Some(SeatKind::Plain),
+                named => kind_named(named),
+            };
+            let kind = kind.ok_or_else(|| {
+                let why = "STANDARD, ACCESSIBLE, COMPANION or STANDING";
+                Failure::invalid(&format!("seats[{i}].kind"), why)
+            })?;
             Ok(NewSeat {
+                kind,
                 label: seat.label,
                 section: seat.section,
                 row_no,

@@ -6,7 +6,11 @@ use holdfast_types::{
 };
 use sqlx::PgPool;
 
-use super::{Error, corrupt, shows::NewSeat, to_cluster_time, to_seats, to_timestamp};
+use super::{
+    Error, corrupt,
+    shows::{NewSeat, kind},
+    to_cluster_time, to_seats, to_timestamp,
+};
 
 /// Shows in one answer.
 const SHOWS_PER_PAGE: i64 = 100;
@@ -73,13 +77,23 @@ pub(crate) async fn shows_after(pool: &PgPool, after: ShowId) -> Result<Vec<Show
 
 /// All seats of a show as it was opened, in seat order.
 pub(crate) async fn layout(pool: &PgPool, show_id: ShowId) -> Result<Vec<NewSeat>, Error> {
-    let seats = sqlx::query_as!(
-        NewSeat,
-        "SELECT label, section, row_no, gap_after, category, price
+    let rows = sqlx::query!(
+        "SELECT label, section, row_no, gap_after, category, price, kind
          FROM booking.seats WHERE show_id = $1 ORDER BY seat_no",
         show_id.as_uuid()
     );
-    Ok(seats.fetch_all(pool).await?)
+    let seats = rows.fetch_all(pool).await?.into_iter().map(|row| {
+        Ok(NewSeat {
+            label: row.label,
+            section: row.section,
+            row_no: row.row_no,
+            gap_after: row.gap_after,
+            category: row.category,
+            price: row.price,
+            kind: kind(&row.kind)?,
+        })
+    });
+    seats.collect()
 }
 
 /// What each seat of a show is, in seat order.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use holdfast_types::{Currency, LateMoney, ShowId, ShowState, UserId};
+use lockstore_client::SeatKind;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -57,6 +58,7 @@ pub(crate) struct NewSeat {
     pub(crate) gap_after: bool,
     pub(crate) category: String,
     pub(crate) price: i64,
+    pub(crate) kind: SeatKind,
 }
 
 /// A show as it is.
@@ -82,6 +84,7 @@ pub(crate) struct Seat {
     pub(crate) label: String,
     pub(crate) section: String,
     pub(crate) price: i64,
+    pub(crate) kind: SeatKind,
 }
 
 /// A show as whoever opens it finds it.
@@ -171,11 +174,15 @@ async fn insert_seats(
     let gaps: Vec<bool> = seats.iter().map(|seat| seat.gap_after).collect();
     let categories: Vec<String> = seats.iter().map(|seat| seat.category.clone()).collect();
     let prices: Vec<i64> = seats.iter().map(|seat| seat.price).collect();
+    let kinds: Vec<String> = seats
+        .iter()
+        .map(|seat| kind_text(seat.kind).to_owned())
+        .collect();
     sqlx::query!(
         "INSERT INTO booking.seats
-             (show_id, seat_no, label, section, row_no, gap_after, category, price)
+             (show_id, seat_no, label, section, row_no, gap_after, category, price, kind)
          SELECT $1, * FROM unnest($2::int[], $3::text[], $4::text[], $5::int[], $6::bool[],
-             $7::text[], $8::bigint[])",
+             $7::text[], $8::bigint[], $9::text[])",
         show_id.as_uuid(),
         &seat_nos,
         &labels,
@@ -184,6 +191,7 @@ async fn insert_seats(
         &gaps,
         &categories,
         &prices,
+        &kinds,
     )
     .execute(connection)
     .await?;
@@ -336,12 +344,44 @@ pub(crate) async fn find(pool: &PgPool, show_id: ShowId) -> Result<Option<Show>,
 
 /// All seats of a show, in seat order: at most `SEATS_PER_SHOW_MAX`.
 pub(crate) async fn seats(pool: &PgPool, show_id: ShowId) -> Result<Vec<Seat>, Error> {
-    let seats = sqlx::query_as!(
-        Seat,
-        "SELECT label, section, price FROM booking.seats WHERE show_id = $1 ORDER BY seat_no",
+    let seats = sqlx::query!(
+        "SELECT label, section, price, kind FROM booking.seats WHERE show_id = $1 ORDER BY seat_no",
         show_id.as_uuid()
     )
     .fetch_all(pool)
     .await?;
-    Ok(seats)
+    let seats = seats.into_iter().map(|row| {
+        Ok(Seat {
+            label: row.label,
+            section: row.section,
+            price: row.price,
+            kind: kind(&row.kind)?,
+        })
+    });
+    seats.collect()
+}
+
+/// What a kind of seat is called in the table and on the wire.
+pub(crate) fn kind_text(kind: SeatKind) -> &'static str {
+    match kind {
+        SeatKind::Plain => "STANDARD",
+        SeatKind::Accessible => "ACCESSIBLE",
+        SeatKind::Companion => "COMPANION",
+        SeatKind::Standing => "STANDING",
+    }
+}
+
+/// The kind of that name.
+pub(crate) fn kind_named(text: &str) -> Option<SeatKind> {
+    let kinds = [
+        SeatKind::Plain,
+        SeatKind::Accessible,
+        SeatKind::Companion,
+        SeatKind::Standing,
+    ];
+    kinds.into_iter().find(|kind| kind_text(*kind) == text)
+}
+
+pub(super) fn kind(text: &str) -> Result<SeatKind, Error> {
+    kind_named(text).ok_or_else(|| corrupt("seats", format!("kind {text}")).into())
 }

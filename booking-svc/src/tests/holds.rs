@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use holdfast_types::{DurationMs, ErrorCode, SeatState, ShowId};
+use lockstore_client::SeatKind;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::world::{
-    CAP, PRICE, World, app, code, deadline, id_of, label, opener, opening, refused, user,
+    CAP, PRICE, World, app, code, deadline, id_of, label, opener, opening, opening_with_an_area,
+    refused, user,
 };
 use crate::app::{
     book::Book,
-    hold_seats::{Best, HoldSeats, Wanted},
+    hold_seats::{Area, Best, HoldSeats, Wanted},
 };
+use crate::store::shows::NewSeat;
 
 fn book(user_id: holdfast_types::UserId, hold_id: &str, key: &str) -> Book {
     Book {
@@ -298,6 +301,7 @@ async fn best_seats_are_chosen_priced_and_bought(pool: PgPool) {
         sections: Vec::new(),
         max_price: None,
         adjacent: true,
+        accessible: false,
     };
     let (held, replayed) = choose("a", two.clone()).await.expect("there are some");
     let (again, copied) = choose("a", two.clone()).await.expect("replays");
@@ -355,6 +359,7 @@ async fn choice_that_is_not_what_was_asked_for_is_given_back(pool: PgPool) {
             sections: Vec::new(),
             max_price: Some(PRICE),
             adjacent: true,
+            accessible: false,
         }),
         idempotency_key: "k".to_owned(),
     };
@@ -395,4 +400,107 @@ async fn no_seat_is_left_alone_where_the_show_says_so_over_a_rebuild_too(pool: P
         .try_hold(user(2), &[2, 3], "k")
         .await
         .expect("leaves none");
+}
+
+#[sqlx::test(migrations = false)]
+async fn places_of_an_area_are_the_lowest_free_ones_and_a_repeat_is_given_the_same(pool: PgPool) {
+    let world = World::new(pool).await;
+    let show_id = world.open_with_an_area().await;
+    let hold = |user_id, wanted: Wanted, key: &str| {
+        let request = HoldSeats {
+            user_id,
+            show_id,
+            wanted,
+            idempotency_key: key.to_owned(),
+        };
+        world.app.hold_seats(request, deadline())
+    };
+    let places = |name: &str, count| {
+        Wanted::Area(Area {
+            name: name.to_owned(),
+            count,
+        })
+    };
+    let labels = |seats: &[&str]| {
+        seats
+            .iter()
+            .map(|one| (*one).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let (first, replayed) = hold(user(1), places("FLOOR", 2), "a").await.expect("holds");
+    assert!(!replayed);
+    assert_eq!(first.seat_ids, labels(&["FLOOR-1", "FLOOR-2"]));
+    let (second, _) = hold(user(2), places("FLOOR", 1), "a").await.expect("holds");
+    assert_eq!(second.seat_ids, labels(&["FLOOR-3"]));
+    let (again, replayed) = hold(user(1), places("FLOOR", 2), "a")
+        .await
+        .expect("replays");
+    assert!(replayed && again.seat_ids == first.seat_ids);
+    let other = hold(user(1), places("FLOOR", 1), "a").await;
+    assert_eq!(code(other), ErrorCode::IdempotencyKeyReused);
+    // There is one left.
+    let many = hold(user(3), places("FLOOR", 2), "a").await;
+    assert_eq!(code(many), ErrorCode::SeatNotAvailable);
+    for (name, count, field) in [
+        ("NOWHERE", 1, "area.name"),
+        // A section of seats.
+        ("ROW", 1, "area.name"),
+        ("FLOOR", 0, "area.count"),
+        ("FLOOR", 65, "area.count"),
+    ] {
+        let refused = refused(hold(user(4), places(name, count), "a").await);
+        assert_eq!(refused.fields()[0].field, field);
+    }
+
+    // A companion's seat goes with the place it is beside, and neither is chosen unasked.
+    let named = |seats: &[&str]| Wanted::Seats(labels(seats));
+    let alone = refused(hold(user(5), named(&["ROW-2"]), "a").await);
+    assert_eq!(alone.fields()[0].field, "seat_ids");
+    let best = |count, accessible| {
+        Wanted::Best(Best {
+            count,
+            sections: Vec::new(),
+            max_price: None,
+            adjacent: true,
+            accessible,
+        })
+    };
+    let (chosen, _) = hold(user(6), best(1, false), "a").await.expect("chooses");
+    assert_eq!(chosen.seat_ids, labels(&["ROW-3"]));
+    assert_eq!(
+        code(hold(user(6), best(1, false), "b").await),
+        ErrorCode::SeatNotAvailable
+    );
+    let (pair, _) = hold(user(7), best(2, true), "a").await.expect("chooses");
+    assert_eq!(pair.seat_ids, labels(&["ROW-1", "ROW-2"]));
+    world
+        .app
+        .release_hold(user(7), &pair.token.to_string(), deadline())
+        .await
+        .expect("releases");
+    hold(user(8), named(&["ROW-1", "ROW-2"]), "a")
+        .await
+        .expect("holds");
+}
+
+#[sqlx::test(migrations = false)]
+async fn an_area_in_pieces_or_mixed_with_seats_is_not_opened(pool: PgPool) {
+    let world = World::new(pool).await;
+    for bend in [
+        |seats: &mut Vec<NewSeat>| seats[2].section = "FLOOR".to_owned(),
+        |seats: &mut Vec<NewSeat>| seats[4].kind = SeatKind::Plain,
+        |seats: &mut Vec<NewSeat>| seats[4].section = "ROW".to_owned(),
+    ] {
+        let mut request = opening_with_an_area();
+        bend(&mut request.seats);
+        let opened = world
+            .app
+            .open_inventory(opener(), request, deadline())
+            .await;
+        let refused = refused(opened);
+        assert!(
+            refused.fields()[0].field.ends_with(".section"),
+            "{refused:?}"
+        );
+    }
 }

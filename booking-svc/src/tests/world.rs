@@ -15,6 +15,7 @@ use holdfast_types::{
     BookingId, BookingState, DurationMs, ErrorCode, LateMoney, PaymentId, SeatState, ShowId,
     ShowState, UserId,
 };
+use lockstore_client::SeatKind;
 use lockstore_node::Member;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use prost::Message;
@@ -95,6 +96,15 @@ async fn start_node(folder: &TempDir, lineage: u8) -> (Context, String) {
 }
 
 impl World {
+    /// Another show, of a row and an area.
+    pub(super) async fn open_with_an_area(&self) -> ShowId {
+        let request = opening_with_an_area();
+        let show_id = request.show_id;
+        let opened = self.app.open_inventory(opener(), request, deadline());
+        opened.await.expect("opens");
+        show_id
+    }
+
     /// Holds live ten minutes.
     pub(super) async fn new(pool: PgPool) -> Self {
         Self::with_hold_ttl(pool, DurationMs::from_secs(600)).await
@@ -412,8 +422,35 @@ pub(super) fn opening(show_id: ShowId, ttl: DurationMs) -> OpenInventory {
                 gap_after: false,
                 category: "A".to_owned(),
                 price: PRICE,
+                kind: SeatKind::Plain,
             })
             .collect(),
+    }
+}
+
+/// A row of an accessible seat, its companion's and one for anyone, and an area of 4 places.
+pub(super) fn opening_with_an_area() -> OpenInventory {
+    let seat = |label: &str, section: &str, row_no, kind| NewSeat {
+        label: label.to_owned(),
+        section: section.to_owned(),
+        row_no,
+        gap_after: false,
+        category: "A".to_owned(),
+        price: PRICE,
+        kind,
+    };
+    let row = [SeatKind::Accessible, SeatKind::Companion, SeatKind::Plain];
+    let row = (1..)
+        .zip(row)
+        .map(|(number, kind)| seat(&format!("ROW-{number}"), "ROW", 0, kind));
+    let floor =
+        (1..=4).map(|number| seat(&format!("FLOOR-{number}"), "FLOOR", 1, SeatKind::Standing));
+    OpenInventory {
+        seats: row.chain(floor).collect(),
+        ..opening(
+            ShowId::from_uuid(Uuid::now_v7()),
+            DurationMs::from_secs(600),
+        )
     }
 }
 

@@ -303,8 +303,10 @@ mod tests {
             category("e", Some("d")),
         ]);
         let put = |slug, parent| tree.path_with(&category(slug, parent));
-        assert_eq!(put("f", Some("c")).expect("is put"), ["a", "b", "c", "f"]);
-        assert_eq!(put("d", Some("b")).expect("is put"), ["a", "b", "d"]);
+        let fourth = put("f", Some("c")).expect("is so deep");
+        assert_eq!(fourth, ["a", "b", "c", "f"]);
+        let moved = put("d", Some("b")).expect("is so deep");
+        assert_eq!(moved, ["a", "b", "d"]);
         for (slug, parent) in [("a", "c"), ("a", "a"), ("x", "nowhere"), ("d", "c")] {
             let refused = put(slug, Some(parent)).expect_err("it is refused");
             assert_eq!(refused.fields()[0].field, "category.parent", "{slug}");

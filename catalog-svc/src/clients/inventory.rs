@@ -83,6 +83,7 @@ impl Inventory {
                 gap_after: seat.gap_after,
                 category: seat.category,
                 price,
+                kind: seat.kind.as_str().to_owned(),
             })
         });
         let message = OpenInventoryRequest {

@@ -736,6 +736,9 @@ impl CatalogService for Service {
         let categories = store::seat_map::categories(pool, show.plan_id)
             .await
             .map_err(Failure::from)?;
+        let areas = store::seat_map::areas(pool, show.plan_id)
+            .await
+            .map_err(Failure::from)?;
         let mut connection = pool
             .acquire()
             .await
@@ -746,7 +749,7 @@ impl CatalogService for Service {
             .map_err(Failure::from)?;
         drop(connection);
         Ok(Response::new(shows::encode_seat_map(
-            &show, size, categories, seats,
+            &show, size, categories, areas, seats,
         )))
     }
 }

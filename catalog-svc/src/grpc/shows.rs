@@ -17,7 +17,7 @@ use crate::{
     model::{NewShow, Rules, SaleDates, Show, ShowChange},
     prices::{AskedPrices, ExactPrice, Exactly, Fee, Price, PriceList, PriceRange, Priced},
     store::{
-        seat_map::{Category, Seat},
+        seat_map::{Area, Category, Seat},
         shows::{Filter, Named, Which},
     },
 };
@@ -499,9 +499,28 @@ pub(super) fn encode_seat_map(
     show: &Show,
     (width, height): (f64, f64),
     categories: Vec<Category>,
+    areas: Vec<Area>,
     seats: Vec<Seat>,
 ) -> wire::GetSeatMapResponse {
     let prices = PriceList::new(&show.prices, &show.exact_prices);
+    // An area's places are one after another.
+    let areas = areas.into_iter().filter_map(|area| {
+        let of_area = |seat: &&Seat| seat.section == area.name;
+        let first = seats.iter().position(|seat| of_area(&seat))?;
+        let capacity = seats[first..].iter().take_while(of_area).count();
+        Some(wire::Area {
+            category: seats[first].category.clone(),
+            first_seat_no: first as u32,
+            capacity: capacity as u32,
+            name: area.name,
+            display_name: area.display_name,
+            x: area.x,
+            y: area.y,
+            width: area.width,
+            height: area.height,
+        })
+    });
+    let areas = areas.collect();
     let categories = categories.into_iter().filter_map(|category| {
         Some(wire::Category {
             price: prices.of_category(&category.name)?,
@@ -521,6 +540,7 @@ pub(super) fn encode_seat_map(
         x: seat.x,
         y: seat.y,
         category: seat.category,
+        kind: seat.kind.as_str().to_owned(),
     });
     wire::GetSeatMapResponse {
         show_id: show.show_id.to_bytes().to_vec(),
@@ -529,5 +549,6 @@ pub(super) fn encode_seat_map(
         height,
         categories: categories.collect(),
         seats: seats.collect(),
+        areas,
     }
 }

@@ -6,7 +6,7 @@
 use std::f64::consts::TAU;
 
 use super::{Hall, Shape};
-use crate::plan::{Category, Plan, Row, Seat, Section};
+use crate::plan::{Category, Plan, Row, Seat, SeatKind, Section};
 
 /// From the middle of a seat to that of its neighbour.
 const SEAT_PITCH: f64 = 10.0;
@@ -175,6 +175,7 @@ pub(super) fn plan(hall: Hall) -> Plan {
         sections: Vec::new(),
         rows: Vec::new(),
         seats: Vec::with_capacity(hall.seats as usize),
+        areas: Vec::new(),
         warnings: Vec::new(),
     };
     for tier in &tiers {
@@ -204,6 +205,7 @@ fn add_block(plan: &mut Plan, tier: &Tier, block: usize, stage: (f64, f64)) {
                 row_no,
                 category_no: row.category_no,
                 uuid: label.clone(),
+                kind: SeatKind::Standard,
                 label,
                 number: (seat + 1).to_string(),
                 x: hundredths(stage.0 + row.radius * angle.sin()),

@@ -91,6 +91,10 @@ pub(super) enum Place<'a> {
     Zone(At<'a>),
     Row(At<'a>, At<'a>),
     Seat(At<'a>, At<'a>, At<'a>),
+    /// A shape of a zone.
+    Area(At<'a>, At<'a>),
+    /// What a shape says of being a standing area.
+    Standing(At<'a>, At<'a>),
 }
 
 impl Place<'_> {
@@ -109,6 +113,9 @@ impl Place<'_> {
                 named("row", row),
                 named("seat", seat)
             ),
+            Self::Area(zone, area) | Self::Standing(zone, area) => {
+                format!("{} {} {key}", listed("zones", zone), named("area", area))
+            }
         }
     }
 
@@ -139,6 +146,13 @@ impl Place<'_> {
                 format!(
                     "zones[{}].rows[{}].seats[{}]",
                     zone.index, row.index, seat.index
+                )
+            }
+            Self::Area(zone, area) => format!("zones[{}].areas[{}]", zone.index, area.index),
+            Self::Standing(zone, area) => {
+                format!(
+                    "zones[{}].areas[{}].holdfast_standing",
+                    zone.index, area.index
                 )
             }
         }

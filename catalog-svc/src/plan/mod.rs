@@ -10,6 +10,11 @@
 //! [{"seat_number", "uuid", "position", "category"}]}], "areas"?}]}`. Keys that aren't known are
 //! ignored, because the format grows. A position is `{"x", "y"}`, relative to what it is part of.
 //!
+//! Beyond the format, which ignores such keys: a seat's `"holdfast_kind"`, `standard` unless said,
+//! `accessible` (a place for a wheelchair) or `companion` (beside one), and a zone's area's
+//! `"holdfast_standing": {"name", "capacity", "category"}`, which makes of the shape an area whose places
+//! are sold. Its places are seats after those of the zone's rows, labelled `FLOOR-1` on.
+//!
 //! In such files only `uuid` and position are unique: a zone may repeat row names, one time per
 //! block of seats. Blocks are numbered in file order, see `number.rs`.
 
@@ -42,6 +47,8 @@ pub struct Plan {
     pub rows: Vec<Row>,
     /// In file order; the index is the `seat_no`.
     pub seats: Vec<Seat>,
+    /// Standing areas, in file order.
+    pub areas: Vec<Area>,
     /// What was read differently from how it is written, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -64,6 +71,59 @@ pub struct Section {
     pub name: String,
     /// The file's name of the zone, e.g. `Ground floor`.
     pub zone_name: String,
+}
+
+/// A standing area: a section, of one row without a name, of places that nobody sits on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Area {
+    /// Index of its section, whose `zone_name` is the area's own.
+    pub section_no: u32,
+    /// The box around its shape, before it is turned; absolute, from the left.
+    pub x: f64,
+    /// From the top.
+    pub y: f64,
+    /// Of the box.
+    pub width: f64,
+    /// Of the box.
+    pub height: f64,
+}
+
+/// What a seat is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SeatKind {
+    /// Anyone.
+    #[default]
+    Standard,
+    /// A place for a wheelchair.
+    Accessible,
+    /// Beside such a place, for who comes along.
+    Companion,
+    /// A place of an area, numbered so that it can be counted.
+    Standing,
+}
+
+impl SeatKind {
+    const ALL: [Self; 4] = [
+        Self::Standard,
+        Self::Accessible,
+        Self::Companion,
+        Self::Standing,
+    ];
+
+    /// As tables and the wire have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "STANDARD",
+            Self::Accessible => "ACCESSIBLE",
+            Self::Companion => "COMPANION",
+            Self::Standing => "STANDING",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
 }
 
 /// A row; its name is unique in its section.
@@ -92,8 +152,11 @@ pub struct Seat {
     pub y: f64,
     /// The next seat of the row is farther off than a neighbour would be.
     pub gap_after: bool,
-    /// The file's own name of the seat; unique in the plan.
+    /// The file's own name of the seat, or one that is made of an area's and the place's number; unique in
+    /// the plan.
     pub uuid: String,
+    /// What it is for.
+    pub kind: SeatKind,
 }
 
 /// Reads a plan file.

@@ -9,8 +9,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::mistakes::{Mistakes, Place, quoted};
-use super::read::{File, Row, Seat, Zone};
-use super::{Category, Plan, Section};
+use super::read::{Area, File, Row, Seat, Zone};
+use super::{Category, Plan, SeatKind, Section};
 
 /// Characters of a zone's short name.
 const SHORT_NAME_CHARS_MAX: usize = 16;
@@ -43,46 +43,123 @@ pub(super) fn number(file: File<'_>, mistakes: &mut Mistakes) -> Plan {
         sections: Vec::new(),
         rows: Vec::new(),
         seats: Vec::new(),
+        areas: Vec::new(),
         warnings,
     };
     let mut short_names = ShortNames::default();
     let mut places_by_label = HashMap::new();
-    for zone in zones.iter().filter(|zone| !zone.rows.is_empty()) {
-        let short_name = short_names.of(zone, &mut plan.warnings);
-        let blocks = blocks(&zone.rows);
-        if blocks.len() > 1 {
-            plan.warnings.push(format!(
-                "zones[{}] {}: row names repeat, so its rows were read as {} blocks, numbered in \
-                 file order from {short_name}-1 to {short_name}-{}",
-                zone.at.index,
-                quoted(zone.at.name.unwrap_or_default()),
-                blocks.len(),
-                blocks.len(),
-            ));
+    let uuids = uuids(&zones);
+    for zone in &zones {
+        if !zone.rows.is_empty() {
+            number_zone(
+                &mut plan,
+                zone,
+                &mut short_names,
+                &mut places_by_label,
+                mistakes,
+            );
         }
-        for (block, rows) in (1..).zip(&blocks) {
-            let section = match blocks.len() {
-                1 => short_name.clone(),
-                _ => format!("{short_name}-{block}"),
-            };
-            for row in *rows {
-                number_row(
-                    &mut plan,
-                    &section,
-                    zone,
-                    row,
-                    &mut places_by_label,
-                    mistakes,
-                );
-            }
-            plan.sections.push(Section {
-                name: section,
-                zone_name: zone.at.name.unwrap_or_default().to_owned(),
-            });
+        for area in &zone.areas {
+            let section = short_names.of_area(zone, area, &mut plan.warnings);
+            number_area(&mut plan, section, zone, area, &uuids, mistakes);
         }
     }
     warn_of_seats_outside(&mut plan);
     plan
+}
+
+/// What seats are called in the file, where areas make up names for their places.
+fn uuids<'a>(zones: &[Zone<'a>]) -> HashSet<&'a str> {
+    if zones.iter().all(|zone| zone.areas.is_empty()) {
+        return HashSet::new();
+    }
+    let rows = zones.iter().flat_map(|zone| &zone.rows);
+    let seats = rows.flat_map(|row| &row.seats);
+    seats.map(|seat| seat.uuid).collect()
+}
+
+/// Adds an area's places, in a row of a section of their own. Their labels have one `-`, those of seats
+/// two or more.
+fn number_area<'a>(
+    plan: &mut Plan,
+    section: String,
+    zone: &Zone<'a>,
+    area: &Area<'a>,
+    uuids: &HashSet<&str>,
+    mistakes: &mut Mistakes,
+) {
+    let (row_no, section_no) = (plan.rows.len() as u32, plan.sections.len() as u32);
+    let (corner, size) = (area.corner, area.size);
+    for number in 1..=area.capacity {
+        let uuid = format!("{section}/{number}");
+        if uuids.contains(uuid.as_str()) {
+            let why = format_args!("has a place that would be called {uuid:?}, as a seat is");
+            mistakes.note(Place::Standing(zone.at, area.at), "name", why);
+        }
+        plan.seats.push(super::Seat {
+            row_no,
+            category_no: area.category_no,
+            label: format!("{section}-{number}"),
+            number: number.to_string(),
+            x: corner.0 + size.0 / 2.0,
+            y: corner.1 + size.1 / 2.0,
+            gap_after: false,
+            uuid,
+            kind: SeatKind::Standing,
+        });
+    }
+    if let Some(category) = plan.categories.get_mut(area.category_no as usize) {
+        category.seat_count += area.capacity;
+    }
+    plan.rows.push(super::Row {
+        section_no,
+        name: String::new(),
+    });
+    plan.areas.push(super::Area {
+        section_no,
+        x: corner.0,
+        y: corner.1,
+        width: size.0,
+        height: size.1,
+    });
+    plan.sections.push(Section {
+        name: section,
+        zone_name: area.at.name.unwrap_or_default().to_owned(),
+    });
+}
+
+fn number_zone<'a>(
+    plan: &mut Plan,
+    zone: &Zone<'a>,
+    short_names: &mut ShortNames,
+    places_by_label: &mut HashMap<String, Place<'a>>,
+    mistakes: &mut Mistakes,
+) {
+    let short_name = short_names.of_zone(zone, &mut plan.warnings);
+    let blocks = blocks(&zone.rows);
+    if blocks.len() > 1 {
+        plan.warnings.push(format!(
+            "zones[{}] {}: row names repeat, so its rows were read as {} blocks, numbered in \
+                 file order from {short_name}-1 to {short_name}-{}",
+            zone.at.index,
+            quoted(zone.at.name.unwrap_or_default()),
+            blocks.len(),
+            blocks.len(),
+        ));
+    }
+    for (block, rows) in (1..).zip(&blocks) {
+        let section = match blocks.len() {
+            1 => short_name.clone(),
+            _ => format!("{short_name}-{block}"),
+        };
+        for row in *rows {
+            number_row(plan, &section, zone, row, places_by_label, mistakes);
+        }
+        plan.sections.push(Section {
+            name: section,
+            zone_name: zone.at.name.unwrap_or_default().to_owned(),
+        });
+    }
 }
 
 /// Adds a row of the section that is about to be added.
@@ -118,6 +195,7 @@ fn number_row<'a>(
             y: seat.position.1,
             gap_after,
             uuid: seat.uuid.to_owned(),
+            kind: seat.kind,
         });
     }
     let section_no = plan.sections.len() as u32;
@@ -144,7 +222,7 @@ fn blocks<'r, 'a>(rows: &'r [Row<'a>]) -> Vec<&'r [Row<'a>]> {
     blocks
 }
 
-/// The zones' short names given so far.
+/// The short names of zones and areas given so far.
 #[derive(Default)]
 struct ShortNames {
     taken: HashSet<String>,
@@ -154,8 +232,21 @@ struct ShortNames {
 }
 
 impl ShortNames {
-    fn of(&mut self, zone: &Zone<'_>, warnings: &mut Vec<String>) -> String {
+    fn of_zone(&mut self, zone: &Zone<'_>, warnings: &mut Vec<String>) -> String {
         let name = zone.at.name.unwrap_or_default();
+        let at = format!("zones[{}] {}: its seats", zone.at.index, quoted(name));
+        self.of(name, &at, warnings)
+    }
+
+    fn of_area(&mut self, zone: &Zone<'_>, area: &Area<'_>, warnings: &mut Vec<String>) -> String {
+        let name = area.at.name.unwrap_or_default();
+        let (zone, area) = (zone.at.index, area.at.index);
+        let at = format!("zones[{zone}].areas[{area}] {}: its places", quoted(name));
+        self.of(name, &at, warnings)
+    }
+
+    /// `at` is where it is and what is called so, for a warning.
+    fn of(&mut self, name: &str, at: &str, warnings: &mut Vec<String>) -> String {
         let word = name.split_whitespace().next().unwrap_or_default();
         let slug: String = word
             .chars()
@@ -181,9 +272,7 @@ impl ShortNames {
             }
         };
         warnings.push(format!(
-            "zones[{}] {}: its seats are labelled {free}, because {slug} is another zone's",
-            zone.at.index,
-            quoted(name),
+            "{at} are labelled {free}, because {slug} is another zone's"
         ));
         free
     }
@@ -223,7 +312,9 @@ fn warn_of_seats_outside(plan: &mut Plan) {
     let (width, height) = (plan.width, plan.height);
     let is_inside =
         |seat: &super::Seat| (0.0..=width).contains(&seat.x) && (0.0..=height).contains(&seat.y);
-    let outside = plan.seats.iter().filter(|seat| !is_inside(seat)).count();
+    let sat_on = |seat: &&super::Seat| seat.kind != SeatKind::Standing;
+    let seats = plan.seats.iter().filter(sat_on);
+    let outside = seats.filter(|seat| !is_inside(seat)).count();
     if outside > 0 {
         plan.warnings.push(format!(
             "seats outside the plan's {width} × {height}: {outside}"

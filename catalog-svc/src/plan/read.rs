@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use holdfast_types::{limits::SEATS_PER_SHOW_MAX, text::is_unseen};
 use serde_json::{Map, Value};
 
+use super::SeatKind;
 use super::mistakes::{At, Mistakes, Place, quoted};
 
 type Object = Map<String, Value>;
@@ -27,6 +28,9 @@ const NAME_BYTES_MAX: usize = 120;
 const LABEL_PART_BYTES_MAX: usize = 40;
 /// Bytes of a `uuid`; other tools than pretix's write other names than UUIDs.
 const UUID_BYTES_MAX: usize = 64;
+/// What of an area makes it one that people stand in; and what of a seat says what it is for.
+const STANDING: &str = "holdfast_standing";
+const KIND: &str = "holdfast_kind";
 
 pub(super) struct File<'a> {
     pub(super) name: Option<String>,
@@ -42,6 +46,17 @@ pub(super) struct Zone<'a> {
     pub(super) at: At<'a>,
     /// Those with seats.
     pub(super) rows: Vec<Row<'a>>,
+    /// Those that people stand in.
+    pub(super) areas: Vec<Area<'a>>,
+}
+
+pub(super) struct Area<'a> {
+    pub(super) at: At<'a>,
+    pub(super) category_no: u32,
+    pub(super) capacity: u32,
+    /// The box around its shape: the left upper corner, absolute, and size.
+    pub(super) corner: (f64, f64),
+    pub(super) size: (f64, f64),
 }
 
 pub(super) struct Row<'a> {
@@ -55,6 +70,7 @@ pub(super) struct Seat<'a> {
     pub(super) position: (f64, f64),
     pub(super) category_no: u32,
     pub(super) uuid: &'a str,
+    pub(super) kind: SeatKind,
 }
 
 /// The whole file; `None` where going on makes no sense.
@@ -77,7 +93,8 @@ pub(super) fn file<'a>(json: &'a Value, mistakes: &mut Mistakes) -> Option<File<
         .iter()
         .flat_map(rows_of)
         .map(|row| seats_of(row).len())
-        .sum::<usize>();
+        .chain(zones.iter().flat_map(areas_of).map(places_of))
+        .fold(0, usize::saturating_add);
     if seat_count > SEATS_PER_SHOW_MAX as usize {
         let why = format_args!("have {seat_count} seats; at most {SEATS_PER_SHOW_MAX} are read");
         mistakes.note(Place::File, "zones", why);
@@ -154,13 +171,80 @@ impl<'a> Walk<'a, '_> {
         if object.contains_key("uuid") {
             self.uuid(object, place);
         }
-        self.warn_of_standing_areas(object, at);
+        self.warn_of_other_capacities(value, at);
         let rows = list(object, "rows", place, self.mistakes)
             .iter()
             .enumerate()
             .filter_map(|(index, row)| self.row(at, origin, index, row))
             .collect();
-        Some(Zone { at, rows })
+        let areas = areas_of(value)
+            .iter()
+            .enumerate()
+            .filter_map(|(index, area)| self.area(at, origin, index, area))
+            .collect();
+        Some(Zone { at, rows, areas })
+    }
+
+    /// A shape that is a standing area; other shapes are decoration.
+    fn area(
+        &mut self,
+        zone: At<'a>,
+        zone_origin: (f64, f64),
+        index: usize,
+        value: &'a Value,
+    ) -> Option<Area<'a>> {
+        let shape = value.as_object()?;
+        let standing = shape.get(STANDING)?;
+        let unnamed = Place::Standing(zone, At { index, name: None });
+        let standing = object(standing, unnamed, self.mistakes)?;
+        let name = text(standing, "name", unnamed, NAME_BYTES_MAX, self.mistakes);
+        let at = At { index, name };
+        let place = Place::Standing(zone, at);
+        let capacity = standing.get("capacity").and_then(Value::as_u64);
+        let capacity = capacity
+            .and_then(|capacity| u32::try_from(capacity).ok())
+            .filter(|capacity| (1..=SEATS_PER_SHOW_MAX).contains(capacity));
+        if capacity.is_none() {
+            let why = format_args!("must be a whole number from 1 to {SEATS_PER_SHOW_MAX}");
+            self.mistakes.note(place, "capacity", why);
+        }
+        let category_no = self.category(standing, place);
+        let drawn = Place::Area(zone, at);
+        let position = add(zone_origin, position(shape, drawn, self.mistakes));
+        let (offset, size) = bounds(shape);
+        if shape.contains_key("uuid") {
+            self.uuid(shape, drawn);
+        }
+        Some(Area {
+            at,
+            category_no: category_no.unwrap_or_default(),
+            capacity: capacity?,
+            corner: add(position, offset),
+            size,
+        })
+    }
+
+    fn category(&mut self, object: &'a Object, place: Place<'a>) -> Option<u32> {
+        let category = text(object, "category", place, NAME_BYTES_MAX, self.mistakes)?;
+        let known = self.category_nos.get(category).copied();
+        if known.is_none() {
+            let why = format_args!("{} is none of the file's categories", quoted(category));
+            self.mistakes.note(place, "category", why);
+        }
+        known
+    }
+
+    fn kind(&mut self, seat: &Object, place: Place<'a>) -> SeatKind {
+        match seat.get(KIND).map(Value::as_str) {
+            None | Some(Some("standard")) => SeatKind::Standard,
+            Some(Some("accessible")) => SeatKind::Accessible,
+            Some(Some("companion")) => SeatKind::Companion,
+            Some(_) => {
+                let why = format_args!("must be standard, accessible or companion");
+                self.mistakes.note(place, KIND, why);
+                SeatKind::Standard
+            }
+        }
     }
 
     fn row(
@@ -219,17 +303,11 @@ impl<'a> Walk<'a, '_> {
         let place = Place::Seat(zone, row, at);
         let position = add(row_origin, position(object, place, self.mistakes));
         let uuid = self.uuid(object, place).unwrap_or_default();
-        let category = text(object, "category", place, NAME_BYTES_MAX, self.mistakes);
-        let category_no = category.and_then(|category| {
-            let known = self.category_nos.get(category).copied();
-            if known.is_none() {
-                let why = format_args!("{} is none of the file's categories", quoted(category));
-                self.mistakes.note(place, "category", why);
-            }
-            known
-        });
+        let category_no = self.category(object, place);
+        let kind = self.kind(object, place);
         Some(Seat {
             at,
+            kind,
             position,
             category_no: category_no.unwrap_or_default(),
             uuid,
@@ -247,13 +325,10 @@ impl<'a> Walk<'a, '_> {
         Some(uuid)
     }
 
-    /// Shapes are decoration; one that says how many people fit is no seat either, yet.
-    fn warn_of_standing_areas(&mut self, zone: &Object, at: At<'_>) {
-        let areas = zone
-            .get("areas")
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice);
-        let standing = areas.iter().filter(|area| {
+    /// Shapes are decoration; one that says in another way than ours how many people fit is, too.
+    fn warn_of_other_capacities(&mut self, zone: &Value, at: At<'_>) {
+        let other = |area: &&Value| area.get(STANDING).is_none();
+        let standing = areas_of(zone).iter().filter(other).filter(|area| {
             area.get("capacity")
                 .and_then(Value::as_f64)
                 .is_some_and(|capacity| capacity > 0.0)
@@ -261,7 +336,7 @@ impl<'a> Walk<'a, '_> {
         let count = standing.count();
         if count > 0 {
             self.warnings.push(format!(
-                "zones[{}] {}: areas with a capacity, left out because only seats are sold: {count}",
+                "zones[{}] {}: areas with a capacity and without `{STANDING}`, left out: {count}",
                 at.index,
                 quoted(at.name.unwrap_or_default()),
             ));
@@ -273,6 +348,60 @@ fn rows_of(zone: &Value) -> &[Value] {
     zone.get("rows")
         .and_then(Value::as_array)
         .map_or(&[], Vec::as_slice)
+}
+
+fn areas_of(zone: &Value) -> &[Value] {
+    zone.get("areas")
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+/// How many people an area says it is for, as far as it can be told.
+fn places_of(area: &Value) -> usize {
+    let standing = area.get(STANDING).and_then(|said| said.get("capacity"));
+    let places = standing.and_then(Value::as_u64).unwrap_or_default();
+    usize::try_from(places).unwrap_or(usize::MAX)
+}
+
+/// The box around a shape: its left upper corner, relative to its position, and size. Of a shape that
+/// isn't known, or broken, the position alone is known: it is drawn by others.
+fn bounds(shape: &Object) -> ((f64, f64), (f64, f64)) {
+    let number = |of: &str, key: &str| {
+        let number = shape.get(of).and_then(|of| of.get(key));
+        let number = number.and_then(Value::as_f64).unwrap_or_default();
+        number.clamp(0.0, COORDINATE_MAX)
+    };
+    let around = |rx: f64, ry: f64| ((-rx, -ry), (2.0 * rx, 2.0 * ry));
+    match shape.get("shape").and_then(Value::as_str) {
+        Some("rectangle") => {
+            let size = (number("rectangle", "width"), number("rectangle", "height"));
+            ((0.0, 0.0), size)
+        }
+        Some("circle") => around(number("circle", "radius"), number("circle", "radius")),
+        Some("ellipse") => {
+            let radius = |key| shape.get("ellipse").map_or(0.0, |of| coordinate(of, key));
+            around(radius("rx").abs(), radius("ry").abs())
+        }
+        Some("polygon") => {
+            let points = shape.get("polygon").and_then(|of| of.get("points"));
+            let points = points
+                .and_then(Value::as_array)
+                .map_or(&[][..], Vec::as_slice);
+            let side = |key| {
+                let of = || points.iter().map(|point| coordinate(point, key));
+                let (min, max) = (of().reduce(f64::min), of().reduce(f64::max));
+                (min.unwrap_or_default(), max.unwrap_or_default())
+            };
+            let ((left, right), (top, bottom)) = (side("x"), side("y"));
+            ((left, top), (right - left, bottom - top))
+        }
+        _ => ((0.0, 0.0), (0.0, 0.0)),
+    }
+}
+
+fn coordinate(of: &Value, key: &str) -> f64 {
+    let number = of.get(key).and_then(Value::as_f64).unwrap_or_default();
+    number.clamp(-COORDINATE_MAX, COORDINATE_MAX)
 }
 
 fn seats_of(row: &Value) -> &[Value] {

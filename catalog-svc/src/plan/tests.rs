@@ -513,3 +513,102 @@ fn a_written_plan_is_read_as_it_was() {
         assert!(as_drawn(again) == as_drawn(plan), "another plan");
     }
 }
+
+/// The small plan with an accessible seat and its companion's, and an area of 3 places after the rows.
+fn with_an_area() -> Value {
+    let mut file = small();
+    let seats = &mut file["zones"][0]["rows"][0]["seats"];
+    seats[0]["holdfast_kind"] = "accessible".into();
+    seats[1]["holdfast_kind"] = "companion".into();
+    seats[2]["holdfast_kind"] = "standard".into();
+    file["zones"][0]["areas"] = json!([
+        {"shape": "text", "position": {"x": 0, "y": 0}, "text": {"text": "Stage"}},
+        {
+            "shape": "circle", "position": {"x": 30, "y": 40}, "circle": {"radius": 5},
+            "holdfast_standing": {"name": "Golden circle", "capacity": 3, "category": "Box"},
+        },
+    ]);
+    file
+}
+
+#[test]
+fn areas_are_sections_of_places_and_seats_say_what_they_are_for() {
+    let plan = read_value(&with_an_area()).expect("the file is good");
+    let told: Vec<(&str, SeatKind, u32)> = plan
+        .seats
+        .iter()
+        .map(|seat| (seat.label.as_str(), seat.kind, seat.row_no))
+        .collect();
+    use SeatKind::{Accessible, Companion, Standard, Standing};
+    let expected = [
+        ("MAIN-A-1", Accessible, 0),
+        ("MAIN-A-2", Companion, 0),
+        ("MAIN-A-3", Standard, 0),
+        ("MAIN-B-1", Standard, 1),
+        ("GOLDEN-1", Standing, 2),
+        ("GOLDEN-2", Standing, 2),
+        ("GOLDEN-3", Standing, 2),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(plan.sections[1].zone_name, "Golden circle");
+    let counts: Vec<u32> = plan.categories.iter().map(|one| one.seat_count).collect();
+    assert_eq!(counts, [4, 3]);
+    // Zone and area added up, and the circle around that.
+    let area = Area {
+        section_no: 1,
+        x: 125.0,
+        y: 45.0,
+        width: 10.0,
+        height: 10.0,
+    };
+    assert_eq!(plan.areas, [area]);
+    assert_eq!((plan.seats[4].x, plan.seats[4].y), (130.0, 50.0));
+    assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+
+    let again = read(&write(&plan)).expect("what is written is read");
+    assert_eq!(again.seats, plan.seats);
+    assert_eq!((again.areas, again.sections), (plan.areas, plan.sections));
+}
+
+#[test]
+fn what_is_wrong_with_an_area_is_found_by_its_pointer() {
+    let at = "/zones/0/areas/1/holdfast_standing";
+    for (pointer, value, named) in [
+        ("/capacity", json!(0), "/capacity"),
+        ("/capacity", json!(1.5), "/capacity"),
+        ("/capacity", json!("3"), "/capacity"),
+        ("/category", json!("None such"), "/category"),
+        ("/name", json!(" "), "/name"),
+        ("", json!("standing"), ""),
+    ] {
+        let mut file = with_an_area();
+        *file
+            .pointer_mut(&format!("{at}{pointer}"))
+            .expect("is there") = value;
+        let mistakes = read_value(&file).expect_err("is refused");
+        let found: Vec<&str> = mistakes.listed().iter().map(|m| &*m.pointer).collect();
+        assert_eq!(found, [format!("{at}{named}")], "{pointer}");
+    }
+    let mut file = with_an_area();
+    file["zones"][0]["rows"][0]["seats"][0]["holdfast_kind"] = "vip".into();
+    let mistakes = read_value(&file).expect_err("is refused");
+    assert_eq!(
+        mistakes.listed()[0].pointer,
+        "/zones/0/rows/0/seats/0/holdfast_kind"
+    );
+    let mut file = with_an_area();
+    file["zones"][0]["areas"][1]["holdfast_standing"]["capacity"] = 100_000.into();
+    let mistakes = read_value(&file).expect_err("is refused");
+    assert!(
+        mistakes.listed()[0].why.contains("100004 seats"),
+        "{mistakes:?}"
+    );
+    // A seat is called as a place would be.
+    let mut file = with_an_area();
+    file["zones"][0]["rows"][0]["seats"][0]["uuid"] = "GOLDEN/2".into();
+    assert!(read_value(&file).is_err());
+    // Nothing but an area is one.
+    let mut file = with_an_area();
+    file["zones"][0]["rows"] = json!([]);
+    assert_eq!(read_value(&file).map(|plan| plan.seats.len()), Ok(3));
+}

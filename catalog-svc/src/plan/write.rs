@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Plan, Row, Seat};
+use super::{Area, Plan, Row, Seat, SeatKind, Section};
 
 /// The file.
 pub fn write(plan: &Plan) -> Vec<u8> {
@@ -21,20 +21,28 @@ pub fn write(plan: &Plan) -> Vec<u8> {
             rows.push(row_value(row, of_row));
         }
     }
-    let mut zones: Vec<(ZoneAt<'_>, Vec<Value>)> = Vec::new();
-    for (section, rows) in plan.sections.iter().zip(rows_of_sections) {
+    let mut zones: Vec<(ZoneAt<'_>, Vec<Value>, Vec<Value>)> = Vec::new();
+    for ((section_no, section), rows) in (0..).zip(&plan.sections).zip(rows_of_sections) {
         let at = ZoneAt::of(&section.zone_name, &section.name);
+        let mut areas = plan.areas.iter();
+        if let Some(area) = areas.find(|area| area.section_no == section_no) {
+            // A zone without rows takes no name from others.
+            zones.push((at, Vec::new(), vec![area_value(plan, area, section)]));
+            continue;
+        }
         match zones.last_mut() {
-            Some((zone, of_zone)) if zone.goes_on_with(&at) => {
+            Some((zone, of_zone, areas)) if areas.is_empty() && zone.goes_on_with(&at) => {
                 of_zone.extend(rows);
                 *zone = at;
             }
-            _ => zones.push((at, rows)),
+            _ => zones.push((at, rows, Vec::new())),
         }
     }
     let zones: Vec<Value> = zones
         .into_iter()
-        .map(|(zone, rows)| json!({"name": zone.name, "position": origin(), "rows": rows, "areas": []}))
+        .map(|(zone, rows, areas)| {
+            json!({"name": zone.name, "position": origin(), "rows": rows, "areas": areas})
+        })
         .collect();
     let categories: Vec<Value> = plan
         .categories
@@ -89,15 +97,45 @@ fn row_value(row: &Row, seats: Vec<Value>) -> Value {
     })
 }
 
+fn area_value(plan: &Plan, area: &Area, section: &Section) -> Value {
+    let row_no = plan
+        .rows
+        .iter()
+        .position(|row| row.section_no == area.section_no);
+    let places = || {
+        let seats = plan.seats.iter();
+        seats.filter(|seat| Some(seat.row_no as usize) == row_no)
+    };
+    let category = places().next();
+    let category = category.and_then(|place| plan.categories.get(place.category_no as usize));
+    json!({
+        "shape": "rectangle",
+        "position": {"x": area.x, "y": area.y},
+        "rectangle": {"width": area.width, "height": area.height},
+        "holdfast_standing": {
+            "name": section.zone_name,
+            "capacity": places().count(),
+            "category": category.map(|category| category.name.as_str()),
+        },
+    })
+}
+
 fn seat_value(plan: &Plan, seat: &Seat) -> Value {
     let category = plan.categories.get(seat.category_no as usize);
-    json!({
+    let mut value = json!({
         "seat_number": seat.number,
         "seat_guid": seat.uuid,
         "uuid": seat.uuid,
         "position": {"x": seat.x, "y": seat.y},
         "category": category.map(|category| category.name.as_str()),
-    })
+    });
+    let kind = match seat.kind {
+        SeatKind::Accessible => "accessible",
+        SeatKind::Companion => "companion",
+        SeatKind::Standard | SeatKind::Standing => return value,
+    };
+    value["holdfast_kind"] = kind.into();
+    value
 }
 
 fn origin() -> Value {

@@ -3,10 +3,10 @@
 use holdfast_types::PlanId;
 use sqlx::{PgConnection, PgPool};
 
-use super::Error;
+use super::{Error, seat_map};
 use crate::{
     hall::Hall,
-    plan::{Category, Plan, Row, Seat, Section},
+    plan::{Area, Category, Plan, Row, Seat, Section},
 };
 
 /// Keeps the file of a plan, in the transaction that adds the plan.
@@ -78,7 +78,7 @@ pub(crate) async fn read(pool: &PgPool, plan_id: PlanId) -> Result<Plan, Error> 
     .fetch_all(pool)
     .await?;
     let seats = sqlx::query!(
-        "SELECT row_no, category_no, label, number, x, y, gap_after, uuid
+        "SELECT row_no, category_no, label, number, x, y, gap_after, uuid, kind
          FROM catalog.plan_seats WHERE plan_id = $1 ORDER BY seat_no",
         id,
     )
@@ -93,15 +93,32 @@ pub(crate) async fn read(pool: &PgPool, plan_id: PlanId) -> Result<Plan, Error> 
         section_no: row.section_no.cast_unsigned(),
         name: row.name,
     });
-    let seats = seats.into_iter().map(|row| Seat {
-        row_no: row.row_no.cast_unsigned(),
-        category_no: row.category_no.cast_unsigned(),
-        label: row.label,
-        number: row.number,
+    let areas = sqlx::query!(
+        "SELECT section_no, x, y, width, height FROM catalog.plan_areas
+         WHERE plan_id = $1 ORDER BY section_no",
+        id,
+    )
+    .fetch_all(pool)
+    .await?;
+    let areas = areas.into_iter().map(|row| Area {
+        section_no: row.section_no.cast_unsigned(),
         x: row.x,
         y: row.y,
-        gap_after: row.gap_after,
-        uuid: row.uuid,
+        width: row.width,
+        height: row.height,
+    });
+    let seats = seats.into_iter().map(|row| {
+        Ok(Seat {
+            row_no: row.row_no.cast_unsigned(),
+            category_no: row.category_no.cast_unsigned(),
+            label: row.label,
+            number: row.number,
+            x: row.x,
+            y: row.y,
+            gap_after: row.gap_after,
+            uuid: row.uuid,
+            kind: seat_map::kind(&row.kind)?,
+        })
     });
     Ok(Plan {
         name: Some(plan.name),
@@ -110,7 +127,8 @@ pub(crate) async fn read(pool: &PgPool, plan_id: PlanId) -> Result<Plan, Error> 
         categories: categories.collect(),
         sections,
         rows: rows.collect(),
-        seats: seats.collect(),
+        seats: seats.collect::<Result<_, Error>>()?,
+        areas: areas.collect(),
         warnings: Vec::new(),
     })
 }

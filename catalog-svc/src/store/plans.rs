@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool, PgTransaction};
 use uuid::Uuid;
 
 use super::{Error, Owned, plan_files};
-use crate::plan::{Category, Plan, Row, Seat, Section};
+use crate::plan::{Area, Category, Plan, Row, Seat, Section};
 
 /// Rows of one INSERT: keeps a statement at a few megabytes.
 const ROWS_PER_INSERT_MAX: usize = 5_000;
@@ -61,6 +61,7 @@ pub(crate) async fn insert(
     for (chunk, seats) in (0..).zip(plan.seats.chunks(ROWS_PER_INSERT_MAX)) {
         insert_seats(transaction, id, chunk * ROWS_PER_INSERT_MAX, seats).await?;
     }
+    insert_areas(transaction, id, &plan.areas).await?;
     plan_files::insert(transaction, id, file).await?;
     Ok(true)
 }
@@ -164,6 +165,10 @@ async fn insert_seats(
     let ys: Vec<f64> = seats.iter().map(|seat| seat.y).collect();
     let gaps: Vec<bool> = seats.iter().map(|seat| seat.gap_after).collect();
     let uuids: Vec<String> = seats.iter().map(|seat| seat.uuid.clone()).collect();
+    let kinds: Vec<String> = seats
+        .iter()
+        .map(|seat| seat.kind.as_str().to_owned())
+        .collect();
     sqlx::query_file!(
         "src/store/insert_seats.sql",
         id.as_uuid(),
@@ -176,6 +181,38 @@ async fn insert_seats(
         &ys,
         &gaps,
         &uuids,
+        &kinds,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_areas(
+    connection: &mut PgConnection,
+    id: PlanId,
+    areas: &[Area],
+) -> Result<(), Error> {
+    if areas.is_empty() {
+        return Ok(());
+    }
+    let sections: Vec<i32> = areas
+        .iter()
+        .map(|area| area.section_no.cast_signed())
+        .collect();
+    let xs: Vec<f64> = areas.iter().map(|area| area.x).collect();
+    let ys: Vec<f64> = areas.iter().map(|area| area.y).collect();
+    let widths: Vec<f64> = areas.iter().map(|area| area.width).collect();
+    let heights: Vec<f64> = areas.iter().map(|area| area.height).collect();
+    sqlx::query!(
+        "INSERT INTO catalog.plan_areas (plan_id, section_no, x, y, width, height)
+         SELECT $1, * FROM unnest($2::int[], $3::float8[], $4::float8[], $5::float8[], $6::float8[])",
+        id.as_uuid(),
+        &sections,
+        &xs,
+        &ys,
+        &widths,
+        &heights,
     )
     .execute(connection)
     .await?;

@@ -7,7 +7,10 @@ use holdfast_types::PlanId;
 use sqlx::{PgConnection, PgPool};
 
 use super::Error;
-use crate::{hall::Hall, plan::Plan};
+use crate::{
+    hall::Hall,
+    plan::{Plan, SeatKind},
+};
 
 /// What seats are priced by, and how they are drawn.
 #[derive(Debug)]
@@ -28,6 +31,44 @@ pub(crate) struct Seat {
     pub(crate) row_no: u32,
     pub(crate) gap_after: bool,
     pub(crate) category: String,
+    pub(crate) kind: SeatKind,
+}
+
+/// Where a standing area lies.
+#[derive(Debug)]
+pub(crate) struct Area {
+    /// Its section's.
+    pub(crate) name: String,
+    /// The file's own.
+    pub(crate) display_name: String,
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+/// The plan's standing areas, in the order of their places.
+pub(crate) async fn areas(pool: &PgPool, plan_id: PlanId) -> Result<Vec<Area>, Error> {
+    let areas = sqlx::query_as!(
+        Area,
+        "SELECT section.name, section.zone_name AS display_name, area.x, area.y, area.width,
+                area.height
+         FROM catalog.plan_areas area
+         JOIN catalog.plan_sections section USING (plan_id, section_no)
+         WHERE plan_id = $1 ORDER BY section_no",
+        plan_id.as_uuid(),
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(areas)
+}
+
+/// What a column says that a seat is for.
+pub(super) fn kind(text: &str) -> Result<SeatKind, Error> {
+    SeatKind::named(text).ok_or(Error::Unreadable {
+        table: "catalog.plan_seats",
+        what: "kind",
+    })
 }
 
 /// Size of the plan's drawing: width, height.
@@ -82,7 +123,7 @@ pub(crate) async fn seats(
 
 async fn stored(connection: &mut PgConnection, plan_id: PlanId) -> Result<Vec<Seat>, Error> {
     let rows = sqlx::query!(
-        "SELECT seat.label, seat.number, seat.x, seat.y, seat.gap_after, seat.row_no,
+        "SELECT seat.label, seat.number, seat.x, seat.y, seat.gap_after, seat.row_no, seat.kind,
                 line.name AS line, section.name AS section, category.name AS category
          FROM catalog.plan_seats seat
          JOIN catalog.plan_rows line USING (plan_id, row_no)
@@ -94,18 +135,21 @@ async fn stored(connection: &mut PgConnection, plan_id: PlanId) -> Result<Vec<Se
     )
     .fetch_all(connection)
     .await?;
-    let seats = rows.into_iter().map(|row| Seat {
-        label: row.label,
-        section: row.section,
-        row: row.line,
-        number: row.number,
-        x: row.x,
-        y: row.y,
-        row_no: row.row_no.cast_unsigned(),
-        gap_after: row.gap_after,
-        category: row.category,
+    let seats = rows.into_iter().map(|row| {
+        Ok(Seat {
+            label: row.label,
+            section: row.section,
+            row: row.line,
+            number: row.number,
+            x: row.x,
+            y: row.y,
+            row_no: row.row_no.cast_unsigned(),
+            gap_after: row.gap_after,
+            category: row.category,
+            kind: kind(&row.kind)?,
+        })
     });
-    Ok(seats.collect())
+    seats.collect()
 }
 
 /// The seats of a plan by rule, whose numbers are indices into its own lists.
@@ -129,6 +173,7 @@ fn made(plan: Plan) -> Vec<Seat> {
             row_no: seat.row_no,
             gap_after: seat.gap_after,
             category: categories[seat.category_no as usize].name.clone(),
+            kind: seat.kind,
         }
     });
     seats.collect()

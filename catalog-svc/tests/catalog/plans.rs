@@ -6,7 +6,9 @@ use holdfast_proto::catalog::v1 as wire;
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
 
-use crate::world::{STADIUM, World, assert_refused, id, plan, refused_fields, token, venue};
+use crate::world::{
+    Call, STADIUM, World, assert_refused, event, id, plan, refused_fields, show, token, venue, with,
+};
 
 #[sqlx::test]
 async fn the_stadium_is_imported_and_its_map_has_every_seat(pool: PgPool) {
@@ -196,4 +198,82 @@ async fn a_plan_needs_a_venue_that_is_there_and_a_name_from_somewhere(pool: PgPo
     );
     request.name = "Stadium".to_owned();
     world.import_plan(&organiser, request).await.unwrap();
+}
+
+#[sqlx::test]
+async fn areas_and_kinds_of_seats_are_in_the_map_the_inventory_and_the_file(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let seat = |number: &str, kind: &str| {
+        serde_json::json!({
+            "seat_number": number, "uuid": format!("u{number}"), "category": "Any",
+            "position": {"x": 1, "y": 1}, "holdfast_kind": kind,
+        })
+    };
+    let file = serde_json::json!({
+        "name": "Hall", "size": {"width": 100, "height": 100},
+        "categories": [{"name": "Any", "color": "#fff"}],
+        "zones": [{
+            "name": "Ground", "position": {"x": 10, "y": 0},
+            "rows": [{"row_number": "A", "position": {"x": 0, "y": 0},
+                      "seats": [seat("1", "accessible"), seat("2", "companion")]}],
+            "areas": [{
+                "shape": "rectangle", "position": {"x": 5, "y": 20},
+                "rectangle": {"width": 40, "height": 30},
+                "holdfast_standing": {"name": "Floor", "capacity": 4, "category": "Any"},
+            }],
+        }],
+    });
+    let file = serde_json::to_vec_pretty(&file).unwrap();
+    let hall = world.create_venue(&organiser, venue()).await.unwrap();
+    let request = wire::ImportPlanRequest {
+        plan_json: file.clone(),
+        ..plan(&hall.venue_id)
+    };
+    let made = world.import_plan(&organiser, request).await.unwrap();
+    assert_eq!(made.seat_count, 6);
+    let export = wire::ExportPlanRequest {
+        plan_id: made.plan_id.clone(),
+    };
+    let exported = world.client.export_plan(with(&organiser, export)).await;
+    assert_eq!(exported.unwrap().into_inner().plan_json, file);
+
+    let event = world.create_event(&organiser, event()).await.unwrap();
+    let show = wire::CreateShowRequest {
+        prices: vec![wire::Price {
+            category: "Any".to_owned(),
+            amount: 1_000,
+        }],
+        ..show(&event.event_id, &made.plan_id)
+    };
+    let show = world.create_show(&organiser, show).await.unwrap();
+    world.publish(&organiser, &show.show_id).await.unwrap();
+    let map = world.seat_map("", &show.show_id).await.unwrap();
+    let floor = wire::Area {
+        name: "FLOOR".to_owned(),
+        display_name: "Floor".to_owned(),
+        first_seat_no: 2,
+        capacity: 4,
+        category: "Any".to_owned(),
+        x: 15.0,
+        y: 20.0,
+        width: 40.0,
+        height: 30.0,
+    };
+    assert_eq!(map.areas, [floor]);
+    let kinds: Vec<&str> = map.seats.iter().map(|seat| seat.kind.as_str()).collect();
+    let standing = ["STANDING"; 4];
+    let expected = [&["ACCESSIBLE", "COMPANION"], &standing[..]].concat();
+    assert_eq!(kinds, expected);
+    let calls = world.inventory.calls();
+    let Some(Call::Open(opened)) = calls.last() else {
+        panic!("it was opened: {calls:?}");
+    };
+    let sold: Vec<(&str, &str)> = opened
+        .seats
+        .iter()
+        .map(|seat| (seat.label.as_str(), seat.kind.as_str()))
+        .collect();
+    assert_eq!(sold[1], ("GROUND-A-2", "COMPANION"));
+    assert_eq!(sold[5], ("FLOOR-4", "STANDING"));
 }

@@ -51,7 +51,7 @@ pub(crate) struct Availability {
     #[schema(example = 738)]
     seat_count: Option<usize>,
     /// With `format=bitmap`: two bits a seat, base64 (RFC 4648 §4). The seats are those of the seat
-    /// map, or of the section asked for, by ascending `seat_no`; the first is in the lowest two
+    /// map and the places of its areas, or of the section asked for, by ascending `seat_no`; the first is in the lowest two
     /// bits of the first byte, the next in the two above, four to a byte. 0 is AVAILABLE, 1 HELD,
     /// 2 SOLD, 3 BLOCKED.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -164,7 +164,7 @@ pub(crate) async fn get_show(
 
 /// A show's seat map
 ///
-/// Every seat with its label, position and price. Which are free is `availability`.
+/// Every seat with its label, position and price, and where standing areas lie. Which are free is `availability`.
 #[utoipa::path(
     get, path = "/shows/{show_id}/seatmap", tag = "catalogue",
     params(

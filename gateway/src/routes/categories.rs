@@ -203,7 +203,7 @@ mod tests {
                 category("y", "x", "Y"),
             ],
         };
-        let json = serde_json::to_value(tree(answer)).expect("is JSON");
+        let json = serde_json::to_value(tree(answer)).expect("serialises");
         assert_eq!(
             json,
             serde_json::json!({"categories": [

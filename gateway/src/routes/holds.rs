@@ -28,16 +28,26 @@ use crate::{
 pub(crate) struct NewHold {
     #[schema(value_type = Uuid)]
     show_id: String,
-    /// As the seat map has them; none twice. Either these or `best_available`.
+    /// As the seat map has them; none twice. Either these, or `area`, or `best_available`. A companion's
+    /// seat only together with an accessible one.
     #[serde(default)]
     #[schema(min_items = 1, max_items = 64, example = json!(["GROUND-3-A-7", "GROUND-3-A-8"]))]
     seat_ids: Vec<String>,
-    /// Known, so that it is refused by what it means.
     #[serde(default)]
-    #[schema(ignore)]
-    area: Option<serde::de::IgnoredAny>,
+    area: Option<AreaPlaces>,
     #[serde(default)]
     best_available: Option<BestAvailable>,
+}
+
+/// Places of a standing area: the lowest free ones are given out when they are held.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AreaPlaces {
+    /// As the seat map has it.
+    #[schema(example = "GOLDEN")]
+    name: String,
+    #[schema(minimum = 1, maximum = 64, example = 2)]
+    count: u32,
 }
 
 /// The best seats there are, chosen when they are held: of one section and one price, nearest to
@@ -57,6 +67,10 @@ struct BestAvailable {
     /// Side by side in one row; otherwise in several groups if need be.
     #[serde(default = "yes")]
     adjacent: bool,
+    /// From places for wheelchairs and the seats beside them, with such a place in each group; nobody else
+    /// is given these.
+    #[serde(default)]
+    accessible: bool,
 }
 
 const fn yes() -> bool {
@@ -104,37 +118,46 @@ fn hold(hold: pb::Hold) -> Result<Hold, ApiError> {
 impl NewHold {
     /// What needs no look at the show; the rest is the service's to judge.
     fn check(self, idempotency_key: String) -> Result<(ShowId, pb::CreateHoldRequest), ApiError> {
-        if self.area.is_some() {
-            let why = "is not offered yet; name the seats in `seat_ids`";
-            return Err(ApiError::invalid("area", why));
-        }
         let show_id: ShowId = self.show_id.parse().map_err(|error| {
             let error: holdfast_types::IdError = error;
             ApiError::invalid("show_id", error.to_string())
         })?;
         let most = limits::SEATS_PER_HOLD_MAX;
-        match &self.best_available {
-            None => check_seats(&self.seat_ids)?,
-            Some(_) if !self.seat_ids.is_empty() => {
-                return Err(ApiError::invalid("seat_ids", "not with `best_available`"));
+        let (chosen, count) = match (&self.best_available, &self.area) {
+            (None, None) => ("", 1),
+            (Some(_), Some(_)) => {
+                return Err(ApiError::invalid("area", "not with `best_available`"));
             }
-            Some(best) if !(1..=most).contains(&(best.count as usize)) => {
-                let why = format!("must be 1 to {most}");
-                return Err(ApiError::invalid("best_available.count", why));
-            }
-            Some(_) => {}
+            (Some(best), None) => ("best_available", best.count),
+            (None, Some(area)) => ("area", area.count),
+        };
+        if chosen.is_empty() {
+            check_seats(&self.seat_ids)?;
+        } else if !self.seat_ids.is_empty() {
+            let why = format!("not with `{chosen}`");
+            return Err(ApiError::invalid("seat_ids", why));
+        }
+        if !(1..=most).contains(&(count as usize)) {
+            let why = format!("must be 1 to {most}");
+            return Err(ApiError::invalid(&format!("{chosen}.count"), why));
         }
         let best_available = self.best_available.map(|best| pb::BestAvailable {
             count: best.count,
             sections: best.sections,
             max_price: best.max_price,
             adjacent: best.adjacent,
+            accessible: best.accessible,
+        });
+        let area = self.area.map(|area| pb::AreaPlaces {
+            name: area.name,
+            count: area.count,
         });
         let request = pb::CreateHoldRequest {
             show_id: show_id.to_bytes().to_vec(),
             seat_ids: self.seat_ids,
             idempotency_key,
             best_available,
+            area,
         };
         Ok((show_id, request))
     }
@@ -155,7 +178,8 @@ fn check_seats(seat_ids: &[String]) -> Result<(), ApiError> {
 
 /// Hold seats
 ///
-/// Holds all the seats named, or as many of the best as asked for, or none, for some minutes. The
+/// Holds all the seats named, or as many of the best or of an area's places as asked for, or none, for some
+/// minutes. The
 /// same `Idempotency-Key` and body again get the same answer and hold nothing twice.
 #[utoipa::path(
     post, path = "/holds", tag = "buying",

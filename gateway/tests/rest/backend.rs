@@ -10,7 +10,7 @@ use std::{
 use holdfast_proto::{
     booking::v1::{
         self as booking, booking_service_server::BookingServiceServer,
-        sales_service_server::SalesServiceServer,
+        inventory_service_server::InventoryServiceServer, sales_service_server::SalesServiceServer,
     },
     catalog::v1::{self as catalog, catalog_service_server::CatalogServiceServer},
     identity::v1::{self as identity, identity_service_server::IdentityServiceServer},
@@ -90,6 +90,7 @@ impl Backend {
             .add_service(CatalogServiceServer::from_arc(self.clone()))
             .add_service(BookingServiceServer::from_arc(self.clone()))
             .add_service(SalesServiceServer::from_arc(self.clone()))
+            .add_service(InventoryServiceServer::from_arc(self.clone()))
             .add_service(PaymentServiceServer::from_arc(self.clone()))
             .add_service(SearchServiceServer::from_arc(self.clone()))
             .serve_with_incoming(TcpIncoming::from(listener));
@@ -204,6 +205,12 @@ scripted!(booking::booking_service_server::BookingService {
     cancel_booking(booking::CancelBookingRequest) -> booking::CancelBookingResponse;
     return_tickets(booking::ReturnTicketsRequest) -> booking::ReturnTicketsResponse;
     list_tickets(booking::ListTicketsRequest) -> booking::ListTicketsResponse;
+});
+
+scripted!(booking::inventory_service_server::InventoryService {
+    open_inventory(booking::OpenInventoryRequest) -> booking::OpenInventoryResponse;
+    change_inventory_state(booking::ChangeInventoryStateRequest) -> booking::ChangeInventoryStateResponse;
+    refund_show(booking::RefundShowRequest) -> booking::RefundShowResponse;
 });
 
 scripted!(booking::sales_service_server::SalesService {

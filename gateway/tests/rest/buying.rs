@@ -134,7 +134,7 @@ async fn the_best_available_are_asked_for_as_the_customer_put_it() {
         });
     let bodies = [
         json!({"count": 4}),
-        json!({"count": 2, "sections": ["A"], "max_price": 5_000, "adjacent": false}),
+        json!({"count": 2, "sections": ["A"], "max_price": 5_000, "adjacent": false, "accessible": true}),
     ];
     for best in bodies {
         let body = json!({"show_id": show().to_string(), "best_available": best});
@@ -148,9 +148,20 @@ async fn the_best_available_are_asked_for_as_the_customer_put_it() {
     });
     let [together, cheap] = &asked;
     assert_eq!((together.count, together.adjacent), (4, true));
+    assert!(!together.accessible && cheap.accessible);
     assert_eq!(together.max_price, None);
     assert_eq!((cheap.count, cheap.adjacent), (2, false));
     assert_eq!((cheap.sections.len(), cheap.max_price), (1, Some(5_000)));
+
+    let body = json!({"show_id": show().to_string(), "area": {"name": "FLOOR", "count": 3}});
+    assert_eq!(send(gateway.post_hold().json(&body)).await.status, 201);
+    let seen = gateway.backend.take_seen();
+    let area = seen[0].message::<pb::CreateHoldRequest>().area.clone();
+    let expected = pb::AreaPlaces {
+        name: "FLOOR".to_owned(),
+        count: 3,
+    };
+    assert_eq!(area, Some(expected));
 }
 
 #[tokio::test]

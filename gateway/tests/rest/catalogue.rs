@@ -296,6 +296,7 @@ fn large_map(seats: u32) -> pb::GetSeatMapResponse {
         y: 2.0,
         category: "Stalls".to_owned(),
         price: (seat_no == 1).then_some(9_000),
+        kind: String::new(),
     };
     pb::GetSeatMapResponse {
         show_id: show_id().to_bytes().to_vec(),
@@ -308,6 +309,7 @@ fn large_map(seats: u32) -> pb::GetSeatMapResponse {
             price: 5_500,
         }],
         seats: (0..seats).map(seat).collect(),
+        areas: Vec::new(),
     }
 }
 
@@ -537,7 +539,25 @@ async fn the_last_page_stands_in_while_the_catalogue_is_away_and_only_then() {
 
 #[tokio::test]
 async fn a_seat_map_names_seats_as_holds_take_them() {
-    let gateway = with_map(2).await;
+    let gateway = with_map(1).await;
+    gateway
+        .backend
+        .on("get_seat_map", |_: pb::GetSeatMapRequest| {
+            let mut map = large_map(3);
+            map.seats[2].kind = "STANDING".to_owned();
+            map.areas.push(pb::Area {
+                name: "FLOOR".to_owned(),
+                display_name: "Floor".to_owned(),
+                first_seat_no: 2,
+                capacity: 1,
+                category: "Stalls".to_owned(),
+                x: 1.0,
+                y: 2.0,
+                width: 30.0,
+                height: 20.0,
+            });
+            Ok(map)
+        });
     let answer = send(gateway.get(&map_path())).await;
     assert_eq!(
         answer.json(),
@@ -556,6 +576,7 @@ async fn a_seat_map_names_seats_as_holds_take_them() {
                 "x": 1.5,
                 "y": 2.0,
                 "category": "Stalls",
+                "kind": "standard",
             }, {
                 "seat_id": "GROUND-3-A-1",
                 "seat_no": 1,
@@ -566,6 +587,18 @@ async fn a_seat_map_names_seats_as_holds_take_them() {
                 "y": 2.0,
                 "category": "Stalls",
                 "price": {"amount": 9_000, "currency": "EUR"},
+                "kind": "standard",
+            }],
+            "areas": [{
+                "name": "FLOOR",
+                "display_name": "Floor",
+                "capacity": 1,
+                "first_seat_no": 2,
+                "category": "Stalls",
+                "x": 1.0,
+                "y": 2.0,
+                "width": 30.0,
+                "height": 20.0,
             }],
         })
     );

@@ -761,3 +761,61 @@ async fn a_category_is_put_and_deleted_by_its_slug() {
     let deleted = send(gateway.as_customer(Method::DELETE, PATH)).await;
     assert_eq!(deleted.status, 204);
 }
+
+#[tokio::test]
+async fn a_cancelled_show_says_where_to_refund_and_how_far_that_is() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("change_show_state", |asked: pb::ChangeShowStateRequest| {
+            let state = asked.state;
+            let show = pb::Show { state, ..show() };
+            Ok(pb::ChangeShowStateResponse { show: Some(show) })
+        });
+    let refunds = format!("{SHOW}/refunds");
+    for (state, url) in [("close", Value::Null), ("cancel", json!(refunds))] {
+        let path = format!("{SHOW}/{state}");
+        let answer = send(gateway.as_organiser(Method::POST, &path)).await;
+        assert_eq!(answer.json()["refunds_url"], url, "{answer:?}");
+    }
+    gateway
+        .backend
+        .on("refund_show", |asked: booking::RefundShowRequest| {
+            let state = if asked.dry_run {
+                "NOT_ASKED"
+            } else {
+                "RUNNING"
+            };
+            Ok(booking::RefundShowResponse {
+                state: state.to_owned(),
+                bookings: 3,
+                bookings_left: 2,
+                seats_left: 5,
+                amount_left: Some(booking::Money {
+                    amount: 27_500,
+                    currency: "EUR".to_owned(),
+                }),
+                refunds_under_way: 1,
+            })
+        });
+    let expected = |state: &str| {
+        json!({
+            "show_id": ShowId::from_bytes([7; 16]).to_string(), "state": state, "bookings": 3,
+            "bookings_left": 2, "seats_left": 5, "refunds_under_way": 1,
+            "amount_left": {"amount": 27_500, "currency": "EUR"},
+        })
+    };
+    let asked = send(gateway.as_organiser(Method::GET, &refunds)).await;
+    assert_eq!((asked.status, asked.json()), (200, expected("NOT_ASKED")));
+    let begun = send(gateway.as_organiser(Method::POST, &refunds)).await;
+    assert_eq!((begun.status, begun.json()), (202, expected("RUNNING")));
+    assert_eq!(begun.header("location"), Some(refunds.as_str()));
+
+    gateway
+        .backend
+        .on("refund_show", |_: booking::RefundShowRequest| {
+            Err::<booking::RefundShowResponse, _>(refusal(ErrorCode::InvalidState, &[]))
+        });
+    let refused = send(gateway.as_organiser(Method::POST, &refunds)).await;
+    refused.error(409, "INVALID_STATE");
+}

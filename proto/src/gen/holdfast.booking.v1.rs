@@ -6,14 +6,6 @@ pub struct Money {
     #[prost(string, tag = "2")]
     pub currency: ::prost::alloc::string::String,
 }
-/// What a fee of a name came to, in the total's currency: one per ticket for all of them.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ChargedFee {
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    #[prost(int64, tag = "2")]
-    pub amount: i64,
-}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetAvailabilityRequest {
     #[prost(bytes = "vec", tag = "1")]
@@ -47,13 +39,27 @@ pub struct SeatAvailability {
 pub struct CreateHoldRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub show_id: ::prost::alloc::vec::Vec<u8>,
-    /// Labels, 1 to 64, none twice; none if `best_available` is set.
+    /// Labels, 1 to 64, none twice; none if `best_available` or `area` is set. A companion's seat only
+    /// together with an accessible one.
     #[prost(string, repeated, tag = "2")]
     pub seat_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "3")]
     pub idempotency_key: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "4")]
     pub best_available: ::core::option::Option<BestAvailable>,
+    /// Neither with labels nor with `best_available`.
+    #[prost(message, optional, tag = "20")]
+    pub area: ::core::option::Option<AreaPlaces>,
+}
+/// The lowest free places of a standing area.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AreaPlaces {
+    /// Its section's.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// 1 to 64.
+    #[prost(uint32, tag = "2")]
+    pub count: u32,
 }
 /// The best seats there are: side by side, of one section and one price, nearest to the middle of
 /// the foremost row.
@@ -71,8 +77,12 @@ pub struct BestAvailable {
     /// All in one block; otherwise in several if need be.
     #[prost(bool, tag = "4")]
     pub adjacent: bool,
+    /// From places for wheelchairs and the seats beside them, with such a place in each block; these are
+    /// chosen for nobody else.
+    #[prost(bool, tag = "20")]
+    pub accessible: bool,
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Hold {
     /// Opaque.
     #[prost(string, tag = "1")]
@@ -92,13 +102,8 @@ pub struct Hold {
     /// held.
     #[prost(uint64, tag = "7")]
     pub revision: u64,
-    /// What `total` is made of: what the seats cost, and the fees.
-    #[prost(message, optional, tag = "20")]
-    pub seats_total: ::core::option::Option<Money>,
-    #[prost(message, repeated, tag = "21")]
-    pub fees: ::prost::alloc::vec::Vec<ChargedFee>,
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateHoldResponse {
     #[prost(message, optional, tag = "1")]
     pub hold: ::core::option::Option<Hold>,
@@ -111,7 +116,7 @@ pub struct GetHoldRequest {
     #[prost(string, tag = "1")]
     pub hold_id: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetHoldResponse {
     #[prost(message, optional, tag = "1")]
     pub hold: ::core::option::Option<Hold>,
@@ -121,7 +126,7 @@ pub struct ExtendHoldRequest {
     #[prost(string, tag = "1")]
     pub hold_id: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExtendHoldResponse {
     #[prost(message, optional, tag = "1")]
     pub hold: ::core::option::Option<Hold>,
@@ -146,7 +151,7 @@ pub struct CreateBookingRequest {
     #[prost(string, tag = "2")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Booking {
     #[prost(bytes = "vec", tag = "1")]
     pub booking_id: ::prost::alloc::vec::Vec<u8>,
@@ -179,14 +184,8 @@ pub struct Booking {
     /// Another one whenever anything of the above is; opaque.
     #[prost(string, tag = "12")]
     pub version: ::prost::alloc::string::String,
-    /// What `total` is made of: what the seats cost, and the fees. Absent from answers that a release before there
-    /// were fees gave.
-    #[prost(message, optional, tag = "20")]
-    pub seats_total: ::core::option::Option<Money>,
-    #[prost(message, repeated, tag = "21")]
-    pub fees: ::prost::alloc::vec::Vec<ChargedFee>,
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateBookingResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
@@ -205,7 +204,7 @@ pub struct GetBookingRequest {
     #[prost(uint32, tag = "3")]
     pub wait_ms: u32,
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetBookingResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
@@ -291,7 +290,7 @@ pub struct CancelBookingRequest {
     #[prost(string, tag = "2")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelBookingResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
@@ -307,7 +306,7 @@ pub struct ReturnTicketsRequest {
     #[prost(string, tag = "3")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReturnTicketsResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
@@ -363,36 +362,6 @@ pub struct OpenInventoryRequest {
     /// show; one that an organiser opens is the organiser's own.
     #[prost(bytes = "vec", optional, tag = "10")]
     pub owner_id: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
-    /// Outside of these times nothing new is held; absent for no such bound. They may change later, which
-    /// ShowSaleChanged tells.
-    #[prost(int64, optional, tag = "20")]
-    pub sale_starts_at_ms: ::core::option::Option<i64>,
-    #[prost(int64, optional, tag = "21")]
-    pub sale_ends_at_ms: ::core::option::Option<i64>,
-    /// Of both times; later ones have larger numbers.
-    #[prost(uint32, tag = "22")]
-    pub sale_version: u32,
-    /// What is charged besides what the seats cost; at most 5.
-    #[prost(message, repeated, tag = "23")]
-    pub fees: ::prost::alloc::vec::Vec<Fee>,
-    /// UNSPECIFIED is REBOOK.
-    #[prost(enumeration = "LateMoney", tag = "24")]
-    pub late_money: i32,
-    /// Nothing is held that leaves a single seat free between taken ones, an aisle or its row's end, unless the row offers no
-    /// other way.
-    #[prost(bool, tag = "25")]
-    pub no_lone_seat: bool,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Fee {
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    /// Minor units.
-    #[prost(int64, tag = "2")]
-    pub amount: i64,
-    /// For each ticket; otherwise once a booking.
-    #[prost(bool, tag = "3")]
-    pub per_ticket: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InventorySeat {
@@ -410,6 +379,10 @@ pub struct InventorySeat {
     /// Minor units.
     #[prost(int64, tag = "6")]
     pub price: i64,
+    /// STANDARD (or empty), ACCESSIBLE (for a wheelchair), COMPANION (beside such a place), STANDING (a place
+    /// of an area: those of one are one after another, and a section of their own).
+    #[prost(string, tag = "20")]
+    pub kind: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OpenInventoryResponse {
@@ -566,38 +539,6 @@ pub struct Attendee {
     #[prost(int64, tag = "7")]
     pub issued_at_ms: i64,
 }
-/// What becomes of money that comes after its hold has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
-#[repr(i32)]
-pub enum LateMoney {
-    Unspecified = 0,
-    /// The same seats are held again and sold, if they can be had; otherwise it is refunded.
-    Rebook = 1,
-    /// It is refunded at once.
-    Refund = 2,
-}
-impl LateMoney {
-    /// String value of the enum field names used in the ProtoBuf definition.
-    ///
-    /// The values are not transformed in any way and thus are considered stable
-    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
-    pub fn as_str_name(&self) -> &'static str {
-        match self {
-            Self::Unspecified => "LATE_MONEY_UNSPECIFIED",
-            Self::Rebook => "LATE_MONEY_REBOOK",
-            Self::Refund => "LATE_MONEY_REFUND",
-        }
-    }
-    /// Creates an enum from field names used in the ProtoBuf definition.
-    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
-        match value {
-            "LATE_MONEY_UNSPECIFIED" => Some(Self::Unspecified),
-            "LATE_MONEY_REBOOK" => Some(Self::Rebook),
-            "LATE_MONEY_REFUND" => Some(Self::Refund),
-            _ => None,
-        }
-    }
-}
 /// Generated client implementations.
 pub mod booking_service_client {
     #![allow(
@@ -721,12 +662,10 @@ pub mod booking_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Holds seats, named ones or the best available, all or nothing. Idempotent by key: a repeated
-        /// choice is answered with the seats that were chosen first. SHOW_NOT_ON_SALE outside of the show's sale
-        /// times has them in ErrorInfo.metadata\["sale_starts_at"\] and \["sale_ends_at"\], RFC 3339.
-        /// Reasons: UNAUTHORIZED, INVALID_REQUEST,
+        /// Holds seats, named ones, the best available or places of a standing area, all or nothing. Idempotent by key: a repeated
+        /// choice is answered with the seats that were chosen first. Reasons: UNAUTHORIZED, INVALID_REQUEST,
         /// IDEMPOTENCY_KEY_REQUIRED, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SHOW_NOT_ON_SALE, SEAT_LOCKED,
-        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED, LEAVES_LONE_SEAT,
+        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED,
         /// IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
         /// For seats, ErrorInfo.metadata\["seats"\] is JSON: \[{"seat_id", "state"}\]; of unknown ones it
         /// names the first 8. Called by the gateway.
@@ -999,8 +938,8 @@ pub mod booking_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded with the fees per
-        /// ticket, and their seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
+        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded, and their
+        /// seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
         /// left are a cancellation. Reasons: UNAUTHORIZED, INVALID_REQUEST (no seat, or one that isn't the
         /// booking's), IDEMPOTENCY_KEY_REUSED, SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a
         /// payment is being decided on, or a copy of it is under way), UNAVAILABLE. Called by the gateway.
@@ -1085,12 +1024,10 @@ pub mod booking_service_server {
             tonic::Response<super::GetAvailabilityResponse>,
             tonic::Status,
         >;
-        /// Holds seats, named ones or the best available, all or nothing. Idempotent by key: a repeated
-        /// choice is answered with the seats that were chosen first. SHOW_NOT_ON_SALE outside of the show's sale
-        /// times has them in ErrorInfo.metadata\["sale_starts_at"\] and \["sale_ends_at"\], RFC 3339.
-        /// Reasons: UNAUTHORIZED, INVALID_REQUEST,
+        /// Holds seats, named ones, the best available or places of a standing area, all or nothing. Idempotent by key: a repeated
+        /// choice is answered with the seats that were chosen first. Reasons: UNAUTHORIZED, INVALID_REQUEST,
         /// IDEMPOTENCY_KEY_REQUIRED, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SHOW_NOT_ON_SALE, SEAT_LOCKED,
-        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED, LEAVES_LONE_SEAT,
+        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED,
         /// IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
         /// For seats, ErrorInfo.metadata\["seats"\] is JSON: \[{"seat_id", "state"}\]; of unknown ones it
         /// names the first 8. Called by the gateway.
@@ -1180,8 +1117,8 @@ pub mod booking_service_server {
             tonic::Response<super::CancelBookingResponse>,
             tonic::Status,
         >;
-        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded with the fees per
-        /// ticket, and their seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
+        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded, and their
+        /// seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
         /// left are a cancellation. Reasons: UNAUTHORIZED, INVALID_REQUEST (no seat, or one that isn't the
         /// booking's), IDEMPOTENCY_KEY_REUSED, SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a
         /// payment is being decided on, or a copy of it is under way), UNAVAILABLE. Called by the gateway.
@@ -1872,7 +1809,7 @@ pub mod inventory_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// What catalog-svc calls, and the operator.
+    /// What catalog-svc calls, the gateway for organisers, and the operator.
     #[derive(Debug, Clone)]
     pub struct InventoryServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -2018,7 +1955,8 @@ pub mod inventory_service_client {
         }
         /// Refunds every confirmed booking of a cancelled show, in the background: tickets void, money back.
         /// Idempotent: asked again it says how far it is; asked again when it has finished, it looks once
-        /// more at the bookings that are left. Called by the operator, on an organiser's or an admin's behalf. Reasons:
+        /// more at the bookings that are left. Called by the gateway and the operator, on an organiser's or an admin's
+        /// behalf. Reasons:
         /// UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (the show isn't cancelled), UNAVAILABLE.
         pub async fn refund_show(
             &mut self,
@@ -2082,7 +2020,8 @@ pub mod inventory_service_server {
         >;
         /// Refunds every confirmed booking of a cancelled show, in the background: tickets void, money back.
         /// Idempotent: asked again it says how far it is; asked again when it has finished, it looks once
-        /// more at the bookings that are left. Called by the operator, on an organiser's or an admin's behalf. Reasons:
+        /// more at the bookings that are left. Called by the gateway and the operator, on an organiser's or an admin's
+        /// behalf. Reasons:
         /// UNAUTHORIZED, FORBIDDEN, SHOW_NOT_FOUND, INVALID_STATE (the show isn't cancelled), UNAVAILABLE.
         async fn refund_show(
             &self,
@@ -2092,7 +2031,7 @@ pub mod inventory_service_server {
             tonic::Status,
         >;
     }
-    /// What catalog-svc calls, and the operator.
+    /// What catalog-svc calls, the gateway for organisers, and the operator.
     #[derive(Debug)]
     pub struct InventoryServiceServer<T> {
         inner: Arc<T>,

@@ -218,6 +218,37 @@ pub(crate) struct Seat {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Money, required = false)]
     price: Option<Money>,
+    /// `standard`, `accessible` (a place for a wheelchair), `companion` (beside such a place; held only
+    /// together with one).
+    #[schema(example = "standard")]
+    kind: String,
+}
+
+/// A standing area: `holds` takes places of it by its name and their number.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Area {
+    /// Also its section's.
+    #[schema(example = "GOLDEN")]
+    name: String,
+    /// What people read.
+    #[schema(example = "Golden circle")]
+    display_name: String,
+    #[schema(example = 500)]
+    capacity: u32,
+    /// Of its places' `seat_no`s, which follow one another: in `availability` they stand where seats do.
+    #[schema(example = 738)]
+    first_seat_no: u32,
+    #[schema(example = "Standing")]
+    category: String,
+    /// Of the box around its shape, before it is turned: the left upper corner.
+    #[schema(example = 400.0)]
+    x: f64,
+    #[schema(example = 120.0)]
+    y: f64,
+    #[schema(example = 300.0)]
+    width: f64,
+    #[schema(example = 150.0)]
+    height: f64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -231,7 +262,9 @@ pub(crate) struct SeatMap {
     #[schema(example = 800.0)]
     height: f64,
     categories: Vec<Category>,
+    /// Those that people sit on.
     seats: Vec<Seat>,
+    areas: Vec<Area>,
 }
 
 pub(crate) fn event(event: pb::Event) -> Result<Event, ApiError> {
@@ -351,13 +384,31 @@ pub(crate) fn seat_map(map: pb::GetSeatMapResponse) -> Result<SeatMap, ApiError>
             amount,
             currency: map.currency.clone(),
         }),
+        kind: match seat.kind.as_str() {
+            // A catalogue of the release before says nothing.
+            "" => "standard".to_owned(),
+            kind => kind.to_ascii_lowercase(),
+        },
     };
+    let area = |area: pb::Area| Area {
+        name: area.name,
+        display_name: area.display_name,
+        capacity: area.capacity,
+        first_seat_no: area.first_seat_no,
+        category: area.category,
+        x: area.x,
+        y: area.y,
+        width: area.width,
+        height: area.height,
+    };
+    let is_sat_on = |seat: &pb::Seat| seat.kind != "STANDING";
     Ok(SeatMap {
         show_id: wire::id(&map.show_id, "show_id")?,
         width: map.width,
         height: map.height,
         categories: map.categories.into_iter().map(category).collect(),
-        seats: map.seats.into_iter().map(seat).collect(),
+        seats: map.seats.into_iter().filter(is_sat_on).map(seat).collect(),
+        areas: map.areas.into_iter().map(area).collect(),
         currency: map.currency,
     })
 }

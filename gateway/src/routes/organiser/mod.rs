@@ -8,6 +8,7 @@ pub(crate) mod events;
 mod loans;
 mod performers;
 mod plans;
+mod refunds;
 mod sales;
 pub(crate) mod shows;
 mod venues;
@@ -54,6 +55,7 @@ pub(super) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(shows::resume_show))
         .routes(routes!(shows::close_show))
         .routes(routes!(shows::cancel_show))
+        .routes(routes!(refunds::refund_show, refunds::get_show_refunds))
         .routes(routes!(sales::get_show_sales))
         .routes(routes!(sales::export_sales))
         .routes(routes!(sales::export_attendees))

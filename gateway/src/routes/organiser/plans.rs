@@ -68,7 +68,10 @@ impl FromRequest<Shared> for PlanFile {
     }
 }
 
-/// A file of the pretix seating-plan format. What else it says is kept and given out again.
+/// A file of the pretix seating-plan format. What else it says is kept and given out again. Two things of ours
+/// may be in it, which pretix ignores: a seat's `holdfast_kind` (`standard` unless said, `accessible`,
+/// `companion`), and an area's `holdfast_standing` (`name`, `capacity`, `category`), which makes of the shape a
+/// standing area whose places are sold.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it documents what catalog-svc reads")]
 pub(crate) struct PretixPlan {
@@ -82,9 +85,12 @@ pub(crate) struct PretixPlan {
         "name": "Ground floor", "position": {"x": 0, "y": 0}, "rows": [{
             "row_number": "A", "row_number_position": "both", "position": {"x": 0, "y": 0}, "seats": [{
                 "seat_number": "1", "seat_guid": "g-a-1", "uuid": "8d2b2d0a-1f0e-4b4e-9f53-0a6f6c6d9f01",
-                "position": {"x": 0, "y": 0}, "category": "Stalls"
+                "position": {"x": 0, "y": 0}, "category": "Stalls", "holdfast_kind": "accessible"
             }]
-        }], "areas": []
+        }], "areas": [{
+            "shape": "rectangle", "position": {"x": 0, "y": 100}, "rectangle": {"width": 300, "height": 150},
+            "holdfast_standing": {"name": "Golden circle", "capacity": 500, "category": "Stalls"}
+        }]
     }]))]
     zones: Vec<serde_json::Value>,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{given, made, refused, refused_to_make, tagged};
+use super::{given, made, refunds, refused, refused_to_make, tagged};
 use crate::{
     call::Caller,
     conditional,
@@ -205,6 +205,13 @@ pub(crate) struct OwnShow {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Vec<ExactPrice>, required = false)]
     exact_prices: Option<Vec<ExactPrice>>,
+    /// Of a show that is CANCELLED, where whoever has tickets is refunded (`POST`); else null.
+    #[schema(
+        required = true,
+        format = "uri-reference",
+        example = "/api/v1/shows/019a0000-0000-7000-8000-000000000000/refunds"
+    )]
+    refunds_url: Option<String>,
 }
 
 /// What the seats of a section cost, or one seat, whatever their category costs.
@@ -232,10 +239,15 @@ fn own_show(message: Option<pb::Show>) -> Result<(OwnShow, String), ApiError> {
             currency: message.currency.clone(),
         },
     };
+    let refunds_url = match message.state == ShowState::Cancelled.as_str() {
+        true => Some(refunds::path(wire::id(&message.show_id, "show_id")?.into())),
+        false => None,
+    };
     let own = OwnShow {
         exact_prices: Some(exact.into_iter().map(price).collect()),
         plan_id: wire::id(&message.plan_id, "plan_id")?,
         announced: message.announced,
+        refunds_url,
         show: show(message)?,
     };
     Ok((own, version))
@@ -571,8 +583,8 @@ pub(crate) async fn close_show(
 
 /// Call a show off
 ///
-/// For good: holds end at once, and nothing of it is sold any more. Who has tickets is refunded by an
-/// operator (`holdfast show refund`). A draft can be called off, too.
+/// For good: holds end at once, and nothing of it is sold any more. Whoever has tickets is
+/// refunded when you ask for it: `refunds_url` says where. A draft can be called off, too.
 #[utoipa::path(
     post, path = "/shows/{show_id}/cancel", tag = "organising",
     params(("show_id" = Uuid, Path)),
