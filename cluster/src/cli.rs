@@ -632,6 +632,21 @@ pub(crate) struct RefundSettleArgs {
 pub(crate) enum User {
     /// Give an account a role: customer, organiser, venue_owner, staff or admin
     Grant(GrantArgs),
+    /// What happened to an account: sign-ins, and changes of what it may do
+    Audit(AuditArgs),
+}
+
+/// `holdfast user audit`
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// The account
+    pub(crate) email: String,
+    /// How many entries, newest first
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) limit: u32,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
 }
 
 /// `holdfast identity`

@@ -85,6 +85,7 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Identity(Identity::RotateKeys(args)) => {
             on_this_thread(commands::rotate_keys(args))
         }
+        Command::User(User::Audit(args)) => on_this_thread(commands::user_audit(args)),
         Command::User(User::Grant(args)) => on_this_thread(commands::user_grant(args)),
         Command::Search(Search::Status(args)) => on_this_thread(commands::search_status(args)),
         Command::Search(Search::Rebuild(args)) => on_this_thread(commands::search_rebuild(args)),

@@ -2,7 +2,7 @@
 //!
 //! Always holds: a [`Caller`] carries a token that was verified; a plain [`Call`] forwards none.
 
-use std::{net::IpAddr, time::Duration};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
@@ -11,13 +11,21 @@ use axum::{
 use holdfast_mesh::{auth, deadline::Deadline};
 use holdfast_types::ErrorCode;
 use tonic::metadata::{Ascii, MetadataValue};
+use uuid::Uuid;
 
 use crate::{
+    api_keys::API_KEY_PREFIX,
     failure::ApiError,
     limits::Account,
     server::{App, Shared},
     session,
 };
+
+/// The header in which a request names the organisation in whose name it is made, as documents have it.
+pub(crate) const ORGANISATION_HEADER: &str = "Holdfast-Organisation";
+
+/// What stands for being in the organisation that a request names.
+const MEMBER: &str = "a member";
 
 /// What every gRPC call made for one request carries. The request id travels with the task.
 #[derive(Debug, Clone)]
@@ -72,7 +80,7 @@ pub(crate) struct Roles(Vec<String>);
 impl Roles {
     /// Whether halls may be theirs; the service that has them says which.
     pub(crate) fn may_have_plans(&self) -> bool {
-        let having = ["organiser", "venue_owner", "admin"];
+        let having = ["organiser", "venue_owner", "admin", MEMBER];
         self.0.iter().any(|role| having.contains(&role.as_str()))
     }
 }
@@ -82,6 +90,10 @@ impl Roles {
 pub(crate) struct Caller {
     call: Call,
     authorization: MetadataValue<Ascii>,
+    /// In whose name they call, if not in their own.
+    organisation: Option<MetadataValue<Ascii>>,
+    /// Whose token it is; nil for an operator.
+    pub(crate) user_id: UserId,
 }
 
 impl Caller {
@@ -99,6 +111,10 @@ impl Caller {
         request
             .metadata_mut()
             .insert(auth::HEADER, self.authorization.clone());
+        if let Some(organisation) = &self.organisation {
+            let metadata = request.metadata_mut();
+            metadata.insert(auth::ORGANISATION, organisation.clone());
+        }
         request
     }
 
@@ -115,8 +131,17 @@ impl FromRequestParts<Shared> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
         let call = Call::from_request_parts(parts, app).await?;
-        let token = token(app, parts)?;
-        let claims = app.verifier.verify(token).await?;
+        let sent = token(app, parts)?;
+        let mut organisation = organisation(&parts.headers)?;
+        let token: Cow<'_, str> = match sent.starts_with(API_KEY_PREFIX) {
+            false => sent.into(),
+            true => {
+                let traded = app.api_keys.trade(app, &call, sent).await?;
+                organisation = named_by_key(traded.organisation_id, organisation)?;
+                traded.access_token.clone().into()
+            }
+        };
+        let claims = app.verifier.verify(&token).await?;
         if let Some(limits) = &app.limits {
             limits.count_user(claims.user_id, parts.extensions.get::<Account>())?;
         }
@@ -124,12 +149,49 @@ impl FromRequestParts<Shared> for Caller {
             .parse()
             .map_err(|_| unauthorized("the access token is malformed"))?;
         authorization.set_sensitive(true);
-        parts.extensions.insert(Roles(claims.roles));
+        let mut roles = claims.roles;
+        if organisation.is_some() {
+            roles.push(MEMBER.to_owned());
+        }
+        parts.extensions.insert(Roles(roles));
+        let organisation = organisation.map(|id| {
+            let text = id.to_string().parse();
+            text.expect("an id is plain ASCII")
+        });
         Ok(Self {
             call,
             authorization,
+            organisation,
+            user_id: claims.user_id,
         })
     }
+}
+
+/// The organisation that a request names.
+fn organisation(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
+    let mut values = headers.get_all(auth::ORGANISATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let id = value.to_str().ok().and_then(|text| text.parse().ok());
+    match (id, values.next()) {
+        (Some(id), None) => Ok(Some(id)),
+        _ => Err(ApiError::invalid(
+            ORGANISATION_HEADER,
+            "must be there once, with an organisation's id",
+        )),
+    }
+}
+
+/// A key is for one organisation's things or its account's own, whether the request names them or not.
+fn named_by_key(of_key: Option<Uuid>, named: Option<Uuid>) -> Result<Option<Uuid>, ApiError> {
+    if named.is_none() || named == of_key {
+        return Ok(of_key);
+    }
+    Err(ApiError::new(
+        ErrorCode::Forbidden,
+        "this API key is for another organisation",
+    ))
 }
 
 /// The access token: of the `Authorization` header, or else of a session's cookie, which counts for our

@@ -30,6 +30,7 @@ mod config;
 mod error;
 mod metrics;
 
+mod api_keys;
 mod at_hand;
 mod call;
 mod client_address;

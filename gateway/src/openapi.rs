@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use utoipa::{
     OpenApi as _,
     openapi::{
-        ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response,
+        ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
         ResponseBuilder,
         example::ExampleBuilder,
-        path::{Operation, PathItem},
-        schema::Type,
+        path::{Operation, ParameterBuilder, ParameterIn, PathItem},
+        schema::{KnownFormat, SchemaFormat, Type},
         security::{
             ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
         },
@@ -23,6 +23,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
+    call::ORGANISATION_HEADER,
     failure::{self, ErrorBody, ErrorDetails, FieldProblem, SeatProblem},
     routes,
     server::Shared,
@@ -94,7 +95,9 @@ pub(crate) fn router() -> (axum::Router<Shared>, OpenApi) {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("The `access_token` of `auth/login`."))
+        .description(Some(
+            "The `access_token` of `auth/login`; for organising also a key of `me/api-keys`.",
+        ))
         .build();
     let components = api.components.get_or_insert_default();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
@@ -106,6 +109,7 @@ pub(crate) fn router() -> (axum::Router<Shared>, OpenApi) {
     let operations = api.paths.paths.values_mut().flat_map(operations);
     operations.for_each(|(safe, operation)| {
         allow_sessions(operation);
+        allow_organisations(operation);
         add_errors(operation, safe);
     });
     drop_unused(&mut api);
@@ -142,6 +146,26 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation
     let others = others.into_iter().flatten();
     safe.into_iter()
         .chain(others.map(|operation| (false, operation)))
+}
+
+/// What an organiser does may be done in an organisation's name.
+fn allow_organisations(operation: &mut Operation) {
+    let tags = operation.tags.as_ref();
+    if !tags.is_some_and(|tags| tags.iter().any(|tag| tag == "organising")) {
+        return;
+    }
+    let description = "The organisation in whose name you do it, of which you are a member; your own unless said.";
+    let id = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+    let header = ParameterBuilder::new()
+        .name(ORGANISATION_HEADER)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(id));
+    let parameters = operation.parameters.get_or_insert_default();
+    parameters.push(RefOr::T(header.build()));
 }
 
 /// Where a token is taken, a session's cookie is; of the others it is said that they take none.

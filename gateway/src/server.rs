@@ -23,12 +23,17 @@ use holdfast_proto::{
     },
 };
 use holdfast_types::{ErrorCode, limits};
-use mesh::{auth::Verifier, client::Channel, request_id, trace};
+use mesh::{
+    auth::{self, Verifier},
+    client::Channel,
+    request_id, trace,
+};
 use tokio::sync::Semaphore;
 use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
 use crate::{
     Config, Error,
+    api_keys::ApiKeys,
     at_hand::AtHandLayer,
     client_address::Proxies,
     conditional,
@@ -76,6 +81,7 @@ pub(crate) struct App {
     pub(crate) searches: Answers<SearchShowsResponse>,
     pub(crate) suggestions: Answers<SuggestNamesResponse>,
     pub(crate) verifier: Verifier,
+    pub(crate) api_keys: ApiKeys,
     pub(crate) origins: Origins,
     pub(crate) cursors: Cursors,
     pub(crate) request_timeout: Duration,
@@ -185,6 +191,7 @@ pub(crate) fn app(config: &Config, context: &mesh::Context) -> Result<Shared, Er
         searches: Answers::new(),
         suggestions: Answers::new(),
         verifier,
+        api_keys: ApiKeys::new(),
         origins: Origins::new(config)?,
         cursors: Cursors::new(config),
         request_timeout: config.request_timeout(),
@@ -251,6 +258,7 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             header::IF_NONE_MATCH,
             conditional::PREFER,
             HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static(auth::ORGANISATION),
             HeaderName::from_static(trace::PARENT_HEADER),
             HeaderName::from_static(trace::STATE_HEADER),
             request_id.clone(),

@@ -1,11 +1,14 @@
 //! The use cases, one file each. No SQL and no gRPC here.
 
+pub(crate) mod api_keys;
 pub(crate) mod ensure_account;
 pub(crate) mod exchange_operator_token;
 pub(crate) mod get_me;
 pub(crate) mod grant_role;
 pub(crate) mod login;
 pub(crate) mod logout;
+pub(crate) mod organisations;
+pub(crate) mod own_data;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod rotate_keys;
@@ -17,7 +20,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use holdfast_mesh::{
     FieldViolation,
-    auth::{Claims, Grants, Verifier},
+    auth::{Claims, Grants, Membership, Verifier},
     config::Secret,
 };
 use holdfast_types::UserId;
@@ -32,7 +35,7 @@ use crate::{
     store::{
         audit::{self, Action},
         failures::Attempt,
-        sign_ins, users,
+        organisations as store_organisations, sign_ins, users,
     },
     token::{self, Issuer},
 };
@@ -100,7 +103,7 @@ async fn sign_in(
     tokens(app, conn, user_id, family_id, refresh_token).await
 }
 
-/// Tokens with the roles the account has now.
+/// Tokens with the roles and organisations the account has now.
 async fn tokens(
     app: &App,
     conn: &mut PgConnection,
@@ -109,8 +112,15 @@ async fn tokens(
     refresh_token: String,
 ) -> Result<Tokens, CallError> {
     let roles = users::roles(conn, user_id).await?;
+    let own = store_organisations::of_account(conn, user_id).await?;
+    let orgs = own.iter().map(|own| Membership {
+        id: own.organisation_id,
+        role: own.role,
+    });
     let grants = Grants {
         sid: Some(family_id),
+        orgs: orgs.collect(),
+        scopes: None,
     };
     Ok(Tokens {
         access_token: app.issuer.access_token(user_id, roles, grants)?,

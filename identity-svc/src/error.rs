@@ -8,7 +8,7 @@ use holdfast_types::ErrorCode;
 /// When a caller should come back after the hashing queue was full, or Postgres away.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a call has no answer. The first eight are refusals; the rest couldn't be done.
+/// Why a call has no answer. The first twelve are refusals; the rest couldn't be done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// Fields are out of bounds; at least one.
@@ -32,6 +32,18 @@ pub(crate) enum CallError {
     /// The caller's own password is another.
     #[error("the password is wrong")]
     WrongPassword,
+    /// What the caller names isn't there, or not for them; the text is for people.
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// There are as many as there may be; the text is for people.
+    #[error("{0}")]
+    TooMany(&'static str),
+    /// An organisation would have no owner.
+    #[error("the last owner of an organisation")]
+    LastOwner,
+    /// The id names something else.
+    #[error("the id is taken")]
+    IdTaken,
     /// Too many passwords are being hashed.
     #[error("too many sign-ins at once")]
     Overloaded,
@@ -91,6 +103,16 @@ impl From<CallError> for Failure {
             CallError::WrongPassword => {
                 Self::new(ErrorCode::Forbidden, "the password is wrong")
             }
+            CallError::NotFound(words) => Self::new(ErrorCode::NotFound, words),
+            CallError::TooMany(words) => Self::new(ErrorCode::InvalidState, words),
+            CallError::LastOwner => Self::new(
+                ErrorCode::InvalidState,
+                "an organisation has an owner: make somebody else one first",
+            ),
+            CallError::IdTaken => Self::new(
+                ErrorCode::AlreadyExists,
+                "this id is taken by something else",
+            ),
             CallError::Caller(failure) => failure,
             CallError::Database(ref cause) if is_away(cause) => {
                 tracing::warn!(error = %cause, "the database doesn't answer");
@@ -149,6 +171,11 @@ impl Checks {
                 })
             })
             .ok()
+    }
+
+    /// Whether nothing was noted.
+    pub(crate) fn are_passed(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The refusal of everything noted.

@@ -1,31 +1,27 @@
 //! `holdfast.identity.v1.IdentityService`: decode, use case, encode.
 
 use chrono::{DateTime, Utc};
-use holdfast_mesh::{Failure, FieldViolation};
-use holdfast_proto::identity::v1::{
-    ChangePasswordRequest, ChangePasswordResponse, EndAllSessionsRequest, EndAllSessionsResponse,
-    EndSessionRequest, EndSessionResponse, EnsureAccountRequest, EnsureAccountResponse,
-    ExchangeOperatorTokenRequest, ExchangeOperatorTokenResponse, GetJwksRequest, GetJwksResponse,
-    GetMeRequest, GetMeResponse, GrantRoleRequest, GrantRoleResponse, ListSessionsRequest,
-    ListSessionsResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse,
-    RefreshRequest, RefreshResponse, RegisterRequest, RegisterResponse,
-    RequestPasswordResetRequest, RequestPasswordResetResponse, ResendVerificationRequest,
-    ResendVerificationResponse, ResetPasswordRequest, ResetPasswordResponse,
-    RotateSigningKeysRequest, RotateSigningKeysResponse, Session, Tokens, VerifyEmailRequest,
-    VerifyEmailResponse, identity_service_server::IdentityService,
-};
+use holdfast_mesh::Failure;
+use holdfast_proto::identity::v1::{self as pb, identity_service_server::IdentityService};
+use holdfast_types::UserId;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::{
     app::{
         self, App,
+        api_keys::{create_api_key, exchange_api_key, list_api_keys, revoke_api_key},
         ensure_account::ensure_account,
         exchange_operator_token::exchange_operator_token,
         get_me::get_me,
         grant_role::grant_role,
         login::login,
         logout::logout,
+        organisations::{
+            accept_invitation, create_organisation, invite_member, list_members,
+            list_organisations, remove_member, set_member,
+        },
+        own_data::{audit_account, delete_account, list_activity},
         refresh::refresh,
         register::register,
         rotate_keys::rotate_keys,
@@ -36,8 +32,8 @@ use crate::{
     client,
     error::CallError,
     mail::Kind,
-    store::sign_ins,
-    token::ACCESS_TTL,
+    store::{api_keys, audit, organisations, sign_ins},
+    token::{ACCESS_TTL, API_KEY_TTL},
 };
 
 /// The service.
@@ -53,8 +49,8 @@ fn expires_in_s() -> u32 {
     u32::try_from(ACCESS_TTL.as_secs()).expect("fifteen minutes fit")
 }
 
-fn wire(tokens: app::Tokens) -> Option<Tokens> {
-    Some(Tokens {
+fn wire(tokens: app::Tokens) -> Option<pb::Tokens> {
+    Some(pb::Tokens {
         access_token: tokens.access_token,
         refresh_token: tokens.refresh_token,
         expires_in_s: expires_in_s(),
@@ -65,14 +61,14 @@ fn wire(tokens: app::Tokens) -> Option<Tokens> {
 impl IdentityService for Identity {
     async fn register(
         &self,
-        request: Request<RegisterRequest>,
-    ) -> Result<Response<RegisterResponse>, Status> {
+        request: Request<pb::RegisterRequest>,
+    ) -> Result<Response<pb::RegisterResponse>, Status> {
         let client = client::address(request.metadata());
-        let RegisterRequest { email, password } = request.into_inner();
+        let pb::RegisterRequest { email, password } = request.into_inner();
         let (user_id, email) = register(&self.app, &email, password, client)
             .await
             .map_err(refused)?;
-        Ok(Response::new(RegisterResponse {
+        Ok(Response::new(pb::RegisterResponse {
             user_id: user_id.to_bytes().into(),
             email: email.as_str().to_owned(),
         }))
@@ -80,49 +76,49 @@ impl IdentityService for Identity {
 
     async fn login(
         &self,
-        request: Request<LoginRequest>,
-    ) -> Result<Response<LoginResponse>, Status> {
+        request: Request<pb::LoginRequest>,
+    ) -> Result<Response<pb::LoginResponse>, Status> {
         let client = client::address(request.metadata());
-        let LoginRequest { email, password } = request.into_inner();
+        let pb::LoginRequest { email, password } = request.into_inner();
         let tokens = login(&self.app, &email, password, client)
             .await
             .map_err(refused)?;
-        Ok(Response::new(LoginResponse {
+        Ok(Response::new(pb::LoginResponse {
             tokens: wire(tokens),
         }))
     }
 
     async fn refresh(
         &self,
-        request: Request<RefreshRequest>,
-    ) -> Result<Response<RefreshResponse>, Status> {
+        request: Request<pb::RefreshRequest>,
+    ) -> Result<Response<pb::RefreshResponse>, Status> {
         let client = client::address(request.metadata());
         let tokens = refresh(&self.app, &request.get_ref().refresh_token, client)
             .await
             .map_err(refused)?;
-        Ok(Response::new(RefreshResponse {
+        Ok(Response::new(pb::RefreshResponse {
             tokens: wire(tokens),
         }))
     }
 
     async fn logout(
         &self,
-        request: Request<LogoutRequest>,
-    ) -> Result<Response<LogoutResponse>, Status> {
+        request: Request<pb::LogoutRequest>,
+    ) -> Result<Response<pb::LogoutResponse>, Status> {
         let client = client::address(request.metadata());
         logout(&self.app, &request.get_ref().refresh_token, client)
             .await
             .map_err(refused)?;
-        Ok(Response::new(LogoutResponse {}))
+        Ok(Response::new(pb::LogoutResponse {}))
     }
 
     async fn get_me(
         &self,
-        request: Request<GetMeRequest>,
-    ) -> Result<Response<GetMeResponse>, Status> {
+        request: Request<pb::GetMeRequest>,
+    ) -> Result<Response<pb::GetMeResponse>, Status> {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
         let account = get_me(&self.app, &caller).await.map_err(refused)?;
-        Ok(Response::new(GetMeResponse {
+        Ok(Response::new(pb::GetMeResponse {
             user_id: caller.user_id.to_bytes().into(),
             email: account.email,
             roles: account.roles,
@@ -133,25 +129,25 @@ impl IdentityService for Identity {
 
     async fn get_jwks(
         &self,
-        _: Request<GetJwksRequest>,
-    ) -> Result<Response<GetJwksResponse>, Status> {
-        Ok(Response::new(GetJwksResponse {
+        _: Request<pb::GetJwksRequest>,
+    ) -> Result<Response<pb::GetJwksResponse>, Status> {
+        Ok(Response::new(pb::GetJwksResponse {
             jwks: self.app.issuer.jwks(),
         }))
     }
 
     async fn exchange_operator_token(
         &self,
-        request: Request<ExchangeOperatorTokenRequest>,
-    ) -> Result<Response<ExchangeOperatorTokenResponse>, Status> {
-        let ExchangeOperatorTokenRequest {
+        request: Request<pb::ExchangeOperatorTokenRequest>,
+    ) -> Result<Response<pb::ExchangeOperatorTokenResponse>, Status> {
+        let pb::ExchangeOperatorTokenRequest {
             operator_token,
             email,
         } = request.into_inner();
         let (user_id, access_token) = exchange_operator_token(&self.app, &operator_token, &email)
             .await
             .map_err(refused)?;
-        Ok(Response::new(ExchangeOperatorTokenResponse {
+        Ok(Response::new(pb::ExchangeOperatorTokenResponse {
             access_token,
             expires_in_s: expires_in_s(),
             user_id: user_id.to_bytes().into(),
@@ -160,10 +156,10 @@ impl IdentityService for Identity {
 
     async fn ensure_account(
         &self,
-        request: Request<EnsureAccountRequest>,
-    ) -> Result<Response<EnsureAccountResponse>, Status> {
+        request: Request<pb::EnsureAccountRequest>,
+    ) -> Result<Response<pb::EnsureAccountResponse>, Status> {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
-        let EnsureAccountRequest {
+        let pb::EnsureAccountRequest {
             email,
             password,
             roles,
@@ -171,7 +167,7 @@ impl IdentityService for Identity {
         let (user_id, created) = ensure_account(&self.app, &caller, &email, password, &roles)
             .await
             .map_err(refused)?;
-        Ok(Response::new(EnsureAccountResponse {
+        Ok(Response::new(pb::EnsureAccountResponse {
             user_id: user_id.to_bytes().into(),
             created,
         }))
@@ -179,14 +175,14 @@ impl IdentityService for Identity {
 
     async fn grant_role(
         &self,
-        request: Request<GrantRoleRequest>,
-    ) -> Result<Response<GrantRoleResponse>, Status> {
+        request: Request<pb::GrantRoleRequest>,
+    ) -> Result<Response<pb::GrantRoleResponse>, Status> {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
-        let GrantRoleRequest { email, role } = request.into_inner();
+        let pb::GrantRoleRequest { email, role } = request.into_inner();
         let (user_id, roles) = grant_role(&self.app, &caller, &email, &role)
             .await
             .map_err(refused)?;
-        Ok(Response::new(GrantRoleResponse {
+        Ok(Response::new(pb::GrantRoleResponse {
             user_id: user_id.to_bytes().into(),
             roles,
         }))
@@ -194,120 +190,365 @@ impl IdentityService for Identity {
 
     async fn verify_email(
         &self,
-        request: Request<VerifyEmailRequest>,
-    ) -> Result<Response<VerifyEmailResponse>, Status> {
+        request: Request<pb::VerifyEmailRequest>,
+    ) -> Result<Response<pb::VerifyEmailResponse>, Status> {
         let token = &request.get_ref().token;
         let email = verify_email(&self.app, token).await.map_err(refused)?;
-        Ok(Response::new(VerifyEmailResponse { email }))
+        Ok(Response::new(pb::VerifyEmailResponse { email }))
     }
 
     async fn resend_verification(
         &self,
-        request: Request<ResendVerificationRequest>,
-    ) -> Result<Response<ResendVerificationResponse>, Status> {
+        request: Request<pb::ResendVerificationRequest>,
+    ) -> Result<Response<pb::ResendVerificationResponse>, Status> {
         ask_for_letter(&self.app, &request.get_ref().email, Kind::VerifyEmail)
             .await
             .map_err(refused)?;
-        Ok(Response::new(ResendVerificationResponse {}))
+        Ok(Response::new(pb::ResendVerificationResponse {}))
     }
 
     async fn request_password_reset(
         &self,
-        request: Request<RequestPasswordResetRequest>,
-    ) -> Result<Response<RequestPasswordResetResponse>, Status> {
+        request: Request<pb::RequestPasswordResetRequest>,
+    ) -> Result<Response<pb::RequestPasswordResetResponse>, Status> {
         ask_for_letter(&self.app, &request.get_ref().email, Kind::ResetPassword)
             .await
             .map_err(refused)?;
-        Ok(Response::new(RequestPasswordResetResponse {}))
+        Ok(Response::new(pb::RequestPasswordResetResponse {}))
     }
 
     async fn reset_password(
         &self,
-        request: Request<ResetPasswordRequest>,
-    ) -> Result<Response<ResetPasswordResponse>, Status> {
+        request: Request<pb::ResetPasswordRequest>,
+    ) -> Result<Response<pb::ResetPasswordResponse>, Status> {
         let client = client::address(request.metadata());
-        let ResetPasswordRequest { token, password } = request.into_inner();
+        let pb::ResetPasswordRequest { token, password } = request.into_inner();
         reset_password(&self.app, &token, password, client)
             .await
             .map_err(refused)?;
-        Ok(Response::new(ResetPasswordResponse {}))
+        Ok(Response::new(pb::ResetPasswordResponse {}))
     }
 
     async fn change_password(
         &self,
-        request: Request<ChangePasswordRequest>,
-    ) -> Result<Response<ChangePasswordResponse>, Status> {
+        request: Request<pb::ChangePasswordRequest>,
+    ) -> Result<Response<pb::ChangePasswordResponse>, Status> {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
         let client = client::address(request.metadata());
-        let ChangePasswordRequest {
+        let pb::ChangePasswordRequest {
             old_password,
             new_password,
         } = request.into_inner();
         change_password(&self.app, &caller, old_password, new_password, client)
             .await
             .map_err(refused)?;
-        Ok(Response::new(ChangePasswordResponse {}))
+        Ok(Response::new(pb::ChangePasswordResponse {}))
     }
 
     async fn list_sessions(
         &self,
-        request: Request<ListSessionsRequest>,
-    ) -> Result<Response<ListSessionsResponse>, Status> {
+        request: Request<pb::ListSessionsRequest>,
+    ) -> Result<Response<pb::ListSessionsResponse>, Status> {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
         let sessions = list_sessions(&self.app, &caller).await.map_err(refused)?;
         let own = caller.grants.sid;
         let sessions = sessions.into_iter().map(|session| shown(session, own));
-        Ok(Response::new(ListSessionsResponse {
+        Ok(Response::new(pb::ListSessionsResponse {
             sessions: sessions.collect(),
         }))
     }
 
     async fn end_session(
         &self,
-        request: Request<EndSessionRequest>,
-    ) -> Result<Response<EndSessionResponse>, Status> {
+        request: Request<pb::EndSessionRequest>,
+    ) -> Result<Response<pb::EndSessionResponse>, Status> {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
         let client = client::address(request.metadata());
-        let session_id = Uuid::from_slice(&request.get_ref().session_id).map_err(|_| {
-            refused(CallError::Invalid(vec![FieldViolation {
-                field: "session_id".to_owned(),
-                why: "must be 16 bytes".to_owned(),
-            }]))
-        })?;
+        let session_id = id("session_id", &request.get_ref().session_id)?;
         end_session(&self.app, &caller, session_id, client)
             .await
             .map_err(refused)?;
-        Ok(Response::new(EndSessionResponse {}))
+        Ok(Response::new(pb::EndSessionResponse {}))
     }
 
     async fn end_all_sessions(
         &self,
-        request: Request<EndAllSessionsRequest>,
-    ) -> Result<Response<EndAllSessionsResponse>, Status> {
+        request: Request<pb::EndAllSessionsRequest>,
+    ) -> Result<Response<pb::EndAllSessionsResponse>, Status> {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
         let client = client::address(request.metadata());
         end_all_sessions(&self.app, &caller, client)
             .await
             .map_err(refused)?;
-        Ok(Response::new(EndAllSessionsResponse {}))
+        Ok(Response::new(pb::EndAllSessionsResponse {}))
     }
 
     async fn rotate_signing_keys(
         &self,
-        request: Request<RotateSigningKeysRequest>,
-    ) -> Result<Response<RotateSigningKeysResponse>, Status> {
+        request: Request<pb::RotateSigningKeysRequest>,
+    ) -> Result<Response<pb::RotateSigningKeysResponse>, Status> {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
         let newest = rotate_keys(&self.app, &caller).await.map_err(refused)?;
-        Ok(Response::new(RotateSigningKeysResponse {
+        Ok(Response::new(pb::RotateSigningKeysResponse {
             key_id: newest.key_id,
             signs_from_ms: newest.signs_from.timestamp_millis(),
         }))
     }
+
+    async fn create_organisation(
+        &self,
+        request: Request<pb::CreateOrganisationRequest>,
+    ) -> Result<Response<pb::CreateOrganisationResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let pb::CreateOrganisationRequest {
+            organisation_id,
+            name,
+        } = request.into_inner();
+        let organisation_id = id("organisation_id", &organisation_id)?;
+        let made = create_organisation(&self.app, &caller, organisation_id, &name)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::CreateOrganisationResponse {
+            organisation: Some(organisation(made)),
+        }))
+    }
+
+    async fn list_organisations(
+        &self,
+        request: Request<pb::ListOrganisationsRequest>,
+    ) -> Result<Response<pb::ListOrganisationsResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let own = list_organisations(&self.app, &caller)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::ListOrganisationsResponse {
+            organisations: own.into_iter().map(organisation).collect(),
+        }))
+    }
+
+    async fn list_members(
+        &self,
+        request: Request<pb::ListMembersRequest>,
+    ) -> Result<Response<pb::ListMembersResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let organisation_id = id("organisation_id", &request.get_ref().organisation_id)?;
+        let members = list_members(&self.app, &caller, organisation_id)
+            .await
+            .map_err(refused)?;
+        let members = members.into_iter().map(|member| pb::Member {
+            user_id: member.user_id.into_bytes().into(),
+            email: member.email,
+            role: member.role.as_str().to_owned(),
+            since_ms: member.since.timestamp_millis(),
+        });
+        Ok(Response::new(pb::ListMembersResponse {
+            members: members.collect(),
+        }))
+    }
+
+    async fn set_member(
+        &self,
+        request: Request<pb::SetMemberRequest>,
+    ) -> Result<Response<pb::SetMemberResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let message = request.get_ref();
+        let organisation_id = id("organisation_id", &message.organisation_id)?;
+        let user_id = UserId::from_uuid(id("user_id", &message.user_id)?);
+        set_member(&self.app, &caller, organisation_id, user_id, &message.role)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::SetMemberResponse {}))
+    }
+
+    async fn remove_member(
+        &self,
+        request: Request<pb::RemoveMemberRequest>,
+    ) -> Result<Response<pb::RemoveMemberResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let message = request.get_ref();
+        let organisation_id = id("organisation_id", &message.organisation_id)?;
+        let user_id = UserId::from_uuid(id("user_id", &message.user_id)?);
+        remove_member(&self.app, &caller, organisation_id, user_id)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::RemoveMemberResponse {}))
+    }
+
+    async fn invite_member(
+        &self,
+        request: Request<pb::InviteMemberRequest>,
+    ) -> Result<Response<pb::InviteMemberResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let message = request.get_ref();
+        let organisation_id = id("organisation_id", &message.organisation_id)?;
+        let (email, role) = (&message.email, &message.role);
+        invite_member(&self.app, &caller, organisation_id, email, role)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::InviteMemberResponse {}))
+    }
+
+    async fn accept_invitation(
+        &self,
+        request: Request<pb::AcceptInvitationRequest>,
+    ) -> Result<Response<pb::AcceptInvitationResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let joined = accept_invitation(&self.app, &caller, &request.get_ref().token)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::AcceptInvitationResponse {
+            organisation: Some(organisation(joined)),
+        }))
+    }
+
+    async fn create_api_key(
+        &self,
+        request: Request<pb::CreateApiKeyRequest>,
+    ) -> Result<Response<pb::CreateApiKeyResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let client = client::address(request.metadata());
+        let message = request.get_ref();
+        let organisation_id = match message.organisation_id.as_slice() {
+            [] => None,
+            bytes => Some(id("organisation_id", bytes)?),
+        };
+        let (name, scopes) = (&message.name, &message.scopes);
+        let made = create_api_key(&self.app, &caller, name, scopes, organisation_id, client).await;
+        let (key, secret) = made.map_err(refused)?;
+        Ok(Response::new(pb::CreateApiKeyResponse {
+            key: Some(api_key(key)),
+            secret,
+        }))
+    }
+
+    async fn list_api_keys(
+        &self,
+        request: Request<pb::ListApiKeysRequest>,
+    ) -> Result<Response<pb::ListApiKeysResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let keys = list_api_keys(&self.app, &caller).await.map_err(refused)?;
+        Ok(Response::new(pb::ListApiKeysResponse {
+            keys: keys.into_iter().map(api_key).collect(),
+        }))
+    }
+
+    async fn revoke_api_key(
+        &self,
+        request: Request<pb::RevokeApiKeyRequest>,
+    ) -> Result<Response<pb::RevokeApiKeyResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let client = client::address(request.metadata());
+        let key_id = id("key_id", &request.get_ref().key_id)?;
+        revoke_api_key(&self.app, &caller, key_id, client)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::RevokeApiKeyResponse {}))
+    }
+
+    async fn exchange_api_key(
+        &self,
+        request: Request<pb::ExchangeApiKeyRequest>,
+    ) -> Result<Response<pb::ExchangeApiKeyResponse>, Status> {
+        let (access_token, organisation_id) =
+            exchange_api_key(&self.app, &request.get_ref().secret)
+                .await
+                .map_err(refused)?;
+        let organisation_id = organisation_id.map(|id| id.into_bytes().into());
+        Ok(Response::new(pb::ExchangeApiKeyResponse {
+            access_token,
+            expires_in_s: u32::try_from(API_KEY_TTL.as_secs()).expect("a minute fits"),
+            organisation_id: organisation_id.unwrap_or_default(),
+        }))
+    }
+
+    async fn list_activity(
+        &self,
+        request: Request<pb::ListActivityRequest>,
+    ) -> Result<Response<pb::ListActivityResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let pb::ListActivityRequest { limit, cursor } = request.into_inner();
+        let page = list_activity(&self.app, &caller, limit, &cursor)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::ListActivityResponse {
+            activity: page.entries.into_iter().map(activity).collect(),
+            next_cursor: page.next_cursor,
+        }))
+    }
+
+    async fn audit_account(
+        &self,
+        request: Request<pb::AuditAccountRequest>,
+    ) -> Result<Response<pb::AuditAccountResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let pb::AuditAccountRequest {
+            email,
+            limit,
+            cursor,
+        } = request.into_inner();
+        let (user_id, page) = audit_account(&self.app, &caller, &email, limit, &cursor)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::AuditAccountResponse {
+            user_id: user_id.to_bytes().into(),
+            activity: page.entries.into_iter().map(activity).collect(),
+            next_cursor: page.next_cursor,
+        }))
+    }
+
+    async fn delete_account(
+        &self,
+        request: Request<pb::DeleteAccountRequest>,
+    ) -> Result<Response<pb::DeleteAccountResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let client = client::address(request.metadata());
+        let password = request.into_inner().password;
+        delete_account(&self.app, &caller, password, client)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::DeleteAccountResponse {}))
+    }
 }
 
-fn shown(session: sign_ins::Session, own: Option<Uuid>) -> Session {
+fn id(field: &str, bytes: &[u8]) -> Result<Uuid, Status> {
+    Uuid::from_slice(bytes).map_err(|_| Failure::invalid(field, "must be 16 bytes").into())
+}
+
+fn organisation(own: organisations::Organisation) -> pb::Organisation {
+    pb::Organisation {
+        organisation_id: own.organisation_id.into_bytes().into(),
+        name: own.name,
+        role: own.role.as_str().to_owned(),
+    }
+}
+
+fn api_key(key: api_keys::ApiKey) -> pb::ApiKey {
+    let organisation_id = key.organisation_id.map(|id| id.into_bytes().into());
+    pb::ApiKey {
+        key_id: key.key_id.into_bytes().into(),
+        name: key.name,
+        scopes: key.scopes,
+        organisation_id: organisation_id.unwrap_or_default(),
+        created_at_ms: key.created_at.timestamp_millis(),
+        last_used_at_ms: key.last_used_at.map_or(0, |at| at.timestamp_millis()),
+    }
+}
+
+fn activity(entry: audit::Entry) -> pb::Activity {
+    let organisation_id = entry.organisation_id.map(|id| id.into_bytes().into());
+    pb::Activity {
+        at_ms: entry.at.timestamp_millis(),
+        action: entry.action,
+        actor_id: entry.actor_id.into_bytes().into(),
+        client_address: entry.client_address.unwrap_or_default(),
+        role: entry.role.unwrap_or_default(),
+        organisation_id: organisation_id.unwrap_or_default(),
+    }
+}
+
+fn shown(session: sign_ins::Session, own: Option<Uuid>) -> pb::Session {
     let ms = |at: DateTime<Utc>| at.timestamp_millis();
-    Session {
+    pb::Session {
         session_id: session.family_id.into_bytes().into(),
         created_at_ms: ms(session.created_at),
         last_used_at_ms: ms(session.last_used_at),

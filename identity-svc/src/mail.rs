@@ -23,6 +23,7 @@ use crate::{
     store::{
         mail::{self, Due},
         mailed_tokens::{self, Purpose},
+        organisations,
     },
     token,
 };
@@ -107,20 +108,25 @@ fn retry_after(attempts: u32) -> Duration {
 
 /// The letter as it is now; none if there is nobody to send it to.
 async fn write(pool: &PgPool, links: &str, due: &Due) -> Result<Option<Written>, sqlx::Error> {
+    let (token, hash) = token::new_secret_token();
+    if due.kind == Kind::Invitation {
+        let invitation = due.about_id.unwrap_or_default();
+        let name = organisations::note_token(pool, invitation, &hash).await?;
+        return Ok(name.map(|name| due.kind.write(links, &token, &name)));
+    }
     let Some(purpose) = due.kind.purpose() else {
-        return Ok(Some(due.kind.write(links, "")));
+        return Ok(Some(due.kind.write(links, "", "")));
     };
     // A row that was written by hand may have anything.
     let Ok(recipient) = Email::parse(&due.recipient) else {
         return Ok(None);
     };
-    let (token, hash) = token::new_secret_token();
     let ttl = match purpose {
         Purpose::VerifyEmail => token::VERIFY_TTL,
         Purpose::ResetPassword => token::RESET_TTL,
     };
     let for_somebody = mailed_tokens::insert(pool, &recipient, purpose, &hash, ttl).await?;
-    Ok(for_somebody.then(|| due.kind.write(links, &token)))
+    Ok(for_somebody.then(|| due.kind.write(links, &token, "")))
 }
 
 #[cfg(test)]

@@ -90,6 +90,11 @@ impl Hasher {
         }
     }
 
+    /// A hash of what nobody knows.
+    pub(crate) fn nobody(&self) -> Arc<str> {
+        self.nobody.clone()
+    }
+
     /// Whether it was hashed with other parameters than passwords are now.
     pub(crate) fn is_outdated(&self, stored: &str) -> bool {
         !stored.starts_with(&format!(

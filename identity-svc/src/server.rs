@@ -17,7 +17,7 @@ use crate::{
     grpc::Identity,
     mail::{self, Sink},
     password::Hasher,
-    store::{failures, sign_ins, signing_keys},
+    store::{audit, failures, organisations, sign_ins, signing_keys},
     token::{Issuer, SigningKey},
 };
 
@@ -163,10 +163,12 @@ async fn sweep(pool: &PgPool) -> Result<(), sqlx::Error> {
         let deleted = sign_ins::delete_expired(pool, SWEPT_MAX).await?;
         let forgotten = failures::delete_old(pool, SWEPT_MAX).await?;
         let letters = mail::sweep(pool, SWEPT_MAX).await?;
+        let noted = audit::delete_old_sign_ins(pool, SWEPT_MAX).await?;
+        organisations::delete_expired(pool, SWEPT_MAX).await?;
         if deleted > 0 {
             tracing::debug!(deleted, "deleted sign-ins that had run out");
         }
-        if deleted.max(forgotten).max(letters) < u64::from(SWEPT_MAX) {
+        if deleted.max(forgotten).max(letters).max(noted) < u64::from(SWEPT_MAX) {
             return Ok(());
         }
     }

@@ -26,6 +26,15 @@ pub(crate) const REFRESH_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub(crate) const VERIFY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) const RESET_TTL: Duration = Duration::from_secs(30 * 60);
 
+/// How long an invitation counts: people are away.
+pub(crate) const INVITATION_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How long the token of an API key counts: one request, and those that it takes.
+pub(crate) const API_KEY_TTL: Duration = Duration::from_secs(60);
+
+/// What an API key begins with, so that it is known from a token, and found where it shouldn't be.
+pub(crate) const API_KEY_PREFIX: &str = "hfk_";
+
 /// What stands before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410 §10.3).
 const PKCS8_PREFIX: [u8; 16] = [
     0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
@@ -131,6 +140,17 @@ impl Issuer {
         roles: Vec<String>,
         grants: Grants,
     ) -> Result<String, jsonwebtoken::errors::Error> {
+        self.token_of(user_id, roles, grants, ACCESS_TTL)
+    }
+
+    /// The same, for as long as `ttl`.
+    pub(crate) fn token_of(
+        &self,
+        user_id: UserId,
+        roles: Vec<String>,
+        grants: Grants,
+        ttl: Duration,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
         let now_s = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
@@ -141,7 +161,7 @@ impl Issuer {
             sub: user_id,
             roles,
             iat: now_s,
-            exp: now_s + ACCESS_TTL.as_secs(),
+            exp: now_s + ttl.as_secs(),
         };
         let keys = self.current();
         jsonwebtoken::encode(&keys.header, &AllClaims { token, grants }, &keys.key)

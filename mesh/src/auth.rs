@@ -38,6 +38,9 @@ pub const HEADER: &str = "authorization";
 /// lets nobody else write.
 pub const CLIENT_ADDRESS: &str = "holdfast-client-address";
 
+/// Metadata key of the organisation in whose name a call is made.
+pub const ORGANISATION: &str = "holdfast-organisation";
+
 /// Clocks of two machines may differ by this much.
 const LEEWAY_S: u64 = 5;
 
@@ -88,6 +91,94 @@ pub struct Grants {
     /// The sign-in that it came from, where there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<Uuid>,
+    /// The organisations that the account was in when the token was made; at most 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub orgs: Vec<Membership>,
+    /// What the token is good for, if not for everything that its account may do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<Scope>>,
+}
+
+/// What an account is in an organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The organisation.
+    pub id: Uuid,
+    /// As what.
+    pub role: OrganisationRole,
+}
+
+/// As what somebody is in an organisation; each may do what those before may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrganisationRole {
+    /// Sees what it has, drafts and sales too.
+    Viewer,
+    /// Makes and changes it.
+    Manager,
+    /// Says who is in it.
+    Owner,
+}
+
+impl OrganisationRole {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Manager, Self::Owner];
+
+    /// Its name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Manager => "manager",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// The one of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// What a key of an organiser's system may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// Reads venues, plans, events and shows, drafts too.
+    #[serde(rename = "catalogue:read")]
+    CatalogueRead,
+    /// Makes and changes them, and puts shows on sale.
+    #[serde(rename = "catalogue:write")]
+    CatalogueWrite,
+    /// Reads what was sold, and to whom.
+    #[serde(rename = "sales:read")]
+    SalesRead,
+}
+
+impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::CatalogueRead, Self::CatalogueWrite, Self::SalesRead];
+
+    /// Its name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CatalogueRead => "catalogue:read",
+            Self::CatalogueWrite => "catalogue:write",
+            Self::SalesRead => "sales:read",
+        }
+    }
+
+    /// The one of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
+    }
+}
+
+/// In whose name a call is made: what is made is theirs, and what is theirs may be seen and changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InNameOf {
+    /// The account, or an organisation's id in its place.
+    pub owner: UserId,
+    /// As what, where it is an organisation.
+    pub role: Option<OrganisationRole>,
 }
 
 /// All that stands in a JWT of ours.
@@ -118,6 +209,49 @@ impl Claims {
     /// Whether the account has the role.
     pub fn has_role(&self, role: &str) -> bool {
         self.roles.iter().any(|own| own == role)
+    }
+
+    /// In whose name the caller calls: the organisation that `metadata` names, or else their own.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` for what is no id; `FORBIDDEN` where they aren't in that organisation, whether
+    /// there is one or not.
+    pub fn in_name_of(&self, metadata: &MetadataMap) -> Result<InNameOf, Failure> {
+        let Some(named) = metadata.get(ORGANISATION) else {
+            return Ok(InNameOf {
+                owner: self.user_id,
+                role: None,
+            });
+        };
+        let named = named.to_str().ok().and_then(|text| text.parse().ok());
+        let id: Uuid =
+            named.ok_or_else(|| Failure::invalid(ORGANISATION, "must be an organisation's id"))?;
+        let membership = self.grants.orgs.iter().find(|own| own.id == id);
+        let role = membership.map(|own| own.role).ok_or_else(|| {
+            Failure::new(ErrorCode::Forbidden, "you are not in this organisation")
+        })?;
+        Ok(InNameOf {
+            owner: UserId::from_uuid(id),
+            role: Some(role),
+        })
+    }
+
+    /// Refuses a token that is good for less than everything, and not for any of `scopes`.
+    ///
+    /// # Errors
+    /// `FORBIDDEN`.
+    pub fn require_scope(&self, scopes: &[Scope]) -> Result<(), Failure> {
+        match &self.grants.scopes {
+            Some(own) if !own.iter().any(|scope| scopes.contains(scope)) => {
+                let wanted: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+                let message = match wanted.as_slice() {
+                    [] => "no API key is good for this".to_owned(),
+                    wanted => format!("this needs an API key with scope {}", wanted.join(" or ")),
+                };
+                Err(Failure::new(ErrorCode::Forbidden, message))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -198,12 +332,24 @@ impl Verifier {
         }
     }
 
-    /// Who sent this call.
+    /// Who sent this call, by a token that is good for everything its account may do.
     ///
     /// # Errors
-    /// `UNAUTHORIZED` without a token or with one that doesn't count, `UNAVAILABLE` while the
-    /// issuer's keys can't be had.
+    /// `UNAUTHORIZED` without a token or with one that doesn't count, `FORBIDDEN` for an API key's,
+    /// `UNAVAILABLE` while the issuer's keys can't be had.
     pub async fn authenticate(&self, metadata: &MetadataMap) -> Result<Claims, Failure> {
+        self.authenticate_for(metadata, &[]).await
+    }
+
+    /// The same, also by an API key's token that has one of `scopes`.
+    ///
+    /// # Errors
+    /// As [`Verifier::authenticate`].
+    pub async fn authenticate_for(
+        &self,
+        metadata: &MetadataMap,
+        scopes: &[Scope],
+    ) -> Result<Claims, Failure> {
         let header = metadata
             .get(HEADER)
             .ok_or_else(|| unauthorized("an access token is needed"))?;
@@ -211,13 +357,14 @@ impl Verifier {
             let (scheme, token) = text.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
-        self.verify(
-            token.ok_or_else(|| unauthorized("authorization must be `Bearer <access token>`"))?,
-        )
-        .await
+        let token =
+            token.ok_or_else(|| unauthorized("authorization must be `Bearer <access token>`"))?;
+        let claims = self.verify(token).await?;
+        claims.require_scope(scopes)?;
+        Ok(claims)
     }
 
-    /// Who this token was made for.
+    /// Who this token was made for, whatever it is good for.
     ///
     /// # Errors
     /// As [`Verifier::authenticate`].

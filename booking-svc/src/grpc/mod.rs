@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use holdfast_mesh::{
     Failure,
-    auth::{Claims, Verifier},
+    auth::{Claims, Scope, Verifier},
 };
 use holdfast_proto::booking::v1::{
     booking_service_server::BookingServiceServer, inventory_service_server::InventoryServiceServer,
@@ -57,7 +57,20 @@ impl Service {
 
     /// The organiser or admin behind the call.
     async fn organiser(&self, metadata: &MetadataMap) -> Result<Actor, Failure> {
-        Actor::of(&self.claims(metadata).await?)
+        Actor::of(&self.writer(metadata).await?, metadata)
+    }
+
+    /// The same, where only what was sold is read.
+    async fn sales_reader(&self, metadata: &MetadataMap) -> Result<Actor, Failure> {
+        let scopes = &[Scope::SalesRead];
+        let claims = self.verifier.authenticate_for(metadata, scopes).await?;
+        Actor::reading(&claims, metadata)
+    }
+
+    /// Whoever calls, by a key that changes the catalogue, too.
+    async fn writer(&self, metadata: &MetadataMap) -> Result<Claims, Failure> {
+        let scopes = &[Scope::CatalogueWrite];
+        self.verifier.authenticate_for(metadata, scopes).await
     }
 }
 

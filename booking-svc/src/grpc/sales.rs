@@ -15,8 +15,8 @@ use crate::app::{
 impl Service {
     /// The organiser or admin behind the call, and the account.
     async fn organiser_account(&self, metadata: &MetadataMap) -> Result<(Actor, UserId), Failure> {
-        let claims = self.claims(metadata).await?;
-        Ok((Actor::of(&claims)?, claims.user_id))
+        let claims = self.writer(metadata).await?;
+        Ok((Actor::of(&claims, metadata)?, claims.user_id))
     }
 }
 
@@ -68,7 +68,7 @@ impl SalesService for Service {
         &self,
         request: Request<pb::ListSalesRequest>,
     ) -> Result<Response<pb::ListSalesResponse>, Status> {
-        let actor = self.organiser(request.metadata()).await?;
+        let actor = self.sales_reader(request.metadata()).await?;
         let pb::ListSalesRequest {
             show_id: id,
             limit,
@@ -89,7 +89,7 @@ impl SalesService for Service {
         &self,
         request: Request<pb::ListAttendeesRequest>,
     ) -> Result<Response<pb::ListAttendeesResponse>, Status> {
-        let actor = self.organiser(request.metadata()).await?;
+        let actor = self.sales_reader(request.metadata()).await?;
         let pb::ListAttendeesRequest {
             show_id: id,
             limit,

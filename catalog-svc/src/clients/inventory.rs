@@ -23,6 +23,8 @@ use crate::{
 pub(crate) struct OnBehalf {
     /// The `authorization` metadata of the call being served.
     pub(crate) authorization: Option<AsciiMetadataValue>,
+    /// The organisation in whose name.
+    pub(crate) organisation: Option<AsciiMetadataValue>,
     pub(crate) deadline: Deadline,
 }
 
@@ -193,6 +195,10 @@ fn request<T>(on_behalf: &OnBehalf, message: T) -> Request<T> {
         request
             .metadata_mut()
             .insert(auth::HEADER, authorization.clone());
+    }
+    if let Some(organisation) = &on_behalf.organisation {
+        let metadata = request.metadata_mut();
+        metadata.insert(auth::ORGANISATION, organisation.clone());
     }
     on_behalf.deadline.apply(&mut request);
     request

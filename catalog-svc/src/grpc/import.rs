@@ -30,7 +30,7 @@ impl ImportService for Service {
         &self,
         request: Request<wire::UpsertCatalogueRequest>,
     ) -> Result<Response<wire::UpsertCatalogueResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.writer(request.metadata()).await?;
         let mut batch = decode(request.get_ref(), actor.user_id)?;
         let applied = self.catalog.upsert_catalogue(actor, &mut batch).await?;
         Ok(Response::new(encode(&batch, applied)))

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use holdfast_mesh::{
     Failure,
-    auth::{self, Verifier},
+    auth::{self, Scope, Verifier},
     client::Channel,
     deadline::Deadline,
 };
@@ -37,7 +37,7 @@ use wire::{
 };
 
 use crate::{
-    access::Actor,
+    access::{Actor, READING},
     app::Catalog,
     clients::inventory::{Inventory, OnBehalf},
     cursor::{EventCursor, OwnCursor, ShowCursor},
@@ -79,14 +79,32 @@ struct Service {
 }
 
 impl Service {
-    /// Whoever calls, who must be an organiser or admin.
+    /// Whoever calls to read what is theirs: an organiser, a member of the organisation that they name, or
+    /// an admin.
     async fn actor(&self, metadata: &MetadataMap) -> Result<Actor, Failure> {
-        Actor::of(&self.verifier.authenticate(metadata).await?)
+        self.reader(metadata, READING).await
     }
 
-    /// Whoever calls about venues and plans, who must be a venue's owner, an organiser or an admin.
+    /// The same with a key of one of these scopes.
+    async fn reader(&self, metadata: &MetadataMap, scopes: &[Scope]) -> Result<Actor, Failure> {
+        let claims = self.verifier.authenticate_for(metadata, scopes).await?;
+        Actor::of(&claims, metadata)
+    }
+
+    /// Whoever calls to change something.
+    async fn writer(&self, metadata: &MetadataMap) -> Result<Actor, Failure> {
+        self.actor(metadata).await?.writing()
+    }
+
+    /// As [`Service::actor`] about venues and plans, which a venue's owner may have, too.
     async fn venue_actor(&self, metadata: &MetadataMap) -> Result<Actor, Failure> {
-        Actor::of_venues(&self.verifier.authenticate(metadata).await?)
+        let claims = self.verifier.authenticate_for(metadata, READING).await?;
+        Actor::of_venues(&claims, metadata)
+    }
+
+    /// As [`Service::writer`] about them.
+    async fn venue_writer(&self, metadata: &MetadataMap) -> Result<Actor, Failure> {
+        self.venue_actor(metadata).await?.writing()
     }
 
     /// FORBIDDEN unless the caller is an admin.
@@ -139,8 +157,8 @@ impl Service {
         if metadata.get(auth::HEADER).is_none() {
             return Ok(false);
         }
-        let claims = self.verifier.authenticate(metadata).await?;
-        let actor = Actor::of(&claims).ok();
+        let claims = self.verifier.authenticate_for(metadata, READING).await?;
+        let actor = Actor::of(&claims, metadata).ok();
         Ok(actor
             .zip(owner)
             .is_some_and(|(actor, owner)| actor.may_change(owner)))
@@ -158,6 +176,7 @@ fn event_not_found() -> Failure {
 fn on_behalf<T>(request: &Request<T>) -> OnBehalf {
     OnBehalf {
         authorization: request.metadata().get(auth::HEADER).cloned(),
+        organisation: request.metadata().get(auth::ORGANISATION).cloned(),
         deadline: Deadline::of(request),
     }
 }
@@ -224,7 +243,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::CreateVenueRequest>,
     ) -> Result<Response<wire::CreateVenueResponse>, Status> {
-        let actor = self.venue_actor(request.metadata()).await?;
+        let actor = self.venue_writer(request.metadata()).await?;
         let mut request = request.into_inner();
         let asked = asked(
             &mut request,
@@ -273,7 +292,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::ImportPlanRequest>,
     ) -> Result<Response<wire::ImportPlanResponse>, Status> {
-        let actor = self.venue_actor(request.metadata()).await?;
+        let actor = self.venue_writer(request.metadata()).await?;
         let mut request = request.into_inner();
         let key = key_of("plan", &request.idempotency_key)?;
         if key.is_some() {
@@ -320,7 +339,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::LendPlanRequest>,
     ) -> Result<Response<wire::LendPlanResponse>, Status> {
-        let actor = self.venue_actor(request.metadata()).await?;
+        let actor = self.venue_writer(request.metadata()).await?;
         let wire::LendPlanRequest { plan_id, user_id } = request.get_ref();
         let (plan_id, user_id) = plans::decode_loan(plan_id, user_id)?;
         self.catalog.lend_plan(actor, plan_id, user_id).await?;
@@ -331,7 +350,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::TakePlanBackRequest>,
     ) -> Result<Response<wire::TakePlanBackResponse>, Status> {
-        let actor = self.venue_actor(request.metadata()).await?;
+        let actor = self.venue_writer(request.metadata()).await?;
         let wire::TakePlanBackRequest { plan_id, user_id } = request.get_ref();
         let (plan_id, user_id) = plans::decode_loan(plan_id, user_id)?;
         self.catalog.take_plan_back(actor, plan_id, user_id).await?;
@@ -366,7 +385,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::CreatePerformerRequest>,
     ) -> Result<Response<wire::CreatePerformerResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.writer(request.metadata()).await?;
         let mut request = request.into_inner();
         let asked = asked(
             &mut request,
@@ -442,7 +461,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::CreateEventRequest>,
     ) -> Result<Response<wire::CreateEventResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.writer(request.metadata()).await?;
         let mut request = request.into_inner();
         let asked = asked(
             &mut request,
@@ -465,7 +484,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::UpdateEventRequest>,
     ) -> Result<Response<wire::UpdateEventResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.writer(request.metadata()).await?;
         let (id, change) = events::decode_change(request.get_ref())?;
         let if_version = if_version(&request.get_ref().if_version);
         let event = self
@@ -516,7 +535,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::CreateShowRequest>,
     ) -> Result<Response<wire::CreateShowResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.writer(request.metadata()).await?;
         let mut request = request.into_inner();
         let asked = asked(
             &mut request,
@@ -536,7 +555,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::UpdateShowRequest>,
     ) -> Result<Response<wire::UpdateShowResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.writer(request.metadata()).await?;
         let (id, change) = shows::decode_update(request.get_ref())?;
         let if_version = if_version(&request.get_ref().if_version);
         let show = self
@@ -596,7 +615,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::GetShowSalesRequest>,
     ) -> Result<Response<wire::GetShowSalesResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.reader(request.metadata(), &[Scope::SalesRead]).await?;
         let on_behalf = on_behalf(&request);
         let id = show_id(&request.get_ref().show_id)?;
         let sales = self.catalog.show_sales(actor, &on_behalf, id).await?;
@@ -607,7 +626,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::PublishShowRequest>,
     ) -> Result<Response<wire::PublishShowResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.writer(request.metadata()).await?;
         let on_behalf = on_behalf(&request);
         let id = show_id(&request.get_ref().show_id)?;
         let show = self
@@ -623,7 +642,7 @@ impl CatalogService for Service {
         &self,
         request: Request<wire::ChangeShowStateRequest>,
     ) -> Result<Response<wire::ChangeShowStateResponse>, Status> {
-        let actor = self.actor(request.metadata()).await?;
+        let actor = self.writer(request.metadata()).await?;
         let on_behalf = on_behalf(&request);
         let (id, state) = shows::decode_change(request.get_ref())?;
         let show = self

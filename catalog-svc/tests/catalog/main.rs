@@ -9,6 +9,7 @@ mod import;
 mod indexes;
 mod lists;
 mod news;
+mod organisations;
 mod organisers;
 mod plans;
 mod prices;

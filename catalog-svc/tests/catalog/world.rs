@@ -9,7 +9,7 @@ use std::{
 
 use holdfast_mesh::{
     self as mesh, Failure,
-    auth::{TokenClaims, Verifier},
+    auth::{AllClaims, Grants, Membership, OrganisationRole, TokenClaims, Verifier},
     client::Channel,
     deadline::Deadline,
 };
@@ -412,11 +412,48 @@ pub(crate) fn refused_fields<T: std::fmt::Debug>(result: Result<T, Failure>) -> 
 
 pub(crate) fn with<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
+    let (token, organisation) = token.split_once(IN_NAME_OF).unwrap_or((token, ""));
+    if !organisation.is_empty() {
+        let organisation = organisation.parse().unwrap();
+        let metadata = request.metadata_mut();
+        metadata.insert(mesh::auth::ORGANISATION, organisation);
+    }
     if !token.is_empty() {
         let value = format!("Bearer {token}").parse().unwrap();
         request.metadata_mut().insert("authorization", value);
     }
     request
+}
+
+/// Between a token and the organisation in whose name its holder calls.
+const IN_NAME_OF: char = '#';
+
+/// A token of somebody new who is that in an organisation, and calls in its name.
+pub(crate) fn member_token(organisation: Uuid, role: OrganisationRole) -> String {
+    let orgs = vec![Membership {
+        id: organisation,
+        role,
+    }];
+    let grants = Grants {
+        orgs,
+        ..Grants::default()
+    };
+    format!(
+        "{}{IN_NAME_OF}{organisation}",
+        granted_token("customer", grants)
+    )
+}
+
+/// A token of somebody new with more in it than a role.
+pub(crate) fn granted_token(role: &str, grants: Grants) -> String {
+    let header = Header {
+        kid: Some(KEY_ID.to_owned()),
+        ..Header::new(Algorithm::EdDSA)
+    };
+    let plain = token(role);
+    let token = jsonwebtoken::dangerous::insecure_decode::<TokenClaims>(&plain).unwrap();
+    let token = token.claims;
+    jsonwebtoken::encode(&header, &AllClaims { token, grants }, &key(1)).unwrap()
 }
 
 fn key(seed: u8) -> EncodingKey {

@@ -10,11 +10,14 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use holdfast_mesh::Failure;
+use holdfast_mesh::{Failure, auth};
 use holdfast_proto::identity::v1 as pb;
 use holdfast_types::ErrorCode;
 use serde::Deserialize;
-use tonic::Status;
+use tonic::{
+    Status,
+    metadata::{Ascii, MetadataValue},
+};
 
 use super::html::{escaped, page};
 use crate::{call::Call, server::Shared};
@@ -29,6 +32,7 @@ pub(super) fn router() -> Router<Shared> {
         .route("/account/verify", get(show_verify).post(verify))
         .route("/account/reset", get(show_reset).post(reset))
         .route("/account/forgot", get(show_forgot).post(forgot))
+        .route("/account/invitation", get(show_invitation).post(accept))
 }
 
 #[derive(Deserialize)]
@@ -46,6 +50,13 @@ struct NewPassword {
 #[derive(Deserialize)]
 struct Address {
     email: String,
+}
+
+#[derive(Deserialize)]
+struct Acceptance {
+    token: String,
+    email: String,
+    password: String,
 }
 
 fn answer(status: StatusCode, title: &str, body: &str) -> Response {
@@ -68,6 +79,14 @@ fn refused(title: &str, status: &Status) -> Response {
         .collect();
     let (status, words) = match failure.code() {
         ErrorCode::InvalidRequest => (StatusCode::BAD_REQUEST, "That didn't work."),
+        ErrorCode::Unauthorized => (
+            StatusCode::UNAUTHORIZED,
+            "E-mail address or password is wrong. Please go back and try again.",
+        ),
+        ErrorCode::InvalidState => (
+            StatusCode::CONFLICT,
+            "There are too many members, or you are in too many organisations.",
+        ),
         ErrorCode::RateLimited => (
             StatusCode::TOO_MANY_REQUESTS,
             "Too many are trying at once. Please go back and try again in a minute.",
@@ -173,5 +192,56 @@ async fn forgot(
             answer(StatusCode::ACCEPTED, FORGOT, words)
         }
         Err(status) => refused(FORGOT, &status),
+    }
+}
+
+const INVITATION: &str = "Take an invitation up";
+
+async fn show_invitation(Query(link): Query<Link>) -> Response {
+    let fields = format!(
+        "{}\n<p>With an account of the address that was invited:</p>\n\
+         <p><label>E-mail address<br>\n<input type=\"email\" name=\"email\" maxlength=\"254\" \
+         autocomplete=\"email\" required></label></p>\n\
+         <p><label>Password<br>\n<input type=\"password\" name=\"password\" \
+         autocomplete=\"current-password\" required></label></p>",
+        hidden(&link.token)
+    );
+    form(INVITATION, &fields, "Take it up")
+}
+
+/// Signs in for this alone.
+async fn accept(
+    State(app): State<Shared>,
+    call: Call,
+    sent: Result<Form<Acceptance>, FormRejection>,
+) -> Response {
+    let Ok(Form(sent)) = sent else {
+        return unreadable(INVITATION);
+    };
+    let (email, password) = (sent.email, sent.password);
+    let mut identity = app.identity.clone();
+    let request = call.with_client(pb::LoginRequest { email, password });
+    let tokens = match identity.login(request).await {
+        Ok(answer) => answer.into_inner().tokens.unwrap_or_default(),
+        Err(status) => return refused(INVITATION, &status),
+    };
+    let mut request = call.with_client(pb::AcceptInvitationRequest { token: sent.token });
+    let bearer = format!("Bearer {}", tokens.access_token).parse();
+    let bearer: MetadataValue<Ascii> = bearer.expect("our tokens are plain ASCII");
+    request.metadata_mut().insert(auth::HEADER, bearer);
+    let accepted = identity.accept_invitation(request).await;
+    let refresh_token = tokens.refresh_token;
+    let request = call.with_client(pb::LogoutRequest { refresh_token });
+    if let Err(status) = identity.logout(request).await {
+        tracing::debug!(code = ?status.code(), "a sign-in for an invitation ends by itself");
+    }
+    match accepted {
+        Ok(joined) => {
+            let joined = joined.into_inner().organisation.unwrap_or_default();
+            let name = escaped(&joined.name);
+            let words = format!("<p role=\"status\">You are in {name} now.</p>");
+            answer(StatusCode::OK, INVITATION, &words)
+        }
+        Err(status) => refused(INVITATION, &status),
     }
 }

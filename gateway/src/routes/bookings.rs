@@ -96,7 +96,7 @@ pub(crate) struct Tickets {
     items: Vec<Ticket>,
 }
 
-fn booking(booking: pb::Booking) -> Result<Booking, ApiError> {
+pub(super) fn booking(booking: pb::Booking) -> Result<Booking, ApiError> {
     let (total, seats_total, fees) = wire::cost(booking.total, booking.seats_total, booking.fees)?;
     let expires_at = match booking.expires_at_ms {
         0 => None,

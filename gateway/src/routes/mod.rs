@@ -7,8 +7,11 @@ pub(crate) mod catalog;
 pub(crate) mod categories;
 mod check_in;
 mod holds;
+mod keys;
 mod live;
+mod organisations;
 mod organiser;
+mod own_data;
 mod search;
 mod sessions;
 mod webhooks;
@@ -34,7 +37,20 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(accounts::resend_verification))
         .routes(routes!(accounts::forgot_password))
         .routes(routes!(accounts::reset_password))
-        .routes(routes!(accounts::get_me))
+        .routes(routes!(accounts::get_me, own_data::delete_me))
+        .routes(routes!(own_data::list_activity))
+        .routes(routes!(own_data::export_me))
+        .routes(routes!(organisations::create_organisation))
+        .routes(routes!(organisations::list_organisations))
+        .routes(routes!(organisations::list_members))
+        .routes(routes!(
+            organisations::set_member,
+            organisations::remove_member
+        ))
+        .routes(routes!(organisations::invite_member))
+        .routes(routes!(organisations::accept_invitation))
+        .routes(routes!(keys::create_key, keys::list_keys))
+        .routes(routes!(keys::revoke_key))
         .routes(routes!(accounts::change_password))
         .routes(routes!(accounts::list_sign_ins, accounts::end_all_sign_ins))
         .routes(routes!(accounts::end_sign_in))

@@ -156,6 +156,20 @@ scripted!(identity::identity_service_server::IdentityService {
     end_session(identity::EndSessionRequest) -> identity::EndSessionResponse;
     end_all_sessions(identity::EndAllSessionsRequest) -> identity::EndAllSessionsResponse;
     rotate_signing_keys(identity::RotateSigningKeysRequest) -> identity::RotateSigningKeysResponse;
+    create_organisation(identity::CreateOrganisationRequest) -> identity::CreateOrganisationResponse;
+    list_organisations(identity::ListOrganisationsRequest) -> identity::ListOrganisationsResponse;
+    list_members(identity::ListMembersRequest) -> identity::ListMembersResponse;
+    set_member(identity::SetMemberRequest) -> identity::SetMemberResponse;
+    remove_member(identity::RemoveMemberRequest) -> identity::RemoveMemberResponse;
+    invite_member(identity::InviteMemberRequest) -> identity::InviteMemberResponse;
+    accept_invitation(identity::AcceptInvitationRequest) -> identity::AcceptInvitationResponse;
+    create_api_key(identity::CreateApiKeyRequest) -> identity::CreateApiKeyResponse;
+    list_api_keys(identity::ListApiKeysRequest) -> identity::ListApiKeysResponse;
+    revoke_api_key(identity::RevokeApiKeyRequest) -> identity::RevokeApiKeyResponse;
+    exchange_api_key(identity::ExchangeApiKeyRequest) -> identity::ExchangeApiKeyResponse;
+    list_activity(identity::ListActivityRequest) -> identity::ListActivityResponse;
+    audit_account(identity::AuditAccountRequest) -> identity::AuditAccountResponse;
+    delete_account(identity::DeleteAccountRequest) -> identity::DeleteAccountResponse;
 });
 
 scripted!(catalog::catalog_service_server::CatalogService {

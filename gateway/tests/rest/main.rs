@@ -16,6 +16,7 @@ mod letters;
 mod limits;
 mod live;
 mod openapi;
+mod organisations;
 mod organiser;
 mod pages;
 mod requests;

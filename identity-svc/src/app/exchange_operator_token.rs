@@ -1,6 +1,6 @@
 //! The local operator token for an access token: the operator's own, or an account's.
 
-use holdfast_mesh::auth::Grants;
+use holdfast_mesh::auth::{Grants, Membership};
 use holdfast_types::UserId;
 use subtle::ConstantTimeEq;
 
@@ -10,7 +10,7 @@ use crate::{
     error::{CallError, Checks},
     store::{
         audit::{self, Action},
-        users,
+        organisations, users,
     },
     token,
 };
@@ -27,8 +27,9 @@ pub(crate) async fn exchange_operator_token(
         return Err(CallError::Unauthorized("the operator token isn't valid"));
     }
     let mut tx = app.pool.begin().await?;
-    let (user_id, roles) = if email.is_empty() {
-        (OPERATOR, vec![Role::Admin.as_str().to_owned()])
+    let (user_id, roles, grants) = if email.is_empty() {
+        let roles = vec![Role::Admin.as_str().to_owned()];
+        (OPERATOR, roles, Grants::default())
     } else {
         let mut checks = Checks::default();
         let Some(email) = checks.take("email", Email::parse(email)) else {
@@ -37,10 +38,20 @@ pub(crate) async fn exchange_operator_token(
         let user_id = users::id_by_email(&mut tx, &email)
             .await?
             .ok_or(CallError::UserNotFound)?;
-        (user_id, users::roles(&mut tx, user_id).await?)
+        let roles = users::roles(&mut tx, user_id).await?;
+        let own = organisations::of_account(&mut tx, user_id).await?;
+        let orgs = own.iter().map(|own| Membership {
+            id: own.organisation_id,
+            role: own.role,
+        });
+        let grants = Grants {
+            orgs: orgs.collect(),
+            ..Grants::default()
+        };
+        (user_id, roles, grants)
     };
     audit::insert(&mut tx, OPERATOR, Action::OperatorTokenExchanged, user_id).await?;
-    let access_token = app.issuer.access_token(user_id, roles, Grants::default())?;
+    let access_token = app.issuer.access_token(user_id, roles, grants)?;
     tx.commit().await?;
     Ok((user_id, access_token))
 }

@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     PasswordChanged,
     /// Tells that a refresh token was used twice.
     RefreshReused,
+    /// Invites somebody into an organisation.
+    Invitation,
 }
 
 /// A letter, ready to go.
@@ -23,11 +25,12 @@ pub(crate) struct Written {
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::VerifyEmail,
         Self::ResetPassword,
         Self::PasswordChanged,
         Self::RefreshReused,
+        Self::Invitation,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -36,6 +39,7 @@ impl Kind {
             Self::ResetPassword => "reset_password",
             Self::PasswordChanged => "password_changed",
             Self::RefreshReused => "refresh_reused",
+            Self::Invitation => "invitation",
         }
     }
 
@@ -44,17 +48,18 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
-    /// What its token is for, where it has one.
+    /// What its token is for, where it has one of an account's.
     pub(super) const fn purpose(self) -> Option<Purpose> {
         match self {
             Self::VerifyEmail => Some(Purpose::VerifyEmail),
             Self::ResetPassword => Some(Purpose::ResetPassword),
-            Self::PasswordChanged | Self::RefreshReused => None,
+            Self::PasswordChanged | Self::RefreshReused | Self::Invitation => None,
         }
     }
 
-    /// The letter. `links` is where the pages are that it leads to, e.g. `https://tickets.example`.
-    pub(super) fn write(self, links: &str, token: &str) -> Written {
+    /// The letter. `links` is where the pages are that it leads to, e.g. `https://tickets.example`;
+    /// `about` the name of the organisation, of an invitation.
+    pub(super) fn write(self, links: &str, token: &str, about: &str) -> Written {
         let (subject, body) = match self {
             Self::VerifyEmail => (
                 "Please confirm your e-mail address",
@@ -85,6 +90,16 @@ impl Kind {
                      {links}/account/forgot\n"
                 ),
             ),
+            Self::Invitation => (
+                "You are invited",
+                format!(
+                    "You are invited to organise together with others, as a member of:\n\n\
+                     {about}\n\n\
+                     Take the invitation up within 7 days, with an account of this address:\n\n\
+                     {links}/account/invitation?token={token}\n\n\
+                     If you don't know them, do nothing.\n"
+                ),
+            ),
             Self::RefreshReused => (
                 "A sign-in of yours was ended",
                 format!(
@@ -107,11 +122,12 @@ mod tests {
     fn kinds_round_trip_and_those_with_a_token_have_it_in_a_link() {
         for kind in Kind::ALL {
             assert_eq!(Kind::parse(kind.as_str()), Some(kind));
-            let written = kind.write("https://tickets.example", "the-token");
+            let written = kind.write("https://tickets.example", "the-token", "Some hall");
             assert!(written.subject.is_ascii() && !written.subject.contains(['\r', '\n']));
             assert!(written.body.is_ascii() && written.body.lines().all(|line| line.len() <= 78));
             let link = written.body.contains("?token=the-token\n");
-            assert_eq!(link, kind.purpose().is_some(), "{kind:?}");
+            let has_one = kind.purpose().is_some() || kind == Kind::Invitation;
+            assert_eq!(link, has_one, "{kind:?}");
             assert!(written.body.contains("\nhttps://tickets.example/account/"));
         }
         assert_eq!(Kind::parse("of a later release"), None);

@@ -113,9 +113,15 @@ impl Sink {
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
         );
-        // As it is, links whole on their lines: ours are ASCII (`letter`), and far from SMTP's 998 bytes.
-        let body = written.body.replace('\n', "\r\n").into_bytes();
-        let body = Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit);
+        // As it is where it can be, with links whole on their lines, which are far from SMTP's 998 bytes. A
+        // name of others may need an encoding.
+        let body = match written.body.is_ascii() {
+            true => {
+                let body = written.body.replace('\n', "\r\n").into_bytes();
+                Body::dangerous_pre_encoded(body, ContentTransferEncoding::SevenBit)
+            }
+            false => Body::new(written.body),
+        };
         Ok(Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, recipient))

@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
+use holdfast_mesh::auth::OrganisationRole;
 use holdfast_types::UserId;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use crate::account::Role;
 
@@ -22,6 +25,9 @@ pub(crate) enum Action {
     PasswordChanged,
     PasswordReset,
     SigningKeyMade,
+    ApiKeyMade,
+    ApiKeyRevoked,
+    AccountDeleted,
 }
 
 impl Action {
@@ -39,8 +45,46 @@ impl Action {
             Self::PasswordChanged => "password_changed",
             Self::PasswordReset => "password_reset",
             Self::SigningKeyMade => "signing_key_made",
+            Self::ApiKeyMade => "api_key_made",
+            Self::ApiKeyRevoked => "api_key_revoked",
+            Self::AccountDeleted => "account_deleted",
         }
     }
+}
+
+/// What was done about somebody in an organisation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum OfMember {
+    /// It was made, and they are its owner.
+    Made,
+    /// They invited somebody.
+    Invited(OrganisationRole),
+    Added(OrganisationRole),
+    Changed(OrganisationRole),
+    Removed,
+}
+
+impl OfMember {
+    const fn as_str(self) -> (&'static str, Option<OrganisationRole>) {
+        match self {
+            Self::Made => ("organisation_made", None),
+            Self::Invited(role) => ("member_invited", Some(role)),
+            Self::Added(role) => ("member_added", Some(role)),
+            Self::Changed(role) => ("member_changed", Some(role)),
+            Self::Removed => ("member_removed", None),
+        }
+    }
+}
+
+/// What happened once.
+pub(crate) struct Entry {
+    pub(crate) audit_id: i64,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) action: String,
+    pub(crate) actor_id: Uuid,
+    pub(crate) client_address: Option<String>,
+    pub(crate) role: Option<String>,
+    pub(crate) organisation_id: Option<Uuid>,
 }
 
 /// Notes that `actor` (nil: an operator) did it to `subject`, in the caller's transaction.
@@ -82,4 +126,77 @@ pub(crate) async fn insert_own(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Notes that `actor` did it about `subject` in an organisation.
+pub(crate) async fn insert_of_member(
+    conn: &mut PgConnection,
+    actor: UserId,
+    what: OfMember,
+    subject: UserId,
+    organisation_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    let (action, role) = what.as_str();
+    sqlx::query!(
+        "INSERT INTO identity.audit (actor_id, action, subject_id, role, organisation_id)
+         VALUES ($1, $2, $3, $4, $5)",
+        actor.as_uuid(),
+        action,
+        subject.as_uuid(),
+        role.map(OrganisationRole::as_str),
+        organisation_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// At most `limit` entries about the account from before that one, newest first.
+pub(crate) async fn list(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<Entry>, sqlx::Error> {
+    sqlx::query_as!(
+        Entry,
+        "SELECT audit_id, at, action, actor_id, client_address, role, organisation_id
+         FROM identity.audit WHERE subject_id = $1 AND audit_id < $2
+         ORDER BY audit_id DESC LIMIT $3",
+        user_id.as_uuid(),
+        before,
+        i64::from(limit),
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Forgets where the account was used from.
+pub(crate) async fn forget_clients(
+    conn: &mut PgConnection,
+    user_id: UserId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE identity.audit SET client_address = NULL
+         WHERE subject_id = $1 AND client_address IS NOT NULL",
+        user_id.as_uuid(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Deletes at most `limit` sign-ins and sign-outs of more than 180 days ago; what changed what an account
+/// may do stays.
+pub(crate) async fn delete_old_sign_ins(pool: &PgPool, limit: u32) -> Result<u64, sqlx::Error> {
+    let deleted = sqlx::query!(
+        "DELETE FROM identity.audit WHERE audit_id IN (
+             SELECT audit_id FROM identity.audit
+             WHERE at < now() - interval '180 days' AND action IN ('signed_in', 'signed_out')
+             ORDER BY at LIMIT $1 FOR UPDATE SKIP LOCKED)",
+        i64::from(limit),
+    )
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
 }

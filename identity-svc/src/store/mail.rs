@@ -18,6 +18,8 @@ pub(crate) struct Due {
     pub(crate) mail_id: Uuid,
     pub(crate) recipient: String,
     pub(crate) kind: Kind,
+    /// What it is about, where its recipient doesn't say it.
+    pub(crate) about_id: Option<Uuid>,
     /// This one included.
     pub(crate) attempts: u32,
 }
@@ -28,15 +30,26 @@ pub(crate) async fn insert(
     recipient: &Email,
     kind: Kind,
 ) -> Result<(), sqlx::Error> {
+    insert_about(conn, recipient, kind, None).await
+}
+
+/// The same, about something.
+pub(crate) async fn insert_about(
+    conn: &mut PgConnection,
+    recipient: &Email,
+    kind: Kind,
+    about_id: Option<Uuid>,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "INSERT INTO identity.mail (mail_id, recipient, kind)
-         SELECT $1, $2, $3 WHERE $4 > (
+        "INSERT INTO identity.mail (mail_id, recipient, kind, about_id)
+         SELECT $1, $2, $3, $5 WHERE $4 > (
              SELECT count(*) FROM identity.mail
              WHERE recipient = $2 AND kind = $3 AND created_at > now() - interval '1 hour')",
         Uuid::now_v7(),
         recipient.as_str(),
         kind.as_str(),
         HOURLY_MAX,
+        about_id,
     )
     .execute(conn)
     .await?;
@@ -51,7 +64,7 @@ pub(crate) async fn claim(pool: &PgPool, limit: u32) -> Result<Vec<Due>, sqlx::E
          WHERE mail_id IN (
              SELECT mail_id FROM identity.mail WHERE ended_at IS NULL AND due_at <= now()
              ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-         RETURNING mail_id, recipient, kind, attempts",
+         RETURNING mail_id, recipient, kind, about_id, attempts",
         i64::from(limit),
         LEASE.as_secs_f64(),
     )
@@ -62,6 +75,7 @@ pub(crate) async fn claim(pool: &PgPool, limit: u32) -> Result<Vec<Due>, sqlx::E
             mail_id: row.mail_id,
             recipient: row.recipient,
             kind: Kind::parse(&row.kind)?,
+            about_id: row.about_id,
             attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
         })
     });
@@ -108,6 +122,17 @@ pub(crate) async fn retry(
 pub(crate) async fn delete(pool: &PgPool, mail_id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!("DELETE FROM identity.mail WHERE mail_id = $1", mail_id)
         .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Forgets all letters to an address, sent or not.
+pub(crate) async fn forget_recipient(
+    conn: &mut PgConnection,
+    recipient: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM identity.mail WHERE recipient = $1", recipient)
+        .execute(conn)
         .await?;
     Ok(())
 }

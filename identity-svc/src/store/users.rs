@@ -76,7 +76,7 @@ pub(crate) async fn account(
 ) -> Result<Option<Account>, sqlx::Error> {
     let Some(row) = sqlx::query!(
         r#"SELECT email, created_at, email_verified_at IS NOT NULL AS "email_verified!"
-           FROM identity.users WHERE user_id = $1"#,
+           FROM identity.users WHERE user_id = $1 AND deleted_at IS NULL"#,
         user_id.as_uuid()
     )
     .fetch_optional(&mut *conn)
@@ -174,10 +174,83 @@ pub(crate) async fn own_credentials(
     user_id: UserId,
 ) -> Result<Option<(String, String)>, sqlx::Error> {
     let row = sqlx::query!(
-        "SELECT email, password_hash FROM identity.users WHERE user_id = $1",
+        "SELECT email, password_hash FROM identity.users WHERE user_id = $1 AND deleted_at IS NULL",
         user_id.as_uuid()
     )
     .fetch_optional(conn)
     .await?;
     Ok(row.map(|row| (row.email, row.password_hash)))
+}
+
+/// Whether the account is there; if so, nobody else has it locked for the rest of the transaction.
+pub(crate) async fn lock(conn: &mut PgConnection, user_id: UserId) -> Result<bool, sqlx::Error> {
+    let there = sqlx::query_scalar!(
+        "SELECT user_id FROM identity.users WHERE user_id = $1 AND deleted_at IS NULL FOR UPDATE",
+        user_id.as_uuid(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(there.is_some())
+}
+
+/// Leaves nothing of an account but its id, which bookings name; `password_hash` is nobody's. An address
+/// under `.invalid` (RFC 2606) is nobody's, either.
+pub(crate) async fn anonymise(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    password_hash: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE identity.users
+         SET email = user_id || '@deleted.invalid', password_hash = $2, email_verified_at = NULL,
+             deleted_at = now()
+         WHERE user_id = $1",
+        user_id.as_uuid(),
+        password_hash,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM identity.user_roles WHERE user_id = $1",
+        user_id.as_uuid()
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM identity.refresh_families WHERE user_id = $1",
+        user_id.as_uuid()
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM identity.mailed_tokens WHERE user_id = $1",
+        user_id.as_uuid()
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM identity.known_clients WHERE user_id = $1",
+        user_id.as_uuid()
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM identity.api_keys WHERE user_id = $1",
+        user_id.as_uuid()
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM identity.members WHERE user_id = $1",
+        user_id.as_uuid()
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM identity.invitations WHERE invited_by = $1",
+        user_id.as_uuid()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }

@@ -14,10 +14,13 @@ use tokio::task::JoinHandle;
 use tonic::{Request, Status};
 
 mod accounts;
+mod api_keys;
 mod keys;
 mod lock_out;
 mod mail;
 mod operators;
+mod organisations;
+mod own_data;
 mod passwords;
 mod sign_ins;
 mod starting;

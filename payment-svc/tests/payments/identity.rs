@@ -90,6 +90,20 @@ only_keys! {
     end_session(EndSessionRequest) -> EndSessionResponse;
     end_all_sessions(EndAllSessionsRequest) -> EndAllSessionsResponse;
     rotate_signing_keys(RotateSigningKeysRequest) -> RotateSigningKeysResponse;
+    create_organisation(CreateOrganisationRequest) -> CreateOrganisationResponse;
+    list_organisations(ListOrganisationsRequest) -> ListOrganisationsResponse;
+    list_members(ListMembersRequest) -> ListMembersResponse;
+    set_member(SetMemberRequest) -> SetMemberResponse;
+    remove_member(RemoveMemberRequest) -> RemoveMemberResponse;
+    invite_member(InviteMemberRequest) -> InviteMemberResponse;
+    accept_invitation(AcceptInvitationRequest) -> AcceptInvitationResponse;
+    create_api_key(CreateApiKeyRequest) -> CreateApiKeyResponse;
+    list_api_keys(ListApiKeysRequest) -> ListApiKeysResponse;
+    revoke_api_key(RevokeApiKeyRequest) -> RevokeApiKeyResponse;
+    exchange_api_key(ExchangeApiKeyRequest) -> ExchangeApiKeyResponse;
+    list_activity(ListActivityRequest) -> ListActivityResponse;
+    audit_account(AuditAccountRequest) -> AuditAccountResponse;
+    delete_account(DeleteAccountRequest) -> DeleteAccountResponse;
 }
 
 /// Serves until the context's shutdown; returns where.

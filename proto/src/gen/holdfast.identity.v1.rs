@@ -152,6 +152,229 @@ pub struct EndSessionResponse {}
 pub struct EndAllSessionsRequest {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EndAllSessionsResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Organisation {
+    #[prost(bytes = "vec", tag = "1")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// What the caller is in it: owner, manager, viewer.
+    #[prost(string, tag = "3")]
+    pub role: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateOrganisationRequest {
+    /// 16 bytes; names this organisation, and the request.
+    #[prost(bytes = "vec", tag = "1")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+    /// 1 to 200 bytes.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateOrganisationResponse {
+    #[prost(message, optional, tag = "1")]
+    pub organisation: ::core::option::Option<Organisation>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOrganisationsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListOrganisationsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub organisations: ::prost::alloc::vec::Vec<Organisation>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListMembersRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Member {
+    #[prost(bytes = "vec", tag = "1")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub email: ::prost::alloc::string::String,
+    /// owner, manager, viewer.
+    #[prost(string, tag = "3")]
+    pub role: ::prost::alloc::string::String,
+    #[prost(int64, tag = "4")]
+    pub since_ms: i64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListMembersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub members: ::prost::alloc::vec::Vec<Member>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetMemberRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+    /// owner, manager, viewer.
+    #[prost(string, tag = "3")]
+    pub role: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetMemberResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveMemberRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveMemberResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InviteMemberRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub email: ::prost::alloc::string::String,
+    /// owner, manager, viewer.
+    #[prost(string, tag = "3")]
+    pub role: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InviteMemberResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcceptInvitationRequest {
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AcceptInvitationResponse {
+    #[prost(message, optional, tag = "1")]
+    pub organisation: ::core::option::Option<Organisation>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApiKey {
+    #[prost(bytes = "vec", tag = "1")]
+    pub key_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// catalogue:read, catalogue:write (which reads, too), sales:read.
+    #[prost(string, repeated, tag = "3")]
+    pub scopes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whose things it is for; empty: the account's own.
+    #[prost(bytes = "vec", tag = "4")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(int64, tag = "5")]
+    pub created_at_ms: i64,
+    /// To about a minute; 0: never.
+    #[prost(int64, tag = "6")]
+    pub last_used_at_ms: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateApiKeyRequest {
+    /// 1 to 100 bytes, for people.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// At least one, as ApiKey has them.
+    #[prost(string, repeated, tag = "2")]
+    pub scopes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Empty: for the account's own things.
+    #[prost(bytes = "vec", tag = "3")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateApiKeyResponse {
+    #[prost(message, optional, tag = "1")]
+    pub key: ::core::option::Option<ApiKey>,
+    /// The key itself, which isn't kept.
+    #[prost(string, tag = "2")]
+    pub secret: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListApiKeysRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListApiKeysResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub keys: ::prost::alloc::vec::Vec<ApiKey>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeApiKeyRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub key_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeApiKeyResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExchangeApiKeyRequest {
+    #[prost(string, tag = "1")]
+    pub secret: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExchangeApiKeyResponse {
+    #[prost(string, tag = "1")]
+    pub access_token: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub expires_in_s: u32,
+    /// Whose things it is for; empty: the account's own.
+    #[prost(bytes = "vec", tag = "3")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Activity {
+    #[prost(int64, tag = "1")]
+    pub at_ms: i64,
+    /// E.g. signed_in, role_granted, password_changed.
+    #[prost(string, tag = "2")]
+    pub action: ::prost::alloc::string::String,
+    /// Who did it: the account itself, another, or nil for an operator.
+    #[prost(bytes = "vec", tag = "3")]
+    pub actor_id: ::prost::alloc::vec::Vec<u8>,
+    /// Where from, where that is known.
+    #[prost(string, tag = "4")]
+    pub client_address: ::prost::alloc::string::String,
+    /// The role, where there is one.
+    #[prost(string, tag = "5")]
+    pub role: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "6")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListActivityRequest {
+    /// 1 to 100; 0 for 20.
+    #[prost(uint32, tag = "1")]
+    pub limit: u32,
+    #[prost(string, tag = "2")]
+    pub cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListActivityResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub activity: ::prost::alloc::vec::Vec<Activity>,
+    #[prost(string, tag = "2")]
+    pub next_cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditAccountRequest {
+    #[prost(string, tag = "1")]
+    pub email: ::prost::alloc::string::String,
+    /// 1 to 100; 0 for 20.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    #[prost(string, tag = "3")]
+    pub cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuditAccountResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, repeated, tag = "2")]
+    pub activity: ::prost::alloc::vec::Vec<Activity>,
+    #[prost(string, tag = "3")]
+    pub next_cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteAccountRequest {
+    #[prost(string, tag = "1")]
+    pub password: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteAccountResponse {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateSigningKeysRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -703,6 +926,447 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Makes an organisation, of which the caller is the first owner; at most 20 for one account. Idempotent by
+        /// id; needs role organiser, venue_owner or admin. What members make in its name belongs to it: they name it
+        /// in the metadata `holdfast-organisation` of calls to other services, and a token says, from when it is made,
+        /// in which organisations its account is. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, INVALID_STATE (too many), ALREADY_EXISTS.
+        pub async fn create_organisation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateOrganisationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateOrganisationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/CreateOrganisation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "CreateOrganisation",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The organisations that the caller is in. Called by the gateway. Reasons: UNAUTHORIZED. Reads only.
+        pub async fn list_organisations(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListOrganisationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOrganisationsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ListOrganisations",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ListOrganisations",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Who is in an organisation, for who is; at most 200. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// NOT_FOUND (also for who isn't in it), INVALID_REQUEST. Reads only.
+        pub async fn list_members(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListMembersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMembersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ListMembers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ListMembers",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes as what a member is in it; by an owner. The last owner stays one. Idempotent. Called by the
+        /// gateway. Reasons: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, INVALID_REQUEST, INVALID_STATE (the last owner).
+        pub async fn set_member(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetMemberRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetMemberResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/SetMember",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.identity.v1.IdentityService", "SetMember"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Removes a member, by an owner, or lets the caller leave; the last owner can't. Who isn't in it is no
+        /// error. Tokens that say so count until they end, within 15 minutes. Idempotent. Called by the gateway.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, INVALID_REQUEST, INVALID_STATE (the last owner).
+        pub async fn remove_member(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveMemberRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveMemberResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/RemoveMember",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "RemoveMember",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Mails an invitation, good for 7 days, to an address that may have no account yet; by an owner. An earlier
+        /// one to that address ends. Not idempotent: each is a letter. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, NOT_FOUND, INVALID_REQUEST.
+        pub async fn invite_member(
+            &mut self,
+            request: impl tonic::IntoRequest<super::InviteMemberRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::InviteMemberResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/InviteMember",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "InviteMember",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes up an invitation that was mailed to the caller's own address; it works once, while who invited is an
+        /// owner. Called by the gateway. Reasons: UNAUTHORIZED, INVALID_REQUEST (`token`), INVALID_STATE (too many). Not
+        /// idempotent.
+        pub async fn accept_invitation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AcceptInvitationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AcceptInvitationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/AcceptInvitation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "AcceptInvitation",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a key for a system of the caller's, or of an organisation in which they are manager or owner; at
+        /// most 20 for one account. The answer is the only time that the key is shown. Not idempotent. Called by the
+        /// gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, INVALID_STATE (too many).
+        pub async fn create_api_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateApiKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateApiKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/CreateApiKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "CreateApiKey",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The caller's keys that weren't revoked. Called by the gateway. Reasons: UNAUTHORIZED. Reads only.
+        pub async fn list_api_keys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListApiKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListApiKeysResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ListApiKeys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ListApiKeys",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Revokes one of the caller's keys; one that isn't theirs, or isn't there, is no error. Gateways let it
+        /// through for at most 10 s more. Idempotent. Called by the gateway. Reasons: UNAUTHORIZED, INVALID_REQUEST.
+        pub async fn revoke_api_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeApiKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeApiKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/RevokeApiKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "RevokeApiKey",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Trades a key for an access token of a minute with the key's scopes, and the roles that its account has
+        /// now. Called by the gateway. Reasons: UNAUTHORIZED (unknown, revoked, or its account left the organisation). Not
+        /// idempotent: each token is a new one.
+        pub async fn exchange_api_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExchangeApiKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExchangeApiKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ExchangeApiKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ExchangeApiKey",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What happened to the caller's account: sign-ins and from where, changes of roles, passwords, keys and
+        /// organisations; newest first. Sign-ins are kept for 180 days. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// INVALID_REQUEST. Reads only.
+        pub async fn list_activity(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListActivityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListActivityResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ListActivity",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ListActivity",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The same of any account; needs role admin. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// USER_NOT_FOUND, INVALID_REQUEST. Reads only.
+        pub async fn audit_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AuditAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AuditAccountResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/AuditAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "AuditAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes the caller's account, who knows its password: its address, password, roles, sign-ins, keys and
+        /// memberships are gone, and what refers to it by id (bookings, which the law has us keep) refers to nobody.
+        /// The last owner of an organisation can't. Whether the account has bookings that are under way is for the
+        /// caller to look at. Not idempotent. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN (the password
+        /// is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an organisation).
+        pub async fn delete_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteAccountResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/DeleteAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "DeleteAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// The account behind the caller's access token. Called by the gateway and the CLI. Reasons:
         /// UNAUTHORIZED. Reads only.
         pub async fn get_me(
@@ -978,6 +1642,142 @@ pub mod identity_service_server {
             request: tonic::Request<super::RotateSigningKeysRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RotateSigningKeysResponse>,
+            tonic::Status,
+        >;
+        /// Makes an organisation, of which the caller is the first owner; at most 20 for one account. Idempotent by
+        /// id; needs role organiser, venue_owner or admin. What members make in its name belongs to it: they name it
+        /// in the metadata `holdfast-organisation` of calls to other services, and a token says, from when it is made,
+        /// in which organisations its account is. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, INVALID_STATE (too many), ALREADY_EXISTS.
+        async fn create_organisation(
+            &self,
+            request: tonic::Request<super::CreateOrganisationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateOrganisationResponse>,
+            tonic::Status,
+        >;
+        /// The organisations that the caller is in. Called by the gateway. Reasons: UNAUTHORIZED. Reads only.
+        async fn list_organisations(
+            &self,
+            request: tonic::Request<super::ListOrganisationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOrganisationsResponse>,
+            tonic::Status,
+        >;
+        /// Who is in an organisation, for who is; at most 200. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// NOT_FOUND (also for who isn't in it), INVALID_REQUEST. Reads only.
+        async fn list_members(
+            &self,
+            request: tonic::Request<super::ListMembersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMembersResponse>,
+            tonic::Status,
+        >;
+        /// Changes as what a member is in it; by an owner. The last owner stays one. Idempotent. Called by the
+        /// gateway. Reasons: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, INVALID_REQUEST, INVALID_STATE (the last owner).
+        async fn set_member(
+            &self,
+            request: tonic::Request<super::SetMemberRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetMemberResponse>,
+            tonic::Status,
+        >;
+        /// Removes a member, by an owner, or lets the caller leave; the last owner can't. Who isn't in it is no
+        /// error. Tokens that say so count until they end, within 15 minutes. Idempotent. Called by the gateway.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, INVALID_REQUEST, INVALID_STATE (the last owner).
+        async fn remove_member(
+            &self,
+            request: tonic::Request<super::RemoveMemberRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveMemberResponse>,
+            tonic::Status,
+        >;
+        /// Mails an invitation, good for 7 days, to an address that may have no account yet; by an owner. An earlier
+        /// one to that address ends. Not idempotent: each is a letter. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, NOT_FOUND, INVALID_REQUEST.
+        async fn invite_member(
+            &self,
+            request: tonic::Request<super::InviteMemberRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::InviteMemberResponse>,
+            tonic::Status,
+        >;
+        /// Takes up an invitation that was mailed to the caller's own address; it works once, while who invited is an
+        /// owner. Called by the gateway. Reasons: UNAUTHORIZED, INVALID_REQUEST (`token`), INVALID_STATE (too many). Not
+        /// idempotent.
+        async fn accept_invitation(
+            &self,
+            request: tonic::Request<super::AcceptInvitationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AcceptInvitationResponse>,
+            tonic::Status,
+        >;
+        /// Makes a key for a system of the caller's, or of an organisation in which they are manager or owner; at
+        /// most 20 for one account. The answer is the only time that the key is shown. Not idempotent. Called by the
+        /// gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, INVALID_STATE (too many).
+        async fn create_api_key(
+            &self,
+            request: tonic::Request<super::CreateApiKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateApiKeyResponse>,
+            tonic::Status,
+        >;
+        /// The caller's keys that weren't revoked. Called by the gateway. Reasons: UNAUTHORIZED. Reads only.
+        async fn list_api_keys(
+            &self,
+            request: tonic::Request<super::ListApiKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListApiKeysResponse>,
+            tonic::Status,
+        >;
+        /// Revokes one of the caller's keys; one that isn't theirs, or isn't there, is no error. Gateways let it
+        /// through for at most 10 s more. Idempotent. Called by the gateway. Reasons: UNAUTHORIZED, INVALID_REQUEST.
+        async fn revoke_api_key(
+            &self,
+            request: tonic::Request<super::RevokeApiKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeApiKeyResponse>,
+            tonic::Status,
+        >;
+        /// Trades a key for an access token of a minute with the key's scopes, and the roles that its account has
+        /// now. Called by the gateway. Reasons: UNAUTHORIZED (unknown, revoked, or its account left the organisation). Not
+        /// idempotent: each token is a new one.
+        async fn exchange_api_key(
+            &self,
+            request: tonic::Request<super::ExchangeApiKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExchangeApiKeyResponse>,
+            tonic::Status,
+        >;
+        /// What happened to the caller's account: sign-ins and from where, changes of roles, passwords, keys and
+        /// organisations; newest first. Sign-ins are kept for 180 days. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// INVALID_REQUEST. Reads only.
+        async fn list_activity(
+            &self,
+            request: tonic::Request<super::ListActivityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListActivityResponse>,
+            tonic::Status,
+        >;
+        /// The same of any account; needs role admin. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// USER_NOT_FOUND, INVALID_REQUEST. Reads only.
+        async fn audit_account(
+            &self,
+            request: tonic::Request<super::AuditAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AuditAccountResponse>,
+            tonic::Status,
+        >;
+        /// Deletes the caller's account, who knows its password: its address, password, roles, sign-ins, keys and
+        /// memberships are gone, and what refers to it by id (bookings, which the law has us keep) refers to nobody.
+        /// The last owner of an organisation can't. Whether the account has bookings that are under way is for the
+        /// caller to look at. Not idempotent. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN (the password
+        /// is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an organisation).
+        async fn delete_account(
+            &self,
+            request: tonic::Request<super::DeleteAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteAccountResponse>,
             tonic::Status,
         >;
         /// The account behind the caller's access token. Called by the gateway and the CLI. Reasons:
@@ -1675,6 +2475,643 @@ pub mod identity_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RotateSigningKeysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/CreateOrganisation" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateOrganisationSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::CreateOrganisationRequest>
+                    for CreateOrganisationSvc<T> {
+                        type Response = super::CreateOrganisationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateOrganisationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::create_organisation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateOrganisationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/ListOrganisations" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListOrganisationsSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListOrganisationsRequest>
+                    for ListOrganisationsSvc<T> {
+                        type Response = super::ListOrganisationsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListOrganisationsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_organisations(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListOrganisationsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/ListMembers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListMembersSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListMembersRequest>
+                    for ListMembersSvc<T> {
+                        type Response = super::ListMembersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListMembersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_members(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListMembersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/SetMember" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetMemberSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::SetMemberRequest>
+                    for SetMemberSvc<T> {
+                        type Response = super::SetMemberResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetMemberRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::set_member(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetMemberSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/RemoveMember" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveMemberSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::RemoveMemberRequest>
+                    for RemoveMemberSvc<T> {
+                        type Response = super::RemoveMemberResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveMemberRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::remove_member(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveMemberSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/InviteMember" => {
+                    #[allow(non_camel_case_types)]
+                    struct InviteMemberSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::InviteMemberRequest>
+                    for InviteMemberSvc<T> {
+                        type Response = super::InviteMemberResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::InviteMemberRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::invite_member(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = InviteMemberSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/AcceptInvitation" => {
+                    #[allow(non_camel_case_types)]
+                    struct AcceptInvitationSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::AcceptInvitationRequest>
+                    for AcceptInvitationSvc<T> {
+                        type Response = super::AcceptInvitationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AcceptInvitationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::accept_invitation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AcceptInvitationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/CreateApiKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateApiKeySvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::CreateApiKeyRequest>
+                    for CreateApiKeySvc<T> {
+                        type Response = super::CreateApiKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateApiKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::create_api_key(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateApiKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/ListApiKeys" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListApiKeysSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListApiKeysRequest>
+                    for ListApiKeysSvc<T> {
+                        type Response = super::ListApiKeysResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListApiKeysRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_api_keys(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListApiKeysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/RevokeApiKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeApiKeySvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::RevokeApiKeyRequest>
+                    for RevokeApiKeySvc<T> {
+                        type Response = super::RevokeApiKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeApiKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::revoke_api_key(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeApiKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/ExchangeApiKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExchangeApiKeySvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ExchangeApiKeyRequest>
+                    for ExchangeApiKeySvc<T> {
+                        type Response = super::ExchangeApiKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExchangeApiKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::exchange_api_key(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExchangeApiKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/ListActivity" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListActivitySvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListActivityRequest>
+                    for ListActivitySvc<T> {
+                        type Response = super::ListActivityResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListActivityRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_activity(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListActivitySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/AuditAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct AuditAccountSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::AuditAccountRequest>
+                    for AuditAccountSvc<T> {
+                        type Response = super::AuditAccountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AuditAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::audit_account(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AuditAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/DeleteAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteAccountSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::DeleteAccountRequest>
+                    for DeleteAccountSvc<T> {
+                        type Response = super::DeleteAccountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::delete_account(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteAccountSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

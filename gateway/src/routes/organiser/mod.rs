@@ -63,13 +63,26 @@ pub(super) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(sales::unblock_seats))
 }
 
+/// The id of what an account makes with a key: the same each time, and nobody else's.
+pub(super) fn id_of(kind: &str, user_id: UserId, key: &str) -> Uuid {
+    let mut hash = Sha256::new();
+    // Neither of fixed length: what goes first says how long it is.
+    hash.update([u8::try_from(kind.len()).expect("kinds are words")]);
+    hash.update(kind);
+    hash.update(user_id.to_bytes());
+    hash.update(key);
+    let hash = hash.finalize();
+    let (bytes, _) = hash.split_first_chunk().expect("a hash is longer");
+    Builder::from_custom_bytes(*bytes).into_uuid()
+}
+
 /// What a service refuses, with the fields as bodies name them.
 pub(super) fn refused(status: &tonic::Status) -> ApiError {
     ApiError::from(status.clone()).in_words(rest_name)
 }
 
 /// The same where something was to be made, which is there only where the key made something else.
-fn refused_to_make(status: &tonic::Status) -> ApiError {
+pub(super) fn refused_to_make(status: &tonic::Status) -> ApiError {
     let error = ApiError::from(status.clone());
     if error.code() == ErrorCode::AlreadyExists {
         let message = "this Idempotency-Key made something else already";

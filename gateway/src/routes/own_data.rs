@@ -1,0 +1,237 @@
+//! What is kept about the signed-in account, and its end.
+//!
+//! Always holds: an account with a booking under way isn't deleted. Leaves to others: what stays of it
+//! (identity-svc), and the bookings (booking-svc).
+
+use axum::{Json, extract::State, http::StatusCode};
+use chrono::{DateTime, Utc};
+use holdfast_proto::{booking::v1 as booking_pb, identity::v1 as pb};
+use holdfast_types::ErrorCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    bookings::{Booking, booking},
+    keys::{Key, key},
+    organisations::{Organisation, organisation},
+};
+use crate::{
+    call::Caller,
+    extract::{Body, Params},
+    failure::ApiError,
+    server::Shared,
+    wire::{self, Page, optional},
+};
+
+/// Entries of one page that a service is asked for.
+const PAGE: u32 = 100;
+
+/// Pages that an export and a look for bookings under way read of one list: 10,000 entries.
+const PAGES_MAX: usize = 100;
+
+/// What a booking is called that is under way.
+const PENDING: &str = "PENDING_PAYMENT";
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Activity {
+    at: DateTime<Utc>,
+    #[schema(example = "signed_in")]
+    action: String,
+    /// Who did it: you, another, or nil for an operator.
+    actor_id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "192.0.2.1")]
+    client_address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organisation_id: Option<Uuid>,
+}
+
+/// All that is kept about you.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Export {
+    user_id: Uuid,
+    email: String,
+    email_verified: bool,
+    created_at: DateTime<Utc>,
+    roles: Vec<String>,
+    organisations: Vec<Organisation>,
+    api_keys: Vec<Key>,
+    /// Sign-ins and changes, newest first.
+    activity: Vec<Activity>,
+    /// Newest first.
+    bookings: Vec<Booking>,
+    /// False where there is more than an export takes: 10,000 of each.
+    complete: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Farewell {
+    /// The account's.
+    #[schema(format = "password")]
+    password: String,
+}
+
+fn activity(entry: pb::Activity) -> Result<Activity, ApiError> {
+    Ok(Activity {
+        at: wire::utc(entry.at_ms)?,
+        action: entry.action,
+        actor_id: wire::id(&entry.actor_id, "actor_id")?,
+        client_address: optional(entry.client_address),
+        role: optional(entry.role),
+        organisation_id: match entry.organisation_id.as_slice() {
+            [] => None,
+            bytes => Some(wire::id(bytes, "organisation_id")?),
+        },
+    })
+}
+
+/// What happened to your account
+///
+/// Sign-ins and where from, and changes of passwords, roles, keys and organisations; newest first. Sign-ins are
+/// kept for 180 days.
+#[utoipa::path(
+    get, path = "/me/activity", tag = "accounts",
+    params(
+        ("limit" = Option<u32>, Query, description = "Items in a page; 20 unless said.", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+    ),
+    responses((status = 200, description = "A page of it.", body = Page<Activity>)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN"]))),
+)]
+pub(crate) async fn list_activity(
+    State(app): State<Shared>,
+    caller: Caller,
+    mut params: Params,
+) -> Result<Json<Page<Activity>>, ApiError> {
+    let request = pb::ListActivityRequest {
+        limit: params.limit()?,
+        cursor: params.text("cursor")?,
+    };
+    params.finish()?;
+    let request = caller.request(request);
+    let answer = app.identity.clone().list_activity(request).await?;
+    let answer = answer.into_inner();
+    let items = answer.activity.into_iter().map(activity);
+    let items = items.collect::<Result<_, _>>()?;
+    Ok(Json(Page::new(items, answer.next_cursor)))
+}
+
+/// What is kept about you
+///
+/// One document, to take along.
+#[utoipa::path(
+    get, path = "/me/export", tag = "accounts",
+    responses((status = 200, description = "All of it.", body = Export)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["FORBIDDEN"]))),
+)]
+pub(crate) async fn export_me(
+    State(app): State<Shared>,
+    caller: Caller,
+) -> Result<Json<Export>, ApiError> {
+    let mut identity = app.identity.clone();
+    let me = identity.get_me(caller.request(pb::GetMeRequest {})).await?;
+    let me = me.into_inner();
+    let request = caller.request(pb::ListOrganisationsRequest {});
+    let organisations = identity.list_organisations(request).await?.into_inner();
+    let request = caller.request(pb::ListApiKeysRequest {});
+    let keys = identity.list_api_keys(request).await?.into_inner();
+    let (entries, all_entries) = all_activity(&app, &caller).await?;
+    let (bookings, all_bookings) = all_bookings(&app, &caller).await?;
+    let organisations = organisations.organisations.into_iter().map(organisation);
+    Ok(Json(Export {
+        user_id: wire::id(&me.user_id, "user_id")?,
+        email: me.email,
+        email_verified: me.email_verified,
+        created_at: wire::utc(me.created_at_ms)?,
+        roles: me.roles,
+        organisations: organisations.collect::<Result<_, _>>()?,
+        api_keys: keys.keys.into_iter().map(key).collect::<Result<_, _>>()?,
+        activity: entries
+            .into_iter()
+            .map(activity)
+            .collect::<Result<_, _>>()?,
+        bookings: bookings
+            .into_iter()
+            .map(booking)
+            .collect::<Result<_, _>>()?,
+        complete: all_entries && all_bookings,
+    }))
+}
+
+/// Delete your account
+///
+/// Your address, password, roles, sign-ins, keys and memberships are deleted. Bookings and tickets are kept, as
+/// the law has it, and name nobody. While a booking waits for its payment, or as the last owner of an
+/// organisation, you can't. There is no way back.
+#[utoipa::path(
+    delete, path = "/me", tag = "accounts",
+    request_body = Farewell,
+    responses((status = 204, description = "It is gone.")),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "RATE_LIMITED", "INVALID_STATE"]))),
+)]
+pub(crate) async fn delete_me(
+    State(app): State<Shared>,
+    caller: Caller,
+    Body(body): Body<Farewell>,
+) -> Result<StatusCode, ApiError> {
+    let (bookings, _) = all_bookings(&app, &caller).await?;
+    if bookings.iter().any(|booking| booking.status == PENDING) {
+        return Err(ApiError::new(
+            ErrorCode::InvalidState,
+            "a booking of yours waits for its payment: pay, or call it off first",
+        ));
+    }
+    let password = body.password;
+    let request = caller.with_client(pb::DeleteAccountRequest { password });
+    app.identity.clone().delete_account(request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Every booking, and whether that is all.
+async fn all_bookings(
+    app: &Shared,
+    caller: &Caller,
+) -> Result<(Vec<booking_pb::Booking>, bool), ApiError> {
+    let mut bookings = Vec::new();
+    let mut cursor = String::new();
+    for _ in 0..PAGES_MAX {
+        let limit = PAGE;
+        let request = caller.request(booking_pb::ListBookingsRequest { limit, cursor });
+        let page = app.booking.clone().list_bookings(request).await?;
+        let page = page.into_inner();
+        bookings.extend(page.bookings);
+        cursor = page.next_cursor;
+        if cursor.is_empty() {
+            return Ok((bookings, true));
+        }
+    }
+    Ok((bookings, false))
+}
+
+/// The same of what happened to the account.
+async fn all_activity(
+    app: &Shared,
+    caller: &Caller,
+) -> Result<(Vec<pb::Activity>, bool), ApiError> {
+    let mut entries = Vec::new();
+    let mut cursor = String::new();
+    for _ in 0..PAGES_MAX {
+        let limit = PAGE;
+        let request = caller.request(pb::ListActivityRequest { limit, cursor });
+        let page = app.identity.clone().list_activity(request).await?;
+        let page = page.into_inner();
+        entries.extend(page.activity);
+        cursor = page.next_cursor;
+        if cursor.is_empty() {
+            return Ok((entries, true));
+        }
+    }
+    Ok((entries, false))
+}

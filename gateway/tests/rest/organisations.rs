@@ -1,0 +1,165 @@
+//! In whose name a request is made, keys of systems, and the end of an account.
+
+use holdfast_mesh::Failure;
+use holdfast_proto::{booking::v1 as booking, catalog::v1 as catalog, identity::v1 as pb};
+use holdfast_types::ErrorCode;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::setup::{Gateway, send, token, user};
+
+const KEY: &str = "hfk_of_a_system";
+
+async fn gateway(organisation_id: Vec<u8>) -> Gateway {
+    let gateway = Gateway::start().await;
+    let backend = &gateway.backend;
+    backend.on("list_own_venues", |_: catalog::ListOwnVenuesRequest| {
+        Ok(catalog::ListOwnVenuesResponse::default())
+    });
+    backend.on(
+        "exchange_api_key",
+        move |request: pb::ExchangeApiKeyRequest| {
+            if request.secret != KEY {
+                return Err(Failure::new(ErrorCode::Unauthorized, "no").into());
+            }
+            Ok(pb::ExchangeApiKeyResponse {
+                access_token: token(),
+                expires_in_s: 60,
+                organisation_id: organisation_id.clone(),
+            })
+        },
+    );
+    gateway
+}
+
+#[tokio::test]
+async fn a_service_is_told_in_whose_name_a_request_is_made() {
+    let gateway = gateway(vec![]).await;
+    let id = user().to_string();
+    let request = |named: &[&str]| {
+        let request = gateway.as_customer(Method::GET, "/api/v1/venues");
+        let with = |request: reqwest::RequestBuilder, name: &&str| {
+            request.header("Holdfast-Organisation", *name)
+        };
+        named.iter().fold(request, with)
+    };
+    for named in [&[][..], &[id.as_str()]] {
+        assert_eq!(send(request(named)).await.status, 200);
+        let seen = gateway.backend.take_seen();
+        let told = seen[0].header("holdfast-organisation");
+        assert_eq!(told, named.first().copied());
+    }
+    for bad in [&["x"][..], &[""], &[id.as_str(), id.as_str()]] {
+        send(request(bad)).await.error(400, "INVALID_REQUEST");
+    }
+    assert!(gateway.backend.take_seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_key_is_traded_for_a_token_and_acts_for_what_it_is_for() {
+    let gateway = gateway(user().to_bytes().to_vec()).await;
+    let ask = |key: &str| gateway.get("/api/v1/venues").bearer_auth(key);
+    for _ in 0..3 {
+        assert_eq!(send(ask(KEY)).await.status, 200);
+    }
+    let seen = gateway.backend.take_seen();
+    let methods: Vec<_> = seen.iter().map(|seen| seen.method).collect();
+    let [trade, list] = ["exchange_api_key", "list_own_venues"];
+    assert_eq!(methods, [trade, list, list, list], "once for a while");
+    let authorization = seen[1].header("authorization").unwrap();
+    assert!(authorization.starts_with("Bearer ") && !authorization.contains(KEY));
+    let id = user().to_string();
+    assert_eq!(seen[1].header("holdfast-organisation"), Some(id.as_str()));
+    let other = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let other = ask(KEY).header("holdfast-organisation", other);
+    send(other).await.error(403, "FORBIDDEN");
+    let long = format!("hfk_{}", "a".repeat(10_000));
+    for wrong in ["hfk_", "hfk_of_nobody", &long] {
+        send(ask(wrong)).await.error(401, "UNAUTHORIZED");
+    }
+}
+
+#[tokio::test]
+async fn an_account_with_a_booking_under_way_is_not_deleted() {
+    let gateway = gateway(vec![]).await;
+    let backend = &gateway.backend;
+    backend.on("delete_account", |request: pb::DeleteAccountRequest| {
+        assert_eq!(request.password, "correct horse");
+        Ok(pb::DeleteAccountResponse {})
+    });
+    let of = |status: &str, next_cursor: &str| booking::ListBookingsResponse {
+        bookings: vec![booking::Booking {
+            status: status.to_owned(),
+            ..Default::default()
+        }],
+        next_cursor: next_cursor.to_owned(),
+    };
+    let delete = || {
+        let request = gateway.as_customer(Method::DELETE, "/api/v1/me");
+        request.json(&json!({"password": "correct horse"}))
+    };
+    let pending = of("PENDING_PAYMENT", "");
+    let first = of("CONFIRMED", "2");
+    backend.on(
+        "list_bookings",
+        move |request: booking::ListBookingsRequest| {
+            Ok(match request.cursor.as_str() {
+                "" => first.clone(),
+                _ => pending.clone(),
+            })
+        },
+    );
+    send(delete()).await.error(409, "INVALID_STATE");
+    let confirmed = of("CONFIRMED", "");
+    backend.on("list_bookings", move |_: booking::ListBookingsRequest| {
+        Ok(confirmed.clone())
+    });
+    assert_eq!(send(delete()).await.status, 204);
+}
+
+#[tokio::test]
+async fn an_export_has_all_pages_of_everything() {
+    let gateway = gateway(vec![]).await;
+    let backend = &gateway.backend;
+    backend.on("get_me", |_: pb::GetMeRequest| {
+        Ok(pb::GetMeResponse {
+            user_id: user().to_bytes().to_vec(),
+            email: "ada@example.org".to_owned(),
+            ..Default::default()
+        })
+    });
+    backend.on("list_organisations", |_: pb::ListOrganisationsRequest| {
+        Ok(pb::ListOrganisationsResponse::default())
+    });
+    backend.on("list_api_keys", |_: pb::ListApiKeysRequest| {
+        Ok(pb::ListApiKeysResponse::default())
+    });
+    backend.on("list_bookings", |_: booking::ListBookingsRequest| {
+        Ok(booking::ListBookingsResponse::default())
+    });
+    backend.on("list_activity", |request: pb::ListActivityRequest| {
+        Ok(pb::ListActivityResponse {
+            activity: vec![pb::Activity {
+                action: format!("page{}", request.cursor),
+                actor_id: vec![0; 16],
+                ..Default::default()
+            }],
+            next_cursor: if request.cursor.is_empty() {
+                "2".to_owned()
+            } else {
+                String::new()
+            },
+        })
+    });
+    let export = send(gateway.as_customer(Method::GET, "/api/v1/me/export")).await;
+    let export = export.json();
+    assert_eq!(
+        (&export["email"], &export["complete"]),
+        (&json!("ada@example.org"), &json!(true))
+    );
+    let actions: Vec<_> = export["activity"].as_array().unwrap().iter().collect();
+    assert_eq!(
+        (&actions[0]["action"], &actions[1]["action"]),
+        (&json!("page"), &json!("page2"))
+    );
+}

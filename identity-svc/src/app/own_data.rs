@@ -1,0 +1,108 @@
+//! What is kept about an account, and its end.
+
+use std::net::IpAddr;
+
+use holdfast_mesh::auth::{Claims, OrganisationRole};
+use holdfast_types::UserId;
+
+use super::{App, check_admin, set_password::check_password};
+use crate::{
+    account::Email,
+    error::{CallError, Checks},
+    store::{
+        audit::{self, Action, Entry},
+        mail, organisations, users,
+    },
+};
+
+/// Entries of a page, unless it says how many, and at most.
+const PAGE: u32 = 20;
+const PAGE_MAX: u32 = 100;
+
+/// A page, and where the next one begins; empty on the last.
+pub(crate) struct Page {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) next_cursor: String,
+}
+
+/// What happened to the caller's account, newest first.
+pub(crate) async fn list_activity(
+    app: &App,
+    caller: &Claims,
+    limit: u32,
+    cursor: &str,
+) -> Result<Page, CallError> {
+    page(app, caller.user_id, limit, cursor).await
+}
+
+/// The same of any account, for an administrator.
+pub(crate) async fn audit_account(
+    app: &App,
+    caller: &Claims,
+    email: &str,
+    limit: u32,
+    cursor: &str,
+) -> Result<(UserId, Page), CallError> {
+    check_admin(caller)?;
+    let mut checks = Checks::default();
+    let Some(email) = checks.take("email", Email::parse(email)) else {
+        return checks.refuse();
+    };
+    let user_id = users::id_by_email(&mut *app.pool.acquire().await?, &email).await?;
+    let user_id = user_id.ok_or(CallError::UserNotFound)?;
+    Ok((user_id, page(app, user_id, limit, cursor).await?))
+}
+
+async fn page(app: &App, user_id: UserId, limit: u32, cursor: &str) -> Result<Page, CallError> {
+    let mut checks = Checks::default();
+    let limit = match limit {
+        0 => Ok(PAGE),
+        limit if limit <= PAGE_MAX => Ok(limit),
+        _ => Err("must be at most 100"),
+    };
+    let limit = checks.take("limit", limit);
+    let before = match cursor {
+        "" => Ok(i64::MAX),
+        cursor => cursor.parse().map_err(|_| "isn't one of this list"),
+    };
+    let before = checks.take("cursor", before);
+    let (Some(limit), Some(before)) = (limit, before) else {
+        return checks.refuse();
+    };
+    let mut conn = app.pool.acquire().await?;
+    let entries = audit::list(&mut conn, user_id, before, limit).await?;
+    let full = entries.len() == limit as usize;
+    let last = entries.last().filter(|_| full);
+    let next_cursor = last.map(|entry| entry.audit_id.to_string());
+    Ok(Page {
+        next_cursor: next_cursor.unwrap_or_default(),
+        entries,
+    })
+}
+
+/// Makes the account nobody's. It is the only one that may do so, by its password.
+pub(crate) async fn delete_account(
+    app: &App,
+    caller: &Claims,
+    password: String,
+    client: Option<IpAddr>,
+) -> Result<(), CallError> {
+    check_password(app, caller.user_id, password, client).await?;
+    let mut tx = app.pool.begin().await?;
+    for own in organisations::of_account(&mut tx, caller.user_id).await? {
+        organisations::lock(&mut tx, own.organisation_id).await?;
+        let others =
+            organisations::other_owners(&mut tx, own.organisation_id, caller.user_id).await?;
+        if own.role == OrganisationRole::Owner && others == 0 {
+            return Err(CallError::LastOwner);
+        }
+    }
+    if let Some(account) = users::account(&mut tx, caller.user_id).await? {
+        mail::forget_recipient(&mut tx, &account.email).await?;
+    }
+    users::anonymise(&mut tx, caller.user_id, &app.hasher.nobody()).await?;
+    audit::forget_clients(&mut tx, caller.user_id).await?;
+    audit::insert_own(&mut tx, caller.user_id, Action::AccountDeleted, None).await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! Organisations: who makes one, who is in it, and what their tokens say.
+
+use holdfast_mesh::auth::{AllClaims, OrganisationRole};
+use holdfast_proto::identity::v1::{
+    AcceptInvitationRequest, CreateOrganisationRequest, InviteMemberRequest, ListMembersRequest,
+    ListOrganisationsRequest, Organisation, RemoveMemberRequest, SetMemberRequest,
+};
+use holdfast_types::ErrorCode;
+use sqlx::PgPool;
+use tonic::Status;
+
+use crate::{Letters, PASSWORD, Service, as_holder, config, count, mail::token_in, refusal, start};
+
+const ID: [u8; 16] = [9; 16];
+
+async fn login(service: &mut Service, email: &str) -> String {
+    let tokens = service.login(email, PASSWORD).await;
+    tokens.expect("signs in").access_token
+}
+
+/// An organiser, signed in.
+async fn organiser(pool: &PgPool, service: &mut Service, email: &str) -> String {
+    service.register(email).await.expect("registers");
+    sqlx::query(
+        "INSERT INTO identity.user_roles (user_id, role)
+         SELECT user_id, 'organiser' FROM identity.users WHERE email = $1",
+    )
+    .bind(email)
+    .execute(pool)
+    .await
+    .expect("grants");
+    login(service, email).await
+}
+
+async fn create(service: &mut Service, by: &str, name: &str) -> Result<Organisation, Status> {
+    let request = CreateOrganisationRequest {
+        organisation_id: ID.into(),
+        name: name.to_owned(),
+    };
+    let answer = service
+        .client
+        .create_organisation(as_holder(by, request))
+        .await?;
+    Ok(answer.into_inner().organisation.expect("an organisation"))
+}
+
+async fn invite(service: &mut Service, by: &str, email: &str, role: &str) -> Result<(), Status> {
+    let request = InviteMemberRequest {
+        organisation_id: ID.into(),
+        email: email.to_owned(),
+        role: role.to_owned(),
+    };
+    service.client.invite_member(as_holder(by, request)).await?;
+    Ok(())
+}
+
+async fn accept(service: &mut Service, by: &str, token: &str) -> Result<Organisation, Status> {
+    let token = token.to_owned();
+    let request = as_holder(by, AcceptInvitationRequest { token });
+    let answer = service.client.accept_invitation(request).await?;
+    Ok(answer.into_inner().organisation.expect("an organisation"))
+}
+
+async fn members(service: &mut Service, by: &str) -> Result<Vec<(String, String)>, Status> {
+    let organisation_id = ID.into();
+    let request = as_holder(by, ListMembersRequest { organisation_id });
+    let answer = service.client.list_members(request).await?.into_inner();
+    let members = answer.members.into_iter();
+    Ok(members.map(|member| (member.email, member.role)).collect())
+}
+
+async fn set(service: &mut Service, by: &str, user_id: &[u8], role: &str) -> Result<(), Status> {
+    let request = SetMemberRequest {
+        organisation_id: ID.into(),
+        user_id: user_id.into(),
+        role: role.to_owned(),
+    };
+    service.client.set_member(as_holder(by, request)).await?;
+    Ok(())
+}
+
+async fn remove(service: &mut Service, by: &str, user_id: &[u8]) -> Result<(), Status> {
+    let request = RemoveMemberRequest {
+        organisation_id: ID.into(),
+        user_id: user_id.into(),
+    };
+    service.client.remove_member(as_holder(by, request)).await?;
+    Ok(())
+}
+
+async fn id_of(pool: &PgPool, email: &str) -> Vec<u8> {
+    let id: uuid::Uuid = sqlx::query_scalar("SELECT user_id FROM identity.users WHERE email = $1")
+        .bind(email)
+        .fetch_one(pool)
+        .await
+        .expect("is there");
+    id.into_bytes().into()
+}
+
+#[sqlx::test(migrations = false)]
+async fn an_organiser_makes_one_invites_others_and_their_tokens_say_so(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    let ann = organiser(&pool, &mut service, "ann@example.org").await;
+    letters.next().await;
+    let made = create(&mut service, &ann, "Große Freiheit")
+        .await
+        .expect("makes");
+    assert_eq!(
+        (made.name.as_str(), made.role.as_str()),
+        ("Große Freiheit", "owner")
+    );
+    let again = create(&mut service, &ann, "Große Freiheit").await;
+    assert_eq!(again.expect("the same").organisation_id, ID);
+    let other = create(&mut service, &ann, "Another").await;
+    assert_eq!(refusal(other).0, ErrorCode::AlreadyExists);
+    for name in ["", "a\nb", "a\u{202e}b", &"a".repeat(201)] {
+        assert_eq!(refusal(create(&mut service, &ann, name).await).1, ["name"]);
+    }
+
+    service
+        .register("bob@example.org")
+        .await
+        .expect("registers");
+    letters.next().await;
+    let bob = login(&mut service, "bob@example.org").await;
+    let customer = create(&mut service, &bob, "Mine").await;
+    assert_eq!(refusal(customer).0, ErrorCode::Forbidden);
+    // For who isn't in it there is none.
+    assert_eq!(
+        refusal(members(&mut service, &bob).await).0,
+        ErrorCode::NotFound
+    );
+    let stranger = invite(&mut service, &bob, "bob@example.org", "owner").await;
+    assert_eq!(refusal(stranger).0, ErrorCode::NotFound);
+    let king = invite(&mut service, &ann, "bob", "king").await;
+    assert_eq!(refusal(king).1, ["email", "role"]);
+
+    invite(&mut service, &ann, "bob@example.org", "viewer")
+        .await
+        .expect("invites");
+    let first = token_in(&letters.next().await);
+    invite(&mut service, &ann, "bob@example.org", "manager")
+        .await
+        .expect("invites");
+    let letter = letters.next().await;
+    assert!(letter.contains("Subject: You are invited"), "{letter}");
+    // Of a name that isn't ASCII the letter is encoded; its link is whole all the same.
+    let token = token_in(&letter.replace("=\r\n", "").replace("?token=3D", "?token="));
+    let forwarded = accept(&mut service, &ann, &token).await;
+    assert_eq!(refusal(forwarded).1, ["token"], "it is for another address");
+    let replaced = accept(&mut service, &bob, &first).await;
+    assert_eq!(refusal(replaced).1, ["token"]);
+    let joined = accept(&mut service, &bob, &token).await.expect("joins");
+    assert_eq!(joined.role, "manager");
+    assert_eq!(
+        refusal(accept(&mut service, &bob, &token).await).1,
+        ["token"],
+        "once"
+    );
+
+    let bob = login(&mut service, "bob@example.org").await;
+    let claims = jsonwebtoken::dangerous::insecure_decode::<AllClaims>(&bob).expect("claims");
+    let orgs = claims.claims.grants.orgs;
+    assert_eq!(
+        (orgs[0].id.into_bytes(), orgs[0].role),
+        (ID, OrganisationRole::Manager)
+    );
+    let listed = as_holder(&bob, ListOrganisationsRequest {});
+    let listed = service
+        .client
+        .list_organisations(listed)
+        .await
+        .expect("lists");
+    assert_eq!(listed.into_inner().organisations, [joined]);
+    let all = members(&mut service, &bob).await.expect("a member may");
+    let pair = |email: &str, role: &str| (email.to_owned(), role.to_owned());
+    let expected = [
+        pair("ann@example.org", "owner"),
+        pair("bob@example.org", "manager"),
+    ];
+    assert_eq!(all, expected);
+    let manager = invite(&mut service, &bob, "eve@example.org", "owner").await;
+    assert_eq!(refusal(manager).0, ErrorCode::Forbidden);
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn an_organisation_keeps_an_owner_whoever_leaves_at_once(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    let ann = organiser(&pool, &mut service, "ann@example.org").await;
+    letters.next().await;
+    create(&mut service, &ann, "Ours").await.expect("makes");
+    let ann_id = id_of(&pool, "ann@example.org").await;
+    for last in [
+        remove(&mut service, &ann, &ann_id).await,
+        set(&mut service, &ann, &ann_id, "viewer").await,
+    ] {
+        assert_eq!(refusal(last).0, ErrorCode::InvalidState);
+    }
+    service
+        .register("bob@example.org")
+        .await
+        .expect("registers");
+    letters.next().await;
+    let bob = login(&mut service, "bob@example.org").await;
+    let bob_id = id_of(&pool, "bob@example.org").await;
+    let stranger = set(&mut service, &ann, &bob_id, "owner").await;
+    assert_eq!(refusal(stranger).0, ErrorCode::NotFound, "is to be invited");
+    invite(&mut service, &ann, "bob@example.org", "owner")
+        .await
+        .expect("invites");
+    let token = token_in(&letters.next().await);
+    accept(&mut service, &bob, &token).await.expect("joins");
+
+    // Both leave at once: one of them can't.
+    let leaving = [(ann.clone(), ann_id.clone()), (bob.clone(), bob_id.clone())].map(|(by, id)| {
+        let mut client = service.client.clone();
+        let request = RemoveMemberRequest {
+            organisation_id: ID.into(),
+            user_id: id,
+        };
+        tokio::spawn(async move { client.remove_member(as_holder(&by, request)).await.is_ok() })
+    });
+    let mut left = 0;
+    for one in leaving {
+        left += usize::from(one.await.expect("no panic"));
+    }
+    assert_eq!(left, 1);
+    let owners = "SELECT count(*) FROM identity.members WHERE role = 'owner'";
+    assert_eq!(count(&pool, owners).await, 1);
+    let audited = "SELECT count(*) FROM identity.audit WHERE organisation_id IS NOT NULL";
+    assert_eq!(
+        count(&pool, audited).await,
+        4,
+        "made, invited, added, removed"
+    );
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn an_invitation_ends_with_its_inviter_and_its_time(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    let ann = organiser(&pool, &mut service, "ann@example.org").await;
+    letters.next().await;
+    create(&mut service, &ann, "Ours").await.expect("makes");
+    service
+        .register("bob@example.org")
+        .await
+        .expect("registers");
+    letters.next().await;
+    let bob = login(&mut service, "bob@example.org").await;
+    for undo in [
+        "UPDATE identity.invitations SET expires_at = now()",
+        "UPDATE identity.members SET role = 'viewer'",
+    ] {
+        invite(&mut service, &ann, "bob@example.org", "owner")
+            .await
+            .expect("invites");
+        let token = token_in(&letters.next().await);
+        sqlx::raw_sql(undo).execute(&pool).await.expect("is done");
+        let refused = accept(&mut service, &bob, &token).await;
+        assert_eq!(refusal(refused).1, ["token"], "{undo}");
+    }
+    service.stop().await;
+}

@@ -1,0 +1,201 @@
+//! What happened to an account, and its end.
+
+use holdfast_proto::identity::v1::{
+    AuditAccountRequest, DeleteAccountRequest, GetMeRequest, ListActivityRequest, RefreshRequest,
+};
+use holdfast_types::ErrorCode;
+use sqlx::PgPool;
+use tonic::Status;
+
+use crate::{Letters, PASSWORD, Service, as_holder, config, count, from_client, refusal, start};
+
+async fn delete(service: &mut Service, token: &str, password: &str) -> Result<(), Status> {
+    let password = password.to_owned();
+    let request = as_holder(token, DeleteAccountRequest { password });
+    service.client.delete_account(request).await?;
+    Ok(())
+}
+
+#[sqlx::test(migrations = false)]
+async fn sign_ins_and_changes_of_roles_are_listed_for_who_they_are_about(pool: PgPool) {
+    let mut service = start(config(&pool)).await;
+    service
+        .register("ann@example.org")
+        .await
+        .expect("registers");
+    let login = holdfast_proto::identity::v1::LoginRequest {
+        email: "ann@example.org".to_owned(),
+        password: PASSWORD.to_owned(),
+    };
+    let answer = service.client.login(from_client("192.0.2.7", login)).await;
+    let ann = answer
+        .expect("signs in")
+        .into_inner()
+        .tokens
+        .expect("tokens")
+        .access_token;
+    let operator = service.operator("").await.expect("exchanges");
+    let grant = holdfast_proto::identity::v1::GrantRoleRequest {
+        email: "ann@example.org".to_owned(),
+        role: "organiser".to_owned(),
+    };
+    service
+        .client
+        .grant_role(as_holder(&operator, grant))
+        .await
+        .expect("grants");
+
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    for _ in 0..3 {
+        let request = as_holder(&ann, ListActivityRequest { limit: 1, cursor });
+        let page = service
+            .client
+            .list_activity(request)
+            .await
+            .expect("lists")
+            .into_inner();
+        let [entry] = page.activity.as_slice() else {
+            panic!("one a page: {page:?}");
+        };
+        seen.push((
+            entry.action.clone(),
+            entry.client_address.clone(),
+            entry.role.clone(),
+        ));
+        cursor = page.next_cursor;
+    }
+    let entry = |action: &str, client: &str, role: &str| {
+        (action.to_owned(), client.to_owned(), role.to_owned())
+    };
+    let expected = [
+        entry("role_granted", "", "organiser"),
+        entry("signed_in", "192.0.2.7", ""),
+        entry("registered", "", ""),
+    ];
+    assert_eq!(seen, expected);
+    let ask = |limit, cursor: &str| ListActivityRequest {
+        limit,
+        cursor: cursor.to_owned(),
+    };
+    for (request, field) in [(ask(101, ""), "limit"), (ask(1, "x"), "cursor")] {
+        let refused = service.client.list_activity(as_holder(&ann, request)).await;
+        assert_eq!(refusal(refused).1, [field]);
+    }
+
+    let audit = AuditAccountRequest {
+        email: "ann@example.org".to_owned(),
+        limit: 2,
+        cursor: String::new(),
+    };
+    let refused = service
+        .client
+        .audit_account(as_holder(&ann, audit.clone()))
+        .await;
+    assert_eq!(refusal(refused).0, ErrorCode::Forbidden);
+    let page = service
+        .client
+        .audit_account(as_holder(&operator, audit))
+        .await;
+    let page = page.expect("an administrator may").into_inner();
+    assert!(page.activity.len() == 2 && !page.next_cursor.is_empty());
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_deleted_account_leaves_its_id_and_nothing_else(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    let user_id = service
+        .register("ann@example.org")
+        .await
+        .expect("registers");
+    letters.next().await;
+    let login = holdfast_proto::identity::v1::LoginRequest {
+        email: "ann@example.org".to_owned(),
+        password: PASSWORD.to_owned(),
+    };
+    let answer = service.client.login(from_client("192.0.2.7", login)).await;
+    let ann = answer
+        .expect("signs in")
+        .into_inner()
+        .tokens
+        .expect("tokens");
+    let wrong = delete(&mut service, &ann.access_token, "wrong password").await;
+    assert_eq!(refusal(wrong).0, ErrorCode::Forbidden);
+    delete(&mut service, &ann.access_token, PASSWORD)
+        .await
+        .expect("deletes");
+
+    let dump: String = sqlx::query_scalar(
+        "SELECT concat_ws(' ',
+             (SELECT string_agg(u::text, ' ') FROM identity.users u),
+             (SELECT string_agg(a::text, ' ') FROM identity.audit a),
+             (SELECT string_agg(m::text, ' ') FROM identity.mail m),
+             (SELECT string_agg(k::text, ' ') FROM identity.known_clients k),
+             (SELECT string_agg(f::text, ' ') FROM identity.refresh_families f),
+             (SELECT string_agg(r::text, ' ') FROM identity.user_roles r))",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("dumps");
+    assert!(
+        !dump.contains("ann@example.org") && !dump.contains("192.0.2.7"),
+        "{dump}"
+    );
+    let id = uuid::Uuid::from_slice(&user_id).expect("an id").to_string();
+    assert!(dump.contains(&id), "bookings may name it: {dump}");
+
+    // Its token says who it was, and is good for nothing here; nobody signs in as it.
+    let gone = service
+        .client
+        .get_me(as_holder(&ann.access_token, GetMeRequest {}))
+        .await;
+    assert_eq!(refusal(gone).0, ErrorCode::Unauthorized);
+    let again = delete(&mut service, &ann.access_token, PASSWORD).await;
+    assert_eq!(refusal(again).0, ErrorCode::Unauthorized);
+    let refresh_token = ann.refresh_token;
+    let refused = service
+        .client
+        .refresh(RefreshRequest { refresh_token })
+        .await;
+    assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    for email in ["ann@example.org", &format!("{id}@deleted.invalid")] {
+        let refused = service.login(email, PASSWORD).await;
+        assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    }
+    let other = service
+        .register("ann@example.org")
+        .await
+        .expect("the address is free");
+    assert_ne!(other, user_id);
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn the_last_owner_of_an_organisation_stays(pool: PgPool) {
+    let mut service = start(config(&pool)).await;
+    service
+        .register("ann@example.org")
+        .await
+        .expect("registers");
+    let ann = service
+        .login("ann@example.org", PASSWORD)
+        .await
+        .expect("signs in")
+        .access_token;
+    sqlx::raw_sql(
+        "INSERT INTO identity.organisations (organisation_id, name, made_by)
+         SELECT gen_random_uuid(), 'Ours', user_id FROM identity.users;
+         INSERT INTO identity.members (organisation_id, user_id, role)
+         SELECT organisation_id, made_by, 'owner' FROM identity.organisations",
+    )
+    .execute(&pool)
+    .await
+    .expect("is made");
+    let refused = delete(&mut service, &ann, PASSWORD).await;
+    assert_eq!(refusal(refused).0, ErrorCode::InvalidState);
+    let there = "SELECT count(*) FROM identity.users WHERE deleted_at IS NULL";
+    assert_eq!(count(&pool, there).await, 1);
+    service.stop().await;
+}
