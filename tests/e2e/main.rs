@@ -3,6 +3,7 @@
 //!
 //! Each test starts a system of its own and waits its turn for it.
 
+mod accounts;
 mod audit;
 mod bad_input;
 mod best_available;

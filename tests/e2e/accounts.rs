@@ -1,0 +1,183 @@
+//! An account from its first letter to its end, and an organisation, over REST on a running system.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use holdfast_harness::{Answer, Customer, Look, Rest, System, until, with_system};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::options;
+
+/// Longest wait for a letter.
+const LIMIT: Duration = Duration::from_secs(30);
+
+const ORGANISATION: &str = "Holdfast-Organisation";
+
+#[tokio::test]
+async fn accounts_live_and_end_and_organisations_share() {
+    with_system(options(), async |system| {
+        letters_set_passwords(system).await?;
+        members_share_and_keys_read(system).await
+    })
+    .await;
+}
+
+/// The newest letter to that address with that subject.
+async fn letter(system: &System, to: &str, subject: &str) -> Result<String> {
+    let folder = system.dir().join("mail");
+    let found = until("a letter", LIMIT, async || {
+        let files = fs::read_dir(&folder).map(|files| files.filter_map(Result::ok));
+        let Ok(files) = files else {
+            return Ok(Look::NotYet("no folder".to_owned()));
+        };
+        let mut paths: Vec<PathBuf> = files.map(|file| file.path()).collect();
+        paths.sort();
+        let texts = paths
+            .iter()
+            .rev()
+            .filter_map(|path| fs::read_to_string(path).ok());
+        let wanted = |text: &String| {
+            text.contains(&format!("To: {to}\r\n"))
+                && text.contains(&format!("Subject: {subject}\r\n"))
+        };
+        let mut wanted = texts.filter(wanted);
+        Ok(match wanted.next() {
+            Some(text) => Look::Found(text),
+            None => Look::NotYet(format!("{} letters", paths.len())),
+        })
+    });
+    found.await
+}
+
+fn token_in(letter: &str) -> Result<&str> {
+    let (_, rest) = letter.split_once("?token=").context("no link")?;
+    Ok(rest.split_whitespace().next().unwrap_or_default())
+}
+
+async fn post(rest: &Rest, token: &str, path: &str, body: Value) -> Result<Answer> {
+    let request = rest.request(Method::POST, path).json(&body);
+    let request = match token {
+        "" => request,
+        token => request.bearer_auth(token),
+    };
+    rest.send(request).await
+}
+
+async fn login(rest: &Rest, email: &str, password: &str) -> Result<Answer> {
+    let body = json!({"email": email, "password": password});
+    post(rest, "", "/auth/login", body).await
+}
+
+fn text(body: &Value, field: &str) -> Result<String> {
+    let text = body[field].as_str();
+    Ok(text
+        .with_context(|| format!("no {field}: {body}"))?
+        .to_owned())
+}
+
+async fn letters_set_passwords(system: &System) -> Result<()> {
+    let rest = system.rest()?;
+    let customer = Customer::register(&rest).await?;
+    let email = customer.email.as_str();
+    let asked = letter(system, email, "Please confirm your e-mail address").await?;
+    let token = json!({"token": token_in(&asked)?});
+    post(&rest, "", "/auth/verify", token).await?.ok()?;
+    post(&rest, "", "/auth/password/forgot", json!({"email": email}))
+        .await?
+        .ok()?;
+    let asked = letter(system, email, "Your new password").await?;
+    let new = json!({"token": token_in(&asked)?, "password": "battery staple"});
+    post(&rest, "", "/auth/password/reset", new).await?.ok()?;
+    letter(system, email, "Your password was changed").await?;
+    let again = login(&rest, email, "battery staple").await?.ok()?;
+    let token = text(&again.body, "access_token")?;
+
+    let rotated = system.cli(&["identity", "rotate-keys"])?;
+    ensure!(rotated.contains("nobody is signed out"), "{rotated}");
+    let ask = |method, path: &str| rest.request(method, path).bearer_auth(&token);
+    let me = rest.send(ask(Method::GET, "/me")).await?.ok()?;
+    ensure!(me.body["email_verified"] == true, "{me:?}");
+    let audit = system.cli(&["user", "audit", email])?;
+    ensure!(
+        audit.contains("password_reset from 127.0.0.1") && audit.contains("signed_in"),
+        "{audit}"
+    );
+    let export = rest.send(ask(Method::GET, "/me/export")).await?.ok()?;
+    ensure!(
+        export.body["complete"] == true && export.body["email"] == email,
+        "{export:?}"
+    );
+    let password = json!({"password": "battery staple"});
+    rest.send(ask(Method::DELETE, "/me").json(&password))
+        .await?
+        .ok()?;
+    ensure!(login(&rest, email, "battery staple").await?.status == 401);
+    ensure!(
+        system.cli(&["user", "audit", email]).is_err(),
+        "nobody has the address"
+    );
+    Ok(())
+}
+
+async fn members_share_and_keys_read(system: &System) -> Result<()> {
+    let rest = system.rest()?;
+    let accounts: Value = serde_json::from_slice(&fs::read(system.dir().join("accounts.json"))?)?;
+    let demo = &accounts["organiser"];
+    let (email, password) = (text(demo, "email")?, text(demo, "password")?);
+    let owner = login(&rest, &email, &password).await?.ok()?;
+    let token = text(&owner.body, "access_token")?;
+    let new = rest
+        .request(Method::POST, "/organisations")
+        .bearer_auth(&token);
+    let new = new
+        .header("idempotency-key", "o1")
+        .json(&json!({"name": "Ours"}));
+    let made = rest.send(new).await?.ok()?;
+    let id = text(&made.body, "organisation_id")?;
+
+    let mut other = Customer::register(&rest).await?;
+    let invitation = json!({"email": other.email, "role": "manager"});
+    let path = format!("/organisations/{id}/invitations");
+    post(&rest, &token, &path, invitation).await?.ok()?;
+    let letter = letter(system, &other.email, "You are invited").await?;
+    let accept = json!({"token": token_in(&letter)?});
+    post(&rest, &other.token, "/invitations/accept", accept)
+        .await?
+        .ok()?;
+    // Tokens say so from now on.
+    other.sign_in(&rest).await?;
+    let venue = json!({
+        "name": "Our hall", "city": "Berlin", "country": "DE",
+        "latitude": 52.5, "longitude": 13.25, "time_zone": "Europe/Berlin",
+    });
+    let create = |in_name_of: Option<&str>| {
+        let request = rest
+            .request(Method::POST, "/venues")
+            .bearer_auth(&other.token);
+        let request = request.header("idempotency-key", "v1").json(&venue);
+        match in_name_of {
+            Some(id) => request.header(ORGANISATION, id),
+            None => request,
+        }
+    };
+    ensure!(
+        rest.send(create(None)).await?.status == 403,
+        "a customer in their own name"
+    );
+    rest.send(create(Some(&id))).await?.ok()?;
+    let key = json!({"name": "box office", "scopes": ["catalogue:read"], "organisation_id": id});
+    let key = post(&rest, &other.token, "/me/api-keys", key).await?.ok()?;
+    let secret = text(&key.body, "secret")?;
+    let venues = rest.request(Method::GET, "/venues").bearer_auth(&secret);
+    let venues = rest.send(venues).await?.ok()?;
+    ensure!(
+        venues.body["items"]
+            .as_array()
+            .is_some_and(|items| items.len() == 1),
+        "{venues:?}"
+    );
+    let me = rest.request(Method::GET, "/me").bearer_auth(&secret);
+    ensure!(rest.send(me).await?.status == 403, "a key sees no account");
+    Ok(())
+}
