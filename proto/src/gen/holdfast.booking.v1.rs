@@ -6,6 +6,14 @@ pub struct Money {
     #[prost(string, tag = "2")]
     pub currency: ::prost::alloc::string::String,
 }
+/// What a fee of a name came to, in the total's currency: one per ticket for all of them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChargedFee {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub amount: i64,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetAvailabilityRequest {
     #[prost(bytes = "vec", tag = "1")]
@@ -82,7 +90,7 @@ pub struct BestAvailable {
     #[prost(bool, tag = "20")]
     pub accessible: bool,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hold {
     /// Opaque.
     #[prost(string, tag = "1")]
@@ -102,8 +110,13 @@ pub struct Hold {
     /// held.
     #[prost(uint64, tag = "7")]
     pub revision: u64,
+    /// What `total` is made of: what the seats cost, and the fees.
+    #[prost(message, optional, tag = "20")]
+    pub seats_total: ::core::option::Option<Money>,
+    #[prost(message, repeated, tag = "21")]
+    pub fees: ::prost::alloc::vec::Vec<ChargedFee>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateHoldResponse {
     #[prost(message, optional, tag = "1")]
     pub hold: ::core::option::Option<Hold>,
@@ -116,7 +129,7 @@ pub struct GetHoldRequest {
     #[prost(string, tag = "1")]
     pub hold_id: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetHoldResponse {
     #[prost(message, optional, tag = "1")]
     pub hold: ::core::option::Option<Hold>,
@@ -126,7 +139,7 @@ pub struct ExtendHoldRequest {
     #[prost(string, tag = "1")]
     pub hold_id: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExtendHoldResponse {
     #[prost(message, optional, tag = "1")]
     pub hold: ::core::option::Option<Hold>,
@@ -151,7 +164,7 @@ pub struct CreateBookingRequest {
     #[prost(string, tag = "2")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Booking {
     #[prost(bytes = "vec", tag = "1")]
     pub booking_id: ::prost::alloc::vec::Vec<u8>,
@@ -184,8 +197,14 @@ pub struct Booking {
     /// Another one whenever anything of the above is; opaque.
     #[prost(string, tag = "12")]
     pub version: ::prost::alloc::string::String,
+    /// What `total` is made of: what the seats cost, and the fees. Absent from answers that a release before there
+    /// were fees gave.
+    #[prost(message, optional, tag = "20")]
+    pub seats_total: ::core::option::Option<Money>,
+    #[prost(message, repeated, tag = "21")]
+    pub fees: ::prost::alloc::vec::Vec<ChargedFee>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateBookingResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
@@ -204,7 +223,7 @@ pub struct GetBookingRequest {
     #[prost(uint32, tag = "3")]
     pub wait_ms: u32,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetBookingResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
@@ -290,7 +309,7 @@ pub struct CancelBookingRequest {
     #[prost(string, tag = "2")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelBookingResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
@@ -306,7 +325,7 @@ pub struct ReturnTicketsRequest {
     #[prost(string, tag = "3")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReturnTicketsResponse {
     #[prost(message, optional, tag = "1")]
     pub booking: ::core::option::Option<Booking>,
@@ -362,6 +381,36 @@ pub struct OpenInventoryRequest {
     /// show; one that an organiser opens is the organiser's own.
     #[prost(bytes = "vec", optional, tag = "10")]
     pub owner_id: ::core::option::Option<::prost::alloc::vec::Vec<u8>>,
+    /// Outside of these times nothing new is held; absent for no such bound. They may change later, which
+    /// ShowSaleChanged tells.
+    #[prost(int64, optional, tag = "20")]
+    pub sale_starts_at_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "21")]
+    pub sale_ends_at_ms: ::core::option::Option<i64>,
+    /// Of both times; later ones have larger numbers.
+    #[prost(uint32, tag = "22")]
+    pub sale_version: u32,
+    /// What is charged besides what the seats cost; at most 5.
+    #[prost(message, repeated, tag = "23")]
+    pub fees: ::prost::alloc::vec::Vec<Fee>,
+    /// UNSPECIFIED is REBOOK.
+    #[prost(enumeration = "LateMoney", tag = "24")]
+    pub late_money: i32,
+    /// Nothing is held that leaves a single seat free between taken ones, an aisle or its row's end, unless the row offers no
+    /// other way.
+    #[prost(bool, tag = "25")]
+    pub no_lone_seat: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fee {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Minor units.
+    #[prost(int64, tag = "2")]
+    pub amount: i64,
+    /// For each ticket; otherwise once a booking.
+    #[prost(bool, tag = "3")]
+    pub per_ticket: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InventorySeat {
@@ -539,6 +588,67 @@ pub struct Attendee {
     #[prost(int64, tag = "7")]
     pub issued_at_ms: i64,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckInRequest {
+    /// What the ticket's QR code says.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// The show at this door; empty for whichever.
+    #[prost(bytes = "vec", tag = "2")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+    /// Of this scan, by this account.
+    #[prost(string, tag = "3")]
+    pub idempotency_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckInResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub ticket_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub seat_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub section: ::prost::alloc::string::String,
+    /// ADMITTED, ALREADY_USED, VOID (given back or refunded), OTHER_SHOW (than the one at this door).
+    #[prost(string, tag = "5")]
+    pub result: ::prost::alloc::string::String,
+    /// When somebody came in with it; absent where nobody did.
+    #[prost(int64, optional, tag = "6")]
+    pub used_at_ms: ::core::option::Option<i64>,
+}
+/// What becomes of money that comes after its hold has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LateMoney {
+    Unspecified = 0,
+    /// The same seats are held again and sold, if they can be had; otherwise it is refunded.
+    Rebook = 1,
+    /// It is refunded at once.
+    Refund = 2,
+}
+impl LateMoney {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LATE_MONEY_UNSPECIFIED",
+            Self::Rebook => "LATE_MONEY_REBOOK",
+            Self::Refund => "LATE_MONEY_REFUND",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LATE_MONEY_UNSPECIFIED" => Some(Self::Unspecified),
+            "LATE_MONEY_REBOOK" => Some(Self::Rebook),
+            "LATE_MONEY_REFUND" => Some(Self::Refund),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod booking_service_client {
     #![allow(
@@ -662,10 +772,12 @@ pub mod booking_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Holds seats, named ones, the best available or places of a standing area, all or nothing. Idempotent by key: a repeated
-        /// choice is answered with the seats that were chosen first. Reasons: UNAUTHORIZED, INVALID_REQUEST,
+        /// Holds seats, named ones, the best available or places of a standing area, all or nothing. Idempotent by
+        /// key: a repeated choice is answered with the seats that were chosen first. SHOW_NOT_ON_SALE outside of the
+        /// show's sale times has them in ErrorInfo.metadata\["sale_starts_at"\] and \["sale_ends_at"\], RFC 3339.
+        /// Reasons: UNAUTHORIZED, INVALID_REQUEST,
         /// IDEMPOTENCY_KEY_REQUIRED, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SHOW_NOT_ON_SALE, SEAT_LOCKED,
-        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED,
+        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED, LEAVES_LONE_SEAT,
         /// IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
         /// For seats, ErrorInfo.metadata\["seats"\] is JSON: \[{"seat_id", "state"}\]; of unknown ones it
         /// names the first 8. Called by the gateway.
@@ -938,8 +1050,8 @@ pub mod booking_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded, and their
-        /// seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
+        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded with the fees per
+        /// ticket, and their seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
         /// left are a cancellation. Reasons: UNAUTHORIZED, INVALID_REQUEST (no seat, or one that isn't the
         /// booking's), IDEMPOTENCY_KEY_REUSED, SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a
         /// payment is being decided on, or a copy of it is under way), UNAVAILABLE. Called by the gateway.
@@ -1024,10 +1136,12 @@ pub mod booking_service_server {
             tonic::Response<super::GetAvailabilityResponse>,
             tonic::Status,
         >;
-        /// Holds seats, named ones, the best available or places of a standing area, all or nothing. Idempotent by key: a repeated
-        /// choice is answered with the seats that were chosen first. Reasons: UNAUTHORIZED, INVALID_REQUEST,
+        /// Holds seats, named ones, the best available or places of a standing area, all or nothing. Idempotent by
+        /// key: a repeated choice is answered with the seats that were chosen first. SHOW_NOT_ON_SALE outside of the
+        /// show's sale times has them in ErrorInfo.metadata\["sale_starts_at"\] and \["sale_ends_at"\], RFC 3339.
+        /// Reasons: UNAUTHORIZED, INVALID_REQUEST,
         /// IDEMPOTENCY_KEY_REQUIRED, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SHOW_NOT_ON_SALE, SEAT_LOCKED,
-        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED,
+        /// SEAT_NOT_AVAILABLE (also where there are no such seats to choose), SEAT_LIMIT_EXCEEDED, LEAVES_LONE_SEAT,
         /// IDEMPOTENCY_KEY_REUSED, RATE_LIMITED, UNAVAILABLE.
         /// For seats, ErrorInfo.metadata\["seats"\] is JSON: \[{"seat_id", "state"}\]; of unknown ones it
         /// names the first 8. Called by the gateway.
@@ -1117,8 +1231,8 @@ pub mod booking_service_server {
             tonic::Response<super::CancelBookingResponse>,
             tonic::Status,
         >;
-        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded, and their
-        /// seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
+        /// Gives some tickets of a confirmed booking back: they are void, what they cost is refunded with the fees per
+        /// ticket, and their seats go back on sale. Idempotent: tickets that are given back already are told again. All that are
         /// left are a cancellation. Reasons: UNAUTHORIZED, INVALID_REQUEST (no seat, or one that isn't the
         /// booking's), IDEMPOTENCY_KEY_REUSED, SEAT_NOT_FOUND, BOOKING_NOT_FOUND, INVALID_STATE, IN_PROGRESS (a
         /// payment is being decided on, or a copy of it is under way), UNAVAILABLE. Called by the gateway.
@@ -2495,6 +2609,35 @@ pub mod sales_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Lets somebody in at the door: the ticket of a code is USED from then on, and its seat is never given
+        /// back. Idempotent by key: the scan that let somebody in is told so again, and only that one. Called by
+        /// the gateway for the show's organiser, an admin, or staff. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// IDEMPOTENCY_KEY_REQUIRED, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST (the code isn't one of ours, or was altered),
+        /// SHOW_NOT_FOUND, INVALID_STATE (the show was called off), UNAVAILABLE.
+        pub async fn check_in(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CheckInRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CheckInResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.booking.v1.SalesService/CheckIn",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("holdfast.booking.v1.SalesService", "CheckIn"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2549,6 +2692,15 @@ pub mod sales_service_server {
             tonic::Response<super::ListAttendeesResponse>,
             tonic::Status,
         >;
+        /// Lets somebody in at the door: the ticket of a code is USED from then on, and its seat is never given
+        /// back. Idempotent by key: the scan that let somebody in is told so again, and only that one. Called by
+        /// the gateway for the show's organiser, an admin, or staff. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// IDEMPOTENCY_KEY_REQUIRED, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST (the code isn't one of ours, or was altered),
+        /// SHOW_NOT_FOUND, INVALID_STATE (the show was called off), UNAVAILABLE.
+        async fn check_in(
+            &self,
+            request: tonic::Request<super::CheckInRequest>,
+        ) -> std::result::Result<tonic::Response<super::CheckInResponse>, tonic::Status>;
     }
     /// What the gateway calls for the organiser of a show, or an admin.
     #[derive(Debug)]
@@ -2792,6 +2944,51 @@ pub mod sales_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListAttendeesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.booking.v1.SalesService/CheckIn" => {
+                    #[allow(non_camel_case_types)]
+                    struct CheckInSvc<T: SalesService>(pub Arc<T>);
+                    impl<
+                        T: SalesService,
+                    > tonic::server::UnaryService<super::CheckInRequest>
+                    for CheckInSvc<T> {
+                        type Response = super::CheckInResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CheckInRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SalesService>::check_in(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CheckInSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

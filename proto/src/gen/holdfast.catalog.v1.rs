@@ -377,6 +377,8 @@ pub struct ListOwnEventsResponse {
     #[prost(string, tag = "2")]
     pub next_cursor: ::prost::alloc::string::String,
 }
+/// What a seat costs: of the prices that are of it the most exact counts, its own before its section's
+/// before its category's. Each is of one of the three; the other two are empty.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Price {
     #[prost(string, tag = "1")]
@@ -384,6 +386,24 @@ pub struct Price {
     /// Minor units of the show's currency; 0 is free.
     #[prost(int64, tag = "2")]
     pub amount: i64,
+    #[prost(string, tag = "20")]
+    pub section: ::prost::alloc::string::String,
+    /// A seat's label, e.g. GROUND-3-A-7.
+    #[prost(string, tag = "21")]
+    pub seat: ::prost::alloc::string::String,
+}
+/// What customers pay besides what seats cost; its name is shown to them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fee {
+    /// 1 to 60 bytes; no two of a show have the same.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Minor units of the show's currency, from 1.
+    #[prost(int64, tag = "2")]
+    pub amount: i64,
+    /// For each ticket; otherwise once a booking.
+    #[prost(bool, tag = "3")]
+    pub per_ticket: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShowRules {
@@ -394,6 +414,13 @@ pub struct ShowRules {
     pub hold_total_ms_max: u64,
     #[prost(uint32, tag = "3")]
     pub seats_per_customer_max: u32,
+    /// UNSPECIFIED for REBOOK.
+    #[prost(enumeration = "LateMoney", tag = "20")]
+    pub late_money: i32,
+    /// Nothing is held that leaves a single seat free between taken ones, an aisle or its row's end, unless the row offers no
+    /// other way.
+    #[prost(bool, tag = "21")]
+    pub no_lone_seat: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateShowRequest {
@@ -408,12 +435,13 @@ pub struct CreateShowRequest {
     pub starts_at_ms: i64,
     #[prost(string, tag = "5")]
     pub currency: ::prost::alloc::string::String,
-    /// One for each category that the plan's seats use.
+    /// One for each category that the plan's seats use, at most 100; and where some seats of it cost
+    /// something else, of sections (at most 1,000) and of seats (at most 10,000). In any order.
     #[prost(message, repeated, tag = "6")]
     pub prices: ::prost::alloc::vec::Vec<Price>,
     #[prost(message, optional, tag = "7")]
     pub rules: ::core::option::Option<ShowRules>,
-    /// For people to read; the second is later than the first.
+    /// Before the first and from the second on nothing new is held; the second is later than the first.
     #[prost(int64, optional, tag = "8")]
     pub sale_starts_at_ms: ::core::option::Option<i64>,
     #[prost(int64, optional, tag = "9")]
@@ -421,6 +449,9 @@ pub struct CreateShowRequest {
     /// Whether anybody may see the draft.
     #[prost(bool, tag = "10")]
     pub announced: bool,
+    /// At most 5, in the order in which they are shown.
+    #[prost(message, repeated, tag = "20")]
+    pub fees: ::prost::alloc::vec::Vec<Fee>,
     /// Names the request: 1 to 255 bytes, the caller's own choice. It counts per account and kind of thing, for
     /// good. With it the id is left out, and chosen here.
     #[prost(string, tag = "30")]
@@ -438,7 +469,8 @@ pub struct UpdateShowRequest {
     /// What is empty here is empty then, of the fields that change. Event, plan and currency never do.
     #[prost(message, optional, tag = "1")]
     pub show: ::core::option::Option<CreateShowRequest>,
-    /// Which fields change: starts_at_ms, prices, rules, sale_starts_at_ms, sale_ends_at_ms, announced.
+    /// Which fields change: starts_at_ms, prices, rules, sale_starts_at_ms, sale_ends_at_ms, announced,
+    /// fees.
     #[prost(string, repeated, tag = "2")]
     pub fields: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Only if it has this version; empty for whichever.
@@ -504,7 +536,7 @@ pub struct GetShowSalesResponse {
 pub struct CategorySales {
     #[prost(string, tag = "1")]
     pub category: ::prost::alloc::string::String,
-    /// What each costs, in minor units.
+    /// What each costs unless its section or itself has a price of its own, in minor units.
     #[prost(int64, tag = "2")]
     pub price: i64,
     #[prost(uint32, tag = "3")]
@@ -536,6 +568,7 @@ pub struct Show {
     pub state: ::prost::alloc::string::String,
     #[prost(string, tag = "7")]
     pub currency: ::prost::alloc::string::String,
+    /// By category.
     #[prost(message, repeated, tag = "8")]
     pub prices: ::prost::alloc::vec::Vec<Price>,
     #[prost(message, optional, tag = "9")]
@@ -544,7 +577,7 @@ pub struct Show {
     pub seat_count: u32,
     #[prost(uint32, tag = "11")]
     pub price_version: u32,
-    /// When the sale begins and ends, for people to read; what sells is said by the state.
+    /// When the sale begins and ends: outside of that nothing new is held, whatever the state is.
     #[prost(int64, optional, tag = "12")]
     pub sale_starts_at_ms: ::core::option::Option<i64>,
     #[prost(int64, optional, tag = "13")]
@@ -555,12 +588,18 @@ pub struct Show {
     /// A draft that anybody may see: listed, with its sale dates, and nothing of it is for sale.
     #[prost(bool, tag = "15")]
     pub announced: bool,
-    /// From the cheapest category to the dearest; absent where there are no prices.
+    /// From the cheapest seat to the dearest; absent where there are no prices.
     #[prost(message, optional, tag = "16")]
     pub price_range: ::core::option::Option<PriceRange>,
     /// Another one whenever anything that UpdateShow changes is; opaque.
     #[prost(string, tag = "17")]
     pub version: ::prost::alloc::string::String,
+    /// Those of sections and of seats, sorted; only in answers about one show to whoever may change it.
+    #[prost(message, repeated, tag = "20")]
+    pub exact_prices: ::prost::alloc::vec::Vec<Price>,
+    /// In the order in which they are shown; no part of `price_range`.
+    #[prost(message, repeated, tag = "21")]
+    pub fees: ::prost::alloc::vec::Vec<Fee>,
 }
 /// Minor units of the show's currency; 0 \<= min \<= max.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -793,9 +832,44 @@ pub struct Seat {
     pub y: f64,
     #[prost(string, tag = "8")]
     pub category: ::prost::alloc::string::String,
+    /// Where it isn't its category's.
+    #[prost(int64, optional, tag = "20")]
+    pub price: ::core::option::Option<i64>,
     /// STANDARD, ACCESSIBLE, COMPANION, STANDING (a place of an area).
-    #[prost(string, tag = "20")]
+    #[prost(string, tag = "21")]
     pub kind: ::prost::alloc::string::String,
+}
+/// What becomes of money that comes after its hold has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LateMoney {
+    Unspecified = 0,
+    /// The same seats are held again and sold, if they can be had; otherwise it is refunded.
+    Rebook = 1,
+    /// It is refunded at once.
+    Refund = 2,
+}
+impl LateMoney {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LATE_MONEY_UNSPECIFIED",
+            Self::Rebook => "LATE_MONEY_REBOOK",
+            Self::Refund => "LATE_MONEY_REFUND",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LATE_MONEY_UNSPECIFIED" => Some(Self::Unspecified),
+            "LATE_MONEY_REBOOK" => Some(Self::Rebook),
+            "LATE_MONEY_REFUND" => Some(Self::Refund),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod catalog_service_client {

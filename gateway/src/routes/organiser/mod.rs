@@ -19,9 +19,11 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use holdfast_types::ErrorCode;
+use holdfast_types::{ErrorCode, UserId};
 use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::{Builder, Uuid};
 
 use crate::{conditional, failure::ApiError, server::Shared};
 
