@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use holdfast_mesh::{auth, deadline::Deadline};
-use holdfast_types::ErrorCode;
+use holdfast_types::{ErrorCode, UserId};
 use tonic::metadata::{Ascii, MetadataValue};
 use uuid::Uuid;
 
