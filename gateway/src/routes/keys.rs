@@ -114,7 +114,7 @@ pub(crate) async fn create_key(
     get, path = "/me/api-keys", tag = "organising",
     responses((status = 200, description = "Those that weren't revoked.", body = Keys)),
     security(("bearer" = [])),
-    extensions(("x-error-codes" = json!(["FORBIDDEN"]))),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN"]))),
 )]
 pub(crate) async fn list_keys(
     State(app): State<Shared>,

@@ -134,7 +134,7 @@ pub(crate) async fn create_organisation(
     get, path = "/me/organisations", tag = "organising",
     responses((status = 200, description = "Those that you are in.", body = Organisations)),
     security(("bearer" = [])),
-    extensions(("x-error-codes" = json!(["FORBIDDEN"]))),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN"]))),
 )]
 pub(crate) async fn list_organisations(
     State(app): State<Shared>,

@@ -128,7 +128,7 @@ pub(crate) async fn list_activity(
     get, path = "/me/export", tag = "accounts",
     responses((status = 200, description = "All of it.", body = Export)),
     security(("bearer" = [])),
-    extensions(("x-error-codes" = json!(["FORBIDDEN"]))),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN"]))),
 )]
 pub(crate) async fn export_me(
     State(app): State<Shared>,
