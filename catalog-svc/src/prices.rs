@@ -12,6 +12,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{fields::Fields, plan::Category, store::seat_map::Seat};
 
+/// Different amounts of a show, and pairs of a section and what a seat of it costs: more the lock store
+/// doesn't take, or doesn't tell apart, when seats are chosen by price or section.
+const AMOUNTS_MAX: usize = 64;
+const PAIRS_MAX: usize = 2_048;
+
 /// From the cheapest seats to the dearest, in minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PriceRange {
@@ -173,6 +178,23 @@ impl AskedPrices {
                 fields.note(field, format!("{:?} has seats and no price", category.name));
             }
         }
+        let amounts: HashSet<i64> = self.0.iter().map(|(_, amount)| *amount).collect();
+        if amounts.len() > AMOUNTS_MAX {
+            let why = format!("has more than {AMOUNTS_MAX} different amounts");
+            fields.note(field, why);
+        }
+        let (by_category, exact) = self.sorted();
+        let list = PriceList::new(&by_category, &exact);
+        let pairs: HashSet<(&str, Option<i64>)> = seats
+            .iter()
+            .map(|seat| (seat.section.as_str(), list.of(seat)))
+            .collect();
+        if pairs.len() > PAIRS_MAX {
+            let why = format!(
+                "makes more than {PAIRS_MAX} pairs of a section and what a seat of it costs"
+            );
+            fields.note(field, why);
+        }
         fields.finish(Some(()))
     }
 }
@@ -247,6 +269,7 @@ impl<'a> PriceList<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::SeatKind;
 
     #[test]
     fn prices_between_fall_in_equal_steps_and_meet_both_ends() {
@@ -276,7 +299,41 @@ mod tests {
             row_no: 0,
             gap_after: false,
             category: category.to_owned(),
+            kind: SeatKind::Standard,
         }
+    }
+
+    #[test]
+    fn no_more_amounts_and_pairs_than_seats_can_be_chosen_by() {
+        let priced = |n: i64| (Priced::Section(format!("S{n}")), n);
+        let stalls = |seat_count| Category {
+            name: "A".to_owned(),
+            color: "#fff".to_owned(),
+            seat_count,
+        };
+        let sections: Vec<Seat> = (0..=64).map(|n| seat("", &format!("S{n}"), "A")).collect();
+        let mut many = vec![(Priced::Category("A".to_owned()), 0)];
+        many.extend((0..=63).map(priced));
+        let check = |prices: &[_]| asked(prices).check("prices", &[stalls(65)], &sections);
+        assert_eq!(check(&many), Ok(()));
+        many.push(priced(64));
+        let refused = check(&many).expect_err("is refused");
+        assert_eq!(refused.fields()[0].field, "prices");
+
+        let of_seats = |count: usize| -> Vec<(Priced, i64)> {
+            let seat = |n: usize| (Priced::Seat(format!("L{n}")), (n % 60) as i64);
+            let seats = (0..count).map(seat);
+            seats
+                .chain([(Priced::Category("A".to_owned()), 0)])
+                .collect()
+        };
+        let seats: Vec<Seat> = (0..4_000)
+            .map(|n: usize| seat(&format!("L{n}"), &format!("S{}", n / 60), "A"))
+            .collect();
+        let check = |count| asked(&of_seats(count)).check("prices", &[stalls(4_000)], &seats);
+        assert_eq!(check(1_200), Ok(()));
+        let refused = check(4_000).expect_err("is refused");
+        assert_eq!(refused.fields()[0].field, "prices");
     }
 
     fn asked(of: &[(Priced, i64)]) -> AskedPrices {

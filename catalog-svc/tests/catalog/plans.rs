@@ -243,6 +243,7 @@ async fn areas_and_kinds_of_seats_are_in_the_map_the_inventory_and_the_file(pool
         prices: vec![wire::Price {
             category: "Any".to_owned(),
             amount: 1_000,
+            ..Default::default()
         }],
         ..show(&event.event_id, &made.plan_id)
     };
