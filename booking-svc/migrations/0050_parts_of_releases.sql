@@ -1,7 +1,7 @@
 -- A table that isn't a partition while a migration adds a column has none of it: a month that is detached, and
 -- the one for those before the first was. Both get what they lack when they become one.
 
--- Adds the columns that `of` has got since `part` was made, in their order.
+-- Adds the columns that `of` has got since `part` was made, in their order, and its checks.
 CREATE FUNCTION booking.widen(of text, part text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -20,6 +20,14 @@ BEGIN
     LOOP
         EXECUTE format('ALTER TABLE booking.%I ADD COLUMN %I %s%s%s', of || part, new_one.name, new_one.type,
             new_one.value, new_one.nulls);
+    END LOOP;
+    FOR new_one IN
+        SELECT c.conname AS name, pg_get_constraintdef(c.oid) AS step FROM pg_constraint c
+        WHERE c.conrelid = format('booking.%I', of)::regclass AND c.contype = 'c'
+            AND NOT EXISTS (SELECT FROM pg_constraint o
+                WHERE o.conrelid = format('booking.%I', of || part)::regclass AND o.conname = c.conname)
+    LOOP
+        EXECUTE format('ALTER TABLE booking.%I ADD CONSTRAINT %I %s', of || part, new_one.name, new_one.step);
     END LOOP;
 END
 $$;

@@ -1,8 +1,10 @@
 -- What a process of the release before doesn't know, and would leave out.
 ALTER TABLE catalog.shows
-    -- It would put a show on sale by its categories' prices alone: that is refused, as if the database were away.
-    ADD COLUMN opens_exact boolean NOT NULL DEFAULT false,
-    ADD CONSTRAINT shows_opened_by_exact_prices CHECK (NOT opening OR exact_sha256 IS NULL OR opens_exact),
+    -- It would put a show on sale by its categories' prices alone, without fees and newer rules: that is refused,
+    -- as if the database were away.
+    ADD COLUMN opens_whole boolean NOT NULL DEFAULT false,
+    ADD CONSTRAINT shows_opened_whole CHECK (NOT opening OR opens_whole OR
+        (exact_sha256 IS NULL AND cardinality(fee_names) = 0 AND late_money = 'REBOOK' AND NOT no_lone_seat)),
     -- booking-svc has no times of shows that it put on sale: their version there is 0, and publishing them again
     -- tells them.
     ALTER COLUMN sale_version SET DEFAULT 1;

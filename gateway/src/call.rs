@@ -150,7 +150,11 @@ impl FromRequestParts<Shared> for Caller {
             .map_err(|_| unauthorized("the access token is malformed"))?;
         authorization.set_sensitive(true);
         let mut roles = claims.roles;
-        if organisation.is_some() {
+        let is_in = |id: &Uuid| {
+            let mut orgs = claims.grants.orgs.iter();
+            orgs.any(|membership| membership.id == *id)
+        };
+        if organisation.as_ref().is_some_and(is_in) {
             roles.push(MEMBER.to_owned());
         }
         parts.extensions.insert(Roles(roles));

@@ -26,6 +26,9 @@ pub(crate) enum CallError {
     /// No such account.
     #[error("no account has this address")]
     UserNotFound,
+    /// Nobody has shown that the account's address is theirs.
+    #[error("the address isn't verified")]
+    NotVerified,
     /// Too many wrong passwords; none is looked at for so long.
     #[error("too many wrong passwords")]
     TooManyWrong(Duration),
@@ -105,6 +108,10 @@ impl From<CallError> for Failure {
             }
             CallError::NotFound(words) => Self::new(ErrorCode::NotFound, words),
             CallError::TooMany(words) => Self::new(ErrorCode::InvalidState, words),
+            CallError::NotVerified => Self::new(
+                ErrorCode::InvalidState,
+                "nobody has verified this address yet; its owner does by the link in the letter",
+            ),
             CallError::LastOwner => Self::new(
                 ErrorCode::InvalidState,
                 "an organisation has an owner: make somebody else one first",

@@ -37,8 +37,8 @@ const BATCH_MAX: u32 = 10;
 /// Batches of one look.
 const BATCHES_MAX: usize = 10;
 
-/// After so many a letter is given up: about two and a half hours.
-const ATTEMPTS_MAX: u32 = 8;
+/// After so many a letter is given up: eleven hours and a half.
+const ATTEMPTS_MAX: u32 = 18;
 
 /// Wait after the first attempt; each further is three times as long, up to the longest.
 const RETRY_FIRST: Duration = Duration::from_secs(5);

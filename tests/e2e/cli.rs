@@ -7,7 +7,7 @@ use holdfast_harness::{Customer, System, plan_of, with_system};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{assert_agreed, demo_show, metric_names, options};
+use crate::{accounts::verify, assert_agreed, demo_show, metric_names, options};
 
 #[tokio::test]
 async fn commands_do_what_they_say_against_a_running_system() {
@@ -41,7 +41,9 @@ async fn commands_do_what_they_say_against_a_running_system() {
             "the same file again is the same plan"
         );
 
-        let customer = Customer::register(&system.rest()?).await?;
+        let rest = system.rest()?;
+        let customer = Customer::register(&rest).await?;
+        verify(system, &rest, &customer.email).await?;
         let granted = system.cli(&["user", "grant", &customer.email, "staff"])?;
         ensure!(granted.contains("staff"), "{granted}");
         ensure!(

@@ -6,11 +6,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{assert_agreed, options};
+use crate::{accounts::verify, assert_agreed, options};
 
 /// Somebody with the role, signed in.
 pub(crate) async fn organiser(system: &System, rest: &Rest) -> Result<Customer> {
     let mut new = Customer::register(rest).await?;
+    verify(system, rest, &new.email).await?;
     system.cli(&["user", "grant", &new.email, "organiser"])?;
     new.sign_in(rest).await?;
     Ok(new)

@@ -141,9 +141,10 @@ async fn tables_are_divided_while_people_buy_and_every_show_has_its_place(pool: 
 
 /// As a migration of a later release would.
 async fn add_columns(pool: &PgPool, name: &str) {
-    for table in ["tickets", "bookings", "shows"] {
-        let add =
-            format!("ALTER TABLE booking.{table} ADD COLUMN {name} integer NOT NULL DEFAULT 7");
+    for table in ["tickets", "bookings", "seats", "shows"] {
+        let add = format!(
+            "ALTER TABLE booking.{table} ADD COLUMN {name} integer NOT NULL DEFAULT 7 CHECK ({name} > 0)"
+        );
         let added = sqlx::query(AssertSqlSafe(add)).execute(pool).await;
         added.expect("adds a column");
     }

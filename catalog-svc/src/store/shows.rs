@@ -309,7 +309,7 @@ pub(crate) async fn set_opening(
     id: ShowId,
 ) -> Result<(), Error> {
     sqlx::query!(
-        "UPDATE catalog.shows SET opening = true, opens_exact = exact_sha256 IS NOT NULL
+        "UPDATE catalog.shows SET opening = true, opens_whole = true
          WHERE show_id = $1 AND state = 'DRAFT' AND NOT opening",
         id.as_uuid(),
     )

@@ -75,7 +75,7 @@ async fn a_sales_times_change_in_any_state_and_are_told_once_seats_may_be_sold(p
         (opened.sale_starts_at_ms, opened.sale_ends_at_ms),
         (begin, None)
     );
-    assert_eq!(opened.sale_version, 1);
+    assert_eq!(opened.sale_version, 2);
 
     for _ in 0..2 {
         update(begin, end).await;

@@ -19,13 +19,13 @@ const VENUE: &str = "/api/v1/venues/02020202-0202-0202-0202-020202020202";
 
 impl Gateway {
     fn make(&self, path: &str, body: &Value) -> RequestBuilder {
-        self.as_customer(Method::POST, path)
+        self.as_organiser(Method::POST, path)
             .header("idempotency-key", "k-1")
             .json(body)
     }
 
     fn change(&self, path: &str, body: &Value) -> RequestBuilder {
-        self.as_customer(Method::PATCH, path).json(body)
+        self.as_organiser(Method::PATCH, path).json(body)
     }
 }
 

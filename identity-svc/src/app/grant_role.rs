@@ -13,7 +13,8 @@ use crate::{
     },
 };
 
-/// The account's id and all its roles. A role it has is no error and no audit row.
+/// The account's id and all its roles. A role it has is no error and no audit row. Of an account whose address
+/// nobody has verified it isn't known whose it is: it is given none.
 pub(crate) async fn grant_role(
     app: &App,
     caller: &Claims,
@@ -32,6 +33,9 @@ pub(crate) async fn grant_role(
     let user_id = users::id_by_email(&mut tx, &email)
         .await?
         .ok_or(CallError::UserNotFound)?;
+    if !users::is_verified(&mut tx, user_id).await? {
+        return Err(CallError::NotVerified);
+    }
     if users::grant(&mut tx, user_id, role).await? {
         audit::insert(&mut tx, caller.user_id, Action::RoleGranted(role), user_id).await?;
     }

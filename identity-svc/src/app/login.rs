@@ -89,6 +89,14 @@ async fn try_login(
     if let Some(wait) = failures::wait(&mut tx, &attempt, Some(user_id)).await? {
         return Err(CallError::TooManyWrong(wait));
     }
+    // A password that was set meanwhile ended every sign-in: none begins by the one before it.
+    let is_still = match &stored {
+        Some(stored) => users::lock_password(&mut tx, user_id, stored).await?,
+        None => false,
+    };
+    if !is_still {
+        return Err(CallError::Overloaded);
+    }
     failures::know(&mut tx, &attempt, user_id).await?;
     if let (Some(stored), Some(renewed)) = (stored, renewed) {
         users::replace_password(&mut tx, user_id, &stored, &renewed).await?;

@@ -15,6 +15,7 @@ use crate::{
     error::{CallError, Checks},
     mail::Kind,
     store::{
+        api_keys,
         audit::{self, OfMember},
         mail,
         organisations::{self, MEMBERS_MAX, Member, ORGANISATIONS_MAX, Organisation},
@@ -153,6 +154,7 @@ pub(crate) async fn remove_member(
     };
     keep_an_owner(&mut tx, organisation_id, user_id, there).await?;
     organisations::remove_member(&mut tx, organisation_id, user_id).await?;
+    api_keys::delete_of_member(&mut tx, user_id, organisation_id).await?;
     let note = OfMember::Removed;
     audit::insert_of_member(&mut tx, caller.user_id, note, user_id, organisation_id).await?;
     tx.commit().await?;

@@ -12,6 +12,7 @@ use crate::{
     error::{CallError, Checks},
     mail::Kind,
     store::{
+        api_keys,
         audit::{self, Action},
         failures, mail,
         mailed_tokens::{self, Purpose},
@@ -48,6 +49,8 @@ pub(crate) async fn reset_password(
     users::verify_email(&mut tx, user_id).await?;
     mailed_tokens::forget(&mut tx, user_id, Purpose::VerifyEmail).await?;
     sign_ins::revoke_all(&mut tx, user_id, None).await?;
+    // Whoever had the account may have made some.
+    api_keys::delete_all(&mut tx, user_id).await?;
     failures::know(&mut tx, &attempt(&email, client), user_id).await?;
     tell(&mut tx, user_id, &email, Action::PasswordReset, client).await?;
     tx.commit().await?;

@@ -57,12 +57,18 @@ pub(crate) enum Error {
     Folder(#[from] io::Error),
 }
 
+/// No such mailbox, not here, no such name (RFC 5321 §4.2.3).
+const RECIPIENT_REFUSED: [u16; 3] = [550, 551, 553];
+
 impl Error {
     /// Whether another attempt would end the same way.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Recipient(_) | Self::Letter(_) => true,
-            Self::Smtp(error) => error.is_permanent(),
+            // Of this recipient; what else a server refuses for good is mended at the server.
+            Self::Smtp(error) => error
+                .status()
+                .is_some_and(|code| RECIPIENT_REFUSED.contains(&u16::from(code))),
             Self::Folder(_) => false,
         }
     }

@@ -119,3 +119,33 @@ pub(crate) async fn delete(
     .await?;
     Ok(deleted.rows_affected() == 1)
 }
+
+/// Ends all of an account's keys.
+pub(crate) async fn delete_all(
+    conn: &mut PgConnection,
+    user_id: UserId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM identity.api_keys WHERE user_id = $1",
+        user_id.as_uuid()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Ends the keys that an account made for an organisation.
+pub(crate) async fn delete_of_member(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    organisation_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM identity.api_keys WHERE user_id = $1 AND organisation_id = $2",
+        user_id.as_uuid(),
+        organisation_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::{account::Email, mail::Kind};
 
-/// Letters of one kind to one address within an hour: enough for who mistyped, few for who is pestered.
+/// Letters of one kind to one address within half an hour, for as long as a link to a new password is good:
+/// whoever is sent no more of those has one. Enough for who mistyped, few for who is pestered.
 const HOURLY_MAX: i64 = 5;
 
 /// How long a letter that was taken up is left to who did: longer than the talk with a server lasts.
@@ -44,7 +45,7 @@ pub(crate) async fn insert_about(
         "INSERT INTO identity.mail (mail_id, recipient, kind, about_id)
          SELECT $1, $2, $3, $5 WHERE $4 > (
              SELECT count(*) FROM identity.mail
-             WHERE recipient = $2 AND kind = $3 AND created_at > now() - interval '1 hour')",
+             WHERE recipient = $2 AND kind = $3 AND created_at > now() - interval '30 minutes')",
         Uuid::now_v7(),
         recipient.as_str(),
         kind.as_str(),

@@ -219,6 +219,15 @@ pub(crate) async fn remove_member(
         organisation_id,
         user_id.as_uuid(),
     )
+    .execute(&mut *conn)
+    .await?;
+    // Nor do they come back by one that lies in their mailbox.
+    sqlx::query!(
+        "DELETE FROM identity.invitations WHERE organisation_id = $1
+             AND email = (SELECT email FROM identity.users WHERE user_id = $2)",
+        organisation_id,
+        user_id.as_uuid(),
+    )
     .execute(conn)
     .await?;
     Ok(())

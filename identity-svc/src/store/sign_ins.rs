@@ -123,13 +123,23 @@ pub(crate) async fn find_locked(
     }))
 }
 
-/// Marks a token as traded, from now on if it wasn't, and its family as used from there.
+/// Marks a token as traded, from now on if it wasn't, and its family as used from there. What else came of
+/// the same token, and wasn't used first, counts as used long ago: who uses it isn't who has this one.
 pub(crate) async fn mark_used(
     conn: &mut PgConnection,
     family_id: Uuid,
     token: &TokenHash,
     client: Option<IpAddr>,
 ) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE identity.refresh_tokens AS twin SET used_at = to_timestamp(0)
+         FROM identity.refresh_tokens AS token
+         WHERE token.token_hash = $1 AND token.used_at IS NULL AND twin.parent_hash = token.parent_hash
+             AND twin.token_hash <> $1 AND twin.used_at IS NULL",
+        token.as_slice()
+    )
+    .execute(&mut *conn)
+    .await?;
     sqlx::query!(
         "UPDATE identity.refresh_tokens SET used_at = coalesce(used_at, now()) WHERE token_hash = $1",
         token.as_slice()

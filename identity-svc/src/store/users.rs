@@ -193,6 +193,34 @@ pub(crate) async fn lock(conn: &mut PgConnection, user_id: UserId) -> Result<boo
     Ok(there.is_some())
 }
 
+/// Keeps an account's password as it is until the transaction ends; whether that is `stored`, and the account
+/// wasn't deleted.
+pub(crate) async fn lock_password(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    stored: &str,
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT 1 AS "one!" FROM identity.users
+         WHERE user_id = $1 AND password_hash = $2 AND deleted_at IS NULL FOR NO KEY UPDATE"#,
+        user_id.as_uuid(),
+        stored,
+    );
+    Ok(found.fetch_optional(conn).await?.is_some())
+}
+
+/// Whether its owner has shown that the address is theirs.
+pub(crate) async fn is_verified(
+    conn: &mut PgConnection,
+    user_id: UserId,
+) -> Result<bool, sqlx::Error> {
+    let verified = sqlx::query_scalar!(
+        r#"SELECT email_verified_at IS NOT NULL AS "verified!" FROM identity.users WHERE user_id = $1"#,
+        user_id.as_uuid(),
+    );
+    Ok(verified.fetch_optional(conn).await?.unwrap_or_default())
+}
+
 /// Leaves nothing of an account but its id, which bookings name; `password_hash` is nobody's. An address
 /// under `.invalid` (RFC 2606) is nobody's, either.
 pub(crate) async fn anonymise(
@@ -200,6 +228,13 @@ pub(crate) async fn anonymise(
     user_id: UserId,
     password_hash: &str,
 ) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM identity.invitations
+         WHERE email = (SELECT email FROM identity.users WHERE user_id = $1)",
+        user_id.as_uuid(),
+    )
+    .execute(&mut *conn)
+    .await?;
     sqlx::query!(
         "UPDATE identity.users
          SET email = user_id || '@deleted.invalid', password_hash = $2, email_verified_at = NULL,
@@ -234,12 +269,7 @@ pub(crate) async fn anonymise(
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query!(
-        "DELETE FROM identity.api_keys WHERE user_id = $1",
-        user_id.as_uuid()
-    )
-    .execute(&mut *conn)
-    .await?;
+    super::api_keys::delete_all(&mut *conn, user_id).await?;
     sqlx::query!(
         "DELETE FROM identity.members WHERE user_id = $1",
         user_id.as_uuid()

@@ -1484,7 +1484,8 @@ pub mod identity_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Gives an account a role. Idempotent; needs role admin. Called by the CLI. Reasons:
-        /// UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
+        /// UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST, INVALID_STATE (nobody has verified its
+        /// address).
         pub async fn grant_role(
             &mut self,
             request: impl tonic::IntoRequest<super::GrantRoleRequest>,
@@ -1812,7 +1813,8 @@ pub mod identity_service_server {
             tonic::Status,
         >;
         /// Gives an account a role. Idempotent; needs role admin. Called by the CLI. Reasons:
-        /// UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
+        /// UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST, INVALID_STATE (nobody has verified its
+        /// address).
         async fn grant_role(
             &self,
             request: tonic::Request<super::GrantRoleRequest>,
