@@ -91,7 +91,7 @@ async fn a_sales_times_change_in_any_state_and_are_told_once_seats_may_be_sold(p
         sale_ends_at_ms,
         sale_version,
     };
-    let expected = [told(begin, end, 2), told(None, None, 3)];
+    let expected = [told(begin, end, 3), told(None, None, 4)];
     assert_eq!(told_of_sales(&pool).await, expected);
 }
 

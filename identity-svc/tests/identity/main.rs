@@ -186,3 +186,11 @@ async fn count(pool: &PgPool, sql: &'static str) -> i64 {
         .await
         .expect("counts")
 }
+
+/// As the link in the letter does.
+async fn has_verified(pool: &PgPool, email: &str) {
+    let verified =
+        sqlx::query("UPDATE identity.users SET email_verified_at = now() WHERE email = $1");
+    let verified = verified.bind(email).execute(pool).await;
+    assert_eq!(verified.expect("writes").rows_affected(), 1);
+}

@@ -6,7 +6,7 @@ use holdfast_proto::identity::v1::{
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
 
-use crate::{OPERATOR_TOKEN, PASSWORD, as_holder, config, count, refusal, start};
+use crate::{OPERATOR_TOKEN, PASSWORD, as_holder, config, count, has_verified, refusal, start};
 
 fn grant(email: &str, role: &str) -> GrantRoleRequest {
     GrantRoleRequest {
@@ -194,8 +194,11 @@ async fn only_an_administrator_changes_accounts(pool: PgPool) {
     assert_eq!(count(&pool, "SELECT count(*) FROM identity.users").await, 1);
 
     let operator = service.operator("").await.expect("exchanges");
-    let request = as_holder(&operator, grant("ann@example.org", "admin"));
-    service.client.grant_role(request).await.expect("grants");
+    let ask = || as_holder(&operator, grant("ann@example.org", "admin"));
+    let early = service.client.grant_role(ask()).await;
+    assert_eq!(refusal(early).0, ErrorCode::InvalidState, "whose address?");
+    has_verified(&pool, "ann@example.org").await;
+    service.client.grant_role(ask()).await.expect("grants");
     let admin = service
         .login("ann@example.org", PASSWORD)
         .await

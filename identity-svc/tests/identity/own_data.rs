@@ -7,7 +7,9 @@ use holdfast_types::ErrorCode;
 use sqlx::PgPool;
 use tonic::Status;
 
-use crate::{Letters, PASSWORD, Service, as_holder, config, count, from_client, refusal, start};
+use crate::{
+    Letters, PASSWORD, Service, as_holder, config, count, from_client, has_verified, refusal, start,
+};
 
 async fn delete(service: &mut Service, token: &str, password: &str) -> Result<(), Status> {
     let password = password.to_owned();
@@ -35,6 +37,7 @@ async fn sign_ins_and_changes_of_roles_are_listed_for_who_they_are_about(pool: P
         .expect("tokens")
         .access_token;
     let operator = service.operator("").await.expect("exchanges");
+    has_verified(&pool, "ann@example.org").await;
     let grant = holdfast_proto::identity::v1::GrantRoleRequest {
         email: "ann@example.org".to_owned(),
         role: "organiser".to_owned(),
