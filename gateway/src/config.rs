@@ -198,6 +198,10 @@ impl Config {
             let why = "mail is shown on loopback only";
             return Err(("mail_folder", why.to_owned()));
         }
+        if shows_mail && !(self.public_url.is_empty() && self.trusted_proxies.is_empty()) {
+            let why = "mail isn't shown where others come by a proxy (public_url, trusted_proxies)";
+            return Err(("mail_folder", why.to_owned()));
+        }
         self.proxies()?;
         self.rate_limits.check()?;
         self.origins().map(|_| ())
@@ -362,6 +366,14 @@ mod tests {
                 Config {
                     listen: ([0, 0, 0, 0], 8080).into(),
                     insecure: true,
+                    mail_folder: "mail".into(),
+                    ..config()
+                },
+            ),
+            (
+                "mail_folder",
+                Config {
+                    public_url: "https://tickets.example".to_owned(),
                     mail_folder: "mail".into(),
                     ..config()
                 },

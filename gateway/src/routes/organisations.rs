@@ -236,7 +236,7 @@ pub(crate) async fn remove_member(
     request_body = Invitation,
     responses((status = 202, description = "A letter is on its way.")),
     security(("bearer" = [])),
-    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "NOT_FOUND"]))),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "NOT_FOUND", "INVALID_STATE"]))),
 )]
 pub(crate) async fn invite_member(
     State(app): State<Shared>,

@@ -179,7 +179,12 @@ pub(crate) async fn invite_member(
     lock_as_owner(&mut tx, organisation_id, caller).await?;
     let (by, ttl) = (caller.user_id, INVITATION_TTL);
     let invitation = organisations::invite(&mut tx, organisation_id, &email, role, by, ttl).await?;
-    mail::insert_about(&mut tx, &email, Kind::Invitation, Some(invitation)).await?;
+    // Without a letter the invitation before stays as it is: its link is good.
+    if !mail::insert_about(&mut tx, &email, Kind::Invitation, Some(invitation)).await? {
+        return Err(CallError::TooMany(
+            "this address was invited too often within half an hour; try again later",
+        ));
+    }
     let note = OfMember::Invited(role);
     audit::insert_of_member(&mut tx, by, note, by, organisation_id).await?;
     tx.commit().await?;

@@ -31,17 +31,18 @@ pub(crate) async fn insert(
     recipient: &Email,
     kind: Kind,
 ) -> Result<(), sqlx::Error> {
-    insert_about(conn, recipient, kind, None).await
+    insert_about(conn, recipient, kind, None).await?;
+    Ok(())
 }
 
-/// The same, about something.
+/// The same, about something; whether there is one.
 pub(crate) async fn insert_about(
     conn: &mut PgConnection,
     recipient: &Email,
     kind: Kind,
     about_id: Option<Uuid>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+) -> Result<bool, sqlx::Error> {
+    let written = sqlx::query!(
         "INSERT INTO identity.mail (mail_id, recipient, kind, about_id)
          SELECT $1, $2, $3, $5 WHERE $4 > (
              SELECT count(*) FROM identity.mail
@@ -54,7 +55,7 @@ pub(crate) async fn insert_about(
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(written.rows_affected() == 1)
 }
 
 /// Takes up at most `limit` letters, the longest due first, for as long as [`LEASE`]. Kinds of a later

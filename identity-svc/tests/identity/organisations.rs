@@ -182,6 +182,25 @@ async fn an_organiser_makes_one_invites_others_and_their_tokens_say_so(pool: PgP
     assert_eq!(all, expected);
     let manager = invite(&mut service, &bob, "eve@example.org", "owner").await;
     assert_eq!(refusal(manager).0, ErrorCode::Forbidden);
+
+    // Who is pestered gets no more letters, and the link of the last one stays good. Who is removed doesn't
+    // come back by it.
+    let mut last = String::new();
+    for _ in 0..3 {
+        invite(&mut service, &ann, "bob@example.org", "owner")
+            .await
+            .expect("invites");
+        last = letters.next().await;
+    }
+    let pestered = invite(&mut service, &ann, "bob@example.org", "owner").await;
+    assert_eq!(refusal(pestered).0, ErrorCode::InvalidState);
+    let token = token_in(&last.replace("=\r\n", "").replace("?token=3D", "?token="));
+    let bob_id = id_of(&pool, "bob@example.org").await;
+    let invitations = "SELECT count(*) FROM identity.invitations WHERE token_hash IS NOT NULL";
+    assert_eq!(count(&pool, invitations).await, 1);
+    remove(&mut service, &ann, &bob_id).await.expect("removes");
+    let back = accept(&mut service, &bob, &token).await;
+    assert_eq!(refusal(back).1, ["token"]);
     service.stop().await;
 }
 

@@ -183,6 +183,23 @@ async fn once_what_came_of_it_was_used_a_token_is_stolen(pool: PgPool) {
     service.stop().await;
 }
 
+/// Whoever traded the stolen one within the grace has a line of their own: it ends with the first use of either.
+#[sqlx::test(migrations = false)]
+async fn of_two_lines_of_one_token_the_second_ends_the_sign_in(pool: PgPool) {
+    let (mut service, first) = signed_in(&pool).await;
+    let owners = refresh(&mut service, &first.refresh_token).await;
+    let owners = owners.expect("renews").refresh_token;
+    let thiefs = refresh(&mut service, &first.refresh_token).await;
+    let thiefs = thiefs.expect("renews within the grace").refresh_token;
+    let next = refresh(&mut service, &owners).await;
+    let next = next.expect("renews").refresh_token;
+    for token in [thiefs, next] {
+        let refused = refresh(&mut service, &token).await;
+        assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    }
+    service.stop().await;
+}
+
 #[sqlx::test(migrations = false)]
 async fn sign_ins_are_listed_and_ended_one_by_one_and_all(pool: PgPool) {
     let (mut service, first) = signed_in(&pool).await;

@@ -1083,7 +1083,7 @@ pub mod identity_service_client {
         }
         /// Mails an invitation, good for 7 days, to an address that may have no account yet; by an owner. An earlier
         /// one to that address ends. Not idempotent: each is a letter. Called by the gateway. Reasons: UNAUTHORIZED,
-        /// FORBIDDEN, NOT_FOUND, INVALID_REQUEST.
+        /// FORBIDDEN, NOT_FOUND, INVALID_REQUEST, INVALID_STATE (invited too often lately).
         pub async fn invite_member(
             &mut self,
             request: impl tonic::IntoRequest<super::InviteMemberRequest>,
@@ -1695,7 +1695,7 @@ pub mod identity_service_server {
         >;
         /// Mails an invitation, good for 7 days, to an address that may have no account yet; by an owner. An earlier
         /// one to that address ends. Not idempotent: each is a letter. Called by the gateway. Reasons: UNAUTHORIZED,
-        /// FORBIDDEN, NOT_FOUND, INVALID_REQUEST.
+        /// FORBIDDEN, NOT_FOUND, INVALID_REQUEST, INVALID_STATE (invited too often lately).
         async fn invite_member(
             &self,
             request: tonic::Request<super::InviteMemberRequest>,

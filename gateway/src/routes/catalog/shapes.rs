@@ -185,7 +185,7 @@ pub(crate) struct Show {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Category {
+pub(crate) struct SeatCategory {
     #[schema(example = "Stalls")]
     name: String,
     /// CSS hexadecimal.
@@ -261,7 +261,7 @@ pub(crate) struct SeatMap {
     width: f64,
     #[schema(example = 800.0)]
     height: f64,
-    categories: Vec<Category>,
+    categories: Vec<SeatCategory>,
     /// Those that people sit on.
     seats: Vec<Seat>,
     areas: Vec<Area>,
@@ -363,7 +363,7 @@ pub(crate) fn show(show: pb::Show) -> Result<Show, ApiError> {
 }
 
 pub(crate) fn seat_map(map: pb::GetSeatMapResponse) -> Result<SeatMap, ApiError> {
-    let category = |category: pb::Category| Category {
+    let category = |category: pb::Category| SeatCategory {
         name: category.name,
         color: category.color,
         price: Money {
