@@ -309,7 +309,7 @@ pub(crate) async fn search_shows(
 #[utoipa::path(
     get, path = "/search/suggest", tag = "catalogue",
     params(
-        ("q" = String, Query, description = "What was typed so far, at most 300 bytes. For nothing nothing is suggested.", example = json!("sum")),
+        ("q" = Option<String>, Query, description = "What was typed so far, at most 300 bytes. For nothing nothing is suggested.", example = json!("sum")),
         ("limit" = Option<u32>, Query, description = "Suggestions at most; 10 unless said.", minimum = 1, maximum = 10),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an answer kept."),
     ),
