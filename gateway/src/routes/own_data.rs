@@ -1,6 +1,7 @@
 //! What is kept about the signed-in account, and its end.
 //!
-//! Always holds: an account with a booking under way isn't deleted. Leaves to others: what stays of it
+//! Always holds: an account with a booking under way when it was looked isn't deleted; one that is made in that
+//! instant keeps its way, and its account is gone. Leaves to others: what stays of it
 //! (identity-svc), and the bookings (booking-svc).
 
 use axum::{Json, extract::State, http::StatusCode};

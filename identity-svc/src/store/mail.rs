@@ -9,7 +9,7 @@ use crate::{account::Email, mail::Kind};
 
 /// Letters of one kind to one address within half an hour, for as long as a link to a new password is good:
 /// whoever is sent no more of those has one. Enough for who mistyped, few for who is pestered.
-const HOURLY_MAX: i64 = 5;
+const LATELY_MAX: i64 = 5;
 
 /// How long a letter that was taken up is left to who did: longer than the talk with a server lasts.
 const LEASE: Duration = Duration::from_secs(120);
@@ -50,7 +50,7 @@ pub(crate) async fn insert_about(
         Uuid::now_v7(),
         recipient.as_str(),
         kind.as_str(),
-        HOURLY_MAX,
+        LATELY_MAX,
         about_id,
     )
     .execute(conn)

@@ -676,7 +676,7 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Mails that token again, at most 5 times an hour. An address without an account, or verified already,
+        /// Mails that token again, at most 5 times in half an hour. An address without an account, or verified already,
         /// is answered alike and gets no mail. Called by the gateway. Reasons: INVALID_REQUEST. Not idempotent.
         pub async fn resend_verification(
             &mut self,
@@ -707,7 +707,7 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Mails a token that sets a new password, at most 5 times an hour. An address without an account is
+        /// Mails a token that sets a new password, at most 5 times in half an hour. An address without an account is
         /// answered alike, after the same work, and gets no mail. Called by the gateway. Reasons: INVALID_REQUEST.
         /// Not idempotent.
         pub async fn request_password_reset(
@@ -1568,7 +1568,7 @@ pub mod identity_service_server {
             tonic::Response<super::VerifyEmailResponse>,
             tonic::Status,
         >;
-        /// Mails that token again, at most 5 times an hour. An address without an account, or verified already,
+        /// Mails that token again, at most 5 times in half an hour. An address without an account, or verified already,
         /// is answered alike and gets no mail. Called by the gateway. Reasons: INVALID_REQUEST. Not idempotent.
         async fn resend_verification(
             &self,
@@ -1577,7 +1577,7 @@ pub mod identity_service_server {
             tonic::Response<super::ResendVerificationResponse>,
             tonic::Status,
         >;
-        /// Mails a token that sets a new password, at most 5 times an hour. An address without an account is
+        /// Mails a token that sets a new password, at most 5 times in half an hour. An address without an account is
         /// answered alike, after the same work, and gets no mail. Called by the gateway. Reasons: INVALID_REQUEST.
         /// Not idempotent.
         async fn request_password_reset(
