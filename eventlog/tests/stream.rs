@@ -486,6 +486,39 @@ async fn events_not_handled_are_counted_from_a_place_on_and_up_to_a_limit(pool: 
     consumer.stop().await;
 }
 
+/// Has all up to some place already.
+struct Knowing(Recorder, i64);
+
+impl Handler for Knowing {
+    async fn handle(&self, event: &Event) -> Result<(), HandleError> {
+        self.0.handle(event).await
+    }
+
+    fn needs_none_up_to(&self) -> i64 {
+        self.1
+    }
+}
+
+#[sqlx::test]
+async fn what_a_handler_has_already_does_not_come_and_holds_nothing_up(pool: PgPool) {
+    prepare(&pool).await;
+    for number in 1..=5 {
+        publish(&pool, "a", number).await;
+    }
+    let known = newest(&pool).await.unwrap();
+    publish(&pool, "a", 6).await;
+    publish(&pool, "b", 1).await;
+    let (record, handler) = recorder();
+    let consumer = Running::start(&pool, config(), Knowing(handler, known));
+    until("what is new", async || record.of("b").await == [1]).await;
+    until("all to be passed", async || {
+        behind(&pool, "reader", &["orders"], 0, 9).await.unwrap() == 0
+    })
+    .await;
+    assert_eq!(record.of("a").await, [6]);
+    consumer.stop().await;
+}
+
 #[sqlx::test]
 async fn the_lag_is_the_age_of_the_oldest_event_that_is_not_handled(pool: PgPool) {
     prepare(&pool).await;

@@ -33,6 +33,12 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 pub trait Handler: Send + Sync + 'static {
     /// Handles one event; `Ok` means it need never come again.
     fn handle(&self, event: &Event) -> impl Future<Output = Result<(), HandleError>> + Send;
+
+    /// Events up to this place need not come any more: what they tell of is known by other means. Those
+    /// that were read already may.
+    fn needs_none_up_to(&self) -> i64 {
+        0
+    }
 }
 
 /// Why an event was not handled. The text goes to the log and to operators.

@@ -205,6 +205,7 @@ impl<H: Handler> Work<'_, H> {
             self.read_retries().await?;
         }
         if self.more && self.lanes.window_len() + FETCH_EVENTS <= WINDOW_EVENTS {
+            self.lanes.pass(self.handler.needs_none_up_to());
             let limit = i64::try_from(FETCH_EVENTS).expect("a small constant");
             let (fetched, newest) = self.session.fetch(self.lanes.fetched(), limit).await?;
             self.more = fetched.len() == FETCH_EVENTS;

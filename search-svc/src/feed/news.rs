@@ -84,6 +84,11 @@ impl Handler for News {
         self.queue.send(change).await.map_err(|_| ending())?;
         answer.await.map_err(|_| ending())?
     }
+
+    /// After an index was built over a large catalogue there may be a million that it has.
+    fn needs_none_up_to(&self) -> i64 {
+        self.stream.is_reached_up_to()
+    }
 }
 
 /// None for events that aren't ours.

@@ -66,7 +66,7 @@ impl Stream {
 
     /// Changes that are neither handled nor reached, counted up to `max`.
     pub(crate) async fn behind(&self, max: u64) -> Result<u64, holdfast_eventlog::Error> {
-        let reached = self.reach.borrow().reached;
+        let reached = self.is_reached_up_to();
         holdfast_eventlog::behind(&self.pool, &self.consumer, &[TOPIC], reached, max).await
     }
 
@@ -86,6 +86,11 @@ impl Stream {
     pub(crate) fn reached(&self, seq: i64) {
         self.reach
             .send_modify(|reach| reach.reached = reach.reached.max(seq));
+    }
+
+    /// Up to where the index that is searched has all that events tell of.
+    pub(crate) fn is_reached_up_to(&self) -> i64 {
+        self.reach.borrow().reached
     }
 
     /// Whether the index has all that the event at `seq` tells of; waits where that will soon be so.
