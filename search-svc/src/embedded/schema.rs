@@ -45,7 +45,7 @@ pub(super) struct Fields {
     pub(super) description: Field,
     /// Words of a name that are next to each other.
     pub(super) pairs: Field,
-    /// Whole names.
+    /// Whole names, and the same written as one word.
     pub(super) names: Field,
     /// Each of the category path.
     pub(super) category: Field,
@@ -250,6 +250,9 @@ impl Fields {
                 .collect();
             indexed.add_text(self.pairs, pairs.join(" "));
             indexed.add_text(self.names, words.join(" "));
+            if words.len() > 1 {
+                indexed.add_text(self.names, words.concat());
+            }
             indexed.add_u64(number, name_number(name));
         }
     }

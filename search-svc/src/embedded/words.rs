@@ -30,6 +30,10 @@ const BEGUN: Score = 0.5;
 const MISSPELT: Score = 0.25;
 const MISSPELT_AND_BEGUN: Score = 0.1;
 const SYNONYM: Score = 0.9;
+/// What words of a name count that were asked for as one.
+const RUN_TOGETHER: Score = TITLE_SCORE;
+/// Letters that each of two words has that were written as one.
+const RUN_TOGETHER_LETTERS: usize = 2;
 /// What it counts more that two words are next to each other in a name as they were asked for, and
 /// that all that was asked for is a whole name: more than that one of them is in a title, which may be
 /// by chance.
@@ -147,7 +151,27 @@ fn there(fields: &Fields, word: &str, is_last: bool) -> tantivy::Result<Box<dyn 
     }
     // Long texts have something like everything: as it is only.
     ways.push(terms(fields.description, word, DESCRIPTION_SCORE));
+    ways.extend(run_together(fields, word));
     Ok(any_of(ways))
+}
+
+/// A whole name, or two words of one, written as one word.
+fn run_together(fields: &Fields, word: &str) -> Vec<Box<dyn Clause>> {
+    if fold::is_unspaced_word(word) {
+        return Vec::new();
+    }
+    let cuts: Vec<usize> = word.char_indices().map(|(at, _)| at).collect();
+    let inner = RUN_TOGETHER_LETTERS..(cuts.len() + 1).saturating_sub(RUN_TOGETHER_LETTERS);
+    let pairs = cuts.get(inner).unwrap_or_default().iter().map(|at| {
+        let (one, other) = word.split_at(*at);
+        exact(fields.pairs, &schema::pair(one, other))
+    });
+    let whole = exact(fields.names, word);
+    [whole]
+        .into_iter()
+        .chain(pairs)
+        .map(|clause| scored(clause, RUN_TOGETHER))
+        .collect()
 }
 
 /// `word` as it is, in the place of another.

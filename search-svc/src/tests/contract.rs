@@ -428,6 +428,7 @@ async fn what_a_person_meant_comes_first(index: &impl Index) {
             16,
         ),
         ("those two words together", "paper owls", 13),
+        ("those two, written as one", "silentowls", 12),
         ("its name in Chinese characters", "東京事変", 4),
         ("a part of it", "事変", 4),
         ("the other kana", "がんだむ", 5),
