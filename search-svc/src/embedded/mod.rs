@@ -11,6 +11,7 @@ mod schema;
 mod search;
 mod shelf;
 mod tally;
+mod top;
 mod words;
 
 use std::{

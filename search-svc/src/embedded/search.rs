@@ -3,24 +3,26 @@
 //! Always holds: one pass over what fits orders it, counts it and counts its facets; of all that
 //! fits, only the page is kept.
 
-use std::{ops::Bound, sync::Arc};
+use std::{mem, ops::Bound};
 
 use holdfast_proto::search::v1::FoundShow;
 use prost::Message;
 use tantivy::{
-    DocAddress, DocId, Order, Score, Searcher, SegmentReader, TantivyDocument, Term,
-    collector::{
-        Collector, FilterCollector, SegmentSortKeyComputer, SortKeyComputer, TopDocs,
-        sort_key::{NaturalComparator, SortBySimilarityScore, SortByStaticFastValue},
-    },
+    COLLECT_BLOCK_BUFFER_LEN, DocAddress, DocId, Score, Searcher, SegmentReader, TantivyDocument,
+    Term,
     columnar::Column,
-    query::{BooleanQuery, ConstScoreQuery, Occur, Query as Clause, RangeQuery, TermSetQuery},
+    fastfield::AliveBitSet,
+    query::{
+        BooleanQuery, ConstScoreQuery, EnableScoring, Occur, Query as Clause, RangeQuery,
+        TermSetQuery,
+    },
     schema::{Field, Value},
 };
 
 use super::{
-    schema::{Fields, PLACE, PRICE_ORDER, STARTS_AT, TIE},
-    tally::{Tallied, Tally, Values},
+    schema::{Fields, PLACE},
+    tally::{Tally, Values},
+    top::{Top, first_of_each},
     words::{self, exact},
 };
 use crate::{
@@ -36,42 +38,56 @@ const ON_SALE: &str = "ON_SALE";
 pub(super) fn search(
     searcher: &Searcher,
     fields: &Fields,
-    values: &Arc<Values>,
+    values: &Values,
     query: &Query,
 ) -> tantivy::Result<Found> {
     values.forget_all_but(searcher.segment_readers());
     let clause = clause(fields, query)?;
-    let tally = Tally {
-        facets: query.facets.clone(),
-        values: Arc::clone(values),
+    // Without words all fit as well, and the order is that of time.
+    let sort = match query.sort {
+        Sort::Relevance if query.words.is_empty() => Sort::Date,
+        sort => sort,
     };
+    let is_scored = matches!(sort, Sort::Relevance);
+    let weight = clause.weight(match is_scored {
+        true => EnableScoring::enabled_from_searcher(searcher),
+        false => EnableScoring::disabled_from_searcher(searcher),
+    })?;
+    let mut total = 0;
+    let mut tally = Tally::new(&query.facets, values);
     // One more tells whether there are more.
-    let top = TopDocs::with_limit(query.limit + 1).and_offset(query.offset);
-    let time = (
-        SortByStaticFastValue::<i64>::for_field(STARTS_AT),
-        Order::Asc,
-    );
-    let tie = (SortByStaticFastValue::<u64>::for_field(TIE), Order::Asc);
-    let all = Passes {
-        searcher,
-        clause: &clause,
-        near: query.near,
-    };
-    let (mut addresses, tallied) = match query.sort {
-        Sort::Relevance => {
-            let best = (SortBySimilarityScore, Order::Desc);
-            all.collect(top.order_by((best, time, tie)), &tally)
+    let mut top = Top::new(sort, query.offset + query.limit + 1);
+    for (ordinal, segment) in (0..).zip(searcher.segment_readers()) {
+        let mut counted = tally.in_segment(segment)?;
+        let mut columns = top.in_segment(ordinal, segment)?;
+        let mut block = Block::new(segment, query.near)?;
+        let mut take = |block: &mut Block| {
+            block.leave_out();
+            total += block.documents.len() as u64;
+            counted.count(&block.documents);
+            top.take(&mut columns, &block.documents, &block.scores);
+            block.documents.clear();
+            block.scores.clear();
+        };
+        if is_scored {
+            weight.for_each(segment, &mut |document, score| {
+                block.documents.push(document);
+                block.scores.push(score);
+                if block.documents.len() == COLLECT_BLOCK_BUFFER_LEN {
+                    take(&mut block);
+                }
+            })?;
+            take(&mut block);
+        } else {
+            weight.for_each_no_score(segment, &mut |documents| {
+                block.documents.extend_from_slice(documents);
+                take(&mut block);
+            })?;
         }
-        Sort::Date => all.collect(top.order_by((time, tie)), &tally),
-        Sort::Distance(from) => {
-            let nearest = (ByDistance { from }, Order::Asc);
-            all.collect(top.order_by((nearest, time, tie)), &tally)
-        }
-        Sort::Price => {
-            let price = SortByStaticFastValue::<i64>::for_field(PRICE_ORDER);
-            all.collect(top.order_by(((price, Order::Asc), time, tie)), &tally)
-        }
-    }?;
+        tally.add(counted);
+    }
+    let mut addresses = top.into_sorted();
+    addresses.drain(..query.offset.min(addresses.len()));
     let more = addresses.len() > query.limit;
     addresses.truncate(query.limit);
     let shows = addresses
@@ -81,9 +97,66 @@ pub(super) fn search(
     Ok(Found {
         shows,
         more,
-        total: Total::Exact(tallied.total),
-        facets: tally.counts(&tallied),
+        total: Total::Exact(total),
+        facets: tally.counts(),
     })
+}
+
+/// Documents of one segment, looked at together.
+struct Block<'a> {
+    documents: Vec<DocId>,
+    /// One for each document, or none.
+    scores: Vec<Score>,
+    alive: Option<&'a AliveBitSet>,
+    /// A circle, and where the documents are.
+    near: Option<(Near, Column<u64>)>,
+    places: Vec<u64>,
+}
+
+impl<'a> Block<'a> {
+    fn new(segment: &'a SegmentReader, near: Option<Near>) -> tantivy::Result<Self> {
+        let place =
+            |near| Ok::<_, tantivy::TantivyError>((near, segment.fast_fields().u64(PLACE)?));
+        Ok(Self {
+            documents: Vec::new(),
+            scores: Vec::new(),
+            alive: segment.alive_bitset(),
+            near: near.map(place).transpose()?,
+            places: Vec::new(),
+        })
+    }
+
+    /// Leaves out what was deleted and what is outside the circle.
+    fn leave_out(&mut self) {
+        if let Some(alive) = self.alive {
+            self.keep(|_, document| alive.is_alive(document));
+        }
+        if let Some((near, column)) = self.near.take() {
+            let mut places = mem::take(&mut self.places);
+            first_of_each(&column, &self.documents, u64::MAX, &mut places);
+            let radius_m = f64::from(near.radius_m);
+            let is_inside =
+                |nth: usize, _| Place::unpack(places[nth]).distance_m(near.place) <= radius_m;
+            self.keep(is_inside);
+            self.places = places;
+            self.near = Some((near, column));
+        }
+    }
+
+    fn keep(&mut self, stays: impl Fn(usize, DocId) -> bool) {
+        let mut end = 0;
+        for nth in 0..self.documents.len() {
+            if stays(nth, self.documents[nth]) {
+                self.documents[end] = self.documents[nth];
+                if let Some(score) = self.scores.get(nth) {
+                    self.scores[end] = *score;
+                }
+                end += 1;
+            }
+        }
+        self.documents.truncate(end);
+        self.scores.truncate(end);
+    }
 }
 
 /// What is answered of a document.
@@ -101,39 +174,6 @@ pub(super) fn shown(
         let what = "a document without what it shows".to_owned();
         tantivy::TantivyError::InternalError(what)
     })
-}
-
-struct Passes<'a> {
-    searcher: &'a Searcher,
-    clause: &'a dyn Clause,
-    near: Option<Near>,
-}
-
-impl Passes<'_> {
-    /// The documents in their order, and how many there are, those outside the circle left out.
-    fn collect<K: Send + 'static>(
-        &self,
-        ordered: impl Collector<Fruit = Vec<(K, DocAddress)>>,
-        tally: &Tally,
-    ) -> tantivy::Result<(Vec<DocAddress>, Tallied)> {
-        let tally = Tally {
-            facets: tally.facets.clone(),
-            values: Arc::clone(&tally.values),
-        };
-        let collector = (ordered, tally);
-        let (found, tallied) = match self.near {
-            None => self.searcher.search(self.clause, &collector)?,
-            Some(near) => {
-                let radius_m = f64::from(near.radius_m);
-                let is_inside =
-                    move |packed: u64| Place::unpack(packed).distance_m(near.place) <= radius_m;
-                let inside = FilterCollector::new(PLACE.to_owned(), is_inside, collector);
-                self.searcher.search(self.clause, &inside)?
-            }
-        };
-        let addresses = found.into_iter().map(|(_, address)| address).collect();
-        Ok((addresses, tallied))
-    }
 }
 
 fn clause(fields: &Fields, query: &Query) -> tantivy::Result<BooleanQuery> {
@@ -205,44 +245,4 @@ fn between(field: Field, min: Option<i64>, max: Option<i64>) -> Option<Box<dyn C
 /// Decides who is found, not who comes first.
 fn filter(clause: impl Clause) -> Box<dyn Clause> {
     Box::new(ConstScoreQuery::new(Box::new(clause), 0.0))
-}
-
-/// Sorts by distance, in millimetres.
-struct ByDistance {
-    from: Place,
-}
-
-impl SortKeyComputer for ByDistance {
-    type SortKey = u64;
-    type Child = DistanceInSegment;
-    type Comparator = NaturalComparator;
-
-    fn segment_sort_key_computer(&self, segment: &SegmentReader) -> tantivy::Result<Self::Child> {
-        Ok(DistanceInSegment {
-            from: self.from,
-            places: segment.fast_fields().u64(PLACE)?,
-        })
-    }
-}
-
-struct DistanceInSegment {
-    from: Place,
-    places: Column<u64>,
-}
-
-impl SegmentSortKeyComputer for DistanceInSegment {
-    type SortKey = u64;
-    type SegmentSortKey = u64;
-    type SegmentComparator = NaturalComparator;
-
-    fn segment_sort_key(&mut self, document: DocId, _score: Score) -> u64 {
-        self.places.first(document).map_or(u64::MAX, |packed| {
-            let distance_m = Place::unpack(packed).distance_m(self.from);
-            (distance_m * 1000.0) as u64
-        })
-    }
-
-    fn convert_segment_sort_key(&self, sort_key: u64) -> u64 {
-        sort_key
-    }
 }

@@ -3,11 +3,7 @@
 //! Always holds: a write that returned is on disk and can be found. After one that failed the
 //! writer is opened anew, which takes back what wasn't committed.
 
-use std::{
-    fs, io,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{fs, io, path::Path, sync::Mutex};
 
 use holdfast_types::ShowId;
 
@@ -35,7 +31,7 @@ pub(super) struct Shelf {
     index: Index,
     fields: Fields,
     reader: IndexReader,
-    values: Arc<Values>,
+    values: Values,
     /// None until the first write, and after one that failed.
     writer: Mutex<Option<IndexWriter>>,
 }
@@ -80,7 +76,7 @@ impl Shelf {
             index,
             fields,
             reader,
-            values: Arc::default(),
+            values: Values::default(),
             writer: Mutex::new(None),
         })
     }

@@ -9,14 +9,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use tantivy::{
-    DocId, Score, SegmentReader,
-    collector::{Collector, SegmentCollector},
-    columnar::Column,
-    index::SegmentId,
-};
+use tantivy::{DocId, SegmentReader, columnar::Column, index::SegmentId};
 
-use super::schema::{BELOW, counted_in};
+use super::{
+    schema::{BELOW, counted_in},
+    top::first_of_each,
+};
 use crate::{
     facet::{Counts, Facet, is_better_spelt},
     fold,
@@ -119,121 +117,45 @@ impl Known {
     }
 }
 
-/// Counts.
-pub(super) struct Tally {
-    pub(super) facets: Vec<Facet>,
-    pub(super) values: Arc<Values>,
+/// How many there are of each value of some facets, in all segments that were counted.
+pub(super) struct Tally<'a> {
+    facets: &'a [Facet],
+    values: &'a Values,
+    /// Of each facet, by number.
+    counts: Vec<Vec<u64>>,
 }
 
-/// How many there are, and how many of each facet's values, by number.
-#[derive(Debug, Default)]
-pub(super) struct Tallied {
-    pub(super) total: u64,
-    facets: Vec<Vec<u64>>,
-}
-
-impl Tally {
-    /// In the order in which they were asked for.
-    pub(super) fn counts(&self, tallied: &Tallied) -> Vec<Counts> {
-        let facets = self.facets.iter().zip(&tallied.facets);
-        facets
-            .map(|(facet, shows)| self.values.counts(*facet, shows))
-            .collect()
+impl<'a> Tally<'a> {
+    pub(super) fn new(facets: &'a [Facet], values: &'a Values) -> Self {
+        Self {
+            facets,
+            values,
+            counts: vec![Vec::new(); facets.len()],
+        }
     }
-}
 
-impl Collector for Tally {
-    type Fruit = Tallied;
-    type Child = InSegment;
-
-    fn for_segment(&self, _: u32, segment: &SegmentReader) -> tantivy::Result<InSegment> {
+    /// Begins to count in a segment.
+    pub(super) fn in_segment(&self, segment: &SegmentReader) -> tantivy::Result<InSegment> {
         let mut facets = Vec::new();
-        for facet in &self.facets {
-            let ordinals = self.values.ordinals(*facet, segment)?;
+        for (nth, facet) in self.facets.iter().enumerate() {
             let column = segment.fast_fields().str(counted_in(*facet))?;
             let Some(column) = column else { continue };
+            let ordinals = self.values.ordinals(*facet, segment)?;
             facets.push(OfFacet {
+                nth,
                 counts: vec![0; ordinals.0.len()],
                 ordinals,
                 column: column.into_parts().1,
                 block: Vec::new(),
             });
         }
-        Ok(InSegment { total: 0, facets })
+        Ok(InSegment(facets))
     }
 
-    fn requires_scoring(&self) -> bool {
-        false
-    }
-
-    fn merge_fruits(&self, segments: Vec<Tallied>) -> tantivy::Result<Tallied> {
-        let mut all = Tallied {
-            total: 0,
-            facets: vec![Vec::new(); self.facets.len()],
-        };
-        for segment in segments {
-            all.total += segment.total;
-            for (all, shows) in all.facets.iter_mut().zip(segment.facets) {
-                all.resize(all.len().max(shows.len()), 0);
-                for (all, shows) in all.iter_mut().zip(shows) {
-                    *all += shows;
-                }
-            }
-        }
-        Ok(all)
-    }
-}
-
-pub(super) struct InSegment {
-    total: u64,
-    facets: Vec<OfFacet>,
-}
-
-struct OfFacet {
-    column: Column<u64>,
-    ordinals: Arc<Ordinals>,
-    /// By ordinal.
-    counts: Vec<u32>,
-    block: Vec<Option<u64>>,
-}
-
-impl OfFacet {
-    fn count(&mut self, ordinal: Option<u64>) {
-        let place = ordinal.and_then(|ordinal| self.counts.get_mut(ordinal as usize));
-        if let Some(count) = place {
-            *count += 1;
-        }
-    }
-}
-
-impl SegmentCollector for InSegment {
-    type Fruit = Tallied;
-
-    fn collect(&mut self, document: DocId, _: Score) {
-        self.total += 1;
-        for facet in &mut self.facets {
-            let ordinal = facet.column.first(document);
-            facet.count(ordinal);
-        }
-    }
-
-    fn collect_block(&mut self, documents: &[DocId]) {
-        self.total += documents.len() as u64;
-        for facet in &mut self.facets {
-            let mut block = std::mem::take(&mut facet.block);
-            block.clear();
-            block.resize(documents.len(), None);
-            facet.column.first_vals(documents, &mut block);
-            for ordinal in &block {
-                facet.count(*ordinal);
-            }
-            facet.block = block;
-        }
-    }
-
-    fn harvest(self) -> Tallied {
-        let facets = self.facets.into_iter().map(|facet| {
-            let mut shows = Vec::new();
+    /// Adds what was counted in a segment.
+    pub(super) fn add(&mut self, counted: InSegment) {
+        for facet in counted.0 {
+            let shows = &mut self.counts[facet.nth];
             for (numbers, count) in facet.ordinals.0.iter().zip(&facet.counts) {
                 for number in numbers.iter().filter(|_| *count > 0) {
                     let number = *number as usize;
@@ -243,11 +165,41 @@ impl SegmentCollector for InSegment {
                     shows[number] += u64::from(*count);
                 }
             }
-            shows
-        });
-        Tallied {
-            total: self.total,
-            facets: facets.collect(),
+        }
+    }
+
+    /// In the order in which they were asked for.
+    pub(super) fn counts(&self) -> Vec<Counts> {
+        let facets = self.facets.iter().zip(&self.counts);
+        facets
+            .map(|(facet, shows)| self.values.counts(*facet, shows))
+            .collect()
+    }
+}
+
+/// What is counted in one segment.
+pub(super) struct InSegment(Vec<OfFacet>);
+
+struct OfFacet {
+    /// Of those that were asked for.
+    nth: usize,
+    column: Column<u64>,
+    ordinals: Arc<Ordinals>,
+    /// By ordinal.
+    counts: Vec<u32>,
+    block: Vec<u64>,
+}
+
+impl InSegment {
+    /// Counts some documents.
+    pub(super) fn count(&mut self, documents: &[DocId]) {
+        for facet in &mut self.0 {
+            first_of_each(&facet.column, documents, u64::MAX, &mut facet.block);
+            for ordinal in &facet.block {
+                if let Some(count) = facet.counts.get_mut(*ordinal as usize) {
+                    *count += 1;
+                }
+            }
         }
     }
 }
