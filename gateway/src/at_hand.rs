@@ -13,70 +13,100 @@ use std::{
 };
 
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::Request,
     http::{HeaderMap, Method, header},
     response::Response,
 };
 use futures::future::{Either, Ready, ready};
 use holdfast_mesh::{server::until_sent, trace};
 use holdfast_types::{EventId, ShowId};
-use tower::{Layer, Service};
+use tower::Service;
 use uuid::Uuid;
 
 use crate::{
-    conditional, limits,
+    conditional,
+    limits::{self, Class},
     lists::ListVersion,
     metrics::{self, Answered},
     scope,
     server::{self, App, Shared},
 };
 
-const EVENT: &str = "/api/v1/events/{event_id}";
-const SHOW: &str = "/api/v1/shows/{show_id}";
-const SEAT_MAP: &str = "/api/v1/shows/{show_id}/seatmap";
-const AVAILABILITY: &str = "/api/v1/shows/{show_id}/availability";
-
-/// What such a route is counted under.
-const ROUTES: [&str; 4] = [EVENT, SHOW, SEAT_MAP, AVAILABILITY];
-
-/// Around every route.
-#[derive(Clone)]
-pub(crate) struct AtHandLayer {
-    app: Shared,
-    counters: Arc<[(&'static str, Answered)]>,
-    /// Of every answer, where pages of other origins may read any.
-    cors: Option<Arc<HeaderMap>>,
+/// What may be at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page {
+    Event,
+    Show,
+    SeatMap,
+    Availability,
 }
 
-impl AtHandLayer {
-    /// After the recorder of metrics was installed.
-    pub(crate) fn new(app: Shared) -> Self {
-        let counters = ROUTES.map(|route| (route, Answered::to_get(route)));
-        let is_read_elsewhere = app.origins.are_allowed();
-        Self {
-            app,
-            counters: counters.into(),
-            cors: is_read_elsewhere.then(|| Arc::new(server::cors_without_origin())),
+impl Page {
+    const ALL: [Self; 4] = [Self::Event, Self::Show, Self::SeatMap, Self::Availability];
+
+    /// What it is counted under.
+    const fn route(self) -> &'static str {
+        match self {
+            Self::Event => "/api/v1/events/{event_id}",
+            Self::Show => "/api/v1/shows/{show_id}",
+            Self::SeatMap => "/api/v1/shows/{show_id}/seatmap",
+            Self::Availability => "/api/v1/shows/{show_id}/availability",
         }
+    }
+
+    const fn class(self) -> Class {
+        match self {
+            Self::Availability => Class::Seats,
+            Self::Event | Self::Show | Self::SeatMap => Class::Browsing,
+        }
+    }
+
+    /// What a path is for, and of which event or show.
+    fn of(path: &str) -> Option<(Self, Uuid)> {
+        let path = path.strip_prefix("/api/v1/")?;
+        let (page, id) = if let Some(id) = path.strip_prefix("events/") {
+            (Self::Event, id)
+        } else {
+            let path = path.strip_prefix("shows/")?;
+            match path.split_once('/') {
+                None => (Self::Show, path),
+                Some((id, "seatmap")) => (Self::SeatMap, id),
+                Some((id, "availability")) => (Self::Availability, id),
+                Some(_) => return None,
+            }
+        };
+        Some((page, id.parse().ok()?))
     }
 }
 
-impl<S> Layer<S> for AtHandLayer {
-    type Service = AtHand<S>;
-
-    fn layer(&self, inner: S) -> AtHand<S> {
-        AtHand {
-            inner,
-            door: self.clone(),
-        }
-    }
-}
-
-/// The door before `inner`.
+/// The door before `inner`, which has the routes.
 #[derive(Clone)]
 pub(crate) struct AtHand<S> {
     inner: S,
-    door: AtHandLayer,
+    door: Door,
+}
+
+impl<S> AtHand<S> {
+    /// After the recorder of metrics was installed.
+    pub(crate) fn new(inner: S, app: Shared) -> Self {
+        let counters = Page::ALL.map(|page| Answered::to_get(page.route()));
+        let is_read_elsewhere = app.origins.are_allowed();
+        let door = Door {
+            app,
+            counters: counters.into(),
+            cors: is_read_elsewhere.then(|| Arc::new(server::cors_without_origin())),
+        };
+        Self { inner, door }
+    }
+}
+
+#[derive(Clone)]
+struct Door {
+    app: Shared,
+    /// As [`Page::ALL`].
+    counters: Arc<[Answered]>,
+    /// Of every answer, where pages of other origins may read any.
+    cors: Option<Arc<HeaderMap>>,
 }
 
 impl<S> Service<Request> for AtHand<S>
@@ -99,9 +129,10 @@ where
     }
 }
 
-impl AtHandLayer {
+impl Door {
     fn answer(&self, request: &Request) -> Option<Response> {
         let came = Instant::now();
+        let (page, id) = Page::of(request.uri().path())?;
         let headers = request.headers();
         let goes_on = request.method() != Method::GET
             || headers.contains_key(trace::PARENT_HEADER)
@@ -110,54 +141,44 @@ impl AtHandLayer {
         if goes_on {
             return None;
         }
-        let route = request.extensions().get::<MatchedPath>()?.as_str();
-        let (route, answered) = self.counters.iter().find(|(known, _)| *known == route)?;
-        let id = request.uri().path().split('/').nth(4)?.parse().ok()?;
         let app = &self.app;
-        let mut response = at_hand(app, route, id, request.uri().query(), headers)?;
+        let mut response = at_hand(app, page, id, request.uri().query(), headers)?;
         let slot = Arc::clone(&app.slots).try_acquire_owned().ok()?;
         let standing = match &app.limits {
             // It is refused there.
-            Some(limits) => limits.count(request).ok()?,
+            Some(limits) => limits.count_address(page.class(), request).ok()?,
             None => None,
         };
         limits::tell(&mut response, [standing, None]);
-        if *route == AVAILABILITY {
+        if page == Page::Availability {
             metrics::availability_read("replica");
         }
         for (name, value) in self.cors.iter().flat_map(|headers| headers.iter()) {
             response.headers_mut().append(name, value.clone());
         }
         scope::dress(app, &mut response, &scope::request_id(headers));
-        answered.count(response.status(), came.elapsed());
+        let nth = Page::ALL.iter().position(|known| *known == page)?;
+        self.counters[nth].count(response.status(), came.elapsed());
         Some(until_sent(response, slot))
     }
 }
 
-/// What `route` answers, if that is in memory and new enough.
+/// What a page's route answers, if that is in memory and new enough.
 fn at_hand(
     app: &App,
-    route: &str,
+    page: Page,
     id: Uuid,
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Option<Response> {
     let now = Instant::now();
-    match (route, query) {
-        (EVENT, None) => {
-            let page = app.kept.event_at_hand(EventId::from_uuid(id), now)?;
-            Some(page.answer(headers))
-        }
-        (SHOW, None) => {
-            let page = app.kept.show_at_hand(ShowId::from_uuid(id), now)?;
-            Some(page.answer(headers))
-        }
-        (SEAT_MAP, None) => {
-            let page = app.kept.seat_map_at_hand(ShowId::from_uuid(id), now)?;
-            Some(page.answer(headers))
-        }
-        (AVAILABILITY, None) => list(app, ShowId::from_uuid(id), false, headers),
-        (AVAILABILITY, Some("format=bitmap")) => list(app, ShowId::from_uuid(id), true, headers),
+    let (event_id, show_id) = (EventId::from_uuid(id), ShowId::from_uuid(id));
+    match (page, query) {
+        (Page::Event, None) => Some(app.kept.event_at_hand(event_id, now)?.answer(headers)),
+        (Page::Show, None) => Some(app.kept.show_at_hand(show_id, now)?.answer(headers)),
+        (Page::SeatMap, None) => Some(app.kept.seat_map_at_hand(show_id, now)?.answer(headers)),
+        (Page::Availability, None) => list(app, show_id, false, headers),
+        (Page::Availability, Some("format=bitmap")) => list(app, show_id, true, headers),
         _ => None,
     }
 }

@@ -92,27 +92,35 @@ impl Encoded {
     }
 
     fn answer(&self, request_headers: &HeaderMap, cache_control: HeaderValue) -> Response {
-        let cache = [
-            (header::CACHE_CONTROL, cache_control),
-            (header::ETAG, self.tag.clone()),
-            // Of a 304, too.
-            (header::VARY, BY_CODING),
-        ];
+        let mut headers = HeaderMap::with_capacity(HEADERS_USUAL);
+        headers.insert(header::CACHE_CONTROL, cache_control);
+        headers.insert(header::ETAG, self.tag.clone());
+        // Of a 304, too.
+        headers.insert(header::VARY, BY_CODING);
         if known(request_headers, &self.tag) {
-            return (StatusCode::NOT_MODIFIED, cache).into_response();
+            return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
-        let json = [(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        )];
         match &self.gzip {
-            Some(gzip) if accepts_gzip(request_headers) => {
-                let packed = [(header::CONTENT_ENCODING, HeaderValue::from_static(GZIP))];
-                (cache, json, packed, gzip.clone()).into_response()
-            }
-            _ => (cache, json, self.bytes.clone()).into_response(),
+            Some(gzip) if accepts_gzip(request_headers) => json_bytes(headers, gzip.clone(), true),
+            _ => json_bytes(headers, self.bytes.clone(), false),
         }
     }
+}
+
+/// Fields that an answer has at the end, and some to spare: without room for them they are moved as they
+/// come.
+pub(crate) const HEADERS_USUAL: usize = 18;
+
+/// An answer of JSON that was encoded before.
+pub(crate) fn json_bytes(mut headers: HeaderMap, bytes: Bytes, is_packed: bool) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    if is_packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(GZIP));
+    }
+    let mut response = Response::new(bytes.into());
+    *response.headers_mut() = headers;
+    response
 }
 
 /// What is there in each coding.

@@ -225,19 +225,15 @@ impl Limits {
         }
     }
 
-    /// Counts a request of its address, if its class is limited.
+    /// Counts a request of its address.
     ///
     /// # Errors
     /// None is left.
-    pub(crate) fn count(&self, request: &Request) -> Result<Option<Standing>, Standing> {
-        match self.class(request) {
-            Some(class) => self.count_address(class, request),
-            None => Ok(None),
-        }
-    }
-
-    /// Counts a request of its address.
-    fn count_address(&self, class: Class, request: &Request) -> Result<Option<Standing>, Standing> {
+    pub(crate) fn count_address(
+        &self,
+        class: Class,
+        request: &Request,
+    ) -> Result<Option<Standing>, Standing> {
         // In tests of layers there is no connection.
         let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() else {
             return Ok(None);

@@ -8,8 +8,8 @@ use std::{future::Future, time::Duration};
 
 use axum::{
     body::Bytes,
-    http::{HeaderMap, HeaderValue, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, header},
+    response::Response,
 };
 use futures::FutureExt as _;
 use holdfast_types::{Revision, ShowId};
@@ -17,7 +17,7 @@ use moka::future::Cache;
 use serde::Serialize;
 
 use crate::{
-    conditional::{BY_CODING, accepts_gzip, packed_fast},
+    conditional::{BY_CODING, HEADERS_USUAL, accepts_gzip, json_bytes, packed_fast},
     failure::ApiError,
 };
 
@@ -99,25 +99,16 @@ impl Lists {
 }
 
 fn response(bytes: Bytes, is_packed: bool) -> Response {
-    let json = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        ),
-        (header::VARY, BY_CODING),
-    ];
-    if !is_packed {
-        return (json, bytes).into_response();
-    }
-    let coding = [(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))];
-    (json, coding, bytes).into_response()
+    let mut headers = HeaderMap::with_capacity(HEADERS_USUAL);
+    headers.insert(header::VARY, BY_CODING);
+    json_bytes(headers, bytes, is_packed)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use axum::body::to_bytes;
+    use axum::{body::to_bytes, http::HeaderValue};
     use holdfast_types::Lineage;
 
     use super::*;

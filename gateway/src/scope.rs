@@ -268,7 +268,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::{Config, server};
+    use crate::{Config, at_hand::AtHand, server};
 
     const ORIGIN: &str = "https://tickets.example";
 
@@ -282,11 +282,11 @@ mod tests {
         (app, config)
     }
 
-    fn router(inner: Router<Shared>, (app, config): &(Shared, Config)) -> Router {
+    fn router(inner: Router<Shared>, (app, config): &(Shared, Config)) -> AtHand<Router> {
         server::layers(inner, Router::new(), app, config).expect("the settings are good")
     }
 
-    async fn ask(router: &Router, path: &str) -> Response {
+    async fn ask(router: &AtHand<Router>, path: &str) -> Response {
         let request = Request::get(path)
             .header(request_id::HEADER, "id-1")
             .header(header::ORIGIN, ORIGIN)

@@ -34,7 +34,7 @@ use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 use crate::{
     Config, Error,
     api_keys::ApiKeys,
-    at_hand::AtHandLayer,
+    at_hand::AtHand,
     client_address::Proxies,
     conditional,
     cursors::Cursors,
@@ -117,10 +117,10 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
         .merge(pages::router(document, &config.mail_folder))
         .fallback(async || ApiError::new(ErrorCode::NotFound, "there is no such route"));
     let health = ops::router(context.readiness.clone(), prometheus);
-    let router = layers(routes, health, &app, &config)?;
+    let service = layers(routes, health, &app, &config)?;
     let serving = async {
         let (listen, insecure) = (config.listen, config.insecure);
-        let served = mesh::server::serve_http(NAME, listen, insecure, router, &context).await;
+        let served = mesh::server::serve_http(NAME, listen, insecure, service, &context).await;
         // Where it couldn't, too.
         app.live.shutdown.cancel();
         served
@@ -135,7 +135,7 @@ pub(crate) fn layers(
     health: Router<Shared>,
     app: &Shared,
     config: &Config,
-) -> Result<Router, Error> {
+) -> Result<AtHand<Router>, Error> {
     let mut router = routes
         .layer(DefaultBodyLimit::max(limits::REST_BODY_BYTES_MAX))
         .layer(CompressionLayer::new())
@@ -153,10 +153,10 @@ pub(crate) fn layers(
     if !origins.is_empty() {
         router = router.layer(cors(origins));
     }
-    Ok(router
+    let router = router
         .layer(middleware::from_fn_with_state(app.clone(), scope::surround))
-        .layer(AtHandLayer::new(app.clone()))
-        .with_state(app.clone()))
+        .with_state(app.clone());
+    Ok(AtHand::new(router, app.clone()))
 }
 
 /// What handlers share, until `shutdown` ends what is in the background. Must be called within a

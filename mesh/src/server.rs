@@ -24,7 +24,7 @@ pub use self::{
     accept::{Connection, Peer},
     call::ELSEWHERE,
     callers::{Callers, CallersLayer, Guarded},
-    http::{ConnectionSlot, until_sent},
+    http::{ConnectionSlot, HttpService, until_sent},
 };
 use crate::{Context, config};
 
@@ -215,8 +215,8 @@ pub async fn serve_grpc(options: Options, routes: Routes, context: &Context) -> 
     served
 }
 
-/// Serves `router` over HTTP/1 and HTTP/2 until shutdown, then drains. Its address is in
-/// readiness under `name`. Connections are bounded in number, and one whose client is too slow to
+/// Serves `service`, a router as it is or within something else, over HTTP/1 and HTTP/2 until shutdown,
+/// then drains. Its address is in readiness under `name`. Connections are bounded in number, and one whose client is too slow to
 /// ask or to take its answer is cut.
 ///
 /// # Errors
@@ -225,7 +225,7 @@ pub async fn serve_http(
     name: &'static str,
     listen: SocketAddr,
     insecure: bool,
-    router: axum::Router,
+    service: impl HttpService,
     context: &Context,
 ) -> Result<(), Error> {
     context.readiness.declare(name);
@@ -235,7 +235,7 @@ pub async fn serve_http(
         addr: listen,
         source,
     })?;
-    let server = http::serve(listener, router, http::LIMITS, &context.shutdown);
+    let server = http::serve(listener, service, http::LIMITS, &context.shutdown);
     context.readiness.set_listening(name, address);
     tracing::info!(server = name, listen = %address, "serving HTTP");
     tokio::select! {

@@ -10,6 +10,7 @@
 //! Leaves to others: how long an answer may be worked on, and reading a request's body.
 
 use std::{
+    convert::Infallible,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex,
@@ -19,9 +20,14 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request},
+    response::Response,
+};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -34,7 +40,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 use super::{PING_AFTER, PING_ANSWER_MAX, listener::Listener};
 
@@ -44,6 +50,20 @@ const LOOKS_PER_LIMIT: u32 = 4;
 /// Largest piece of an answer that a connection takes at once. It takes the next when it has room,
 /// so what isn't sent yet stays with the answer, and is counted there.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// What answers requests: a router, or something around one. It never fails and is always ready.
+pub trait HttpService:
+    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
+impl<S> HttpService for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
 
 /// A connection's place among those that may be open; every request carries it in its extensions.
 #[derive(Debug, Clone)]
@@ -72,7 +92,7 @@ pub(super) const LIMITS: Limits = Limits {
 /// Serves until `shutdown`, then until the last request is answered.
 pub(super) async fn serve(
     listener: TcpListener,
-    router: Router,
+    service: impl HttpService,
     limits: Limits,
     shutdown: &CancellationToken,
 ) {
@@ -103,7 +123,7 @@ pub(super) async fn serve(
         let connection = connection(
             stream,
             builder.clone(),
-            router.clone(),
+            service.clone(),
             limits,
             shutdown.clone(),
             ConnectionSlot(Arc::new(slot)),
@@ -117,7 +137,7 @@ pub(super) async fn serve(
 async fn connection(
     stream: TcpStream,
     builder: Builder<TokioExecutor>,
-    router: Router,
+    service: impl HttpService,
     limits: Limits,
     shutdown: CancellationToken,
     slot: ConnectionSlot,
@@ -129,9 +149,9 @@ async fn connection(
     let peer = stream.peer_addr().ok().map(ConnectInfo);
     let progress = Arc::new(Progress::default());
     let (asked, answered) = (Arc::clone(&progress), Arc::clone(&progress));
-    let service = router
-        .into_service()
-        .map_request(move |mut request: http::Request<_>| {
+    let service = service
+        .map_request(move |request: http::Request<Incoming>| {
+            let mut request = request.map(Body::new);
             asked.was_asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(slot.clone());
             if let Some(peer) = peer {
@@ -278,7 +298,7 @@ impl<G: Unpin> http_body::Body for Guarded<G> {
 mod tests {
     use std::net::SocketAddr;
 
-    use axum::routing::get;
+    use axum::{Router, routing::get};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         sync::{Notify, mpsc},
