@@ -74,6 +74,10 @@ const CHANGES_RATE: u32 = 100;
 const LOOKED_FOR: u64 = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
+/// Until all changes of the made-up catalogue are handled, at most.
+const CATCH_UP_MAX: Duration = Duration::from_secs(900);
+/// What waits to get into the stream gets there within it.
+const CATCH_UP_LOOK: Duration = Duration::from_secs(1);
 /// Events that are changed in turn.
 const CHANGED: usize = 500;
 /// Requests in flight at most.
@@ -101,6 +105,8 @@ pub struct Report {
     shows: u32,
     rebuild_s: f64,
     shows_per_second: f64,
+    /// From the begin of the building until no change of the catalogue waited any more.
+    caught_up_s: f64,
     index_bytes: u64,
     /// Of the process that serves everything, before there were shows and with all in the index; most
     /// of the index itself is mapped files.
@@ -126,10 +132,11 @@ struct Fresh {
 impl Report {
     fn print(&self) {
         println!(
-            "{} shows: built in {:.1} s ({:.0} a second), {:.1} MiB on disk; services hold {:.0} MiB, {:.0} before",
+            "{} shows: built in {:.1} s ({:.0} a second), all changes handled after {:.1} s, {:.1} MiB on disk; services hold {:.0} MiB, {:.0} before",
             self.shows,
             self.rebuild_s,
             self.shows_per_second,
+            self.caught_up_s,
             self.index_bytes as f64 / 1_048_576.0,
             self.services_mib_after,
             self.services_mib_before
@@ -175,6 +182,8 @@ pub async fn measure(plan: &Plan, environment: Environment) -> Result<Report> {
     let begun = Instant::now();
     system.cli(&["search", "rebuild"])?;
     let rebuild_s = begun.elapsed().as_secs_f64();
+    eprintln!("waiting until all changes are handled");
+    let caught_up_s = catch_up(&system, begun).await?;
     let index_bytes = bytes_below(&system.dir().join("search"))?;
     let services_mib_after = services_mib(&system)?;
 
@@ -193,6 +202,7 @@ pub async fn measure(plan: &Plan, environment: Environment) -> Result<Report> {
         shows: plan.shows,
         rebuild_s,
         shows_per_second: f64::from(plan.shows) / rebuild_s,
+        caught_up_s,
         index_bytes,
         services_mib_before,
         services_mib_after,
@@ -205,6 +215,24 @@ pub async fn measure(plan: &Plan, environment: Environment) -> Result<Report> {
     let status = system.stop().await.context("stopping the system")?;
     ensure!(status.success(), "the system ended with {status}");
     Ok(report)
+}
+
+/// Seconds since `begun`, when no change has waited for two looks.
+async fn catch_up(system: &System, begun: Instant) -> Result<f64> {
+    let mut quiet_since = None;
+    while begun.elapsed() < CATCH_UP_MAX {
+        let status = system.cli(&["search", "status", "--output", "json"])?;
+        let status: serde_json::Value = serde_json::from_str(&status)?;
+        let waiting = status["changes_behind"].as_u64();
+        let waiting = waiting.with_context(|| format!("no changes_behind in {status}"))?;
+        quiet_since = match (waiting, quiet_since) {
+            (0, None) => Some(begun.elapsed()),
+            (0, Some(since)) => return Ok(Duration::as_secs_f64(&since)),
+            _ => None,
+        };
+        tokio::time::sleep(CATCH_UP_LOOK).await;
+    }
+    anyhow::bail!("changes wait after {CATCH_UP_MAX:?} still")
 }
 
 fn load(plan: &Plan, rate: u32) -> Load {
