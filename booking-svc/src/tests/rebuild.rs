@@ -1,13 +1,17 @@
 //! The lock store is lost with all its nodes, and rebuilt from the database.
 
+use holdfast_mesh::Failure;
 use holdfast_types::{BookingState, ErrorCode, SeatState, ShowState};
 use sqlx::PgPool;
 
-use crate::rebuild::{Error, Report, if_pending};
+use crate::{
+    app::hold_seats::{Area, HoldSeats, Wanted},
+    rebuild::{Error, Report, if_pending},
+};
 
 use super::{
     crashes::money,
-    world::{CANCEL, World, app, deadline, opener, paid, user},
+    world::{CANCEL, World, app, deadline, id_of, opener, paid, user},
 };
 
 async fn rebuild(world: &World) -> Report {
@@ -238,4 +242,73 @@ async fn show_that_can_not_be_loaded_stays_paused_and_others_are_on_sale(pool: P
         refused.expect("is there").show_state,
         ShowState::Paused.as_str()
     );
+}
+
+/// Places of an area that were given out stay theirs, and what is given out then are the lowest free ones.
+#[sqlx::test(migrations = false)]
+async fn standing_areas_are_as_they_were(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    world.show_id = world.open_with_an_area().await;
+    let hold = async |world: &World, n: u8, count| {
+        let request = HoldSeats {
+            user_id: user(n),
+            show_id: world.show_id,
+            wanted: Wanted::Area(Area {
+                name: "FLOOR".to_owned(),
+                count,
+            }),
+            idempotency_key: format!("{n}-{count}"),
+        };
+        world.app.hold_seats(request, deadline()).await
+    };
+    let book = async |world: &World, n: u8, count| {
+        let (hold, _) = hold(world, n, count).await.expect("holds");
+        let key = format!("book-{n}");
+        let hold_id = hold.token.to_string();
+        let booked = world.try_book(user(n), &hold_id, &key).await;
+        (id_of(&booked.expect("books")), hold.seat_ids)
+    };
+    let (returned, _) = book(&world, 1, 1).await;
+    let (sold, _) = book(&world, 2, 1).await;
+    for id in [returned, sold] {
+        world.tell(id, paid(id, 1, 1)).await;
+    }
+    let (paying, places) = book(&world, 3, 1).await;
+    assert_eq!(places, ["FLOOR-3"]);
+    world
+        .app
+        .cancel_booking(user(1), returned, None)
+        .await
+        .expect("cancels");
+    hold(&world, 4, 1).await.expect("holds");
+    assert_eq!(letters(&world.seats().await), "AAAHSHA");
+
+    world.lose_store().await;
+    let report = rebuild(&world).await;
+    assert_eq!((report.sold, report.held, report.failed), (1, 1, 0));
+    // The hold that wasn't booked is gone, and its place is the lowest free one again.
+    assert_eq!(letters(&world.seats().await), "AAAASHA");
+    world.tell(paying, paid(paying, 1, 1)).await;
+    assert_eq!(world.state(paying).await, BookingState::Confirmed);
+    let full = hold(&world, 5, 3).await.map_err(Failure::from);
+    assert_eq!(
+        full.expect_err("two are free").code(),
+        ErrorCode::SeatNotAvailable
+    );
+    let (given, _) = hold(&world, 5, 2).await.expect("holds");
+    assert_eq!(given.seat_ids, ["FLOOR-1", "FLOOR-4"]);
+    // It is still an area, whose places nobody sits beside; and the row is still one.
+    let named = |seats: &[&str]| Wanted::Seats(seats.iter().map(|one| (*one).to_owned()).collect());
+    for (seats, is_held) in [(&["ROW-2"][..], false), (&["ROW-1", "ROW-2"], true)] {
+        let request = HoldSeats {
+            user_id: user(6),
+            show_id: world.show_id,
+            wanted: named(seats),
+            idempotency_key: format!("{seats:?}"),
+        };
+        let held = world.app.hold_seats(request, deadline()).await;
+        assert_eq!(held.is_ok(), is_held, "{seats:?}");
+    }
+    assert_eq!(letters(&world.seats().await), "HHAHSSH");
+    world.audit().await;
 }
