@@ -34,6 +34,42 @@ pub(crate) struct Venue {
     pub(crate) region: String,
 }
 
+impl Venue {
+    /// Another one whenever something of it is.
+    pub(crate) fn version(&self) -> String {
+        let words = [
+            &self.name,
+            &self.address,
+            &self.city,
+            &self.country,
+            &self.time_zone,
+            &self.postal_code,
+            &self.region,
+        ];
+        let version = words.into_iter().fold(Version::default(), Version::with);
+        [self.latitude, self.longitude]
+            .into_iter()
+            .fold(version, |version, degrees| {
+                version.with(degrees.to_be_bytes())
+            })
+            .finish()
+    }
+}
+
+/// What of a venue is to change; what isn't named stays.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct VenueChange {
+    pub(crate) name: Option<String>,
+    pub(crate) address: Option<String>,
+    pub(crate) city: Option<String>,
+    pub(crate) country: Option<String>,
+    pub(crate) latitude: Option<f64>,
+    pub(crate) longitude: Option<f64>,
+    pub(crate) time_zone: Option<String>,
+    pub(crate) postal_code: Option<String>,
+    pub(crate) region: Option<String>,
+}
+
 /// What is on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -120,6 +156,13 @@ pub(crate) struct Classification {
 pub(crate) struct Performer {
     pub(crate) performer_id: PerformerId,
     pub(crate) name: String,
+}
+
+impl Performer {
+    /// Another one whenever something of it is.
+    pub(crate) fn version(&self) -> String {
+        Version::default().with(&self.name).finish()
+    }
 }
 
 /// How seats may be held, and how many one customer may have.

@@ -8,7 +8,7 @@ use sqlx::{PgPool, postgres::PgPoolOptions};
 
 use crate::{
     Config, Error,
-    app::{categories, publish::OUTBOX},
+    app::{publish::OUTBOX, tell_events},
     clients, grpc,
 };
 
@@ -57,10 +57,10 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
     let ending = context.shutdown.child_token();
     let relay = holdfast_eventlog::relay(pool.clone(), &OUTBOX, ending.clone());
     let telling = {
-        let (pool, period) = (pool.clone(), categories::TELLING_PERIOD);
-        mesh::task::periodic("catalog.tell_moved", period, ending.clone(), move || {
+        let (pool, period) = (pool.clone(), tell_events::PERIOD);
+        mesh::task::periodic("catalog.tell_events", period, ending.clone(), move || {
             let pool = pool.clone();
-            async move { categories::tell_moved(&pool).await }
+            async move { tell_events::tell(&pool).await }
         })
     };
     let server = async {

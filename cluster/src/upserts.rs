@@ -81,7 +81,7 @@ impl fmt::Display for Count {
             0 => Ok(()),
             kept => write!(
                 f,
-                ", kept as they are {kept} (no drafts any more, or about to be sold)"
+                ", kept as they are {kept} (on sale by now, or about to be)"
             ),
         }
     }

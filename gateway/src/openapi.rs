@@ -307,6 +307,7 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::NotFound => "there is no such thing",
         ErrorCode::VenueNotFound => "there is no such venue, or it is somebody else's",
         ErrorCode::PlanNotFound => "there is no such plan, or it is somebody else's",
+        ErrorCode::PerformerNotFound => "there is no such performer, or it is somebody else's",
         ErrorCode::EventNotFound => "there is no such event, or it isn't public",
         ErrorCode::ShowNotFound => "there is no such show, or it isn't public",
         ErrorCode::SeatNotFound => "the show has no such seat; `details.seats` names it",

@@ -165,6 +165,7 @@ mod tests {
                 performers: vec![catalog::Performer {
                     performer_id: vec![3; 16],
                     name: "Queen".to_owned(),
+                    ..Default::default()
                 }],
                 ..Default::default()
             }),

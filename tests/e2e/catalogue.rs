@@ -162,7 +162,7 @@ fn called_off_since(system: &System, mut event: Value) -> Result<()> {
         "--skip-bad",
     ])?;
     for line in [
-        "kept as they are 1 (no drafts any more, or about to be sold)",
+        "kept as they are 1 (on sale by now, or about to be)",
         "STILL ON SALE: 1 that the file calls \"cancelled\"; pause or cancel them",
         "skipped:    1 with mistakes",
         "cancelled.json:2: name (event \"one\"): invalid type",

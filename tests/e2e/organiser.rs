@@ -1,12 +1,17 @@
 //! An organiser's work over REST alone: venue, plan, event, show; on sale, sold, and told of.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
-use holdfast_harness::{Answer, Customer, Rest, System, plan_of, with_system};
+use holdfast_harness::{Answer, Customer, Look, Rest, System, plan_of, until, with_system};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{accounts::verify, assert_agreed, options};
+use crate::{accounts::verify, assert_agreed, options, search::finds};
+
+/// For a page to be another one.
+const PAGE_KEPT_MAX: Duration = Duration::from_secs(30);
 
 /// Somebody with the role, signed in.
 pub(crate) async fn organiser(system: &System, rest: &Rest) -> Result<Customer> {
@@ -136,10 +141,58 @@ async fn an_organiser_sells_a_show_over_rest_alone() {
             409,
             "INVALID_STATE",
         )?;
+        renamed(&rest, &ada, show).await?;
         sells(system, &rest, &ada, &bob, show).await?;
         Ok(())
     })
     .await;
+}
+
+/// Venue and performer are called something else: pages say so, and search finds the show by that. Where it is
+/// and by which clock it begins stays.
+async fn renamed(rest: &Rest, ada: &Customer, show: Uuid) -> Result<()> {
+    let mut changed = Vec::new();
+    for (list, id, body) in [
+        (
+            "/venues",
+            "venue_id",
+            json!({"name": "Elbe Hall", "city": "Altona"}),
+        ),
+        (
+            "/performers",
+            "performer_id",
+            json!({"name": "Marmalade Orchestra"}),
+        ),
+    ] {
+        let listed = ada.get(list).await?.ok()?;
+        let id = &listed.body["items"][0][id];
+        let path = format!("{list}/{}", id.as_str().context("an id")?);
+        let own = ada.get(&path).await?.ok()?;
+        let tag = own.etag.context("it has a tag")?;
+        if list == "/venues" {
+            let abroad = json!({"time_zone": "Asia/Tokyo"});
+            refused(
+                &patch(ada, &path, &tag, &abroad).await?,
+                409,
+                "INVALID_STATE",
+            )?;
+        }
+        changed.push(patch(ada, &path, &tag, &body).await?.ok()?.body);
+        let stale = patch(ada, &path, &tag, &json!({"name": "Another"})).await?;
+        refused(&stale, 412, "PRECONDITION_FAILED")?;
+    }
+    finds(rest, "q=marmalade%20elbe&city=altona", show).await?;
+    // What is kept of a page is a second old at most.
+    until("the page says so", PAGE_KEPT_MAX, async || {
+        let page = rest.get(&format!("/shows/{show}")).await?.ok()?;
+        let named = [&page.body["venue"], &page.body["event"]["performers"][0]];
+        Ok(if named == [&changed[0], &changed[1]] {
+            Look::Found(())
+        } else {
+            Look::NotYet(format!("{page:?}"))
+        })
+    })
+    .await
 }
 
 /// A seat is kept for the house, two are bought, and the figures say so; the sale pauses and ends.

@@ -27,7 +27,7 @@ async fn found(rest: &Rest, query: &str) -> Result<Vec<String>> {
 }
 
 /// Waits until a search finds exactly `show`, and an index is there for it; tells how long it took.
-async fn finds(rest: &Rest, query: &str, show: Uuid) -> Result<Duration> {
+pub(crate) async fn finds(rest: &Rest, query: &str, show: Uuid) -> Result<Duration> {
     let begun = Instant::now();
     until(query, LIMIT, async || {
         if rest.get("/search").await?.code() == "UNAVAILABLE" {

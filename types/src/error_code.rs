@@ -74,6 +74,8 @@ error_codes! {
     VenueNotFound = "VENUE_NOT_FOUND", NotFound, 404;
     /// No such plan.
     PlanNotFound = "PLAN_NOT_FOUND", NotFound, 404;
+    /// No such performer, or somebody else's.
+    PerformerNotFound = "PERFORMER_NOT_FOUND", NotFound, 404;
     /// No such event.
     EventNotFound = "EVENT_NOT_FOUND", NotFound, 404;
     /// No such show, or one that isn't public.

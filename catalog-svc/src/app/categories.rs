@@ -1,20 +1,17 @@
 //! The tree of categories: admins change it, events name one of it, imports find theirs in it.
 //!
 //! Always holds: nothing belongs to itself, however far up; the tree is bounded in depth and in number; a
-//! category that something is of, or belongs to, isn't taken away; when a category is moved, the shows of
-//! all events within it are told as changed, a bounded number in each transaction, also after a crash.
+//! category that something is of, or belongs to, isn't taken away; when a category is moved, it is recorded
+//! with that that the shows of all events within it are to be told as changed (`tell_events`).
 //! Leaves to others: who is an admin (`grpc`).
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    time::Duration,
-};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use holdfast_mesh::Failure;
 use holdfast_types::ErrorCode;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
-use super::{Catalog, publish};
+use super::Catalog;
 use crate::{
     batch::Batch,
     fields::Fields,
@@ -30,12 +27,6 @@ const CATEGORIES_MAX: usize = 1_000;
 
 /// Of events that nobody classified; it is always there.
 const UNCLASSIFIED: &str = "other";
-
-/// How often it is looked whether a category was moved.
-pub(crate) const TELLING_PERIOD: Duration = Duration::from_secs(1);
-
-/// Batches of events told in one round; the rest follows in the next.
-const BATCHES_PER_ROUND_MAX: u32 = 20;
 
 /// What came of a `put`.
 #[derive(Debug)]
@@ -108,24 +99,6 @@ fn used(slug: &str, why: &str) -> Failure {
 
 /// What is said of a word that is no category.
 pub(super) const UNKNOWN: &str = "is none of the categories, which GET categories lists";
-
-/// Tells the shows of events as changed whose category was moved.
-pub(crate) async fn tell_moved(pool: &PgPool) -> Result<(), store::Error> {
-    for _ in 0..BATCHES_PER_ROUND_MAX {
-        let mut transaction = holdfast_eventlog::begin(pool).await?;
-        let Some(events) = store::categories::take_told(&mut transaction).await? else {
-            return Ok(());
-        };
-        let changed = publish::Changed {
-            events: &events,
-            ..publish::Changed::default()
-        };
-        publish::all_changed(&mut transaction, changed).await?;
-        transaction.commit().await?;
-        publish::OUTBOX.wake();
-    }
-    Ok(())
-}
 
 /// Gives each event of a batch the category that it named or that its classification says; refuses what
 /// there isn't.
@@ -311,48 +284,5 @@ mod tests {
             let refused = put(slug, Some(parent)).expect_err("it is refused");
             assert_eq!(refused.fields()[0].field, "category.parent", "{slug}");
         }
-    }
-
-    #[sqlx::test]
-    async fn all_events_within_a_moved_category_are_told_in_bounded_batches(pool: PgPool) {
-        const EVENTS: i64 = 1_201;
-        sqlx::query!(
-            "INSERT INTO catalog.events (event_id, owner_id, title, description, category)
-             SELECT gen_random_uuid(), gen_random_uuid(), 'T', '',
-                    (ARRAY['music', 'music-rock', 'film'])[1 + n % 3]
-             FROM generate_series(1, $1::bigint * 3) n",
-            EVENTS,
-        )
-        .execute(&pool)
-        .await
-        .expect("inserts");
-        let mut connection = pool.acquire().await.expect("connects");
-        let within = store::categories::within(&mut connection, "music").await;
-        let within = within.expect("is told");
-        assert!(within.contains(&"music-rock".to_owned()));
-        store::categories::tell_events_of(&mut connection, &within)
-            .await
-            .expect("is noted");
-        tell_moved(&pool).await.expect("tells");
-        // There are more categories than one round takes.
-        while sqlx::query_scalar!("SELECT count(*) FROM catalog.category_news")
-            .fetch_one(&pool)
-            .await
-            .expect("counts")
-            != Some(0)
-        {
-            tell_moved(&pool).await.expect("tells");
-        }
-        let told = sqlx::query_scalar!(
-            "SELECT count(DISTINCT o.key) FROM catalog.outbox o
-             JOIN catalog.events e ON e.event_id::text = o.key AND e.category <> 'film'",
-        );
-        let told = told.fetch_one(&pool).await.expect("counts");
-        assert_eq!(told, Some(EVENTS * 2));
-        let all = sqlx::query_scalar!("SELECT count(*) FROM catalog.outbox");
-        assert_eq!(
-            all.fetch_one(&pool).await.expect("counts"),
-            Some(EVENTS * 2)
-        );
     }
 }

@@ -5,7 +5,7 @@
 //! it, it answers what is there now, with another it is ALREADY_EXISTS.
 //! Leaves to others: who calls and whether their fields are within bounds (`grpc`), SQL (`store`).
 
-pub(crate) mod categories;
+mod categories;
 mod change_show_state;
 mod create_event;
 mod create_performer;
@@ -17,8 +17,11 @@ mod lend_plan;
 pub(crate) mod publish;
 mod publish_show;
 mod show_sales;
+pub(crate) mod tell_events;
 mod update_event;
+mod update_performer;
 mod update_show;
+mod update_venue;
 mod upsert_catalogue;
 
 use std::sync::Arc;

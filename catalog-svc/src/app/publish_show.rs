@@ -56,7 +56,7 @@ impl Catalog {
         Ok(show)
     }
 
-    /// Keeps a draft that may be opened from being changed by an import.
+    /// Keeps a draft that may be opened from being changed by an import, and its venue from being moved.
     async fn mark_opening(
         &self,
         actor: Actor,
@@ -64,8 +64,15 @@ impl Catalog {
         now: DateTime<Utc>,
     ) -> Result<(), Failure> {
         let mut transaction = self.begin().await?;
+        // Before the show, as whoever changes a venue has them; from here on its time zone and position stay.
+        let venue_id = store::venues::keep_of_show(&mut transaction, show_id).await?;
         let found = store::shows::lock(&mut transaction, show_id).await?;
-        may_be_sold(&changeable(actor, found)?, now)?;
+        let show = changeable(actor, found)?;
+        may_be_sold(&show, now)?;
+        if venue_id != Some(show.venue.venue_id) {
+            let message = "an import has just moved the show to another venue; try again";
+            return Err(Failure::new(ErrorCode::Unavailable, message));
+        }
         store::shows::set_opening(&mut transaction, show_id).await?;
         // There is no news in it, so nobody is told.
         transaction.commit().await.map_err(store::Error::from)?;

@@ -169,6 +169,10 @@ fn show_not_found() -> Failure {
     Failure::new(ErrorCode::ShowNotFound, "there is no such show")
 }
 
+fn performer_not_found() -> Failure {
+    Failure::new(ErrorCode::PerformerNotFound, "there is no such performer")
+}
+
 fn event_not_found() -> Failure {
     Failure::new(ErrorCode::EventNotFound, "there is no such event")
 }
@@ -266,6 +270,22 @@ impl CatalogService for Service {
         let actor = self.venue_actor(request.metadata()).await?;
         let venue = self.own_venue(actor, &request.get_ref().venue_id).await?;
         Ok(Response::new(wire::GetVenueResponse {
+            venue: Some(venues::encode(venue)),
+        }))
+    }
+
+    async fn update_venue(
+        &self,
+        request: Request<wire::UpdateVenueRequest>,
+    ) -> Result<Response<wire::UpdateVenueResponse>, Status> {
+        let actor = self.venue_writer(request.metadata()).await?;
+        let (id, change) = venues::decode_change(request.get_ref())?;
+        let if_version = if_version(&request.get_ref().if_version);
+        let venue = self
+            .catalog
+            .update_venue(actor, id, change, if_version)
+            .await?;
+        Ok(Response::new(wire::UpdateVenueResponse {
             venue: Some(venues::encode(venue)),
         }))
     }
@@ -393,14 +413,48 @@ impl CatalogService for Service {
             |request| &request.idempotency_key,
             |request| request.performer.as_mut().map(|one| &mut one.performer_id),
         )?;
-        let performer = performers::decode(&request)?;
+        let performer = performers::decode(request.performer.as_ref())?;
         let made = self
             .catalog
             .create_performer(actor, performer, &asked)
             .await?;
         Ok(Response::new(wire::CreatePerformerResponse {
-            performer: Some(performers::encode(made.value)),
+            performer: Some(performers::encode_own(made.value)),
             replayed: made.replayed,
+        }))
+    }
+
+    async fn get_performer(
+        &self,
+        request: Request<wire::GetPerformerRequest>,
+    ) -> Result<Response<wire::GetPerformerResponse>, Status> {
+        let actor = self.actor(request.metadata()).await?;
+        let mut fields = Fields::default();
+        let id = &request.get_ref().performer_id;
+        let id = fields.id("performer_id", id, PerformerId::from_slice);
+        let found = store::performers::find(&self.catalog.pool, fields.finish(id)?)
+            .await
+            .map_err(Failure::from)?;
+        let own = found.filter(|performer| actor.may_change(performer.owner_id));
+        let performer = own.ok_or_else(performer_not_found)?.value;
+        Ok(Response::new(wire::GetPerformerResponse {
+            performer: Some(performers::encode_own(performer)),
+        }))
+    }
+
+    async fn update_performer(
+        &self,
+        request: Request<wire::UpdatePerformerRequest>,
+    ) -> Result<Response<wire::UpdatePerformerResponse>, Status> {
+        let actor = self.writer(request.metadata()).await?;
+        let performer = performers::decode_change(request.get_ref())?;
+        let if_version = if_version(&request.get_ref().if_version);
+        let performer = self
+            .catalog
+            .update_performer(actor, performer, if_version)
+            .await?;
+        Ok(Response::new(wire::UpdatePerformerResponse {
+            performer: Some(performers::encode_own(performer)),
         }))
     }
 
@@ -417,7 +471,7 @@ impl CatalogService for Service {
             .map_err(Failure::from)?;
         let next_cursor = next_own::<'f', _>(&mut found, page, |last| last.performer_id.as_uuid());
         Ok(Response::new(wire::ListOwnPerformersResponse {
-            performers: found.into_iter().map(performers::encode).collect(),
+            performers: found.into_iter().map(performers::encode_own).collect(),
             next_cursor,
         }))
     }

@@ -8,11 +8,8 @@ use holdfast_types::EventId;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::Error;
+use super::{EVENTS_TOLD_AT_ONCE, Error};
 use crate::model::Category;
-
-/// Events told in one transaction.
-const EVENTS_TOLD_AT_ONCE: i64 = 500;
 
 /// All, by slug.
 pub(crate) async fn all(pool: &PgPool) -> Result<Vec<Category>, Error> {

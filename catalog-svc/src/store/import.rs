@@ -3,7 +3,8 @@
 //! Always holds: batches of one owner and source come one after the other (an advisory lock until
 //! the transaction ends); what is the same isn't written, locked or counted as changed; nothing of
 //! another owner is touched; a show that isn't a draft any more, or is being opened, keeps what it
-//! has. Everything that a batch changes passes through [`apply`], which lists it in [`Changed`].
+//! has, and its venue its time zone and position. Everything that a batch changes passes through [`apply`],
+//! which lists it in [`Changed`].
 
 mod events;
 mod shows;
@@ -14,7 +15,7 @@ use holdfast_types::{EventId, PerformerId, ShowId, ShowState, UserId, VenueId};
 use sqlx::{PgConnection, PgTransaction};
 use uuid::Uuid;
 
-use super::Error;
+use super::{Error, performers};
 use crate::{
     batch::{Batch, External, Ids, Performer},
     model::Venue,
@@ -53,6 +54,17 @@ impl Tally {
             updated: (written.len() - created) as u32,
             unchanged: asked.saturating_sub(written.len()) as u32,
             kept: 0,
+        }
+    }
+
+    /// With those of `kept` that weren't written for something else.
+    fn with_kept<'a>(self, written: &[Written], kept: impl Iterator<Item = &'a Uuid>) -> Self {
+        let unwritten = kept.filter(|id| !written.iter().any(|written| written.id == **id));
+        let kept = unwritten.count() as u32;
+        Self {
+            unchanged: self.unchanged.saturating_sub(kept),
+            kept,
+            ..self
         }
     }
 }
@@ -103,8 +115,12 @@ pub(crate) async fn apply(
     if is_taken(connection, owner_id, batch).await? {
         return Ok(Err(Refusal::Taken));
     }
-    let venues = upsert_venues(connection, of, &batch.venues).await?;
+    let fixed = fixed_places(connection, &batch.venues).await?;
+    let venues = upsert_venues(connection, of, &batch.venues, &fixed).await?;
     let performers = upsert_performers(connection, of, &batch.performers).await?;
+    let renamed = performers.iter().filter(|written| !written.is_new);
+    let renamed: Vec<Uuid> = renamed.map(|written| written.id).collect();
+    performers::tell_events_of(connection, &renamed).await?;
     let missing = missing_performers(connection, owner_id, batch).await?;
     if !missing.is_empty() {
         return Ok(Err(Refusal::Missing(missing)));
@@ -117,7 +133,7 @@ pub(crate) async fn apply(
     shows::add_halls(connection, owner_id, &batch.shows).await?;
     let shows = shows::upsert(connection, of, &batch.shows).await?;
     Ok(Ok(Applied {
-        venues: Tally::of(batch.venues.len(), &venues),
+        venues: Tally::of(batch.venues.len(), &venues).with_kept(&venues, fixed.keys()),
         performers: Tally::of(batch.performers.len(), &performers),
         events: Tally::of(batch.events.len(), &events),
         shows: shows.tally,
@@ -182,16 +198,74 @@ fn external_ids<T>(items: &[External<T>]) -> Vec<String> {
     items.iter().map(|item| item.external_id.clone()).collect()
 }
 
+/// Where a venue is, and by which clock.
+struct Place {
+    latitude: f64,
+    longitude: f64,
+    time_zone: String,
+}
+
+/// Where venues of a batch are that it would move, and that stay: a show there was put on sale.
+async fn fixed_places(
+    connection: &mut PgConnection,
+    venues: &[External<Venue>],
+) -> Result<HashMap<Uuid, Place>, Error> {
+    if venues.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let latitudes: Vec<f64> = venues.iter().map(|venue| venue.value.latitude).collect();
+    let longitudes: Vec<f64> = venues.iter().map(|venue| venue.value.longitude).collect();
+    // Locked first, so that none is put on sale while it is asked which were.
+    let moved = sqlx::query!(
+        "SELECT v.venue_id, v.latitude, v.longitude, v.time_zone
+         FROM unnest($1::uuid[], $2::float8[], $3::float8[], $4::text[])
+             AS a (venue_id, latitude, longitude, time_zone)
+         JOIN catalog.venues v ON v.venue_id = a.venue_id
+         WHERE (v.latitude, v.longitude, v.time_zone) <> (a.latitude, a.longitude, a.time_zone)
+         ORDER BY v.venue_id FOR NO KEY UPDATE OF v",
+        &ids(venues, |venue| venue.venue_id.as_uuid()),
+        &latitudes,
+        &longitudes,
+        &texts(venues, |venue| &venue.time_zone),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let ids: Vec<Uuid> = moved.iter().map(|row| row.venue_id).collect();
+    let fixed: HashSet<Uuid> = super::venues::with_sales(connection, &ids)
+        .await?
+        .into_iter()
+        .collect();
+    let fixed = moved
+        .into_iter()
+        .filter(|row| fixed.contains(&row.venue_id))
+        .map(|row| {
+            let place = Place {
+                latitude: row.latitude,
+                longitude: row.longitude,
+                time_zone: row.time_zone,
+            };
+            (row.venue_id, place)
+        });
+    Ok(fixed.collect())
+}
+
 async fn upsert_venues(
     connection: &mut PgConnection,
     of: Ids<'_>,
     venues: &[External<Venue>],
+    fixed: &HashMap<Uuid, Place>,
 ) -> Result<Vec<Written>, Error> {
     if venues.is_empty() {
         return Ok(Vec::new());
     }
-    let latitudes: Vec<f64> = venues.iter().map(|venue| venue.value.latitude).collect();
-    let longitudes: Vec<f64> = venues.iter().map(|venue| venue.value.longitude).collect();
+    let (mut latitudes, mut longitudes, mut time_zones) = (Vec::new(), Vec::new(), Vec::new());
+    for External { value: venue, .. } in venues {
+        let stays = fixed.get(&venue.venue_id.as_uuid());
+        latitudes.push(stays.map_or(venue.latitude, |place| place.latitude));
+        longitudes.push(stays.map_or(venue.longitude, |place| place.longitude));
+        let time_zone = stays.map_or(&venue.time_zone, |place| &place.time_zone);
+        time_zones.push(time_zone.clone());
+    }
     let written = sqlx::query_file_as!(
         Written,
         "src/store/import/upsert_venues.sql",
@@ -205,7 +279,7 @@ async fn upsert_venues(
         &texts(venues, |venue| &venue.country),
         &latitudes,
         &longitudes,
-        &texts(venues, |venue| &venue.time_zone),
+        &time_zones,
         &texts(venues, |venue| &venue.postal_code),
         &texts(venues, |venue| &venue.region),
     )

@@ -21,6 +21,9 @@ use std::time::Duration;
 use holdfast_mesh::Failure;
 use holdfast_types::{ErrorCode, UserId};
 
+/// Events told as changed in one transaction, where many are because of something that they name.
+const EVENTS_TOLD_AT_ONCE: i64 = 500;
+
 /// When a caller may ask again while Postgres is away.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 

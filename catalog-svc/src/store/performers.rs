@@ -1,13 +1,16 @@
 //! Who is on at events: `catalog.performers` and `catalog.event_performers`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use holdfast_types::{EventId, PerformerId, UserId};
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool, PgTransaction};
 use uuid::Uuid;
 
-use super::{Error, Owned};
+use super::{EVENTS_TOLD_AT_ONCE, Error, Owned};
 use crate::model::Performer;
+
+/// Performers whose events are looked for at once, to be told as changed.
+const PERFORMERS_TOLD_AT_ONCE: i64 = 100;
 
 /// The performers of events, in the order of each bill; events without any are left out.
 pub(super) async fn of_events(
@@ -54,6 +57,108 @@ pub(crate) async fn insert(
     .execute(connection)
     .await?;
     Ok(inserted.rows_affected() == 1)
+}
+
+/// A performer that nobody else changes until the transaction ends; waits for whoever does.
+pub(crate) async fn lock(
+    transaction: &mut PgTransaction<'_>,
+    id: PerformerId,
+) -> Result<Option<Owned<Performer>>, Error> {
+    sqlx::query_scalar!(
+        "SELECT performer_id FROM catalog.performers WHERE performer_id = $1 FOR NO KEY UPDATE",
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    Ok(named(transaction, &[id]).await?.remove(&id))
+}
+
+/// Records a performer's name.
+pub(crate) async fn update(
+    connection: &mut PgConnection,
+    performer: &Performer,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE catalog.performers SET name = $2 WHERE performer_id = $1",
+        performer.performer_id.as_uuid(),
+        performer.name,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// From now on, events that name one of these are to be told as changed, from the first on. After the
+/// change, not with it: an event that is given the performer meanwhile is told by then, with the name that
+/// there is.
+pub(crate) async fn tell_events_of(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<(), Error> {
+    sqlx::query!(
+        "INSERT INTO catalog.performer_news (performer_id) SELECT * FROM unnest($1::uuid[])
+         ON CONFLICT (performer_id) DO UPDATE SET after_event_id = excluded.after_event_id",
+        ids,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The next events that are to be told, each once; none when there are no more. Nobody else takes them until
+/// the transaction ends, with which they count as told.
+pub(crate) async fn take_told(
+    connection: &mut PgConnection,
+) -> Result<Option<Vec<EventId>>, Error> {
+    let of = sqlx::query!(
+        "SELECT performer_id, after_event_id FROM catalog.performer_news
+         ORDER BY performer_id LIMIT $1 FOR UPDATE SKIP LOCKED",
+        PERFORMERS_TOLD_AT_ONCE,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    if of.is_empty() {
+        return Ok(None);
+    }
+    let (mut told, after): (Vec<Uuid>, Vec<Uuid>) = of
+        .into_iter()
+        .map(|row| (row.performer_id, row.after_event_id))
+        .unzip();
+    let rows = sqlx::query!(
+        r#"SELECT news.performer_id AS "performer_id!", bill.event_id
+           FROM unnest($1::uuid[], $2::uuid[]) AS news (performer_id, after_event_id)
+           CROSS JOIN LATERAL (
+               SELECT event_id FROM catalog.event_performers
+               WHERE performer_id = news.performer_id AND event_id > news.after_event_id
+               ORDER BY event_id LIMIT $3
+           ) AS bill
+           ORDER BY news.performer_id, bill.event_id LIMIT $3"#,
+        &told,
+        &after,
+        EVENTS_TOLD_AT_ONCE,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let more = rows.get(EVENTS_TOLD_AT_ONCE as usize - 1);
+    if let Some(last) = more {
+        // Of this one and those after it there may be more.
+        told.retain(|id| *id < last.performer_id);
+        sqlx::query!(
+            "UPDATE catalog.performer_news SET after_event_id = $2 WHERE performer_id = $1",
+            last.performer_id,
+            last.event_id,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    sqlx::query!(
+        "DELETE FROM catalog.performer_news WHERE performer_id = ANY($1)",
+        &told,
+    )
+    .execute(connection)
+    .await?;
+    let events: BTreeSet<EventId> = rows.into_iter().map(|row| row.event_id.into()).collect();
+    Ok(Some(events.into_iter().collect()))
 }
 
 /// A performer and who made it.

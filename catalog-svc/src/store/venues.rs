@@ -1,7 +1,7 @@
 //! `catalog.venues`.
 
-use holdfast_types::{UserId, VenueId};
-use sqlx::{PgConnection, PgPool};
+use holdfast_types::{ShowId, UserId, VenueId};
+use sqlx::{PgConnection, PgExecutor, PgPool, PgTransaction};
 use uuid::Uuid;
 
 use super::{Error, Owned};
@@ -41,6 +41,82 @@ pub(crate) async fn find(pool: &PgPool, id: VenueId) -> Result<Option<Owned<Venu
     Ok(load(pool, &[id.as_uuid()]).await?.pop())
 }
 
+/// A venue that nobody else changes until the transaction ends; waits for whoever does, and for whoever puts
+/// a show there on sale.
+pub(crate) async fn lock(
+    transaction: &mut PgTransaction<'_>,
+    id: VenueId,
+) -> Result<Option<Owned<Venue>>, Error> {
+    sqlx::query_scalar!(
+        "SELECT venue_id FROM catalog.venues WHERE venue_id = $1 FOR NO KEY UPDATE",
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    Ok(load(&mut **transaction, &[id.as_uuid()]).await?.pop())
+}
+
+/// The venue of a show, which nobody changes until the transaction ends; waits for whoever does.
+pub(crate) async fn keep_of_show(
+    connection: &mut PgConnection,
+    id: ShowId,
+) -> Result<Option<VenueId>, Error> {
+    let venue_id = sqlx::query_scalar!(
+        "SELECT v.venue_id
+         FROM catalog.shows s
+         JOIN catalog.plans p ON p.plan_id = s.plan_id
+         JOIN catalog.venues v ON v.venue_id = p.venue_id
+         WHERE s.show_id = $1 FOR SHARE OF v",
+        id.as_uuid(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(venue_id.map(VenueId::from))
+}
+
+/// Which of `ids` a show was put on sale at, or may have been: whatever became of it, people know when and
+/// where it is. Counts for long only while the venues are locked ([`lock`]).
+pub(crate) async fn with_sales(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<Uuid>, Error> {
+    // A show that was called off without having been opened is CANCELLED, too.
+    let with_sales = sqlx::query_scalar!(
+        "SELECT venue_id FROM catalog.venues v
+         WHERE venue_id = ANY($1) AND EXISTS (
+             SELECT FROM catalog.plans p JOIN catalog.shows s ON s.plan_id = p.plan_id
+             WHERE p.venue_id = v.venue_id
+               AND (s.opening OR s.state NOT IN ('DRAFT', 'CANCELLED')))",
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(with_sales)
+}
+
+/// Records what a venue says of itself.
+pub(crate) async fn update(connection: &mut PgConnection, venue: &Venue) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE catalog.venues
+         SET name = $2, address = $3, city = $4, country = $5, latitude = $6, longitude = $7,
+             time_zone = $8, postal_code = $9, region = $10
+         WHERE venue_id = $1",
+        venue.venue_id.as_uuid(),
+        venue.name,
+        venue.address,
+        venue.city,
+        venue.country,
+        venue.latitude,
+        venue.longitude,
+        venue.time_zone,
+        venue.postal_code,
+        venue.region,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// An owner's venues by id, descending, after `after`; at most `limit`.
 pub(crate) async fn of_owner(
     pool: &PgPool,
@@ -63,7 +139,7 @@ pub(crate) async fn of_owner(
 }
 
 /// Venues in the order of `ids`; unknown ids are left out.
-async fn load(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Owned<Venue>>, Error> {
+async fn load(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<Vec<Owned<Venue>>, Error> {
     let rows = sqlx::query!(
         "SELECT v.venue_id, owner_id, name, address, city, country, latitude, longitude, time_zone,
                 postal_code, region
@@ -71,7 +147,7 @@ async fn load(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Owned<Venue>>, Error> {
          JOIN catalog.venues v ON v.venue_id = asked.venue_id ORDER BY asked.place",
         ids,
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     let venues = rows.into_iter().map(|row| Owned {
         owner_id: row.owner_id.into(),

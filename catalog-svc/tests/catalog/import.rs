@@ -498,6 +498,7 @@ async fn performers_that_nobody_made_are_refused(pool: PgPool) {
     event.performers = vec![wire::Performer {
         performer_id: vec![1; 16],
         name: "Me".to_owned(),
+        version: String::new(),
     }];
     let refused = world.create_event(&token("organiser"), event).await;
     assert_eq!(refused_fields(refused), ["event.performers[0]"]);

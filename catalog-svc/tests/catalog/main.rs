@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod categories;
+mod changes;
 mod fields;
 mod import;
 mod indexes;
@@ -16,4 +17,5 @@ mod prices;
 mod publishing;
 mod rights;
 mod serving;
+mod sold;
 mod world;

@@ -12,7 +12,7 @@ use crate::import::{batch, show};
 use crate::world::{World, answer, assert_refused, event, id, refused_fields, token, venue};
 
 /// Takes what is in the outbox: type, key and payload, in order.
-async fn take_news(pool: &PgPool) -> Vec<(String, String, Vec<u8>)> {
+pub(crate) async fn take_news(pool: &PgPool) -> Vec<(String, String, Vec<u8>)> {
     let news = sqlx::query_as(
         "WITH taken AS (DELETE FROM catalog.outbox WHERE topic = 'catalog'
              RETURNING position, event_type, key, payload)

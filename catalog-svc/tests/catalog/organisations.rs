@@ -69,6 +69,25 @@ async fn managers_share_what_they_make_viewers_see_it_and_nobody_else_does(pool:
         world.create_event(&viewer, event()).await,
         ErrorCode::Forbidden,
     );
+    let hall = draft.venue.clone().unwrap();
+    let performer = world.performer(&one, "The Harbour").await.unwrap();
+    for (member, code) in [
+        (&viewer, ErrorCode::Forbidden),
+        (&strangers[1], ErrorCode::VenueNotFound),
+    ] {
+        let changed = world.update_venue(member, hall.clone(), &["name"], "");
+        assert_refused(changed.await, code);
+    }
+    let renamed = world.rename(&viewer, &performer.performer_id, "Ours", "");
+    assert_refused(renamed.await, ErrorCode::Forbidden);
+    world
+        .update_venue(&other, hall, &["name"], "")
+        .await
+        .unwrap();
+    world
+        .rename(&other, &performer.performer_id, "Ours", "")
+        .await
+        .unwrap();
     assert_refused(world.publish(&viewer, &id).await, ErrorCode::Forbidden);
     assert!(world.inventory.calls().is_empty());
     world.publish(&other, &id).await.unwrap();

@@ -12,7 +12,7 @@ use crate::world::{
 };
 
 impl World {
-    async fn update(
+    pub(crate) async fn update(
         &mut self,
         token: &str,
         event: wire::Event,
@@ -27,7 +27,7 @@ impl World {
         answer(self.client.update_event(with(token, request)).await).map(|a| a.event.unwrap())
     }
 
-    async fn update_show(
+    pub(crate) async fn update_show(
         &mut self,
         token: &str,
         show: wire::CreateShowRequest,
@@ -42,11 +42,16 @@ impl World {
         answer(self.client.update_show(with(token, request)).await).map(|a| a.show.unwrap())
     }
 
-    async fn performer(&mut self, token: &str, name: &str) -> Result<wire::Performer, Failure> {
+    pub(crate) async fn performer(
+        &mut self,
+        token: &str,
+        name: &str,
+    ) -> Result<wire::Performer, Failure> {
         let request = wire::CreatePerformerRequest {
             performer: Some(wire::Performer {
                 performer_id: id(),
                 name: name.to_owned(),
+                version: String::new(),
             }),
             ..Default::default()
         };
@@ -186,6 +191,11 @@ async fn events_name_performers_of_their_own_organiser_in_the_order_of_the_bill(
         performers,
         ..event()
     };
+    // Their versions are told by themselves alone.
+    let [first, second] = [first, second].map(|performer| wire::Performer {
+        version: String::new(),
+        ..performer
+    });
     let bill = vec![second.clone(), first.clone()];
     let made = world
         .create_event(&organiser, billed(bill.clone()))
@@ -628,6 +638,7 @@ async fn everything_that_organisers_make_has_an_id_by_its_key(pool: PgPool) {
         performer: Some(wire::Performer {
             performer_id: Vec::new(),
             name: "The Band".to_owned(),
+            version: String::new(),
         }),
         idempotency_key: "k".to_owned(),
     };

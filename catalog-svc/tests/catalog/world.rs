@@ -524,6 +524,7 @@ pub(crate) fn venue() -> wire::Venue {
         time_zone: "Europe/Berlin".to_owned(),
         postal_code: "14053".to_owned(),
         region: String::new(),
+        version: String::new(),
     }
 }
 

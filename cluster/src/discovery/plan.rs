@@ -158,6 +158,7 @@ pub(super) fn plan(
         time_zone: venue.time_zone.name().to_owned(),
         postal_code: venue.postal_code,
         region: venue.region,
+        ..Default::default()
     };
     Ok(Planned {
         venue: wire::UpsertVenue {

@@ -144,6 +144,7 @@ fn shows(seed: u64) -> Vec<Show> {
             let bill = bill.map(|id| Performer {
                 performer_id: vec![1; 16],
                 name: performers[id].clone(),
+                ..Default::default()
             });
             let words = Event {
                 event_id: id.to_be_bytes().to_vec(),

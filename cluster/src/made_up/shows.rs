@@ -70,7 +70,7 @@ impl Catalogue {
             longitude,
             time_zone: city.time_zone.name().to_owned(),
             postal_code: format!("{:05}", dice.between(1_000, 99_999)),
-            region: String::new(),
+            ..Default::default()
         };
         Venue {
             city,

@@ -175,6 +175,7 @@ scripted!(identity::identity_service_server::IdentityService {
 scripted!(catalog::catalog_service_server::CatalogService {
     create_venue(catalog::CreateVenueRequest) -> catalog::CreateVenueResponse;
     get_venue(catalog::GetVenueRequest) -> catalog::GetVenueResponse;
+    update_venue(catalog::UpdateVenueRequest) -> catalog::UpdateVenueResponse;
     list_own_venues(catalog::ListOwnVenuesRequest) -> catalog::ListOwnVenuesResponse;
     import_plan(catalog::ImportPlanRequest) -> catalog::ImportPlanResponse;
     list_own_plans(catalog::ListOwnPlansRequest) -> catalog::ListOwnPlansResponse;
@@ -183,6 +184,8 @@ scripted!(catalog::catalog_service_server::CatalogService {
     list_plan_loans(catalog::ListPlanLoansRequest) -> catalog::ListPlanLoansResponse;
     export_plan(catalog::ExportPlanRequest) -> catalog::ExportPlanResponse;
     create_performer(catalog::CreatePerformerRequest) -> catalog::CreatePerformerResponse;
+    get_performer(catalog::GetPerformerRequest) -> catalog::GetPerformerResponse;
+    update_performer(catalog::UpdatePerformerRequest) -> catalog::UpdatePerformerResponse;
     list_own_performers(catalog::ListOwnPerformersRequest) -> catalog::ListOwnPerformersResponse;
     create_event(catalog::CreateEventRequest) -> catalog::CreateEventResponse;
     update_event(catalog::UpdateEventRequest) -> catalog::UpdateEventResponse;

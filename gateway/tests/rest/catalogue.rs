@@ -37,6 +37,7 @@ fn event() -> pb::Event {
         performers: vec![pb::Performer {
             performer_id: [4; 16].to_vec(),
             name: "The Band".to_owned(),
+            ..pb::Performer::default()
         }],
         version: "e-1".to_owned(),
         image_url: "https://images.example/1.jpg".to_owned(),
@@ -59,6 +60,7 @@ pub(crate) fn show() -> pb::Show {
             time_zone: "Europe/Berlin".to_owned(),
             postal_code: "14053".to_owned(),
             region: String::new(),
+            version: "v-1".to_owned(),
         }),
         plan_id: PlanId::from_bytes([3; 16]).to_bytes().to_vec(),
         starts_at_ms: 1_784_138_400_000,

@@ -9,6 +9,7 @@ mod store;
 mod accounts;
 mod buying;
 mod catalogue;
+mod changes;
 mod cookies;
 mod errors;
 mod input;

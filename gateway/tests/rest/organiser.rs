@@ -53,7 +53,7 @@ fn new_show() -> Value {
     })
 }
 
-fn refusal(code: ErrorCode, fields: &[(&str, &str)]) -> tonic::Status {
+pub(crate) fn refusal(code: ErrorCode, fields: &[(&str, &str)]) -> tonic::Status {
     let failure = Failure::new(code, "no");
     let failure = fields.iter().fold(failure, |failure, (field, why)| {
         failure.and_field(field, *why)

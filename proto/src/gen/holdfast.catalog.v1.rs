@@ -25,6 +25,9 @@ pub struct Venue {
     /// State, county, Land; empty where nobody said.
     #[prost(string, tag = "10")]
     pub region: ::prost::alloc::string::String,
+    /// Another one whenever anything of the venue is; opaque, and not read.
+    #[prost(string, tag = "11")]
+    pub version: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateVenueRequest {
@@ -50,6 +53,24 @@ pub struct GetVenueRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetVenueResponse {
+    #[prost(message, optional, tag = "1")]
+    pub venue: ::core::option::Option<Venue>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateVenueRequest {
+    /// What is empty here is empty then, of the fields that change.
+    #[prost(message, optional, tag = "1")]
+    pub venue: ::core::option::Option<Venue>,
+    /// Which fields of the venue change: name, address, city, postal_code, region, country, latitude,
+    /// longitude, time_zone.
+    #[prost(string, repeated, tag = "2")]
+    pub fields: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only if it has this version; empty for whichever.
+    #[prost(string, tag = "3")]
+    pub if_version: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateVenueResponse {
     #[prost(message, optional, tag = "1")]
     pub venue: ::core::option::Option<Venue>,
 }
@@ -207,6 +228,32 @@ pub struct CreatePerformerResponse {
     pub replayed: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPerformerRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub performer_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPerformerResponse {
+    #[prost(message, optional, tag = "1")]
+    pub performer: ::core::option::Option<Performer>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdatePerformerRequest {
+    #[prost(message, optional, tag = "1")]
+    pub performer: ::core::option::Option<Performer>,
+    /// Which fields of the performer change: name.
+    #[prost(string, repeated, tag = "2")]
+    pub fields: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only if it has this version; empty for whichever.
+    #[prost(string, tag = "3")]
+    pub if_version: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdatePerformerResponse {
+    #[prost(message, optional, tag = "1")]
+    pub performer: ::core::option::Option<Performer>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListOwnPerformersRequest {
     /// 1 to 100; 0 for 20.
     #[prost(uint32, tag = "1")]
@@ -317,6 +364,9 @@ pub struct Performer {
     pub performer_id: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
+    /// Another one whenever anything of the performer is; opaque, and not read. Not of an event's performers.
+    #[prost(string, tag = "3")]
+    pub version: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateEventRequest {
@@ -1018,6 +1068,37 @@ pub mod catalog_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Changes what a venue says of itself; all shows there say so at once, those on sale and those of others,
+        /// who were lent a plan of it, too. Its time zone and position stay once a show there was put on sale: that
+        /// is refused as INVALID_STATE, naming what. Idempotent: one that is as asked for already is told, whatever
+        /// version was named. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST,
+        /// VENUE_NOT_FOUND (another's, too), INVALID_STATE, PRECONDITION_FAILED (it has another version).
+        pub async fn update_venue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateVenueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateVenueResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/UpdateVenue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "UpdateVenue"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// The caller's venues by id, descending. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
         /// FORBIDDEN, INVALID_REQUEST.
         pub async fn list_own_venues(
@@ -1251,6 +1332,66 @@ pub mod catalog_service_client {
                     GrpcMethod::new(
                         "holdfast.catalog.v1.CatalogService",
                         "CreatePerformer",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// One performer of the caller's. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, PERFORMER_NOT_FOUND (another's, too).
+        pub async fn get_performer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPerformerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPerformerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/GetPerformer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.catalog.v1.CatalogService", "GetPerformer"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes a performer; events say so at once, and the shows of all that name it are told as changed, in
+        /// batches. Idempotent, as UpdateVenue. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, PERFORMER_NOT_FOUND (another's, too), PRECONDITION_FAILED (it has another version).
+        pub async fn update_performer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdatePerformerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdatePerformerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.catalog.v1.CatalogService/UpdatePerformer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.catalog.v1.CatalogService",
+                        "UpdatePerformer",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -1898,6 +2039,18 @@ pub mod catalog_service_server {
             tonic::Response<super::GetVenueResponse>,
             tonic::Status,
         >;
+        /// Changes what a venue says of itself; all shows there say so at once, those on sale and those of others,
+        /// who were lent a plan of it, too. Its time zone and position stay once a show there was put on sale: that
+        /// is refused as INVALID_STATE, naming what. Idempotent: one that is as asked for already is told, whatever
+        /// version was named. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST,
+        /// VENUE_NOT_FOUND (another's, too), INVALID_STATE, PRECONDITION_FAILED (it has another version).
+        async fn update_venue(
+            &self,
+            request: tonic::Request<super::UpdateVenueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateVenueResponse>,
+            tonic::Status,
+        >;
         /// The caller's venues by id, descending. Reads only. Called by the gateway. Reasons: UNAUTHORIZED,
         /// FORBIDDEN, INVALID_REQUEST.
         async fn list_own_venues(
@@ -1972,6 +2125,25 @@ pub mod catalog_service_server {
             request: tonic::Request<super::CreatePerformerRequest>,
         ) -> std::result::Result<
             tonic::Response<super::CreatePerformerResponse>,
+            tonic::Status,
+        >;
+        /// One performer of the caller's. Reads only. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, PERFORMER_NOT_FOUND (another's, too).
+        async fn get_performer(
+            &self,
+            request: tonic::Request<super::GetPerformerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPerformerResponse>,
+            tonic::Status,
+        >;
+        /// Changes a performer; events say so at once, and the shows of all that name it are told as changed, in
+        /// batches. Idempotent, as UpdateVenue. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, PERFORMER_NOT_FOUND (another's, too), PRECONDITION_FAILED (it has another version).
+        async fn update_performer(
+            &self,
+            request: tonic::Request<super::UpdatePerformerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdatePerformerResponse>,
             tonic::Status,
         >;
         /// The caller's performers by id, descending. Reads only. Called by the gateway. Reasons as
@@ -2319,6 +2491,51 @@ pub mod catalog_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetVenueSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/UpdateVenue" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateVenueSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::UpdateVenueRequest>
+                    for UpdateVenueSvc<T> {
+                        type Response = super::UpdateVenueResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateVenueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::update_venue(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateVenueSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -2682,6 +2899,97 @@ pub mod catalog_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CreatePerformerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/GetPerformer" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPerformerSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::GetPerformerRequest>
+                    for GetPerformerSvc<T> {
+                        type Response = super::GetPerformerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPerformerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::get_performer(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPerformerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.catalog.v1.CatalogService/UpdatePerformer" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdatePerformerSvc<T: CatalogService>(pub Arc<T>);
+                    impl<
+                        T: CatalogService,
+                    > tonic::server::UnaryService<super::UpdatePerformerRequest>
+                    for UpdatePerformerSvc<T> {
+                        type Response = super::UpdatePerformerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdatePerformerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CatalogService>::update_performer(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdatePerformerSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -3702,6 +4010,7 @@ pub struct UpsertCatalogueRequest {
     #[prost(message, repeated, tag = "5")]
     pub shows: ::prost::alloc::vec::Vec<UpsertShow>,
 }
+/// Time zone and position stay once a show there was put on sale; the rest of it changes.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpsertVenue {
     #[prost(string, tag = "1")]
@@ -3710,6 +4019,7 @@ pub struct UpsertVenue {
     #[prost(message, optional, tag = "2")]
     pub venue: ::core::option::Option<Venue>,
 }
+/// One that is called something else now is so in all its events, whose shows are told as changed, in batches.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UpsertPerformer {
     #[prost(string, tag = "1")]
@@ -3786,7 +4096,8 @@ pub struct Tally {
     pub updated: u32,
     #[prost(uint32, tag = "3")]
     pub unchanged: u32,
-    /// Different, but left as they are: shows that aren't DRAFT any more, or were about to be sold.
+    /// Different, but left as they are: shows that aren't DRAFT any more, or were about to be sold; venues of
+    /// such shows that differ in time zone or position alone.
     #[prost(uint32, tag = "4")]
     pub kept: u32,
 }

@@ -102,7 +102,7 @@ fn bill(performer_ids: &[String]) -> Result<Vec<pb::Performer>, ApiError> {
         let id: PerformerId = body_id(&format!("performer_ids[{index}]"), text)?;
         Ok(pb::Performer {
             performer_id: id.to_bytes().to_vec(),
-            name: String::new(),
+            ..pb::Performer::default()
         })
     });
     performers.collect()

@@ -37,7 +37,7 @@ pub(super) fn all() -> OpenApiRouter<Shared> {
         .layer(DefaultBodyLimit::max(shows::SHOW_BYTES_MAX));
     OpenApiRouter::default()
         .routes(routes!(venues::list_venues, venues::create_venue))
-        .routes(routes!(venues::get_venue))
+        .routes(routes!(venues::get_venue, venues::update_venue))
         .merge(files)
         .routes(routes!(plans::export_plan))
         .routes(routes!(plans::list_my_plans))
@@ -46,6 +46,10 @@ pub(super) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(
             performers::list_performers,
             performers::create_performer
+        ))
+        .routes(routes!(
+            performers::get_performer,
+            performers::update_performer
         ))
         .routes(routes!(events::list_my_events))
         .routes(routes!(events::get_my_event))
