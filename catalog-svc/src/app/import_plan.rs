@@ -76,6 +76,8 @@ impl Catalog {
         }
         let made_with = Asked {
             sha256: Sha256::digest(&summary.source_sha256).into(),
+            // Of plans it is the plan that is compared.
+            sha256_before: None,
             key: asked.key,
         };
         let mut transaction = self.pool.begin().await.map_err(store::Error::from)?;
@@ -89,8 +91,9 @@ impl Catalog {
         drop(transaction);
         let there = store::plans::find(&self.pool, summary.plan_id).await?;
         match there {
-            Some(there) if actor.may_change(there.owner_id) && there.value == summary => {
-                Ok(Made::before(imported(summary)))
+            // Told as it was then, also where a file is read in another way by now.
+            Some(there) if actor.may_change(there.owner_id) && there.value.is_of(&summary) => {
+                Ok(Made::before(imported(there.value)))
             }
             _ => Err(Failure::new(
                 ErrorCode::AlreadyExists,

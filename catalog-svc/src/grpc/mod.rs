@@ -46,7 +46,7 @@ use crate::{
     plan::PLAN_BYTES_MAX,
     store::{
         self,
-        asked::{Asked, Key},
+        asked::{Asked, Key, Sha256},
     },
 };
 
@@ -190,25 +190,42 @@ fn venue_not_found() -> Failure {
 }
 
 /// What a request that makes something says, the message at `id` of it being where its id is: one is put
-/// there for a key. A request's bytes are the same in every release: fields are written in their order,
-/// and those that are empty aren't.
+/// there for a key, which is taken out. A request's bytes are the same in every release: fields are written in
+/// their order, and those that are empty aren't.
 fn asked<T: Message>(
     request: &mut T,
     kind: &'static str,
-    key: fn(&T) -> &String,
+    actor: Actor,
+    key: fn(&mut T) -> &mut String,
     id: fn(&mut T) -> Option<&mut Vec<u8>>,
 ) -> Result<Asked, Failure> {
-    let sha256 = sha2::Sha256::digest(request.encode_to_vec()).into();
-    let key = key_of(kind, key(request))?;
-    if key.is_some()
-        && let Some(id) = id(request)
-    {
-        choose_id(id)?;
+    let sha256 = sha256_of(request);
+    let mut sha256_before = None;
+    let key = key_of(kind, std::mem::take(key(request)))?;
+    if let Some(key) = &key {
+        if let Some(id) = id(request) {
+            refuse_id(id)?;
+            *id = store::asked::id_before(actor.user_id, key)
+                .into_bytes()
+                .to_vec();
+            sha256_before = Some(sha256_of(request));
+        }
+        if let Some(id) = id(request) {
+            *id = new_id();
+        }
     }
-    Ok(Asked { sha256, key })
+    Ok(Asked {
+        sha256,
+        sha256_before,
+        key,
+    })
 }
 
-fn key_of(kind: &'static str, text: &str) -> Result<Option<Key>, Failure> {
+fn sha256_of(request: &impl Message) -> Sha256 {
+    sha2::Sha256::digest(request.encode_to_vec()).into()
+}
+
+fn key_of(kind: &'static str, text: String) -> Result<Option<Key>, Failure> {
     if text.len() > IDEMPOTENCY_KEY_BYTES_MAX {
         let why = format!("is longer than {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
         return Err(Failure::invalid("idempotency_key", why));
@@ -216,18 +233,21 @@ fn key_of(kind: &'static str, text: &str) -> Result<Option<Key>, Failure> {
     if text.contains('\0') {
         return Err(Failure::invalid("idempotency_key", "has a NUL"));
     }
-    let text = text.to_owned();
     Ok((!text.is_empty()).then_some(Key { kind, text }))
 }
 
-/// An id of now, in whose order things were made; what is kept by months is kept by it.
-fn choose_id(id: &mut Vec<u8>) -> Result<(), Failure> {
-    if !id.is_empty() {
-        let why = "not with the id of what is to be made";
-        return Err(Failure::invalid("idempotency_key", why));
+/// With a key the id is chosen here.
+fn refuse_id(id: &[u8]) -> Result<(), Failure> {
+    if id.is_empty() {
+        return Ok(());
     }
-    *id = Uuid::now_v7().into_bytes().to_vec();
-    Ok(())
+    let why = "not with the id of what is to be made";
+    Err(Failure::invalid("idempotency_key", why))
+}
+
+/// An id of now, in whose order things were made; what is kept by months is kept by it.
+fn new_id() -> Vec<u8> {
+    Uuid::now_v7().into_bytes().to_vec()
 }
 
 /// The version that a change is for; `None` for whichever.
@@ -252,7 +272,8 @@ impl CatalogService for Service {
         let asked = asked(
             &mut request,
             "venue",
-            |request| &request.idempotency_key,
+            actor,
+            |request| &mut request.idempotency_key,
             |request| request.venue.as_mut().map(|venue| &mut venue.venue_id),
         )?;
         let venue = venues::decode(request)?;
@@ -314,9 +335,10 @@ impl CatalogService for Service {
     ) -> Result<Response<wire::ImportPlanResponse>, Status> {
         let actor = self.venue_writer(request.metadata()).await?;
         let mut request = request.into_inner();
-        let key = key_of("plan", &request.idempotency_key)?;
+        let key = key_of("plan", std::mem::take(&mut request.idempotency_key))?;
         if key.is_some() {
-            choose_id(&mut request.plan_id)?;
+            refuse_id(&request.plan_id)?;
+            request.plan_id = new_id();
         }
         let plan = plans::decode(request, key)?;
         let imported = self.catalog.import_plan(actor, plan).await?;
@@ -410,7 +432,8 @@ impl CatalogService for Service {
         let asked = asked(
             &mut request,
             "performer",
-            |request| &request.idempotency_key,
+            actor,
+            |request| &mut request.idempotency_key,
             |request| request.performer.as_mut().map(|one| &mut one.performer_id),
         )?;
         let performer = performers::decode(request.performer.as_ref())?;
@@ -520,7 +543,8 @@ impl CatalogService for Service {
         let asked = asked(
             &mut request,
             "event",
-            |request| &request.idempotency_key,
+            actor,
+            |request| &mut request.idempotency_key,
             |request| request.event.as_mut().map(|event| &mut event.event_id),
         )?;
         let (event, bill) = events::decode(request.event.as_ref())?;
@@ -594,7 +618,8 @@ impl CatalogService for Service {
         let asked = asked(
             &mut request,
             "show",
-            |request| &request.idempotency_key,
+            actor,
+            |request| &mut request.idempotency_key,
             |request| Some(&mut request.show_id),
         )?;
         let show = shows::decode(request)?;

@@ -26,6 +26,8 @@ pub(crate) struct Key {
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) sha256: Sha256,
+    /// Of what a gateway of the release before asks for the same key: with the id that it makes of it.
+    pub(crate) sha256_before: Option<Sha256>,
     /// None where the caller chose the id.
     pub(crate) key: Option<Key>,
 }
@@ -91,7 +93,7 @@ pub(crate) async fn known(
 }
 
 /// The id that gateways of the release before gave to what a key makes.
-fn id_before(user_id: UserId, key: &Key) -> Uuid {
+pub(crate) fn id_before(user_id: UserId, key: &Key) -> Uuid {
     let mut hash = Hash::new();
     hash.update([u8::try_from(key.kind.len()).expect("kinds are words")]);
     hash.update(key.kind);
@@ -120,10 +122,12 @@ pub(crate) async fn insert(
 
 /// Whether a thing was made with just that.
 pub(crate) async fn is_by(pool: &PgPool, thing_id: Uuid, asked: &Asked) -> Result<bool, Error> {
+    let hashes = [Some(asked.sha256), asked.sha256_before];
+    let hashes: Vec<Vec<u8>> = hashes.iter().flatten().map(|hash| hash.to_vec()).collect();
     let there = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM catalog.asked WHERE thing_id = $1 AND sha256 = $2) AS "there!""#,
+        r#"SELECT EXISTS (SELECT FROM catalog.asked WHERE thing_id = $1 AND sha256 = ANY($2)) AS "there!""#,
         thing_id,
-        &asked.sha256[..],
+        &hashes,
     )
     .fetch_one(pool)
     .await?;

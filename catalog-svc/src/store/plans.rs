@@ -24,6 +24,15 @@ pub(crate) struct Summary {
     pub(crate) categories: Vec<Category>,
 }
 
+impl Summary {
+    /// Whether it is what came of the same file under the same name.
+    pub(crate) fn is_of(&self, asked: &Self) -> bool {
+        self.venue_id == asked.venue_id
+            && self.name == asked.name
+            && self.source_sha256 == asked.source_sha256
+    }
+}
+
 /// Adds a plan with all its parts and its file; the caller commits. False if the id is taken.
 pub(crate) async fn insert(
     transaction: &mut PgTransaction<'_>,

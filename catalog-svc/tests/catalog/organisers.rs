@@ -3,6 +3,7 @@
 use holdfast_mesh::Failure;
 use holdfast_proto::catalog::v1 as wire;
 use holdfast_types::ErrorCode;
+use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -686,4 +687,100 @@ async fn everything_that_organisers_make_has_an_id_by_its_key(pool: PgPool) {
         }
         first = ids;
     }
+}
+
+/// The id that gateways of the release before gave to what a key makes.
+fn id_before(kind: &str, user_id: &[u8], key: &str) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update([kind.len() as u8]);
+    hash.update(kind);
+    hash.update(user_id);
+    hash.update(key);
+    let bytes = hash.finalize()[..16].try_into().unwrap();
+    let id = uuid::Builder::from_custom_bytes(bytes).into_uuid();
+    id.as_bytes().to_vec()
+}
+
+#[sqlx::test]
+async fn what_a_gateway_of_the_release_before_made_is_known_by_its_key_after_a_change(
+    pool: PgPool,
+) {
+    let world = World::start(pool).await;
+    let organiser = token("organiser");
+    let before = wire::CreateEventRequest {
+        event: Some(wire::Event {
+            event_id: id_before("event", &user_of(&organiser), "k"),
+            ..event()
+        }),
+        idempotency_key: String::new(),
+    };
+    let keyed = wire::CreateEventRequest {
+        event: Some(wire::Event {
+            event_id: Vec::new(),
+            ..before.event.clone().unwrap()
+        }),
+        idempotency_key: "k".to_owned(),
+    };
+    let create = async |request: &wire::CreateEventRequest| {
+        let request = with(&organiser, request.clone());
+        let made = answer(world.client().create_event(request).await)?;
+        Ok::<_, Failure>((made.event.unwrap(), made.replayed))
+    };
+    let (made, replayed) = create(&before).await.unwrap();
+    assert!(!replayed);
+    assert_eq!(create(&keyed).await.unwrap(), (made.clone(), true));
+    let titled = wire::Event {
+        title: "Der Abschied".to_owned(),
+        ..made
+    };
+    let request = wire::UpdateEventRequest {
+        event: Some(titled),
+        fields: vec!["title".to_owned()],
+        if_version: String::new(),
+    };
+    let changed = world.client().update_event(with(&organiser, request)).await;
+    let changed = answer(changed).unwrap().event.unwrap();
+    for request in [&before, &keyed] {
+        assert_eq!(create(request).await.unwrap(), (changed.clone(), true));
+    }
+    let mut other = keyed.clone();
+    other.event.as_mut().unwrap().description.push('!');
+    assert_refused(create(&other).await, ErrorCode::AlreadyExists);
+}
+
+#[sqlx::test]
+async fn a_file_that_comes_again_is_answered_as_it_was_whatever_is_read_in_it_now(pool: PgPool) {
+    let mut world = World::start(pool.clone()).await;
+    let organiser = token("organiser");
+    let hall = world.create_venue(&organiser, venue()).await.unwrap();
+    let request = wire::ImportPlanRequest {
+        plan_id: Vec::new(),
+        idempotency_key: "k".to_owned(),
+        ..plan(&hall.venue_id)
+    };
+    let first = world
+        .import_plan(&organiser, request.clone())
+        .await
+        .unwrap();
+    // Another release warned of something else.
+    sqlx::query("UPDATE catalog.plans SET warnings = '{as it was read then}'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let again = world
+        .import_plan(&organiser, request.clone())
+        .await
+        .unwrap();
+    let expected = wire::ImportPlanResponse {
+        warnings: vec!["as it was read then".to_owned()],
+        replayed: true,
+        ..first
+    };
+    assert_eq!(again, expected);
+    let renamed = wire::ImportPlanRequest {
+        name: "Another".to_owned(),
+        ..request
+    };
+    let refused = world.import_plan(&organiser, renamed).await;
+    assert_refused(refused, ErrorCode::AlreadyExists);
 }
