@@ -40,3 +40,29 @@ impl PageOf {
         limit.map(|limit| Self { after, limit })
     }
 }
+
+/// As [`next_cursor`], of a list of a caller's own.
+pub(super) fn next_own<const KIND: char, T>(
+    items: &mut Vec<T>,
+    page: PageOf,
+    id: impl Fn(&T) -> Uuid,
+) -> String {
+    next_cursor(items, page.limit, |last| {
+        OwnCursor::<KIND>(id(last)).to_string()
+    })
+}
+
+/// Cuts a page that was read with one item more than `limit`, and says where the next begins;
+/// empty on the last page.
+pub(super) fn next_cursor<T>(
+    items: &mut Vec<T>,
+    limit: u32,
+    cursor: impl Fn(&T) -> String,
+) -> String {
+    let limit = limit as usize;
+    if items.len() <= limit {
+        return String::new();
+    }
+    items.truncate(limit);
+    items.last().map(cursor).unwrap_or_default()
+}
