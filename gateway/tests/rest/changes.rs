@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 use crate::{
     catalogue::show,
     organiser::refusal,
-    setup::{Gateway, send},
+    setup::{Gateway, send, send_unchecked},
 };
 
 const VENUE: &str = "/api/v1/venues/02020202-0202-0202-0202-020202020202";
+const EVENT: &str = "/api/v1/events/01010101-0101-0101-0101-010101010101";
+const SHOW: &str = "/api/v1/shows/07070707-0707-0707-0707-070707070707";
+const PLAN: &str = "/api/v1/plans/03030303-0303-0303-0303-030303030303";
 const PERFORMER: &str = "/api/v1/performers/04040404-0404-0404-0404-040404040404";
 
 fn change(gateway: &Gateway, path: &str, body: &Value) -> RequestBuilder {
@@ -200,4 +203,31 @@ async fn what_can_not_be_changed_is_told_with_the_reason() {
     let named = body["details"]["fields"].as_array().unwrap().iter();
     let named: Vec<&str> = named.map(|one| one["field"].as_str().unwrap()).collect();
     assert_eq!(named, ["city", "latitude"]);
+}
+
+/// What tickets were sold of is neither deleted nor made another.
+#[tokio::test]
+async fn nothing_is_deleted_and_what_a_show_is_of_is_no_field_of_a_change() {
+    let gateway = Gateway::start().await;
+    for path in [VENUE, PERFORMER, EVENT, SHOW] {
+        let answer = send_unchecked(gateway.as_organiser(Method::DELETE, path)).await;
+        answer.error(405, "METHOD_NOT_ALLOWED");
+    }
+    for method in [Method::DELETE, Method::PUT, Method::PATCH] {
+        let answer = send_unchecked(gateway.as_organiser(method, PLAN)).await;
+        answer.error(404, "NOT_FOUND");
+    }
+    for (path, field) in [
+        (SHOW, "currency"),
+        (SHOW, "plan_id"),
+        (SHOW, "event_id"),
+        (SHOW, "state"),
+        (EVENT, "event_id"),
+        (VENUE, "venue_id"),
+        (PERFORMER, "performer_id"),
+    ] {
+        let answer = send(change(&gateway, path, &json!({field: "x"}))).await;
+        answer.invalid(field);
+    }
+    assert!(gateway.backend.take_seen().is_empty());
 }
