@@ -24,8 +24,29 @@ pub(crate) struct Document {
     pub(crate) place: Place,
     /// The day of the venue's calendar that it begins on ([`day_number`]).
     pub(crate) day: i32,
+    pub(crate) sale: Sale,
     /// All that is answered when it is found, without a distance.
     pub(crate) shown: FoundShow,
+}
+
+/// When a show that is on sale can be bought, milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Sale {
+    pub(crate) from_ms: i64,
+    /// Not then any more.
+    pub(crate) until_ms: i64,
+}
+
+impl Sale {
+    /// A time that nobody reaches, exact where numbers are floating-point.
+    const NEVER: i64 = 1 << 53;
+
+    pub(crate) fn new(from_ms: Option<i64>, until_ms: Option<i64>) -> Self {
+        Self {
+            from_ms: from_ms.unwrap_or(0),
+            until_ms: until_ms.unwrap_or(Self::NEVER),
+        }
+    }
 }
 
 /// What an index is to have, and no longer to have. Neither names a show twice, nor do both.
@@ -72,6 +93,7 @@ impl Document {
             description: words.join("\n"),
             place,
             day: day_number(date),
+            sale: Sale::new(show.sale_starts_at_ms, show.sale_ends_at_ms),
             shown: FoundShow {
                 show_id: show.show_id,
                 event_id: event.event_id,
@@ -104,6 +126,8 @@ impl Document {
         let mut hash = Sha256::new();
         hash.update(SCHEMA_VERSION.to_be_bytes());
         hash.update(self.shown.encode_to_vec());
+        hash.update(self.sale.from_ms.to_be_bytes());
+        hash.update(self.sale.until_ms.to_be_bytes());
         hash.update(self.description.as_bytes());
         let hash = hash.finalize();
         u64::from_be_bytes(*hash.first_chunk().expect("a hash has 32 bytes"))

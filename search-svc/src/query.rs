@@ -30,8 +30,8 @@ pub(crate) struct Query {
     /// On that day or before.
     pub(crate) to_day: Option<i32>,
     pub(crate) price: Option<Price>,
-    /// Only what is on sale.
-    pub(crate) on_sale: bool,
+    /// Only what can be bought then, milliseconds since 1970.
+    pub(crate) on_sale_at_ms: Option<i64>,
     pub(crate) near: Option<Near>,
     pub(crate) sort: Sort,
     /// What is counted, none twice.

@@ -252,7 +252,7 @@ fn found(show: &pb::FoundShow) -> Result<FoundShow, ApiError> {
         ("currency" = Option<String>, Query, description = "Only shows sold in this currency, ISO 4217.", example = json!("EUR")),
         ("price_min" = Option<i64>, Query, description = "Only shows with a seat for at least so much, in minor units; needs `currency`.", minimum = 0),
         ("price_max" = Option<i64>, Query, description = "Only shows with a seat for at most so much, in minor units; needs `currency`.", minimum = 0, example = json!(5000)),
-        ("on_sale" = Option<bool>, Query, description = "Only shows that are published and not paused or over; their sale may begin later, or have ended."),
+        ("on_sale" = Option<bool>, Query, description = "Only shows that can be bought now: published, not paused or over, and within their sale."),
         ("facets" = Option<String>, Query, description = "What to count all that is found by: some of `category`, `city`, `country`, `state`, with commas between.", example = json!("category,city")),
         ("sort" = Option<String>, Query, description = "`relevance` (unless said, where there is a `q`), `date` (unless said, where there is none), `distance` (needs `near`) or `price` (needs `currency`)."),
         ("limit" = Option<u32>, Query, description = "Items in a page; 20 unless said.", minimum = 1, maximum = 100),

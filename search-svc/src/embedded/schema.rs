@@ -56,6 +56,8 @@ pub(super) struct Fields {
     pub(super) currency: Field,
     pub(super) starts_at_ms: Field,
     pub(super) day: Field,
+    pub(super) sale_from_ms: Field,
+    pub(super) sale_until_ms: Field,
     /// Only of shows that have prices.
     pub(super) price_from: Field,
     pub(super) price_max: Field,
@@ -110,6 +112,8 @@ pub(super) fn schema() -> (Schema, Fields) {
         currency: schema.add_text_field("currency", exact()),
         starts_at_ms: schema.add_i64_field(STARTS_AT, NumericOptions::from(FAST)),
         day: schema.add_i64_field("day", NumericOptions::from(FAST)),
+        sale_from_ms: schema.add_i64_field("sale_from_ms", NumericOptions::from(FAST)),
+        sale_until_ms: schema.add_i64_field("sale_until_ms", NumericOptions::from(FAST)),
         price_from: schema.add_i64_field("price_from", NumericOptions::from(FAST)),
         price_max: schema.add_i64_field("price_max", NumericOptions::from(FAST)),
         price_order: schema.add_i64_field(PRICE_ORDER, NumericOptions::from(FAST)),
@@ -214,6 +218,8 @@ impl Fields {
         indexed.add_text(self.currency, &shown.currency);
         indexed.add_i64(self.starts_at_ms, shown.starts_at_ms);
         indexed.add_i64(self.day, document.day.into());
+        indexed.add_i64(self.sale_from_ms, document.sale.from_ms);
+        indexed.add_i64(self.sale_until_ms, document.sale.until_ms);
         if let Some(amount) = shown.price_from {
             indexed.add_i64(self.price_from, amount);
         }

@@ -197,7 +197,7 @@ fn filters(fields: &Fields, query: &Query) -> Vec<Box<dyn Clause>> {
         (fields.category, query.category.as_deref()),
         (fields.city_key, query.city.as_deref()),
         (fields.country, query.country.as_deref()),
-        (fields.state, query.on_sale.then_some(ON_SALE)),
+        (fields.state, query.on_sale_at_ms.map(|_| ON_SALE)),
         (
             fields.currency,
             query.price.as_ref().map(|price| &*price.currency),
@@ -210,6 +210,10 @@ fn filters(fields: &Fields, query: &Query) -> Vec<Box<dyn Clause>> {
     }
     let (from_day, to_day) = (query.from_day.map(i64::from), query.to_day.map(i64::from));
     all.extend(between(fields.day, from_day, to_day));
+    if let Some(now) = query.on_sale_at_ms {
+        all.extend(between(fields.sale_from_ms, None, Some(now)));
+        all.extend(between(fields.sale_until_ms, Some(now + 1), None));
+    }
     if let Some(price) = &query.price {
         // Its cheapest seat isn't too dear, and its dearest not too cheap.
         all.extend(between(fields.price_from, None, price.max));

@@ -64,7 +64,7 @@ pub(super) fn decode(request: &SearchShowsRequest, now: DateTime<Utc>) -> Result
         from_day: wrong.date("from_date", &request.from_date),
         to_day: wrong.date("to_date", &request.to_date),
         price: wrong.price(request),
-        on_sale: request.on_sale,
+        on_sale_at_ms: request.on_sale.then(|| now.timestamp_millis()),
         near,
         facets: wrong.facets(&request.facets),
         offset,

@@ -36,7 +36,7 @@ const SORTABLE: [&str; 4] = ["starts_at_ms", "price_from", ID_START, "_geo"];
 pub(super) const BY_ID: [&str; 1] = ["id_start:asc"];
 
 /// What filters name, beside the mark of the schema.
-const FILTERABLE: [&str; 13] = [
+const FILTERABLE: [&str; 15] = [
     PRIMARY_KEY,
     ID_START,
     "category_path",
@@ -49,6 +49,8 @@ const FILTERABLE: [&str; 13] = [
     "price_max",
     "starts_at_ms",
     "day",
+    "sale_from_ms",
+    "sale_until_ms",
     "_geo",
 ];
 
@@ -113,6 +115,10 @@ pub(super) struct Stored {
     price_max: Option<i64>,
     #[serde(default)]
     day: i32,
+    #[serde(default)]
+    sale_from_ms: i64,
+    #[serde(default)]
+    sale_until_ms: i64,
     #[serde(default)]
     id_start: u64,
     /// In sixteen digits: more than a number is exact to.
@@ -230,6 +236,8 @@ impl From<Document> for Stored {
             price_from: shown.price_from,
             price_max: shown.price_max,
             day: document.day,
+            sale_from_ms: document.sale.from_ms,
+            sale_until_ms: document.sale.until_ms,
             id_start: id_start(document.show_id),
             content,
             geo: Geo {
@@ -350,7 +358,7 @@ pub(super) fn filter(query: &Query) -> String {
         ("category_path", query.category.as_deref()),
         ("city_key", query.city.as_deref()),
         ("country", query.country.as_deref()),
-        ("state", query.on_sale.then_some("ON_SALE")),
+        ("state", query.on_sale_at_ms.map(|_| "ON_SALE")),
         (
             "currency",
             query.price.as_ref().map(|price| &*price.currency),
@@ -366,6 +374,11 @@ pub(super) fn filter(query: &Query) -> String {
     }
     if let Some(day) = query.to_day {
         and(format_args!("day <= {day}"));
+    }
+    if let Some(now) = query.on_sale_at_ms {
+        and(format_args!(
+            "sale_from_ms <= {now} AND sale_until_ms > {now}"
+        ));
     }
     if let Some(max) = query.price.as_ref().and_then(|price| price.max) {
         and(format_args!("price_from <= {max}"));
@@ -440,7 +453,7 @@ mod tests {
                 min: Some(1),
                 max: Some(2),
             }),
-            on_sale: true,
+            on_sale_at_ms: Some(7),
             near: Some(Near {
                 place,
                 radius_m: 50,
@@ -452,7 +465,7 @@ mod tests {
         };
         assert_eq!(
             filter(&all),
-            r#"starts_at_ms >= 5 AND starts_at_ms < 9 AND category_path = "music" AND city_key = "l aquila" AND country = "IT" AND state = "ON_SALE" AND currency = "EUR" AND day >= 739000 AND day <= 739001 AND price_from <= 2 AND price_max >= 1 AND _geoRadius(-0.5, 0.0000001, 50)"#
+            r#"starts_at_ms >= 5 AND starts_at_ms < 9 AND category_path = "music" AND city_key = "l aquila" AND country = "IT" AND state = "ON_SALE" AND currency = "EUR" AND day >= 739000 AND day <= 739001 AND sale_from_ms <= 7 AND sale_until_ms > 7 AND price_from <= 2 AND price_max >= 1 AND _geoRadius(-0.5, 0.0000001, 50)"#
         );
         assert_eq!(
             sort(&all),

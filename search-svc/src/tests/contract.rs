@@ -487,6 +487,9 @@ async fn countries_days_and_sales_narrow(index: &impl Index) {
         show(2, "Concert").in_country("FR"),
         show(3, "Concert").in_state("CANCELLED").in_country("FR"),
         show(4, "Concert"),
+        show(5, "Concert").sold_from(Some(START_MS + 1), None),
+        show(6, "Concert").sold_from(None, Some(START_MS)),
+        show(7, "Concert").sold_from(Some(START_MS), Some(START_MS + 1)),
     ];
     fill(index, shows).await;
     let country = Query {
@@ -495,18 +498,18 @@ async fn countries_days_and_sales_narrow(index: &impl Index) {
     };
     assert_eq!(found(index, &country).await, [2, 3]);
     let on_sale = Query {
-        on_sale: true,
+        on_sale_at_ms: Some(START_MS),
         ..all()
     };
-    assert_eq!(found(index, &on_sale).await, [2, 4]);
+    assert_eq!(found(index, &on_sale).await, [2, 4, 7]);
     let both = Query {
-        on_sale: true,
+        on_sale_at_ms: Some(START_MS),
         ..country
     };
     assert_eq!(found(index, &both).await, [2]);
     for (from_day, to_day, expected) in [
         (Some(2), Some(3), &[2, 3][..]),
-        (Some(3), None, &[3, 4]),
+        (Some(3), None, &[3, 4, 5, 6, 7]),
         (None, Some(1), &[1]),
         (Some(3), Some(2), &[]),
     ] {

@@ -5,7 +5,7 @@ use holdfast_proto::search::v1::FoundShow;
 use holdfast_types::ShowId;
 
 use crate::{
-    document::{Changes, Document, day_number},
+    document::{Changes, Document, Sale, day_number},
     fold,
     index::Index,
     place::Place,
@@ -26,6 +26,7 @@ pub(crate) fn show(number: u8, title: &str) -> Document {
         description: String::new(),
         place,
         day: day(number.into()),
+        sale: Sale::new(None, None),
         shown: FoundShow {
             show_id: show_id.to_bytes().to_vec(),
             event_id: vec![100; 16],
@@ -93,6 +94,12 @@ impl Document {
         self
     }
 
+    /// On sale from then until then.
+    pub(crate) fn sold_from(mut self, from_ms: Option<i64>, until_ms: Option<i64>) -> Self {
+        self.sale = Sale::new(from_ms, until_ms);
+        self
+    }
+
     /// From the lowest to the highest price; none without prices.
     pub(crate) fn priced(mut self, currency: &str, prices: Option<(i64, i64)>) -> Self {
         self.shown.currency = currency.to_owned();
@@ -126,7 +133,7 @@ pub(crate) fn all() -> Query {
         from_day: None,
         to_day: None,
         price: None,
-        on_sale: false,
+        on_sale_at_ms: None,
         near: None,
         sort: Sort::Date,
         facets: Vec::new(),
