@@ -98,12 +98,13 @@ bench-read: ## Pages and availability beside nginx, one search, 10,000 open seat
 	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) views
 
 .PHONY: bench-search
-bench-search: setup ## Search among a million shows: building, latencies, freshness (release build; SHOWS=, LENGTH=)
+bench-search: setup ## Search among a million shows: building, latencies, freshness; then sign-ins beside holds (release build; SHOWS=, LENGTH=)
 	cargo build --locked --workspace --bins --release
 	cargo build --locked --manifest-path bench/Cargo.toml --release
 	mkdir -p $(BENCH_DIR)
 	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) \
 		search --shows $(or $(SHOWS),1000000) --seconds $(or $(LENGTH),60)
+	$(CARGO_TARGET_DIR)/release/holdfast-bench --holdfast $(CARGO_TARGET_DIR)/release/holdfast --out $(BENCH_DIR) logins
 
 .PHONY: dist
 dist: setup ## One tarball for this machine's kind: release binary, units, completions, licences

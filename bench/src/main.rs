@@ -8,6 +8,7 @@ mod environment;
 mod fsync_probe;
 mod holds;
 mod load;
+mod logins;
 mod memory;
 mod nodes;
 mod purchases;
@@ -148,6 +149,12 @@ enum Command {
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
         seconds: u64,
     },
+    /// Signing in: what a hash costs, sign-ins a second, and holds without them and meanwhile.
+    Logins {
+        /// Seconds of each load.
+        #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(1..=30))]
+        seconds: u64,
+    },
     /// Opens seat maps and writes down what comes; `views` starts it, for the files of a process of its own.
     #[command(hide = true)]
     Viewers(views::sockets::ViewersArgs),
@@ -222,6 +229,7 @@ impl Command {
             Self::Purchase { .. } => "purchase",
             Self::Views { .. } => "read",
             Self::Search { .. } => "search",
+            Self::Logins { .. } => "login",
             Self::Viewers(_) => "viewers",
             Self::Read { .. } => "read-load",
         }
@@ -280,6 +288,14 @@ async fn main() -> Result<()> {
             length: Duration::from_secs(seconds),
         };
         let found = search::measure(&plan, environment).await?;
+        fs::write(&path, serde_json::to_vec_pretty(&found)?)?;
+    } else if let Command::Logins { seconds } = args.command {
+        let plan = logins::Plan {
+            holdfast: args.holdfast,
+            data_root: args.data_root,
+            length: Duration::from_secs(seconds),
+        };
+        let found = logins::measure(&plan, environment).await?;
         fs::write(&path, serde_json::to_vec_pretty(&found)?)?;
     } else if let Command::Purchase {
         clients,
@@ -342,6 +358,7 @@ impl Bench<'_> {
             | Command::Purchase { .. }
             | Command::Views { .. }
             | Command::Search { .. }
+            | Command::Logins { .. }
             | Command::Viewers(_) => {
                 bail!("this has processes of its own")
             }

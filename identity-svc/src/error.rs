@@ -59,9 +59,9 @@ pub(crate) enum CallError {
     /// Password hashing.
     #[error("password hashing")]
     Hash(#[from] argon2::password_hash::Error),
-    /// A hashing thread panicked.
+    /// Hashing panicked.
     #[error("a hashing thread ended early")]
-    Thread(#[from] tokio::task::JoinError),
+    Thread,
     /// Signing an access token.
     #[error("signing a token")]
     Sign(#[from] jsonwebtoken::errors::Error),
@@ -131,7 +131,7 @@ impl From<CallError> for Failure {
             }
             CallError::Database(_)
             | CallError::Hash(_)
-            | CallError::Thread(_)
+            | CallError::Thread
             | CallError::Sign(_) => Self::internal(&error),
         }
     }

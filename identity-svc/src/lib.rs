@@ -17,6 +17,7 @@ mod client;
 mod config;
 mod error;
 mod grpc;
+mod hash_threads;
 mod mail;
 mod metrics;
 mod password;

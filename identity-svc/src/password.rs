@@ -1,19 +1,18 @@
 //! Hashing and checking passwords without starving everything else.
 //!
-//! Always holds: at most one hash a core runs at a time, on a thread where blocking is allowed;
-//! behind them waits a bounded queue, and beyond that callers are told to come back; checking
-//! the password of an account that isn't there costs the same as of one that is.
+//! Always holds: hashes run on threads of their own, behind which a bounded queue waits
+//! (`hash_threads`), and beyond that callers are told to come back; checking the password of an account
+//! that isn't there costs the same as of one that is.
 
-use std::{num::NonZero, sync::Arc};
+use std::sync::Arc;
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{self, PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use rand::RngExt;
-use tokio::sync::Semaphore;
 
-use crate::{account::Password, error::CallError, metrics};
+use crate::{account::Password, error::CallError, hash_threads::HashThreads, metrics};
 
 /// OWASP's Password Storage Cheat Sheet, argon2id, "a minimum configuration of 19 MiB of memory, an iteration
 /// count of 2, and 1 degree of parallelism". Whoever signs in has their password hashed again when these
@@ -22,30 +21,18 @@ const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// Hashes that may wait per core: at about 25 ms each, the last is done inside the default
-/// deadline of a call.
-const WAITING_PER_CORE_MAX: usize = 256;
-
 /// Hashes passwords; shared by all calls.
 #[derive(Debug)]
 pub(crate) struct Hasher {
     argon2: Argon2<'static>,
-    /// One permit a hash that runs or waits.
-    admitted: Arc<Semaphore>,
-    /// One permit a core.
-    running: Arc<Semaphore>,
+    threads: HashThreads,
     /// What the password of an account that isn't there is checked against.
     nobody: Arc<str>,
 }
 
 impl Hasher {
-    /// One for this machine's cores.
-    pub(crate) fn new() -> Result<Self, password_hash::Error> {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self::with_limits(cores, cores * (WAITING_PER_CORE_MAX + 1))
-    }
-
-    fn with_limits(running: usize, admitted: usize) -> Result<Self, password_hash::Error> {
+    /// One that works on these threads.
+    pub(crate) fn new(threads: HashThreads) -> Result<Self, password_hash::Error> {
         let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
             .expect("the constants are within argon2's bounds");
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
@@ -53,8 +40,7 @@ impl Hasher {
         let nobody = hash(&argon2, &unguessable)?.into();
         Ok(Self {
             argon2,
-            admitted: Arc::new(Semaphore::new(admitted)),
-            running: Arc::new(Semaphore::new(running)),
+            threads,
             nobody,
         })
     }
@@ -106,25 +92,16 @@ impl Hasher {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, CallError> {
-        let Ok(admitted) = self.admitted.clone().try_acquire_owned() else {
-            return Err(CallError::Overloaded);
-        };
         let in_flight = ::metrics::gauge!(metrics::HASHES_IN_FLIGHT);
         in_flight.increment(1.0);
+        // Goes with the work: it counts until that is done or left out.
         let counted = Counted(in_flight);
-        let running = self
-            .running
-            .clone()
-            .acquire_owned()
+        self.threads
+            .run(move || {
+                let _counted = counted;
+                work()
+            })
             .await
-            .expect("the semaphore is never closed");
-        // The permits go with the work: a caller that gives up doesn't make room for another
-        // before its hash is done.
-        Ok(tokio::task::spawn_blocking(move || {
-            let _held = (admitted, running, counted);
-            work()
-        })
-        .await?)
     }
 }
 
@@ -152,7 +129,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_right_password_of_a_real_account_is_right() {
-        let hasher = Hasher::new().expect("a hasher");
+        let threads = HashThreads::start().expect("threads");
+        let hasher = Hasher::new(threads).expect("a hasher");
         let stored = hasher
             .hash(password("correct horse"))
             .await
@@ -194,39 +172,5 @@ mod tests {
                 .await
                 .expect("checks")
         );
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_refuses_at_once_and_recovers() {
-        let hasher = Arc::new(Hasher::with_limits(1, 2).expect("a hasher"));
-        let (open, gate) = std::sync::mpsc::channel::<()>();
-        let running = tokio::spawn({
-            let hasher = hasher.clone();
-            async move { hasher.run(move || gate.recv()).await }
-        });
-        let waiting = tokio::spawn({
-            let hasher = hasher.clone();
-            async move { hasher.run(|| ()).await }
-        });
-        let full = async {
-            while hasher.admitted.available_permits() > 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(std::time::Duration::from_secs(10), full)
-            .await
-            .expect("fills");
-        assert!(matches!(
-            hasher.run(|| ()).await,
-            Err(CallError::Overloaded)
-        ));
-        open.send(()).expect("the hash waits");
-        running
-            .await
-            .expect("no panic")
-            .expect("runs")
-            .expect("was opened");
-        waiting.await.expect("no panic").expect("runs");
-        hasher.run(|| ()).await.expect("has room again");
     }
 }

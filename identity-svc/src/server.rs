@@ -15,6 +15,7 @@ use crate::{
     Config,
     app::{App, rotate_keys},
     grpc::Identity,
+    hash_threads::HashThreads,
     mail::{self, Sink},
     password::Hasher,
     store::{audit, failures, organisations, sign_ins, signing_keys},
@@ -62,6 +63,9 @@ pub enum Error {
     /// Password hashing can't be set up.
     #[error("identity: password hashing")]
     Hashing(#[from] argon2::password_hash::Error),
+    /// Its threads can't be started.
+    #[error("identity: threads for password hashing")]
+    Threads(#[source] std::io::Error),
     /// Serving failed.
     #[error("identity: serving")]
     Serve(#[from] mesh::server::Error),
@@ -102,7 +106,7 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
     let identity = Identity {
         app: App {
             pool: pool.clone(),
-            hasher: Hasher::new()?,
+            hasher: Hasher::new(HashThreads::start().map_err(Error::Threads)?)?,
             issuer: issuer.clone(),
             verifier: Verifier::new(move || std::future::ready(Ok(published.jwks()))),
             operator_token: config.operator_token,

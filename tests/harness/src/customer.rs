@@ -223,13 +223,18 @@ impl Customer {
     /// A refusal.
     pub async fn sign_in(&mut self, rest: &Rest) -> Result<()> {
         self.rest = rest.clone();
-        let account = json!({ "email": self.email, "password": self.password });
-        let answer = rest
-            .send(rest.request(Method::POST, "/auth/login").json(&account))
-            .await?
-            .ok()?;
-        self.token = answer.text("access_token")?;
+        self.token = self.ask_to_sign_in().await?.ok()?.text("access_token")?;
         Ok(())
+    }
+
+    /// Asks to sign in, once.
+    ///
+    /// # Errors
+    /// No HTTP answer.
+    pub async fn ask_to_sign_in(&self) -> Result<Answer> {
+        let account = json!({ "email": self.email, "password": self.password });
+        let request = self.rest.request(Method::POST, "/auth/login");
+        self.rest.send(request.json(&account)).await
     }
 
     /// A request with the token.
