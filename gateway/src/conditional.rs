@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flate2::{Compression, write::GzEncoder};
+use holdfast_mesh::auth::KEYS_AGE_MAX;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -28,6 +29,10 @@ const TAG_BYTES: usize = 16;
 /// within two seconds (SE-1).
 const CACHE_CONTROL_FOUND: HeaderValue = HeaderValue::from_static("public, max-age=1");
 
+/// Keys may be as old as our own services let them be ([`KEYS_AGE_MAX`]); a new one signs after twice that.
+const CACHE_CONTROL_KEYS: HeaderValue = HeaderValue::from_static("public, max-age=300");
+const _: () = assert!(KEYS_AGE_MAX.as_secs() == 300);
+
 /// Compressed for those who accept it. The body is another one then, and the tag, being weak, the
 /// same.
 const GZIP: &str = "gzip";
@@ -46,6 +51,14 @@ pub(crate) fn found<T: Serialize>(
     body: &T,
 ) -> Result<Response, ApiError> {
     Ok(Encoded::new(body)?.answer(request_headers, CACHE_CONTROL_FOUND))
+}
+
+/// The same for the keys of tokens.
+pub(crate) fn keys<T: Serialize>(
+    request_headers: &HeaderMap,
+    body: &T,
+) -> Result<Response, ApiError> {
+    Ok(Encoded::new(body)?.answer(request_headers, CACHE_CONTROL_KEYS))
 }
 
 /// A page that was encoded and compressed once, to be answered many times.

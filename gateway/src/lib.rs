@@ -51,6 +51,7 @@ mod scope;
 mod searches;
 mod server;
 mod session;
+mod well_known;
 mod wire;
 
 pub use config::Config;

@@ -47,6 +47,7 @@ use crate::{
     metrics, openapi, ops, pages, scope,
     searches::Answers,
     session::Origins,
+    well_known,
 };
 
 /// The part's name in readiness and logs.
@@ -115,6 +116,7 @@ pub async fn serve(config: Config, context: mesh::Context) -> Result<(), Error> 
     let (api, document) = openapi::router();
     let routes = api
         .merge(pages::router(document, &config.mail_folder))
+        .merge(well_known::router())
         .fallback(async || ApiError::new(ErrorCode::NotFound, "there is no such route"));
     let health = ops::router(context.readiness.clone(), prometheus);
     let service = layers(routes, health, &app, &config)?;

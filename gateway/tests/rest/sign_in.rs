@@ -159,3 +159,25 @@ async fn an_account_is_made_and_signed_in_and_out() {
     );
     assert_eq!(seen[3].message::<pb::LogoutRequest>().refresh_token, "r");
 }
+
+#[tokio::test]
+async fn keys_of_tokens_are_where_programs_look_for_them() {
+    let gateway = Gateway::start().await;
+    let path = "/.well-known/jwks.json";
+    let answer = send(gateway.get(path)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    // As long as our own services keep them: a new key signs after twice that.
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
+    let keys = answer.json()["keys"].as_array().unwrap().clone();
+    let token = token();
+    let header = jsonwebtoken::decode_header(&token).unwrap();
+    assert_eq!(keys[0]["kid"].as_str(), header.kid.as_deref());
+    let tag = answer.header("etag").unwrap();
+    let known = send(gateway.get(path).header("if-none-match", tag)).await;
+    assert_eq!((known.status, known.bytes.len()), (304, 0));
+    gateway.backend.on("get_jwks", |_: pb::GetJwksRequest| {
+        Err::<pb::GetJwksResponse, _>(tonic::Status::unavailable("down"))
+    });
+    send(gateway.get(path)).await.error(503, "UNAVAILABLE");
+}
