@@ -1,6 +1,7 @@
 //! The `[identity]` section.
 
 use std::{
+    fs,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     str::FromStr,
@@ -9,8 +10,12 @@ use std::{
 use holdfast_mesh::{self as mesh, config::Secret};
 use http::Uri;
 use lettre::{
-    AsyncSmtpTransport, Tokio1Executor, message::Mailbox,
-    transport::smtp::AsyncSmtpTransportBuilder,
+    AsyncSmtpTransport, Tokio1Executor,
+    message::Mailbox,
+    transport::smtp::{
+        AsyncSmtpTransportBuilder,
+        client::{Certificate, Tls, TlsParameters},
+    },
 };
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnectOptions;
@@ -41,6 +46,9 @@ pub struct Mail {
     /// The server: `smtps://user:password@host`, or `smtp://user:password@host?tls=required` for one that
     /// begins in the clear. Without TLS on this machine only. Empty: none.
     pub smtp_url: Secret,
+    /// PEM file of authorities that may have signed the server's certificate, besides Mozilla's, which are built in:
+    /// a company's own, or the machine's, e.g. `/etc/ssl/certs/ca-certificates.crt`. Empty: none.
+    pub smtp_ca_file: PathBuf,
     /// Where there is no server: the folder that letters are written to as files, the newest 500.
     pub folder: PathBuf,
     /// Whom letters are from.
@@ -54,6 +62,7 @@ impl Default for Mail {
     fn default() -> Self {
         Self {
             smtp_url: Secret::default(),
+            smtp_ca_file: PathBuf::new(),
             folder: PathBuf::new(),
             from: "Holdfast <no-reply@localhost>".to_owned(),
             links: "http://127.0.0.1:8080".to_owned(),
@@ -100,6 +109,11 @@ impl Config {
     }
 }
 
+const CA_FILE: &str = "mail.smtp_ca_file";
+
+/// What each certificate of a PEM file begins with.
+const PEM_BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+
 impl Mail {
     fn check(&self) -> Result<(), (&'static str, String)> {
         self.from()?;
@@ -140,9 +154,36 @@ impl Mail {
                 "tokens aren't sent in the clear to another machine; write smtps:// or ?tls=required",
             ));
         }
-        AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .map(Some)
-            .map_err(|_| is_none())
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url);
+        let transport = transport.map_err(|_| is_none())?;
+        if self.smtp_ca_file.as_os_str().is_empty() {
+            return Ok(Some(transport));
+        }
+        if !tls {
+            let why = "is of no use to mail.smtp_url, which is without TLS";
+            return Err((CA_FILE, why.to_owned()));
+        }
+        let parameters = self.trusting(host)?;
+        Ok(Some(transport.tls(match parsed.scheme_str() {
+            Some("smtps") => Tls::Wrapper(parameters),
+            _ => Tls::Required(parameters),
+        })))
+    }
+
+    /// How to know the server of that name, with the authorities of the file.
+    fn trusting(&self, host: &str) -> Result<TlsParameters, (&'static str, String)> {
+        let named = self.smtp_ca_file.display();
+        let pem = fs::read(&self.smtp_ca_file);
+        let pem = pem.map_err(|error| (CA_FILE, format!("{named}: {error}")))?;
+        if !String::from_utf8_lossy(&pem).contains(PEM_BEGIN) {
+            return Err((CA_FILE, format!("{named} has no certificate in PEM")));
+        }
+        let unusable = |error| (CA_FILE, format!("{named}: {error}"));
+        let authorities = Certificate::from_pem(&pem).map_err(unusable)?;
+        TlsParameters::builder(host.to_owned())
+            .add_root_certificate(authorities)
+            .build()
+            .map_err(unusable)
     }
 }
 
@@ -180,6 +221,38 @@ mod tests {
             let refused = with(bad).check().expect_err(bad);
             assert_eq!(refused.0, "mail.smtp_url", "{bad}");
             assert!(!refused.1.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn a_file_of_authorities_has_some_and_is_for_tls() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |text: &str| {
+            let path = folder.path().join("ca.pem");
+            fs::write(&path, text).expect("writes");
+            path
+        };
+        let with = |url: &str, smtp_ca_file| Mail {
+            smtp_url: url.into(),
+            smtp_ca_file,
+            ..Mail::default()
+        };
+        let tls = "smtps://mail.example";
+        assert_eq!(
+            key(&with("", PathBuf::from("/nowhere"))),
+            None,
+            "isn't used"
+        );
+        for (url, path) in [
+            (tls, PathBuf::from("/nowhere")),
+            (tls, file("no certificate")),
+            (
+                tls,
+                file("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            ),
+            ("smtp://127.0.0.1", file("")),
+        ] {
+            assert_eq!(key(&with(url, path)), Some(CA_FILE), "{url}");
         }
     }
 

@@ -30,6 +30,11 @@ struct Smtp {
 
 impl Smtp {
     async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With the files of a certificate and its key it speaks TLS.
+    async fn start_with(files: &[PathBuf]) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let tools = Command::new(root.join("scripts/tools"))
             .arg("scripts/aiosmtpd.txt")
@@ -40,6 +45,7 @@ impl Smtp {
         let bin = String::from_utf8(tools.stdout).expect("a path");
         let mut process = Command::new(PathBuf::from(bin.trim()).join("python"))
             .arg(root.join("identity-svc/tests/identity/smtp.py"))
+            .args(files)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -195,6 +201,57 @@ async fn letters_are_asked_for_again_but_not_for_who_needs_none_and_not_without_
     }
     let to_nobody = "SELECT count(*) FROM identity.mail WHERE recipient = 'nobody@example.org'";
     assert_eq!(count(&pool, to_nobody).await, 0);
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_server_with_an_authority_of_its_own_is_known_by_the_file(pool: PgPool) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("writes");
+        path
+    };
+    let authority_key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).expect("signs");
+    let issuer = rcgen::Issuer::new(params, authority_key);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
+    let certificate = params.signed_by(&key, &issuer).expect("signs");
+    let authorities = file("ca.pem", authority.pem());
+    let files = [
+        file("server.pem", certificate.pem()),
+        file("server.key", key.serialize_pem()),
+    ];
+
+    let mut smtp = Smtp::start_with(&files).await;
+    let mut config = smtp.config(&pool);
+    config.mail.smtp_url = format!("smtps://127.0.0.1:{}", smtp.port).as_str().into();
+    let mut service = start(config.clone()).await;
+    service
+        .register("ann@example.org")
+        .await
+        .expect("registers");
+    let unknown =
+        "SELECT count(*) FROM identity.mail WHERE last_error LIKE '%certificate%' AND NOT sent";
+    let noted = async {
+        while count(&pool, unknown).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, noted).await.expect("is noted");
+    service.stop().await;
+
+    config.mail.smtp_ca_file = authorities;
+    let service = start(config).await;
+    sqlx::query("UPDATE identity.mail SET due_at = now()")
+        .execute(&pool)
+        .await
+        .expect("is due");
+    smtp.letter("ann@example.org").await;
+    all_ended(&pool).await;
     service.stop().await;
 }
 

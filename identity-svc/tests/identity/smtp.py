@@ -1,10 +1,13 @@
 """A mail server for tests: says its port, then one line of JSON for each letter that it was offered.
 
-Addresses say what it does: `never-...` is refused for good, `later-...` is put off the first time.
+Addresses say what it does: `never-...` is refused for good, `later-...` is put off the first time. With two
+arguments it speaks TLS from the beginning: the files of its certificate and key.
 """
 
 import asyncio
 import json
+import ssl
+import sys
 
 from aiosmtpd.smtp import SMTP
 
@@ -40,8 +43,12 @@ def say(line):
 
 async def main():
     handler = Handler()
+    tls = None
+    if len(sys.argv) > 1:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(sys.argv[1], sys.argv[2])
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(handler), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: SMTP(handler), "127.0.0.1", 0, ssl=tls)
     say({"port": server.sockets[0].getsockname()[1]})
     await server.serve_forever()
 
