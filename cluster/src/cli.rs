@@ -632,6 +632,17 @@ pub(crate) struct RefundSettleArgs {
 pub(crate) enum User {
     /// Give an account a role: customer, organiser, venue_owner, staff or admin
     Grant(GrantArgs),
+    /// Take a role from an account
+    ///
+    /// Access tokens that say so count until they end, within 15 minutes.
+    Revoke(GrantArgs),
+    /// Disable an account: its sign-ins and API keys end, and nobody signs in as it
+    ///
+    /// Whoever tries is answered as with a wrong password. Access tokens count until they end, within 15
+    /// minutes. Roles, memberships and bookings stay.
+    Disable(AccountArgs),
+    /// Let the owner of a disabled account sign in again
+    Enable(AccountArgs),
     /// What happened to an account: sign-ins, and changes of what it may do
     Audit(AuditArgs),
 }
@@ -668,7 +679,17 @@ pub(crate) struct RotateKeysArgs {
     pub(crate) dir: DataDirArg,
 }
 
-/// `holdfast user grant`
+/// `holdfast user disable` and `enable`
+#[derive(Debug, Args)]
+pub(crate) struct AccountArgs {
+    /// The account
+    pub(crate) email: String,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast user grant` and `revoke`
 #[derive(Debug, Args)]
 pub(crate) struct GrantArgs {
     /// The account

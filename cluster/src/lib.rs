@@ -87,6 +87,9 @@ fn run(cli: Cli) -> Result<(), Error> {
         }
         Command::User(User::Audit(args)) => on_this_thread(commands::user_audit(args)),
         Command::User(User::Grant(args)) => on_this_thread(commands::user_grant(args)),
+        Command::User(User::Revoke(args)) => on_this_thread(commands::user_revoke(args)),
+        Command::User(User::Disable(args)) => on_this_thread(commands::user_disable(args)),
+        Command::User(User::Enable(args)) => on_this_thread(commands::user_enable(args)),
         Command::Search(Search::Status(args)) => on_this_thread(commands::search_status(args)),
         Command::Search(Search::Rebuild(args)) => on_this_thread(commands::search_rebuild(args)),
         Command::Search(Search::Check(args)) => on_this_thread(commands::search_check(args)),

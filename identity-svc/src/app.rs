@@ -1,6 +1,7 @@
 //! The use cases, one file each. No SQL and no gRPC here.
 
 pub(crate) mod api_keys;
+pub(crate) mod disable_account;
 pub(crate) mod ensure_account;
 pub(crate) mod exchange_operator_token;
 pub(crate) mod get_me;
@@ -35,7 +36,8 @@ use crate::{
     store::{
         audit::{self, Action},
         failures::Attempt,
-        organisations as store_organisations, sign_ins, users,
+        organisations as store_organisations, sign_ins,
+        users::{self, Standing},
     },
     token::{self, Issuer},
 };
@@ -76,9 +78,18 @@ fn token_refused() -> CallError {
     }])
 }
 
-/// What a token comes to whose account isn't there.
+/// What a token comes to whose account isn't there, or not to be used.
 fn gone() -> CallError {
-    CallError::Unauthorized("the account is gone")
+    CallError::Unauthorized("the account is gone or disabled")
+}
+
+/// Refuses what would give an account a token that gets none now.
+async fn check_open(conn: &mut PgConnection, user_id: UserId) -> Result<(), CallError> {
+    match users::standing(conn, user_id).await? {
+        Standing::Open => Ok(()),
+        Standing::Closed => Err(CallError::Closed),
+        Standing::Disabled => Err(CallError::Disabled),
+    }
 }
 
 /// What is counted when a password of whoever has `email` is tried from `client`.

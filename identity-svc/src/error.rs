@@ -8,7 +8,7 @@ use holdfast_types::ErrorCode;
 /// When a caller should come back after the hashing queue was full, or Postgres away.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a call has no answer. The first twelve are refusals; the rest couldn't be done.
+/// Why a call has no answer. The first fifteen are refusals; the rest couldn't be done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// Fields are out of bounds; at least one.
@@ -44,6 +44,15 @@ pub(crate) enum CallError {
     /// An organisation would have no owner.
     #[error("the last owner of an organisation")]
     LastOwner,
+    /// An administrator disabled the account.
+    #[error("the account is disabled")]
+    Disabled,
+    /// The account is being deleted.
+    #[error("the account is closed")]
+    Closed,
+    /// The account isn't being deleted, or not any more.
+    #[error("the account isn't closed")]
+    NotClosed,
     /// The id names something else.
     #[error("the id is taken")]
     IdTaken,
@@ -115,6 +124,16 @@ impl From<CallError> for Failure {
             CallError::LastOwner => Self::new(
                 ErrorCode::InvalidState,
                 "an organisation has an owner: make somebody else one first",
+            ),
+            CallError::Disabled => Self::new(ErrorCode::InvalidState, "the account is disabled"),
+            CallError::Closed => Self::new(
+                ErrorCode::Unavailable,
+                "the account is being deleted; if it stays, it can be used again in two minutes at most",
+            )
+            .with_retry_after(RETRY_AFTER),
+            CallError::NotClosed => Self::new(
+                ErrorCode::InvalidState,
+                "the account isn't being deleted, or not any more; begin anew",
             ),
             CallError::IdTaken => Self::new(
                 ErrorCode::AlreadyExists,

@@ -10,18 +10,22 @@ use uuid::Uuid;
 use crate::{
     app::{
         self, App,
-        api_keys::{create_api_key, exchange_api_key, list_api_keys, revoke_api_key},
+        api_keys::{
+            create_api_key, exchange_api_key, list_api_keys, list_organisation_api_keys,
+            revoke_api_key, revoke_organisation_api_key,
+        },
+        disable_account::{disable_account, enable_account},
         ensure_account::ensure_account,
         exchange_operator_token::exchange_operator_token,
         get_me::get_me,
-        grant_role::grant_role,
+        grant_role::{grant_role, revoke_role},
         login::login,
         logout::logout,
         organisations::{
-            accept_invitation, create_organisation, invite_member, list_members,
-            list_organisations, remove_member, set_member,
+            accept_invitation, create_organisation, invite_member, list_invitations, list_members,
+            list_organisations, remove_member, set_member, withdraw_invitation,
         },
-        own_data::{audit_account, delete_account, list_activity},
+        own_data::{audit_account, close_account, delete_account, list_activity, reopen_account},
         refresh::refresh,
         register::register,
         rotate_keys::rotate_keys,
@@ -185,6 +189,49 @@ impl IdentityService for Identity {
         Ok(Response::new(pb::GrantRoleResponse {
             user_id: user_id.to_bytes().into(),
             roles,
+        }))
+    }
+
+    async fn revoke_role(
+        &self,
+        request: Request<pb::RevokeRoleRequest>,
+    ) -> Result<Response<pb::RevokeRoleResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let pb::RevokeRoleRequest { email, role } = request.into_inner();
+        let (user_id, roles) = revoke_role(&self.app, &caller, &email, &role)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::RevokeRoleResponse {
+            user_id: user_id.to_bytes().into(),
+            roles,
+        }))
+    }
+
+    async fn disable_account(
+        &self,
+        request: Request<pb::DisableAccountRequest>,
+    ) -> Result<Response<pb::DisableAccountResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let email = &request.get_ref().email;
+        let user_id = disable_account(&self.app, &caller, email)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::DisableAccountResponse {
+            user_id: user_id.to_bytes().into(),
+        }))
+    }
+
+    async fn enable_account(
+        &self,
+        request: Request<pb::EnableAccountRequest>,
+    ) -> Result<Response<pb::EnableAccountResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let email = &request.get_ref().email;
+        let user_id = enable_account(&self.app, &caller, email)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::EnableAccountResponse {
+            user_id: user_id.to_bytes().into(),
         }))
     }
 
@@ -388,6 +435,41 @@ impl IdentityService for Identity {
         Ok(Response::new(pb::InviteMemberResponse {}))
     }
 
+    async fn list_invitations(
+        &self,
+        request: Request<pb::ListInvitationsRequest>,
+    ) -> Result<Response<pb::ListInvitationsResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let organisation_id = id("organisation_id", &request.get_ref().organisation_id)?;
+        let waiting = list_invitations(&self.app, &caller, organisation_id)
+            .await
+            .map_err(refused)?;
+        let invitations = waiting.into_iter().map(|waiting| pb::Invitation {
+            invitation_id: waiting.invitation_id.into_bytes().into(),
+            email: waiting.email,
+            role: waiting.role.as_str().to_owned(),
+            invited_by: waiting.invited_by.into_bytes().into(),
+            expires_at_ms: waiting.expires_at.timestamp_millis(),
+        });
+        Ok(Response::new(pb::ListInvitationsResponse {
+            invitations: invitations.collect(),
+        }))
+    }
+
+    async fn withdraw_invitation(
+        &self,
+        request: Request<pb::WithdrawInvitationRequest>,
+    ) -> Result<Response<pb::WithdrawInvitationResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let message = request.get_ref();
+        let organisation_id = id("organisation_id", &message.organisation_id)?;
+        let invitation_id = id("invitation_id", &message.invitation_id)?;
+        withdraw_invitation(&self.app, &caller, organisation_id, invitation_id)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::WithdrawInvitationResponse {}))
+    }
+
     async fn accept_invitation(
         &self,
         request: Request<pb::AcceptInvitationRequest>,
@@ -445,6 +527,39 @@ impl IdentityService for Identity {
         Ok(Response::new(pb::RevokeApiKeyResponse {}))
     }
 
+    async fn list_organisation_api_keys(
+        &self,
+        request: Request<pb::ListOrganisationApiKeysRequest>,
+    ) -> Result<Response<pb::ListOrganisationApiKeysResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let organisation_id = id("organisation_id", &request.get_ref().organisation_id)?;
+        let keys = list_organisation_api_keys(&self.app, &caller, organisation_id)
+            .await
+            .map_err(refused)?;
+        let keys = keys.into_iter().map(|of| pb::ApiKey {
+            user_id: of.user_id.into_bytes().into(),
+            email: of.email,
+            ..api_key(of.key)
+        });
+        Ok(Response::new(pb::ListOrganisationApiKeysResponse {
+            keys: keys.collect(),
+        }))
+    }
+
+    async fn revoke_organisation_api_key(
+        &self,
+        request: Request<pb::RevokeOrganisationApiKeyRequest>,
+    ) -> Result<Response<pb::RevokeOrganisationApiKeyResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let message = request.get_ref();
+        let organisation_id = id("organisation_id", &message.organisation_id)?;
+        let key_id = id("key_id", &message.key_id)?;
+        revoke_organisation_api_key(&self.app, &caller, organisation_id, key_id)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::RevokeOrganisationApiKeyResponse {}))
+    }
+
     async fn exchange_api_key(
         &self,
         request: Request<pb::ExchangeApiKeyRequest>,
@@ -496,6 +611,28 @@ impl IdentityService for Identity {
         }))
     }
 
+    async fn close_account(
+        &self,
+        request: Request<pb::CloseAccountRequest>,
+    ) -> Result<Response<pb::CloseAccountResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let client = client::address(request.metadata());
+        let password = request.into_inner().password;
+        close_account(&self.app, &caller, password, client)
+            .await
+            .map_err(refused)?;
+        Ok(Response::new(pb::CloseAccountResponse {}))
+    }
+
+    async fn reopen_account(
+        &self,
+        request: Request<pb::ReopenAccountRequest>,
+    ) -> Result<Response<pb::ReopenAccountResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        reopen_account(&self.app, &caller).await.map_err(refused)?;
+        Ok(Response::new(pb::ReopenAccountResponse {}))
+    }
+
     async fn delete_account(
         &self,
         request: Request<pb::DeleteAccountRequest>,
@@ -531,6 +668,8 @@ fn api_key(key: api_keys::ApiKey) -> pb::ApiKey {
         organisation_id: organisation_id.unwrap_or_default(),
         created_at_ms: key.created_at.timestamp_millis(),
         last_used_at_ms: key.last_used_at.map_or(0, |at| at.timestamp_millis()),
+        user_id: Vec::new(),
+        email: String::new(),
     }
 }
 

@@ -65,17 +65,19 @@ pub(crate) async fn send_due(pool: &PgPool, sink: &Sink, links: &str) -> Result<
     Ok(())
 }
 
-/// Forgets at most `limit` letters that ended, or that nothing could send for as long, and tokens that have
-/// run out; how many letters.
+/// Forgets at most `limit` letters that ended, or that nothing could send for as long, as many that were for
+/// nobody, and tokens that have run out; how many letters of the kind of which there were more.
 pub(crate) async fn sweep(pool: &PgPool, limit: u32) -> Result<u64, sqlx::Error> {
     mailed_tokens::delete_expired(pool, limit).await?;
-    mail::delete_old(pool, KEPT, limit).await
+    let to_nobody = mail::delete_to_nobody(pool, limit).await?;
+    Ok(to_nobody.max(mail::delete_old(pool, KEPT, limit).await?))
 }
 
 async fn send(pool: &PgPool, sink: &Sink, links: &str, due: &Due) -> Result<(), sqlx::Error> {
     let Some(written) = write(pool, links, due).await? else {
-        // Nobody has the address, or nothing is left to say.
-        return mail::delete(pool, due.mail_id).await;
+        // Nobody has the address, or nothing is left to say. It counts as one that was sent does, so that who
+        // asks for more learns nothing from how long that takes.
+        return mail::end_to_nobody(pool, due.mail_id).await;
     };
     let failed = match sink.deliver(due.mail_id, &due.recipient, written).await {
         Ok(()) => {

@@ -119,6 +119,16 @@ async fn letters_set_passwords(system: &System) -> Result<()> {
         export.body["complete"] == true && export.body["email"] == email,
         "{export:?}"
     );
+    system.cli(&["user", "grant", email, "staff"])?;
+    let revoked = system.cli(&["user", "revoke", email, "staff"])?;
+    ensure!(revoked.contains("is now: customer"), "{revoked}");
+    system.cli(&["user", "disable", email])?;
+    ensure!(login(&rest, email, "battery staple").await?.status == 401);
+    let refused = rest.send(ask(Method::GET, "/me")).await?;
+    ensure!(refused.status == 401, "{refused:?}");
+    system.cli(&["user", "enable", email])?;
+    login(&rest, email, "battery staple").await?.ok()?;
+
     let password = json!({"password": "battery staple"});
     rest.send(ask(Method::DELETE, "/me").json(&password))
         .await?
@@ -190,5 +200,14 @@ async fn members_share_and_keys_read(system: &System) -> Result<()> {
     );
     let me = rest.request(Method::GET, "/me").bearer_auth(&secret);
     ensure!(rest.send(me).await?.status == 403, "a key sees no account");
+    let keys = format!("/organisations/{id}/api-keys");
+    let of_owner = |method, path: &str| rest.request(method, path).bearer_auth(&token);
+    let seen = rest.send(of_owner(Method::GET, &keys)).await?.ok()?;
+    let one = &seen.body["items"][0];
+    ensure!(one["email"] == other.email.as_str(), "{seen:?}");
+    let one = format!("{keys}/{}", text(one, "key_id")?);
+    rest.send(of_owner(Method::DELETE, &one)).await?.ok()?;
+    let none = rest.send(of_owner(Method::GET, &keys)).await?.ok()?;
+    ensure!(none.body["items"] == json!([]), "{none:?}");
     Ok(())
 }

@@ -18,6 +18,7 @@ mod rotate_keys;
 mod search;
 mod show_refund;
 mod user_audit;
+mod user_disable;
 mod user_grant;
 
 pub(crate) use certs::{certs_callers, certs_init, certs_issue, certs_show};
@@ -38,4 +39,5 @@ pub(crate) use rotate_keys::rotate_keys;
 pub(crate) use search::{search_check, search_rebuild, search_status};
 pub(crate) use show_refund::show_refund;
 pub(crate) use user_audit::user_audit;
-pub(crate) use user_grant::user_grant;
+pub(crate) use user_disable::{user_disable, user_enable};
+pub(crate) use user_grant::{user_grant, user_revoke};

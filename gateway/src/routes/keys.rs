@@ -1,4 +1,4 @@
-//! `me/api-keys`: keys of an organiser's systems.
+//! `me/api-keys`: keys of an organiser's systems; and those of an organisation, for its owners.
 
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     call::Caller,
-    extract::{Body, PathId},
+    extract::{Body, PathId, PathIds},
     failure::ApiError,
     server::Shared,
     wire::{self, required},
@@ -61,6 +61,22 @@ pub(crate) struct Keys {
     items: Vec<Key>,
 }
 
+/// A key of an organisation, and who made it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OrganisationKey {
+    #[serde(flatten)]
+    key: Key,
+    user_id: Uuid,
+    #[schema(example = "ada@example.org")]
+    email: String,
+}
+
+/// Keys of an organisation, newest first, at most 200.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OrganisationKeys {
+    items: Vec<OrganisationKey>,
+}
+
 pub(super) fn key(key: pb::ApiKey) -> Result<Key, ApiError> {
     Ok(Key {
         key_id: wire::id(&key.key_id, "key_id")?,
@@ -81,7 +97,7 @@ pub(super) fn key(key: pb::ApiKey) -> Result<Key, ApiError> {
 /// Make a key
 ///
 /// For a system of yours or of an organisation's: it stands in an access token's place, and is good for its
-/// scopes alone. At most 20 for one account.
+/// scopes alone. At most 20 for one account, and 200 for one organisation. You are told by mail.
 #[utoipa::path(
     post, path = "/me/api-keys", tag = "organising",
     request_body = NewKey,
@@ -146,5 +162,61 @@ pub(crate) async fn revoke_key(
         key_id: key_id.into_bytes().to_vec(),
     });
     app.identity.clone().revoke_api_key(request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Keys of an organisation
+///
+/// For owners: those that were made for it, whoever made them.
+#[utoipa::path(
+    get, path = "/organisations/{organisation_id}/api-keys", tag = "organising",
+    params(("organisation_id" = Uuid, Path)),
+    responses((status = 200, description = "Those that weren't revoked.", body = OrganisationKeys)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "NOT_FOUND"]))),
+)]
+pub(crate) async fn list_organisation_keys(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(organisation_id): PathId<Uuid>,
+) -> Result<Json<OrganisationKeys>, ApiError> {
+    let request = caller.request(pb::ListOrganisationApiKeysRequest {
+        organisation_id: organisation_id.into_bytes().to_vec(),
+    });
+    let mut identity = app.identity.clone();
+    let answer = identity.list_organisation_api_keys(request).await?;
+    let keys = answer.into_inner().keys.into_iter();
+    let items = keys.map(|mut of| {
+        Ok(OrganisationKey {
+            user_id: wire::id(&of.user_id, "user_id")?,
+            email: std::mem::take(&mut of.email),
+            key: key(of)?,
+        })
+    });
+    let items = items.collect::<Result<_, ApiError>>()?;
+    Ok(Json(OrganisationKeys { items }))
+}
+
+/// Revoke a key of an organisation
+///
+/// By an owner, whoever made it. It may be let through for 10 seconds more. One that isn't there is revoked.
+#[utoipa::path(
+    delete, path = "/organisations/{organisation_id}/api-keys/{key_id}", tag = "organising",
+    params(("organisation_id" = Uuid, Path), ("key_id" = Uuid, Path)),
+    responses((status = 204, description = "Revoked.")),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "NOT_FOUND"]))),
+)]
+pub(crate) async fn revoke_organisation_key(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathIds(organisation_id, key_id): PathIds<Uuid, Uuid>,
+) -> Result<StatusCode, ApiError> {
+    let request = caller.request(pb::RevokeOrganisationApiKeyRequest {
+        organisation_id: organisation_id.into_bytes().to_vec(),
+        key_id: key_id.into_bytes().to_vec(),
+    });
+    let mut identity = app.identity.clone();
+    identity.revoke_organisation_api_key(request).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -47,7 +47,13 @@ pub(crate) fn all() -> OpenApiRouter<Shared> {
             organisations::set_member,
             organisations::remove_member
         ))
-        .routes(routes!(organisations::invite_member))
+        .routes(routes!(
+            organisations::invite_member,
+            organisations::list_invitations
+        ))
+        .routes(routes!(organisations::withdraw_invitation))
+        .routes(routes!(keys::list_organisation_keys))
+        .routes(routes!(keys::revoke_organisation_key))
         .routes(routes!(organisations::accept_invitation))
         .routes(routes!(keys::create_key, keys::list_keys))
         .routes(routes!(keys::revoke_key))

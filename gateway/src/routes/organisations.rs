@@ -80,6 +80,26 @@ pub(crate) struct Invitation {
     role: String,
 }
 
+/// An invitation that nobody took up and that hasn't run out.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WaitingInvitation {
+    invitation_id: Uuid,
+    #[schema(example = "ada@example.org")]
+    email: String,
+    /// owner, manager, viewer.
+    #[schema(example = "manager")]
+    role: String,
+    /// Who invited last.
+    invited_by: Uuid,
+    expires_at: DateTime<Utc>,
+}
+
+/// Invitations, newest first, at most 200.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Invitations {
+    items: Vec<WaitingInvitation>,
+}
+
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct InvitationToken {
@@ -229,7 +249,7 @@ pub(crate) async fn remove_member(
 /// Invite somebody
 ///
 /// By an owner; mails a token for `invitations/accept` to the address, whether it has an account or not. An
-/// earlier invitation of it ends.
+/// earlier invitation of it as the same role goes on, with the links of its letters; one as another role ends.
 #[utoipa::path(
     post, path = "/organisations/{organisation_id}/invitations", tag = "organising",
     params(("organisation_id" = Uuid, Path)),
@@ -251,6 +271,62 @@ pub(crate) async fn invite_member(
     });
     app.identity.clone().invite_member(request).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Who is invited
+///
+/// For owners and managers: the invitations that nobody took up and that haven't run out.
+#[utoipa::path(
+    get, path = "/organisations/{organisation_id}/invitations", tag = "organising",
+    params(("organisation_id" = Uuid, Path)),
+    responses((status = 200, description = "Those that wait.", body = Invitations)),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "NOT_FOUND"]))),
+)]
+pub(crate) async fn list_invitations(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathId(organisation_id): PathId<Uuid>,
+) -> Result<Json<Invitations>, ApiError> {
+    let request = caller.request(pb::ListInvitationsRequest {
+        organisation_id: organisation_id.into_bytes().to_vec(),
+    });
+    let answer = app.identity.clone().list_invitations(request).await?;
+    let waiting = answer.into_inner().invitations.into_iter();
+    let items = waiting.map(|waiting| {
+        Ok(WaitingInvitation {
+            invitation_id: wire::id(&waiting.invitation_id, "invitation_id")?,
+            email: waiting.email,
+            role: waiting.role,
+            invited_by: wire::id(&waiting.invited_by, "invited_by")?,
+            expires_at: wire::utc(waiting.expires_at_ms)?,
+        })
+    });
+    let items = items.collect::<Result<_, ApiError>>()?;
+    Ok(Json(Invitations { items }))
+}
+
+/// Withdraw an invitation
+///
+/// By an owner; its links work no more. One that isn't there is withdrawn.
+#[utoipa::path(
+    delete, path = "/organisations/{organisation_id}/invitations/{invitation_id}", tag = "organising",
+    params(("organisation_id" = Uuid, Path), ("invitation_id" = Uuid, Path)),
+    responses((status = 204, description = "Withdrawn.")),
+    security(("bearer" = [])),
+    extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN", "NOT_FOUND"]))),
+)]
+pub(crate) async fn withdraw_invitation(
+    State(app): State<Shared>,
+    caller: Caller,
+    PathIds(organisation_id, invitation_id): PathIds<Uuid, Uuid>,
+) -> Result<StatusCode, ApiError> {
+    let request = caller.request(pb::WithdrawInvitationRequest {
+        organisation_id: organisation_id.into_bytes().to_vec(),
+        invitation_id: invitation_id.into_bytes().to_vec(),
+    });
+    app.identity.clone().withdraw_invitation(request).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Take an invitation up

@@ -1,8 +1,9 @@
 //! What is kept about the signed-in account, and its end.
 //!
-//! Always holds: an account with a booking under way when it was looked isn't deleted; one that is made in that
-//! instant keeps its way, and its account is gone. Leaves to others: what stays of it
-//! (identity-svc), and the bookings (booking-svc).
+//! Always holds: an account is looked at for bookings under way while it is closed, so while it gets no new
+//! token, and is deleted only if it is closed still; else it is opened again, by itself where this process ends in
+//! between. A booking that is made meanwhile by a token from before keeps its way. Leaves to others: what stays of
+//! it (identity-svc), and the bookings (booking-svc).
 
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
@@ -169,7 +170,7 @@ pub(crate) async fn export_me(
 ///
 /// Your address, password, roles, sign-ins, keys and memberships are deleted. Bookings and tickets are kept, as
 /// the law has it, and name nobody. While a booking waits for its payment, or as the last owner of an
-/// organisation, you can't. There is no way back.
+/// organisation, you can't. While it is looked whether you can, nobody signs in. There is no way back.
 #[utoipa::path(
     delete, path = "/me", tag = "accounts",
     request_body = Farewell,
@@ -182,17 +183,32 @@ pub(crate) async fn delete_me(
     caller: Caller,
     Body(body): Body<Farewell>,
 ) -> Result<StatusCode, ApiError> {
-    let (bookings, _) = all_bookings(&app, &caller).await?;
+    let mut identity = app.identity.clone();
+    let password = body.password;
+    let request = caller.with_client(pb::CloseAccountRequest { password });
+    identity.close_account(request).await?;
+    if let Err(refused) = check_no_booking_is_under_way(&app, &caller).await {
+        let request = caller.request(pb::ReopenAccountRequest {});
+        if let Err(status) = identity.reopen_account(request).await {
+            // It opens by itself.
+            tracing::debug!(%status, "an account that isn't deleted stays closed for two minutes");
+        }
+        return Err(refused);
+    }
+    let request = caller.with_client(pb::DeleteAccountRequest::default());
+    identity.delete_account(request).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn check_no_booking_is_under_way(app: &Shared, caller: &Caller) -> Result<(), ApiError> {
+    let (bookings, _) = all_bookings(app, caller).await?;
     if bookings.iter().any(|booking| booking.status == PENDING) {
         return Err(ApiError::new(
             ErrorCode::InvalidState,
             "a booking of yours waits for its payment: pay, or call it off first",
         ));
     }
-    let password = body.password;
-    let request = caller.with_client(pb::DeleteAccountRequest { password });
-    app.identity.clone().delete_account(request).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 /// Every booking, and whether that is all.

@@ -170,6 +170,15 @@ scripted!(identity::identity_service_server::IdentityService {
     list_activity(identity::ListActivityRequest) -> identity::ListActivityResponse;
     audit_account(identity::AuditAccountRequest) -> identity::AuditAccountResponse;
     delete_account(identity::DeleteAccountRequest) -> identity::DeleteAccountResponse;
+    list_invitations(identity::ListInvitationsRequest) -> identity::ListInvitationsResponse;
+    withdraw_invitation(identity::WithdrawInvitationRequest) -> identity::WithdrawInvitationResponse;
+    list_organisation_api_keys(identity::ListOrganisationApiKeysRequest) -> identity::ListOrganisationApiKeysResponse;
+    revoke_organisation_api_key(identity::RevokeOrganisationApiKeyRequest) -> identity::RevokeOrganisationApiKeyResponse;
+    close_account(identity::CloseAccountRequest) -> identity::CloseAccountResponse;
+    reopen_account(identity::ReopenAccountRequest) -> identity::ReopenAccountResponse;
+    revoke_role(identity::RevokeRoleRequest) -> identity::RevokeRoleResponse;
+    disable_account(identity::DisableAccountRequest) -> identity::DisableAccountResponse;
+    enable_account(identity::EnableAccountRequest) -> identity::EnableAccountResponse;
 });
 
 scripted!(catalog::catalog_service_server::CatalogService {

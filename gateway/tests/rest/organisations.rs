@@ -83,8 +83,15 @@ async fn a_key_is_traded_for_a_token_and_acts_for_what_it_is_for() {
 async fn an_account_with_a_booking_under_way_is_not_deleted() {
     let gateway = gateway(vec![]).await;
     let backend = &gateway.backend;
-    backend.on("delete_account", |request: pb::DeleteAccountRequest| {
+    backend.on("close_account", |request: pb::CloseAccountRequest| {
         assert_eq!(request.password, "correct horse");
+        Ok(pb::CloseAccountResponse {})
+    });
+    backend.on("reopen_account", |_: pb::ReopenAccountRequest| {
+        Ok(pb::ReopenAccountResponse {})
+    });
+    backend.on("delete_account", |request: pb::DeleteAccountRequest| {
+        assert_eq!(request.password, "", "it is closed");
         Ok(pb::DeleteAccountResponse {})
     });
     let of = |status: &str, next_cursor: &str| booking::ListBookingsResponse {
@@ -109,12 +116,107 @@ async fn an_account_with_a_booking_under_way_is_not_deleted() {
             })
         },
     );
+    let methods = || -> Vec<_> {
+        let seen = gateway.backend.take_seen().into_iter();
+        seen.map(|seen| seen.method).collect()
+    };
     send(delete()).await.error(409, "INVALID_STATE");
+    // It is looked while the account is closed.
+    let [close, list, open] = ["close_account", "list_bookings", "reopen_account"];
+    assert_eq!(methods(), [close, list, list, open]);
+    backend.on("list_bookings", |_: booking::ListBookingsRequest| {
+        Err::<booking::ListBookingsResponse, _>(tonic::Status::unavailable("down"))
+    });
+    send(delete()).await.error(503, "UNAVAILABLE");
+    assert_eq!(methods(), [close, list, open]);
     let confirmed = of("CONFIRMED", "");
     backend.on("list_bookings", move |_: booking::ListBookingsRequest| {
         Ok(confirmed.clone())
     });
     assert_eq!(send(delete()).await.status, 204);
+    assert_eq!(methods(), [close, list, "delete_account"]);
+    // Who doesn't know the password isn't told of bookings.
+    backend.on("close_account", |_: pb::CloseAccountRequest| {
+        let refused = Failure::new(ErrorCode::Forbidden, "the password is wrong");
+        Err::<pb::CloseAccountResponse, _>(refused.into())
+    });
+    send(delete()).await.error(403, "FORBIDDEN");
+    assert_eq!(methods(), [close]);
+}
+
+#[tokio::test]
+async fn owners_see_invitations_and_keys_and_end_them() {
+    let gateway = gateway(vec![]).await;
+    let backend = &gateway.backend;
+    let id = user().to_bytes().to_vec();
+    let made_by = id.clone();
+    backend.on(
+        "list_invitations",
+        move |request: pb::ListInvitationsRequest| {
+            assert_eq!(request.organisation_id, user().to_bytes());
+            let one = pb::Invitation {
+                invitation_id: id.clone(),
+                email: "ada@example.org".to_owned(),
+                role: "viewer".to_owned(),
+                invited_by: id.clone(),
+                expires_at_ms: 1_784_138_400_250,
+            };
+            Ok(pb::ListInvitationsResponse {
+                invitations: vec![one],
+            })
+        },
+    );
+    backend.on(
+        "withdraw_invitation",
+        |request: pb::WithdrawInvitationRequest| {
+            assert_eq!(request.invitation_id, user().to_bytes());
+            Ok(pb::WithdrawInvitationResponse {})
+        },
+    );
+    backend.on(
+        "list_organisation_api_keys",
+        move |_: pb::ListOrganisationApiKeysRequest| {
+            let key = pb::ApiKey {
+                key_id: made_by.clone(),
+                name: "box office".to_owned(),
+                scopes: vec!["sales:read".to_owned()],
+                organisation_id: made_by.clone(),
+                created_at_ms: 1_784_138_400_250,
+                last_used_at_ms: 0,
+                user_id: made_by.clone(),
+                email: "ada@example.org".to_owned(),
+            };
+            Ok(pb::ListOrganisationApiKeysResponse { keys: vec![key] })
+        },
+    );
+    backend.on(
+        "revoke_organisation_api_key",
+        |request: pb::RevokeOrganisationApiKeyRequest| {
+            assert_eq!(request.key_id, user().to_bytes());
+            Ok(pb::RevokeOrganisationApiKeyResponse {})
+        },
+    );
+    let id = user().to_string();
+    let of = format!("/api/v1/organisations/{id}");
+    let get = async |path: &str| {
+        let request = gateway.as_customer(Method::GET, &format!("{of}/{path}"));
+        send(request).await.json()
+    };
+    let at = "2026-07-15T18:00:00.250Z";
+    let waiting = json!({
+        "invitation_id": id, "email": "ada@example.org", "role": "viewer", "invited_by": id, "expires_at": at,
+    });
+    assert_eq!(get("invitations").await, json!({ "items": [waiting] }));
+    let key = json!({
+        "key_id": id, "name": "box office", "scopes": ["sales:read"], "organisation_id": id,
+        "created_at": at, "user_id": id, "email": "ada@example.org",
+    });
+    assert_eq!(get("api-keys").await, json!({ "items": [key] }));
+    for kind in ["invitations", "api-keys"] {
+        let end = |one: &str| gateway.as_customer(Method::DELETE, &format!("{of}/{kind}/{one}"));
+        assert_eq!(send(end(&id)).await.status, 204, "{kind}");
+        send(end("x")).await.error(400, "INVALID_REQUEST");
+    }
 }
 
 #[tokio::test]

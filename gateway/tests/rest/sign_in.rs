@@ -23,7 +23,7 @@ async fn every_personal_route_refuses_a_request_without_a_token() {
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{path}");
         }
     }
-    assert_eq!(personal, 68);
+    assert_eq!(personal, 72);
     assert!(gateway.backend.take_seen().is_empty());
 }
 

@@ -1,17 +1,23 @@
-//! Keys of organisers' systems: shown once, kept as hashes, good for their scopes alone.
+//! Keys of organisers' systems: shown once, kept as hashes, good for their scopes alone. Whoever makes one is told
+//! by mail; owners of an organisation see those that were made for it, and revoke them.
 
 use std::net::IpAddr;
 
 use holdfast_mesh::auth::{Claims, Grants, Membership, OrganisationRole, Scope};
 use uuid::Uuid;
 
-use super::{App, gone};
+use super::{
+    App, gone,
+    organisations::{check_owner, lock_as_owner},
+};
 use crate::{
+    account::Email,
     error::{CallError, Checks},
+    mail::Kind,
     store::{
-        api_keys::{self, ApiKey, Holder, KEYS_MAX},
-        audit::{self, Action},
-        organisations, users,
+        api_keys::{self, ApiKey, Holder, KEYS_MAX, ORGANISATION_KEYS_MAX, OfOrganisation},
+        audit::{self, Action, OfMember},
+        mail, organisations, users,
     },
     token::{self, API_KEY_PREFIX, API_KEY_TTL},
 };
@@ -55,7 +61,10 @@ pub(crate) async fn create_api_key(
     scopes.dedup();
 
     let mut tx = app.pool.begin().await?;
-    // One after another, so that there are never more than there may be.
+    // One after another, so that there are never more than there may be; the organisation first, as everywhere.
+    if let Some(organisation_id) = organisation_id {
+        organisations::lock(&mut tx, organisation_id).await?;
+    }
     if !users::lock(&mut tx, caller.user_id).await? {
         return Err(gone());
     }
@@ -63,6 +72,12 @@ pub(crate) async fn create_api_key(
         let role = organisations::role_of(&mut tx, organisation_id, caller.user_id).await?;
         if role < Some(OrganisationRole::Manager) {
             return Err(CallError::RoleNeeded("manager of the organisation"));
+        }
+        let there = api_keys::count_of_organisation(&mut tx, organisation_id).await?;
+        if there >= ORGANISATION_KEYS_MAX {
+            return Err(CallError::TooMany(
+                "an organisation has at most 200 keys; its owners revoke some",
+            ));
         }
     }
     if api_keys::count(&mut tx, caller.user_id).await? >= KEYS_MAX {
@@ -81,6 +96,10 @@ pub(crate) async fn create_api_key(
     let hash = token::hash_of(&secret);
     let created_at = api_keys::insert(&mut tx, key_id, &name, &hash, &holder).await?;
     audit::insert_own(&mut tx, caller.user_id, Action::ApiKeyMade, client).await?;
+    let account = users::account(&mut tx, caller.user_id).await?;
+    if let Some(Ok(email)) = account.map(|account| Email::parse(&account.email)) {
+        mail::insert(&mut tx, &email, Kind::ApiKeyMade).await?;
+    }
     tx.commit().await?;
     let key = ApiKey {
         key_id,
@@ -108,6 +127,35 @@ pub(crate) async fn revoke_api_key(
     let mut tx = app.pool.begin().await?;
     if api_keys::delete(&mut tx, caller.user_id, key_id).await? {
         audit::insert_own(&mut tx, caller.user_id, Action::ApiKeyRevoked, client).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Those that were made for an organisation, for its owners.
+pub(crate) async fn list_organisation_api_keys(
+    app: &App,
+    caller: &Claims,
+    organisation_id: Uuid,
+) -> Result<Vec<OfOrganisation>, CallError> {
+    let mut conn = app.pool.acquire().await?;
+    check_owner(&mut conn, organisation_id, caller).await?;
+    Ok(api_keys::list_of_organisation(&mut conn, organisation_id).await?)
+}
+
+/// One of those is revoked, whoever made it; one that isn't there is revoked.
+pub(crate) async fn revoke_organisation_api_key(
+    app: &App,
+    caller: &Claims,
+    organisation_id: Uuid,
+    key_id: Uuid,
+) -> Result<(), CallError> {
+    let mut tx = app.pool.begin().await?;
+    lock_as_owner(&mut tx, organisation_id, caller).await?;
+    let made_by = api_keys::delete_of_organisation(&mut tx, organisation_id, key_id).await?;
+    if let Some(made_by) = made_by {
+        let (by, note) = (caller.user_id, OfMember::KeyRevoked);
+        audit::insert_of_member(&mut tx, by, note, made_by, organisation_id).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -4,7 +4,7 @@ use holdfast_mesh::auth::{Grants, Membership};
 use holdfast_types::UserId;
 use subtle::ConstantTimeEq;
 
-use super::{App, OPERATOR};
+use super::{App, OPERATOR, check_open};
 use crate::{
     account::{Email, Role},
     error::{CallError, Checks},
@@ -38,6 +38,7 @@ pub(crate) async fn exchange_operator_token(
         let user_id = users::id_by_email(&mut tx, &email)
             .await?
             .ok_or(CallError::UserNotFound)?;
+        check_open(&mut tx, user_id).await?;
         let roles = users::roles(&mut tx, user_id).await?;
         let own = organisations::of_account(&mut tx, user_id).await?;
         let orgs = own.iter().map(|own| Membership {

@@ -1,4 +1,4 @@
-//! An administrator gives an account a role. It shows in tokens made from then on.
+//! An administrator gives an account a role, or takes it. Either shows in tokens made from then on.
 
 use holdfast_mesh::auth::Claims;
 use holdfast_types::UserId;
@@ -22,13 +22,7 @@ pub(crate) async fn grant_role(
     role: &str,
 ) -> Result<(UserId, Vec<String>), CallError> {
     check_admin(caller)?;
-    let mut checks = Checks::default();
-    let email = checks.take("email", Email::parse(email));
-    let role = checks.take("role", Role::parse(role));
-    let (Some(email), Some(role)) = (email, role) else {
-        return checks.refuse();
-    };
-
+    let (email, role) = parse(email, role)?;
     let mut tx = app.pool.begin().await?;
     let user_id = users::id_by_email(&mut tx, &email)
         .await?
@@ -42,4 +36,35 @@ pub(crate) async fn grant_role(
     let roles = users::roles(&mut tx, user_id).await?;
     tx.commit().await?;
     Ok((user_id, roles))
+}
+
+/// The account's id and the roles that are left. A role it hasn't is no error and no audit row.
+pub(crate) async fn revoke_role(
+    app: &App,
+    caller: &Claims,
+    email: &str,
+    role: &str,
+) -> Result<(UserId, Vec<String>), CallError> {
+    check_admin(caller)?;
+    let (email, role) = parse(email, role)?;
+    let mut tx = app.pool.begin().await?;
+    let user_id = users::id_by_email(&mut tx, &email)
+        .await?
+        .ok_or(CallError::UserNotFound)?;
+    if users::revoke(&mut tx, user_id, role).await? {
+        audit::insert(&mut tx, caller.user_id, Action::RoleRevoked(role), user_id).await?;
+    }
+    let roles = users::roles(&mut tx, user_id).await?;
+    tx.commit().await?;
+    Ok((user_id, roles))
+}
+
+fn parse(email: &str, role: &str) -> Result<(Email, Role), CallError> {
+    let mut checks = Checks::default();
+    let email = checks.take("email", Email::parse(email));
+    let role = checks.take("role", Role::parse(role));
+    match (email, role) {
+        (Some(email), Some(role)) => Ok((email, role)),
+        _ => checks.refuse(),
+    }
 }

@@ -2,11 +2,12 @@
 //!
 //! Always holds: who tries passwords waits by account and client; others of the account don't, unless
 //! strangers' clients try a hundred, and then those from which somebody signed in lately, or set a new
-//! password by mail, still don't (`store/failures.rs`). Addresses without an account are counted alike.
+//! password by mail, still don't (`store/failures.rs`). Addresses without an account are counted alike,
+//! and so are those whose account is disabled.
 
 use std::net::IpAddr;
 
-use super::{App, Tokens, attempt, sign_in};
+use super::{App, Tokens, attempt, check_open, sign_in};
 use crate::{
     account::{Email, Password},
     error::CallError,
@@ -17,7 +18,7 @@ use crate::{
 /// Stands in for a password that no account can have, so that it costs the same to refuse.
 const UNACCEPTABLE: &str = "not a password of anybody";
 
-/// Unknown address and wrong password look the same and take as long.
+/// Unknown address, wrong password and a disabled account look the same and take as long.
 pub(crate) async fn login(
     app: &App,
     email: &str,
@@ -97,6 +98,7 @@ async fn try_login(
     if !is_still {
         return Err(CallError::Overloaded);
     }
+    check_open(&mut tx, user_id).await?;
     failures::know(&mut tx, &attempt, user_id).await?;
     if let (Some(stored), Some(renewed)) = (stored, renewed) {
         users::replace_password(&mut tx, user_id, &stored, &renewed).await?;

@@ -18,7 +18,9 @@ use crate::{
         api_keys,
         audit::{self, OfMember},
         mail,
-        organisations::{self, MEMBERS_MAX, Member, ORGANISATIONS_MAX, Organisation},
+        organisations::{
+            self, INVITATIONS_MAX, MEMBERS_MAX, Member, ORGANISATIONS_MAX, Organisation, Waiting,
+        },
         users,
     },
     token::{self, INVITATION_TTL},
@@ -177,6 +179,12 @@ pub(crate) async fn invite_member(
     };
     let mut tx = app.pool.begin().await?;
     lock_as_owner(&mut tx, organisation_id, caller).await?;
+    let others = organisations::other_invitations(&mut tx, organisation_id, &email).await?;
+    if others >= INVITATIONS_MAX {
+        return Err(CallError::TooMany(
+            "at most 200 invitations of an organisation wait; withdraw one",
+        ));
+    }
     let (by, ttl) = (caller.user_id, INVITATION_TTL);
     let invitation = organisations::invite(&mut tx, organisation_id, &email, role, by, ttl).await?;
     // Without a letter the invitation before stays as it is: its link is good.
@@ -187,6 +195,36 @@ pub(crate) async fn invite_member(
     }
     let note = OfMember::Invited(role);
     audit::insert_of_member(&mut tx, by, note, by, organisation_id).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The invitations that wait, for owners and managers.
+pub(crate) async fn list_invitations(
+    app: &App,
+    caller: &Claims,
+    organisation_id: Uuid,
+) -> Result<Vec<Waiting>, CallError> {
+    let mut conn = app.pool.acquire().await?;
+    if own_role(&mut conn, organisation_id, caller).await? < OrganisationRole::Manager {
+        return Err(CallError::RoleNeeded("manager of the organisation"));
+    }
+    Ok(organisations::invitations(&mut conn, organisation_id).await?)
+}
+
+/// Withdraws one; one that isn't there is no error.
+pub(crate) async fn withdraw_invitation(
+    app: &App,
+    caller: &Claims,
+    organisation_id: Uuid,
+    invitation_id: Uuid,
+) -> Result<(), CallError> {
+    let mut tx = app.pool.begin().await?;
+    lock_as_owner(&mut tx, organisation_id, caller).await?;
+    if organisations::withdraw_invitation(&mut tx, organisation_id, invitation_id).await? {
+        let (by, note) = (caller.user_id, OfMember::Withdrew);
+        audit::insert_of_member(&mut tx, by, note, by, organisation_id).await?;
+    }
     tx.commit().await?;
     Ok(())
 }
@@ -268,12 +306,20 @@ async fn own_role(
     role.ok_or(CallError::NotFound("there is no such organisation"))
 }
 
-async fn lock_as_owner(
+pub(super) async fn lock_as_owner(
     conn: &mut PgConnection,
     organisation_id: Uuid,
     caller: &Claims,
 ) -> Result<(), CallError> {
     organisations::lock(conn, organisation_id).await?;
+    check_owner(conn, organisation_id, caller).await
+}
+
+pub(super) async fn check_owner(
+    conn: &mut PgConnection,
+    organisation_id: Uuid,
+    caller: &Claims,
+) -> Result<(), CallError> {
     match own_role(conn, organisation_id, caller).await? {
         OrganisationRole::Owner => Ok(()),
         _ => Err(CallError::RoleNeeded("owner of the organisation")),

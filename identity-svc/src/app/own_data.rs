@@ -1,23 +1,32 @@
 //! What is kept about an account, and its end.
+//!
+//! Always holds: an account that is closed gets no new token, and is either deleted or open again within
+//! [`CLOSED_FOR`], whatever becomes of who closed it; one that was reopened isn't deleted by who closed it before.
+//! Leaves to others: whether it has bookings under way, which is looked at while it is closed (the gateway).
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use holdfast_mesh::auth::{Claims, OrganisationRole};
 use holdfast_types::UserId;
+use sqlx::PgConnection;
 
-use super::{App, check_admin, set_password::check_password};
+use super::{App, check_admin, gone, set_password::check_password};
 use crate::{
     account::Email,
     error::{CallError, Checks},
     store::{
         audit::{self, Action, Entry},
-        mail, organisations, users,
+        mail, organisations,
+        users::{self, Standing},
     },
 };
 
 /// Entries of a page, unless it says how many, and at most.
 const PAGE: u32 = 20;
 const PAGE_MAX: u32 = 100;
+
+/// How long an account is closed: longer than a request takes that deletes one.
+const CLOSED_FOR: Duration = Duration::from_secs(120);
 
 /// A page, and where the next one begins; empty on the last.
 pub(crate) struct Page {
@@ -80,8 +89,8 @@ async fn page(app: &App, user_id: UserId, limit: u32, cursor: &str) -> Result<Pa
     })
 }
 
-/// Makes the account nobody's. It is the only one that may do so, by its password.
-pub(crate) async fn delete_account(
+/// The first step of making the account nobody's, for who knows its password.
+pub(crate) async fn close_account(
     app: &App,
     caller: &Claims,
     password: String,
@@ -89,13 +98,40 @@ pub(crate) async fn delete_account(
 ) -> Result<(), CallError> {
     check_password(app, caller.user_id, password, client).await?;
     let mut tx = app.pool.begin().await?;
-    for own in organisations::of_account(&mut tx, caller.user_id).await? {
-        organisations::lock(&mut tx, own.organisation_id).await?;
-        let others =
-            organisations::other_owners(&mut tx, own.organisation_id, caller.user_id).await?;
-        if own.role == OrganisationRole::Owner && others == 0 {
-            return Err(CallError::LastOwner);
-        }
+    check_no_last_owner(&mut tx, caller.user_id).await?;
+    if !users::lock(&mut tx, caller.user_id).await? {
+        return Err(gone());
+    }
+    users::close(&mut tx, caller.user_id, CLOSED_FOR).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Takes that back.
+pub(crate) async fn reopen_account(app: &App, caller: &Claims) -> Result<(), CallError> {
+    users::reopen(&mut *app.pool.acquire().await?, caller.user_id).await?;
+    Ok(())
+}
+
+/// Makes the account nobody's: a closed one, or one whose password is given.
+pub(crate) async fn delete_account(
+    app: &App,
+    caller: &Claims,
+    password: String,
+    client: Option<IpAddr>,
+) -> Result<(), CallError> {
+    let is_closed = password.is_empty();
+    if !is_closed {
+        check_password(app, caller.user_id, password, client).await?;
+    }
+    let mut tx = app.pool.begin().await?;
+    check_no_last_owner(&mut tx, caller.user_id).await?;
+    // Who reopens it meanwhile waits, or was before.
+    if !users::lock(&mut tx, caller.user_id).await? {
+        return Err(gone());
+    }
+    if is_closed && users::standing(&mut tx, caller.user_id).await? != Standing::Closed {
+        return Err(CallError::NotClosed);
     }
     if let Some(account) = users::account(&mut tx, caller.user_id).await? {
         mail::forget_recipient(&mut tx, &account.email).await?;
@@ -104,5 +140,17 @@ pub(crate) async fn delete_account(
     audit::forget_clients(&mut tx, caller.user_id).await?;
     audit::insert_own(&mut tx, caller.user_id, Action::AccountDeleted, None).await?;
     tx.commit().await?;
+    Ok(())
+}
+
+/// Refuses where an organisation would have no owner; it keeps one for the rest of the transaction.
+async fn check_no_last_owner(conn: &mut PgConnection, user_id: UserId) -> Result<(), CallError> {
+    for own in organisations::of_account(conn, user_id).await? {
+        organisations::lock(conn, own.organisation_id).await?;
+        let others = organisations::other_owners(conn, own.organisation_id, user_id).await?;
+        if own.role == OrganisationRole::Owner && others == 0 {
+            return Err(CallError::LastOwner);
+        }
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::{App, Tokens, tokens};
+use super::{App, Tokens, check_open, tokens};
 use crate::{
     account::Email,
     error::CallError,
@@ -44,6 +44,8 @@ pub(crate) async fn refresh(
         tracing::warn!(user.id = %found.user_id, "a refresh token was used twice; its sign-in is ended");
         return Err(refused);
     }
+    // The token stays unused, so that it is good again if the account stays.
+    check_open(&mut tx, found.user_id).await?;
     let (next, next_hash) = token::new_secret_token();
     sign_ins::mark_used(&mut tx, found.family_id, &hash, client).await?;
     sign_ins::add_token(&mut tx, found.family_id, &next_hash, Some(&hash)).await?;

@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     RefreshReused,
     /// Invites somebody into an organisation.
     Invitation,
+    /// Tells that a key for a system was made.
+    ApiKeyMade,
 }
 
 /// A letter, ready to go.
@@ -25,12 +27,13 @@ pub(crate) struct Written {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::VerifyEmail,
         Self::ResetPassword,
         Self::PasswordChanged,
         Self::RefreshReused,
         Self::Invitation,
+        Self::ApiKeyMade,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -40,6 +43,7 @@ impl Kind {
             Self::PasswordChanged => "password_changed",
             Self::RefreshReused => "refresh_reused",
             Self::Invitation => "invitation",
+            Self::ApiKeyMade => "api_key_made",
         }
     }
 
@@ -53,7 +57,9 @@ impl Kind {
         match self {
             Self::VerifyEmail => Some(Purpose::VerifyEmail),
             Self::ResetPassword => Some(Purpose::ResetPassword),
-            Self::PasswordChanged | Self::RefreshReused | Self::Invitation => None,
+            Self::PasswordChanged | Self::RefreshReused | Self::Invitation | Self::ApiKeyMade => {
+                None
+            }
         }
     }
 
@@ -98,6 +104,16 @@ impl Kind {
                      Take the invitation up within 7 days, with an account of this address:\n\n\
                      {links}/account/invitation?token={token}\n\n\
                      If you don't know them, do nothing.\n"
+                ),
+            ),
+            Self::ApiKeyMade => (
+                "An API key was made",
+                format!(
+                    "With your account a key was made just now, by which a system of yours or\n\
+                     of your organisation's may read or change what you organise.\n\n\
+                     If it wasn't you, set a new password, which ends all your keys and\n\
+                     sign-ins:\n\n\
+                     {links}/account/forgot\n"
                 ),
             ),
             Self::RefreshReused => (

@@ -10,6 +10,9 @@ use crate::token::TokenHash;
 /// Keys of one account.
 pub(crate) const KEYS_MAX: i64 = 20;
 
+/// Keys of one organisation.
+pub(crate) const ORGANISATION_KEYS_MAX: i64 = 200;
+
 /// A key, as its owner sees it.
 pub(crate) struct ApiKey {
     pub(crate) key_id: Uuid,
@@ -18,6 +21,13 @@ pub(crate) struct ApiKey {
     pub(crate) organisation_id: Option<Uuid>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) last_used_at: Option<DateTime<Utc>>,
+}
+
+/// A key of an organisation, and who made it.
+pub(crate) struct OfOrganisation {
+    pub(crate) key: ApiKey,
+    pub(crate) user_id: Uuid,
+    pub(crate) email: String,
 }
 
 /// Whose key it is, and for what.
@@ -75,7 +85,49 @@ pub(crate) async fn count(conn: &mut PgConnection, user_id: UserId) -> Result<i6
     .await
 }
 
-/// Whose key that is; it was used now.
+/// How many the organisation has.
+pub(crate) async fn count_of_organisation(
+    conn: &mut PgConnection,
+    organisation_id: Uuid,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM identity.api_keys WHERE organisation_id = $1"#,
+        organisation_id,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// The organisation's keys, newest first, at most [`ORGANISATION_KEYS_MAX`].
+pub(crate) async fn list_of_organisation(
+    conn: &mut PgConnection,
+    organisation_id: Uuid,
+) -> Result<Vec<OfOrganisation>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT key_id, name, scopes, organisation_id, api_keys.created_at, last_used_at, user_id, email
+         FROM identity.api_keys JOIN identity.users USING (user_id)
+         WHERE organisation_id = $1 ORDER BY api_keys.created_at DESC, key_id LIMIT $2",
+        organisation_id,
+        ORGANISATION_KEYS_MAX,
+    )
+    .fetch_all(conn)
+    .await?;
+    let keys = rows.into_iter().map(|row| OfOrganisation {
+        key: ApiKey {
+            key_id: row.key_id,
+            name: row.name,
+            scopes: row.scopes,
+            organisation_id: row.organisation_id,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+        },
+        user_id: row.user_id,
+        email: row.email,
+    });
+    Ok(keys.collect())
+}
+
+/// Whose key that is, if its account may be used; it was used now.
 pub(crate) async fn find(
     conn: &mut PgConnection,
     hash: &TokenHash,
@@ -83,7 +135,8 @@ pub(crate) async fn find(
     let row = sqlx::query!(
         r#"SELECT key_id, user_id, organisation_id, scopes,
                   last_used_at IS NULL OR last_used_at < now() - interval '1 minute' AS "to_note!"
-           FROM identity.api_keys WHERE key_hash = $1"#,
+           FROM identity.api_keys JOIN identity.users USING (user_id)
+           WHERE key_hash = $1 AND disabled_at IS NULL AND (closed_until IS NULL OR closed_until <= now())"#,
         hash.as_slice(),
     )
     .fetch_optional(&mut *conn)
@@ -118,6 +171,22 @@ pub(crate) async fn delete(
     .execute(conn)
     .await?;
     Ok(deleted.rows_affected() == 1)
+}
+
+/// Revokes one of the organisation's keys; who had made it, if there was one.
+pub(crate) async fn delete_of_organisation(
+    conn: &mut PgConnection,
+    organisation_id: Uuid,
+    key_id: Uuid,
+) -> Result<Option<UserId>, sqlx::Error> {
+    let made_by = sqlx::query_scalar!(
+        "DELETE FROM identity.api_keys WHERE organisation_id = $1 AND key_id = $2 RETURNING user_id",
+        organisation_id,
+        key_id,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(made_by.map(UserId::from_uuid))
 }
 
 /// Ends all of an account's keys.

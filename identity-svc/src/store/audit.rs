@@ -15,6 +15,9 @@ use crate::account::Role;
 pub(crate) enum Action {
     AccountMade,
     RoleGranted(Role),
+    RoleRevoked(Role),
+    AccountDisabled,
+    AccountEnabled,
     OperatorTokenExchanged,
     Registered,
     SignedIn,
@@ -35,6 +38,9 @@ impl Action {
         match self {
             Self::AccountMade => "account_made",
             Self::RoleGranted(_) => "role_granted",
+            Self::RoleRevoked(_) => "role_revoked",
+            Self::AccountDisabled => "account_disabled",
+            Self::AccountEnabled => "account_enabled",
             Self::OperatorTokenExchanged => "operator_token_exchanged",
             Self::Registered => "registered",
             Self::SignedIn => "signed_in",
@@ -59,9 +65,13 @@ pub(crate) enum OfMember {
     Made,
     /// They invited somebody.
     Invited(OrganisationRole),
+    /// They withdrew an invitation.
+    Withdrew,
     Added(OrganisationRole),
     Changed(OrganisationRole),
     Removed,
+    /// Of a key that they had made.
+    KeyRevoked,
 }
 
 impl OfMember {
@@ -69,9 +79,11 @@ impl OfMember {
         match self {
             Self::Made => ("organisation_made", None),
             Self::Invited(role) => ("member_invited", Some(role)),
+            Self::Withdrew => ("invitation_withdrawn", None),
             Self::Added(role) => ("member_added", Some(role)),
             Self::Changed(role) => ("member_changed", Some(role)),
             Self::Removed => ("member_removed", None),
+            Self::KeyRevoked => ("api_key_revoked", None),
         }
     }
 }
@@ -95,7 +107,7 @@ pub(crate) async fn insert(
     subject: UserId,
 ) -> Result<(), sqlx::Error> {
     let role = match action {
-        Action::RoleGranted(role) => Some(role.as_str()),
+        Action::RoleGranted(role) | Action::RoleRevoked(role) => Some(role.as_str()),
         _ => None,
     };
     sqlx::query!(

@@ -121,11 +121,28 @@ pub(crate) async fn retry(
 }
 
 /// There is nobody to send it to.
-pub(crate) async fn delete(pool: &PgPool, mail_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!("DELETE FROM identity.mail WHERE mail_id = $1", mail_id)
-        .execute(pool)
-        .await?;
+pub(crate) async fn end_to_nobody(pool: &PgPool, mail_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE identity.mail SET ended_at = now(), to_nobody = true WHERE mail_id = $1",
+        mail_id
+    )
+    .execute(pool)
+    .await?;
     Ok(())
+}
+
+/// Deletes at most `limit` that were for nobody and don't count any more for how many there may be; how many.
+pub(crate) async fn delete_to_nobody(pool: &PgPool, limit: u32) -> Result<u64, sqlx::Error> {
+    let deleted = sqlx::query!(
+        "DELETE FROM identity.mail WHERE mail_id IN (
+             SELECT mail_id FROM identity.mail
+             WHERE to_nobody AND created_at < now() - interval '30 minutes'
+             ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED)",
+        i64::from(limit),
+    )
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected())
 }
 
 /// Forgets all letters to an address, sent or not.

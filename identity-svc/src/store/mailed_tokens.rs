@@ -23,8 +23,8 @@ impl Purpose {
     }
 }
 
-/// Keeps a token for who has the address; false, and nothing kept, where nobody has it, or it is verified
-/// already and was to be.
+/// Keeps a token for who has the address; false, and nothing kept, where nobody has it, its account is disabled,
+/// or it is verified already and was to be.
 pub(crate) async fn insert(
     pool: &PgPool,
     recipient: &Email,
@@ -35,7 +35,7 @@ pub(crate) async fn insert(
     let kept = sqlx::query!(
         "INSERT INTO identity.mailed_tokens (token_hash, user_id, purpose, expires_at)
          SELECT $1, user_id, $2, now() + make_interval(secs => $3) FROM identity.users
-         WHERE email = $4 AND ($2 <> 'verify_email' OR email_verified_at IS NULL)",
+         WHERE email = $4 AND disabled_at IS NULL AND ($2 <> 'verify_email' OR email_verified_at IS NULL)",
         token.as_slice(),
         purpose.as_str(),
         ttl.as_secs_f64(),

@@ -16,6 +16,9 @@ pub(crate) const MEMBERS_MAX: i64 = 200;
 /// Organisations of one account: as many as a token names.
 pub(crate) const ORGANISATIONS_MAX: i64 = 20;
 
+/// Invitations of one organisation that wait.
+pub(crate) const INVITATIONS_MAX: i64 = 200;
+
 /// An organisation, as one of its members sees it.
 pub(crate) struct Organisation {
     pub(crate) organisation_id: Uuid,
@@ -29,6 +32,15 @@ pub(crate) struct Member {
     pub(crate) email: String,
     pub(crate) role: OrganisationRole,
     pub(crate) since: DateTime<Utc>,
+}
+
+/// An invitation that nobody took up, as owners and managers see it.
+pub(crate) struct Waiting {
+    pub(crate) invitation_id: Uuid,
+    pub(crate) email: String,
+    pub(crate) role: OrganisationRole,
+    pub(crate) invited_by: Uuid,
+    pub(crate) expires_at: DateTime<Utc>,
 }
 
 /// Where an invitation leads, as what, and by whom.
@@ -233,7 +245,8 @@ pub(crate) async fn remove_member(
     Ok(())
 }
 
-/// Invites whoever has the address; an earlier invitation of it is no more. Its id.
+/// Invites whoever has the address; an earlier invitation of it as that role goes on, and one as another is no
+/// more. Its id. The organisation is locked.
 pub(crate) async fn invite(
     conn: &mut PgConnection,
     organisation_id: Uuid,
@@ -242,13 +255,21 @@ pub(crate) async fn invite(
     invited_by: UserId,
     ttl: Duration,
 ) -> Result<Uuid, sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM identity.invitations
+         WHERE organisation_id = $1 AND email = $2 AND (role <> $3 OR expires_at <= now())",
+        organisation_id,
+        email.as_str(),
+        role.as_str(),
+    )
+    .execute(&mut *conn)
+    .await?;
     sqlx::query_scalar!(
         "INSERT INTO identity.invitations
              (invitation_id, organisation_id, email, role, invited_by, expires_at)
          VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
          ON CONFLICT (organisation_id, email) DO UPDATE SET
-             invitation_id = excluded.invitation_id, role = excluded.role,
-             invited_by = excluded.invited_by, token_hash = NULL, expires_at = excluded.expires_at
+             invited_by = excluded.invited_by, expires_at = excluded.expires_at
          RETURNING invitation_id",
         Uuid::now_v7(),
         organisation_id,
@@ -261,16 +282,92 @@ pub(crate) async fn invite(
     .await
 }
 
-/// Notes the token of the letter that goes; the organisation's name, or none if it isn't invited any more.
+/// How many invitations of other addresses wait.
+pub(crate) async fn other_invitations(
+    conn: &mut PgConnection,
+    organisation_id: Uuid,
+    email: &Email,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM identity.invitations
+           WHERE organisation_id = $1 AND email <> $2 AND expires_at > now()"#,
+        organisation_id,
+        email.as_str(),
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Those that wait, the newest first, at most [`INVITATIONS_MAX`].
+pub(crate) async fn invitations(
+    conn: &mut PgConnection,
+    organisation_id: Uuid,
+) -> Result<Vec<Waiting>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT invitation_id, email, role, invited_by, expires_at FROM identity.invitations
+         WHERE organisation_id = $1 AND expires_at > now()
+         ORDER BY expires_at DESC, invitation_id LIMIT $2",
+        organisation_id,
+        INVITATIONS_MAX,
+    )
+    .fetch_all(conn)
+    .await?;
+    let rows = rows.into_iter().map(|row| Waiting {
+        invitation_id: row.invitation_id,
+        email: row.email,
+        role: role(&row.role),
+        invited_by: row.invited_by,
+        expires_at: row.expires_at,
+    });
+    Ok(rows.collect())
+}
+
+/// Withdraws one of the organisation's; whether there was one.
+pub(crate) async fn withdraw_invitation(
+    conn: &mut PgConnection,
+    organisation_id: Uuid,
+    invitation_id: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let withdrawn = sqlx::query!(
+        "DELETE FROM identity.invitations WHERE organisation_id = $1 AND invitation_id = $2",
+        organisation_id,
+        invitation_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(withdrawn.rows_affected() == 1)
+}
+
+/// Withdraws those that the account wrote, of whichever organisation.
+pub(crate) async fn withdraw_invitations_by(
+    conn: &mut PgConnection,
+    user_id: UserId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM identity.invitations WHERE invited_by = $1",
+        user_id.as_uuid(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Adds the token of the letter that goes to those of the letters before, which stay good: the one before may
+/// have arrived, whatever its sender heard. The organisation's name, or none if it isn't invited any more.
 pub(crate) async fn note_token(
     pool: &PgPool,
     invitation_id: Uuid,
     token: &TokenHash,
 ) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
-        "UPDATE identity.invitations AS i SET token_hash = $2 FROM identity.organisations AS o
-         WHERE i.invitation_id = $1 AND i.expires_at > now() AND o.organisation_id = i.organisation_id
-         RETURNING o.name",
+        r#"WITH invited AS (
+             SELECT invitation_id, name
+             FROM identity.invitations AS i JOIN identity.organisations USING (organisation_id)
+             WHERE invitation_id = $1 AND expires_at > now() FOR KEY SHARE OF i),
+         noted AS (
+             INSERT INTO identity.invitation_tokens (token_hash, invitation_id)
+             SELECT $2, invitation_id FROM invited)
+         SELECT name AS "name!" FROM invited"#,
         invitation_id,
         token.as_slice(),
     )
@@ -286,7 +383,9 @@ pub(crate) async fn take_invitation(
 ) -> Result<Option<Invitation>, sqlx::Error> {
     let row = sqlx::query!(
         "DELETE FROM identity.invitations
-         WHERE token_hash = $1 AND email = $2 AND expires_at > now()
+         WHERE email = $2 AND expires_at > now()
+             AND (token_hash = $1 OR invitation_id = (
+                  SELECT t.invitation_id FROM identity.invitation_tokens AS t WHERE t.token_hash = $1))
          RETURNING organisation_id, email, role, invited_by",
         token.as_slice(),
         email,

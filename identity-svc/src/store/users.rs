@@ -1,5 +1,7 @@
 //! Accounts and their roles.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use holdfast_types::UserId;
 use sqlx::PgConnection;
@@ -18,6 +20,15 @@ pub(crate) struct Account {
     pub(crate) roles: Vec<String>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) email_verified: bool,
+}
+
+/// Whether an account gets tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Open,
+    /// It is being deleted.
+    Closed,
+    Disabled,
 }
 
 /// Makes an account; false, and nothing made, if the address has one.
@@ -52,13 +63,13 @@ pub(crate) async fn id_by_email(
     Ok(id.map(UserId::from_uuid))
 }
 
-/// What to check a password against.
+/// What to check a password against; of a disabled account there is nothing.
 pub(crate) async fn credentials(
     conn: &mut PgConnection,
     email: &Email,
 ) -> Result<Option<Credentials>, sqlx::Error> {
     let row = sqlx::query!(
-        "SELECT user_id, password_hash FROM identity.users WHERE email = $1",
+        "SELECT user_id, password_hash FROM identity.users WHERE email = $1 AND disabled_at IS NULL",
         email.as_str()
     )
     .fetch_optional(conn)
@@ -69,14 +80,14 @@ pub(crate) async fn credentials(
     }))
 }
 
-/// The account of that id.
+/// The account of that id, unless it was deleted or is disabled.
 pub(crate) async fn account(
     conn: &mut PgConnection,
     user_id: UserId,
 ) -> Result<Option<Account>, sqlx::Error> {
     let Some(row) = sqlx::query!(
         r#"SELECT email, created_at, email_verified_at IS NOT NULL AS "email_verified!"
-           FROM identity.users WHERE user_id = $1 AND deleted_at IS NULL"#,
+           FROM identity.users WHERE user_id = $1 AND deleted_at IS NULL AND disabled_at IS NULL"#,
         user_id.as_uuid()
     )
     .fetch_optional(&mut *conn)
@@ -122,6 +133,90 @@ pub(crate) async fn grant(
     Ok(granted.rows_affected() == 1)
 }
 
+/// Takes the role; false if the account hasn't it.
+pub(crate) async fn revoke(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    role: Role,
+) -> Result<bool, sqlx::Error> {
+    let revoked = sqlx::query!(
+        "DELETE FROM identity.user_roles WHERE user_id = $1 AND role = $2",
+        user_id.as_uuid(),
+        role.as_str(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(revoked.rows_affected() == 1)
+}
+
+/// Disables the account; false if it is.
+pub(crate) async fn disable(conn: &mut PgConnection, user_id: UserId) -> Result<bool, sqlx::Error> {
+    let disabled = sqlx::query!(
+        "UPDATE identity.users SET disabled_at = now() WHERE user_id = $1 AND disabled_at IS NULL",
+        user_id.as_uuid(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(disabled.rows_affected() == 1)
+}
+
+/// Takes that back; false if it isn't disabled.
+pub(crate) async fn enable(conn: &mut PgConnection, user_id: UserId) -> Result<bool, sqlx::Error> {
+    let enabled = sqlx::query!(
+        "UPDATE identity.users SET disabled_at = NULL WHERE user_id = $1 AND disabled_at IS NOT NULL",
+        user_id.as_uuid(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(enabled.rows_affected() == 1)
+}
+
+/// Closes the account for so long from now on.
+pub(crate) async fn close(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    for_so_long: Duration,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE identity.users SET closed_until = now() + make_interval(secs => $2) WHERE user_id = $1",
+        user_id.as_uuid(),
+        for_so_long.as_secs_f64(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes that back.
+pub(crate) async fn reopen(conn: &mut PgConnection, user_id: UserId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE identity.users SET closed_until = NULL WHERE user_id = $1 AND closed_until IS NOT NULL",
+        user_id.as_uuid(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// How an account stands that was there a moment ago.
+pub(crate) async fn standing(
+    conn: &mut PgConnection,
+    user_id: UserId,
+) -> Result<Standing, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT disabled_at IS NOT NULL AS "disabled!", closed_until IS NOT NULL AND closed_until > now() AS "closed!"
+           FROM identity.users WHERE user_id = $1"#,
+        user_id.as_uuid(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(match row {
+        Some(row) if row.disabled => Standing::Disabled,
+        Some(row) if row.closed => Standing::Closed,
+        _ => Standing::Open,
+    })
+}
+
 /// Notes that the address is the account's own; the address.
 pub(crate) async fn verify_email(
     conn: &mut PgConnection,
@@ -136,14 +231,15 @@ pub(crate) async fn verify_email(
     .await
 }
 
-/// Sets the password, whatever it was; the account's address.
+/// Sets the password, whatever it was; the account's address, unless that is disabled.
 pub(crate) async fn set_password(
     conn: &mut PgConnection,
     user_id: UserId,
     password_hash: &str,
 ) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
-        "UPDATE identity.users SET password_hash = $2 WHERE user_id = $1 RETURNING email",
+        "UPDATE identity.users SET password_hash = $2
+         WHERE user_id = $1 AND disabled_at IS NULL RETURNING email",
         user_id.as_uuid(),
         password_hash,
     )
@@ -174,7 +270,8 @@ pub(crate) async fn own_credentials(
     user_id: UserId,
 ) -> Result<Option<(String, String)>, sqlx::Error> {
     let row = sqlx::query!(
-        "SELECT email, password_hash FROM identity.users WHERE user_id = $1 AND deleted_at IS NULL",
+        "SELECT email, password_hash FROM identity.users
+         WHERE user_id = $1 AND deleted_at IS NULL AND disabled_at IS NULL",
         user_id.as_uuid()
     )
     .fetch_optional(conn)
@@ -182,10 +279,12 @@ pub(crate) async fn own_credentials(
     Ok(row.map(|row| (row.email, row.password_hash)))
 }
 
-/// Whether the account is there; if so, nobody else has it locked for the rest of the transaction.
+/// Whether the account is there and may be used; if so, nobody else has it locked for the rest of the
+/// transaction.
 pub(crate) async fn lock(conn: &mut PgConnection, user_id: UserId) -> Result<bool, sqlx::Error> {
     let there = sqlx::query_scalar!(
-        "SELECT user_id FROM identity.users WHERE user_id = $1 AND deleted_at IS NULL FOR UPDATE",
+        "SELECT user_id FROM identity.users
+         WHERE user_id = $1 AND deleted_at IS NULL AND disabled_at IS NULL FOR UPDATE",
         user_id.as_uuid(),
     )
     .fetch_optional(conn)
@@ -194,7 +293,7 @@ pub(crate) async fn lock(conn: &mut PgConnection, user_id: UserId) -> Result<boo
 }
 
 /// Keeps an account's password as it is until the transaction ends; whether that is `stored`, and the account
-/// wasn't deleted.
+/// was neither deleted nor disabled.
 pub(crate) async fn lock_password(
     conn: &mut PgConnection,
     user_id: UserId,
@@ -202,7 +301,8 @@ pub(crate) async fn lock_password(
 ) -> Result<bool, sqlx::Error> {
     let found = sqlx::query_scalar!(
         r#"SELECT 1 AS "one!" FROM identity.users
-         WHERE user_id = $1 AND password_hash = $2 AND deleted_at IS NULL FOR NO KEY UPDATE"#,
+         WHERE user_id = $1 AND password_hash = $2 AND deleted_at IS NULL AND disabled_at IS NULL
+         FOR NO KEY UPDATE"#,
         user_id.as_uuid(),
         stored,
     );
@@ -238,7 +338,7 @@ pub(crate) async fn anonymise(
     sqlx::query!(
         "UPDATE identity.users
          SET email = user_id || '@deleted.invalid', password_hash = $2, email_verified_at = NULL,
-             deleted_at = now()
+             deleted_at = now(), closed_until = NULL
          WHERE user_id = $1",
         user_id.as_uuid(),
         password_hash,
@@ -276,11 +376,5 @@ pub(crate) async fn anonymise(
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query!(
-        "DELETE FROM identity.invitations WHERE invited_by = $1",
-        user_id.as_uuid()
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    super::organisations::withdraw_invitations_by(conn, user_id).await
 }

@@ -2,14 +2,15 @@
 
 use holdfast_mesh::auth::{AllClaims, Scope};
 use holdfast_proto::identity::v1::{
-    CreateApiKeyRequest, CreateApiKeyResponse, ExchangeApiKeyRequest, ExchangeApiKeyResponse,
-    GetMeRequest, ListApiKeysRequest, RevokeApiKeyRequest,
+    ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, ExchangeApiKeyRequest,
+    ExchangeApiKeyResponse, GetMeRequest, ListApiKeysRequest, ListOrganisationApiKeysRequest,
+    RemoveMemberRequest, RevokeApiKeyRequest, RevokeOrganisationApiKeyRequest,
 };
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
 use tonic::Status;
 
-use crate::{PASSWORD, Service, as_holder, config, count, refusal, start};
+use crate::{Letters, PASSWORD, Service, as_holder, config, count, refusal, start};
 
 async fn signed_in(service: &mut Service, email: &str) -> String {
     service.register(email).await.expect("registers");
@@ -162,5 +163,145 @@ async fn a_key_of_an_organisation_ends_with_membership(pool: PgPool) {
         count(&pool, "SELECT count(*) FROM identity.api_keys").await,
         1
     );
+    service.stop().await;
+}
+
+async fn keys_of_organisation(service: &mut Service, by: &str) -> Result<Vec<ApiKey>, Status> {
+    let organisation_id = vec![9; 16];
+    let request = as_holder(by, ListOrganisationApiKeysRequest { organisation_id });
+    let answer = service.client.list_organisation_api_keys(request).await?;
+    Ok(answer.into_inner().keys)
+}
+
+async fn revoke_of_organisation(
+    service: &mut Service,
+    by: &str,
+    key_id: &[u8],
+) -> Result<(), Status> {
+    let request = RevokeOrganisationApiKeyRequest {
+        organisation_id: vec![9; 16],
+        key_id: key_id.into(),
+    };
+    let request = as_holder(by, request);
+    service.client.revoke_organisation_api_key(request).await?;
+    Ok(())
+}
+
+#[sqlx::test(migrations = false)]
+async fn owners_see_and_revoke_keys_of_the_organisation_whoever_made_them(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    let ann = signed_in(&mut service, "ann@example.org").await;
+    letters.next().await;
+    let bob = signed_in(&mut service, "bob@example.org").await;
+    letters.next().await;
+    let eve = signed_in(&mut service, "eve@example.org").await;
+    letters.next().await;
+    sqlx::raw_sql(
+        "INSERT INTO identity.organisations (organisation_id, name, made_by)
+         SELECT '09090909-0909-0909-0909-090909090909', 'Ours', user_id FROM identity.users
+         WHERE email = 'ann@example.org';
+         INSERT INTO identity.members (organisation_id, user_id, role)
+         SELECT organisation_id, user_id, CASE WHEN user_id = made_by THEN 'owner' ELSE 'manager' END
+         FROM identity.organisations, identity.users WHERE email <> 'eve@example.org'",
+    )
+    .execute(&pool)
+    .await
+    .expect("is made");
+    let mut secrets = Vec::new();
+    for _ in 0..2 {
+        let made = create(&mut service, &bob, &["sales:read"], &[9; 16]).await;
+        secrets.push(made.expect("makes").secret);
+        // Whoever made it is told.
+        let letter = letters.next().await;
+        assert!(letter.contains("To: bob@example.org"), "{letter}");
+        assert!(letter.contains("Subject: An API key was made"), "{letter}");
+    }
+    create(&mut service, &bob, &["sales:read"], &[])
+        .await
+        .expect("makes one of their own");
+
+    let manager = keys_of_organisation(&mut service, &bob).await;
+    assert_eq!(refusal(manager).0, ErrorCode::Forbidden);
+    let stranger = keys_of_organisation(&mut service, &eve).await;
+    assert_eq!(refusal(stranger).0, ErrorCode::NotFound);
+    let seen = keys_of_organisation(&mut service, &ann).await;
+    let seen = seen.expect("an owner may");
+    assert_eq!(seen.len(), 2, "not bob's own: {seen:?}");
+    assert!(seen.iter().all(|key| key.email == "bob@example.org"));
+    // Newest first.
+    let (second, first) = (seen[0].key_id.clone(), seen[1].key_id.clone());
+    for (by, code) in [(&bob, ErrorCode::Forbidden), (&eve, ErrorCode::NotFound)] {
+        let refused = revoke_of_organisation(&mut service, by, &first).await;
+        assert_eq!(refusal(refused).0, code);
+    }
+    for _ in 0..2 {
+        revoke_of_organisation(&mut service, &ann, &first)
+            .await
+            .expect("revokes");
+    }
+    let works = [
+        exchange(&mut service, &secrets[0]).await.is_ok(),
+        exchange(&mut service, &secrets[1]).await.is_ok(),
+    ];
+    assert_eq!(works, [false, true]);
+    let audited = "SELECT count(*) FROM identity.audit
+        WHERE action = 'api_key_revoked' AND organisation_id IS NOT NULL AND actor_id <> subject_id";
+    assert_eq!(count(&pool, audited).await, 1);
+
+    // One that somebody left behind who isn't in it any more is seen, too, and good for nothing.
+    let gone = "DELETE FROM identity.members WHERE role = 'manager'";
+    sqlx::raw_sql(gone).execute(&pool).await.expect("left");
+    let seen = keys_of_organisation(&mut service, &ann).await;
+    assert_eq!(seen.expect("lists")[0].key_id, second);
+    let refused = exchange(&mut service, &secrets[1]).await;
+    assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn who_is_removed_loses_the_keys_made_for_the_organisation_and_keeps_their_own(pool: PgPool) {
+    let mut service = start(config(&pool)).await;
+    let ann = signed_in(&mut service, "ann@example.org").await;
+    let bob = signed_in(&mut service, "bob@example.org").await;
+    sqlx::raw_sql(
+        "INSERT INTO identity.organisations (organisation_id, name, made_by)
+         SELECT '09090909-0909-0909-0909-090909090909', 'Ours', user_id FROM identity.users
+         WHERE email = 'ann@example.org';
+         INSERT INTO identity.members (organisation_id, user_id, role)
+         SELECT organisation_id, user_id, CASE WHEN user_id = made_by THEN 'owner' ELSE 'manager' END
+         FROM identity.organisations, identity.users",
+    )
+    .execute(&pool)
+    .await
+    .expect("is made");
+    let theirs = create(&mut service, &bob, &["sales:read"], &[9; 16]).await;
+    let own = create(&mut service, &bob, &["sales:read"], &[]).await;
+    let id: uuid::Uuid =
+        sqlx::query_scalar("SELECT user_id FROM identity.users WHERE email = 'bob@example.org'")
+            .fetch_one(&pool)
+            .await
+            .expect("is there");
+    let request = RemoveMemberRequest {
+        organisation_id: vec![9; 16],
+        user_id: id.into_bytes().into(),
+    };
+    let request = as_holder(&ann, request);
+    service
+        .client
+        .remove_member(request)
+        .await
+        .expect("removes");
+    assert_eq!(
+        keys_of_organisation(&mut service, &ann)
+            .await
+            .expect("lists"),
+        []
+    );
+    let refused = exchange(&mut service, &theirs.expect("makes").secret).await;
+    assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    exchange(&mut service, &own.expect("makes").secret)
+        .await
+        .expect("is bob's own");
     service.stop().await;
 }

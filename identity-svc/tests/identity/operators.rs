@@ -1,12 +1,18 @@
 //! The operator token, accounts made for others, roles.
 
 use holdfast_proto::identity::v1::{
-    EnsureAccountRequest, ExchangeOperatorTokenRequest, GetMeRequest, GrantRoleRequest,
+    CreateApiKeyRequest, DisableAccountRequest, EnableAccountRequest, EnsureAccountRequest,
+    ExchangeApiKeyRequest, ExchangeOperatorTokenRequest, GetMeRequest, GrantRoleRequest,
+    RefreshRequest, RequestPasswordResetRequest, ResetPasswordRequest, RevokeRoleRequest,
 };
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
+use tonic::Status;
 
-use crate::{OPERATOR_TOKEN, PASSWORD, as_holder, config, count, has_verified, refusal, start};
+use crate::{
+    Letters, OPERATOR_TOKEN, PASSWORD, Service, as_holder, config, count, has_verified,
+    mail::token_in, refusal, start,
+};
 
 fn grant(email: &str, role: &str) -> GrantRoleRequest {
     GrantRoleRequest {
@@ -263,5 +269,145 @@ async fn what_an_administrator_gets_wrong_is_named(pool: PgPool) {
     assert_eq!(refused.0, ErrorCode::InvalidRequest);
     assert_eq!(refused.1, ["email", "password", "roles[1]"]);
     assert_eq!(count(&pool, "SELECT count(*) FROM identity.users").await, 1);
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_role_is_taken_by_an_administrator_alone_and_audited_once(pool: PgPool) {
+    let mut service = start(config(&pool)).await;
+    let operator = service.operator("").await.expect("exchanges");
+    let request = ensure("org@example.org", PASSWORD, &["organiser", "customer"]);
+    let request = as_holder(&operator, request);
+    service.client.ensure_account(request).await.expect("makes");
+    let revoke = |email: &str, role: &str| RevokeRoleRequest {
+        email: email.to_owned(),
+        role: role.to_owned(),
+    };
+    let own = service.operator("org@example.org").await;
+    let own = own.expect("exchanges");
+    let request = as_holder(&own, revoke("org@example.org", "customer"));
+    let refused = service.client.revoke_role(request).await;
+    assert_eq!(refusal(refused).0, ErrorCode::Forbidden);
+    for _ in 0..2 {
+        let request = as_holder(&operator, revoke("org@example.org", "organiser"));
+        let left = service.client.revoke_role(request).await.expect("takes");
+        assert_eq!(left.into_inner().roles, ["customer"]);
+    }
+    let audited =
+        "SELECT count(*) FROM identity.audit WHERE action = 'role_revoked' AND role = 'organiser'";
+    assert_eq!(count(&pool, audited).await, 1);
+    let request = as_holder(&operator, revoke("nobody@example.org", "organiser"));
+    let refused = service.client.revoke_role(request).await;
+    assert_eq!(refusal(refused).0, ErrorCode::UserNotFound);
+    let request = as_holder(&operator, revoke("org", "king"));
+    let refused = service.client.revoke_role(request).await;
+    assert_eq!(refusal(refused).1, ["email", "role"]);
+    service.stop().await;
+}
+
+/// What a refusal says, but for the answer's own headers.
+fn said<T: std::fmt::Debug>(answer: Result<T, Status>) -> (tonic::Code, String, Vec<u8>) {
+    let status = answer.expect_err("refused");
+    let details = status.details().to_vec();
+    (status.code(), status.message().to_owned(), details)
+}
+
+async fn disable(service: &mut Service, by: &str, email: &str) -> Result<(), Status> {
+    let email = email.to_owned();
+    let request = as_holder(by, DisableAccountRequest { email });
+    service.client.disable_account(request).await?;
+    Ok(())
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_disabled_account_gets_no_token_and_looks_as_if_the_password_were_wrong(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    let email = "ann@example.org".to_owned();
+    service.register(&email).await.expect("registers");
+    letters.next().await;
+    let ann = service.login(&email, PASSWORD).await.expect("signs in");
+    let key = CreateApiKeyRequest {
+        name: "box office".to_owned(),
+        scopes: vec!["sales:read".to_owned()],
+        organisation_id: vec![],
+    };
+    let request = as_holder(&ann.access_token, key.clone());
+    let made = service.client.create_api_key(request).await.expect("makes");
+    let secret = made.into_inner().secret;
+    letters.next().await;
+    let forgot = RequestPasswordResetRequest {
+        email: email.clone(),
+    };
+    let asked = service.client.request_password_reset(forgot.clone()).await;
+    asked.expect("asks");
+    let token = token_in(&letters.next().await);
+
+    let stranger = disable(&mut service, &ann.access_token, &email).await;
+    assert_eq!(refusal(stranger).0, ErrorCode::Forbidden);
+    let operator = service.operator("").await.expect("exchanges");
+    for _ in 0..2 {
+        disable(&mut service, &operator, &email)
+            .await
+            .expect("disables");
+    }
+
+    let wrong = said(service.login("nobody@example.org", PASSWORD).await);
+    assert_eq!(said(service.login(&email, PASSWORD).await), wrong);
+    assert_eq!(said(service.login(&email, "a wrong one").await), wrong);
+    let refresh_token = ann.refresh_token;
+    let refused = service
+        .client
+        .refresh(RefreshRequest { refresh_token })
+        .await;
+    assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    let refused = service
+        .client
+        .exchange_api_key(ExchangeApiKeyRequest { secret })
+        .await;
+    assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    let refused = service.operator(&email).await;
+    assert_eq!(refusal(refused).0, ErrorCode::InvalidState);
+    // What its last access token is still good for isn't the account itself.
+    let me = as_holder(&ann.access_token, GetMeRequest {});
+    let refused = service.client.get_me(me).await;
+    assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    let request = as_holder(&ann.access_token, key);
+    let refused = service.client.create_api_key(request).await;
+    assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    let reset = ResetPasswordRequest {
+        token,
+        password: "another one".to_owned(),
+    };
+    let refused = service.client.reset_password(reset).await;
+    assert_eq!(refusal(refused).1, ["token"]);
+    let asked = service.client.request_password_reset(forgot).await;
+    asked.expect("is the same as ever");
+    let to_nobody = "SELECT count(*) FROM identity.mail WHERE to_nobody";
+    let ended = async {
+        while count(&pool, to_nobody).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let ended = tokio::time::timeout(crate::LIMIT, ended).await;
+    ended.expect("no letter goes to it");
+
+    for _ in 0..2 {
+        let email = email.clone();
+        let request = as_holder(&operator, EnableAccountRequest { email });
+        service
+            .client
+            .enable_account(request)
+            .await
+            .expect("enables");
+    }
+    service.login(&email, PASSWORD).await.expect("signs in");
+    let audited: Vec<String> = sqlx::query_scalar(
+        "SELECT action FROM identity.audit WHERE action LIKE 'account%' ORDER BY audit_id",
+    )
+    .fetch_all(&pool)
+    .await
+    .expect("reads");
+    assert_eq!(audited, ["account_disabled", "account_enabled"]);
     service.stop().await;
 }

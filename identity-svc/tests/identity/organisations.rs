@@ -2,8 +2,9 @@
 
 use holdfast_mesh::auth::{AllClaims, OrganisationRole};
 use holdfast_proto::identity::v1::{
-    AcceptInvitationRequest, CreateOrganisationRequest, InviteMemberRequest, ListMembersRequest,
-    ListOrganisationsRequest, Organisation, RemoveMemberRequest, SetMemberRequest,
+    AcceptInvitationRequest, CreateOrganisationRequest, Invitation, InviteMemberRequest,
+    ListInvitationsRequest, ListMembersRequest, ListOrganisationsRequest, Organisation,
+    RemoveMemberRequest, SetMemberRequest, WithdrawInvitationRequest,
 };
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
@@ -196,7 +197,7 @@ async fn an_organiser_makes_one_invites_others_and_their_tokens_say_so(pool: PgP
     assert_eq!(refusal(pestered).0, ErrorCode::InvalidState);
     let token = token_in(&last.replace("=\r\n", "").replace("?token=3D", "?token="));
     let bob_id = id_of(&pool, "bob@example.org").await;
-    let invitations = "SELECT count(*) FROM identity.invitations WHERE token_hash IS NOT NULL";
+    let invitations = "SELECT count(*) FROM identity.invitations";
     assert_eq!(count(&pool, invitations).await, 1);
     remove(&mut service, &ann, &bob_id).await.expect("removes");
     let back = accept(&mut service, &bob, &token).await;
@@ -283,5 +284,165 @@ async fn an_invitation_ends_with_its_inviter_and_its_time(pool: PgPool) {
         let refused = accept(&mut service, &bob, &token).await;
         assert_eq!(refusal(refused).1, ["token"], "{undo}");
     }
+    service.stop().await;
+}
+
+async fn invitations(service: &mut Service, by: &str) -> Result<Vec<Invitation>, Status> {
+    let organisation_id = ID.into();
+    let request = as_holder(by, ListInvitationsRequest { organisation_id });
+    let answer = service.client.list_invitations(request).await?;
+    Ok(answer.into_inner().invitations)
+}
+
+async fn withdraw(service: &mut Service, by: &str, id: &[u8]) -> Result<(), Status> {
+    let request = WithdrawInvitationRequest {
+        organisation_id: ID.into(),
+        invitation_id: id.into(),
+    };
+    let request = as_holder(by, request);
+    service.client.withdraw_invitation(request).await?;
+    Ok(())
+}
+
+#[sqlx::test(migrations = false)]
+async fn invitations_that_wait_are_seen_and_withdrawn(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    let ann = organiser(&pool, &mut service, "ann@example.org").await;
+    letters.next().await;
+    create(&mut service, &ann, "Ours").await.expect("makes");
+    service
+        .register("bob@example.org")
+        .await
+        .expect("registers");
+    letters.next().await;
+    let bob = login(&mut service, "bob@example.org").await;
+    invite(&mut service, &ann, "bob@example.org", "viewer")
+        .await
+        .expect("invites");
+    let token = token_in(&letters.next().await);
+    let stranger = invitations(&mut service, &bob).await;
+    assert_eq!(refusal(stranger).0, ErrorCode::NotFound);
+
+    let waiting = invitations(&mut service, &ann).await.expect("lists");
+    let [one] = waiting.as_slice() else {
+        panic!("one waits: {waiting:?}")
+    };
+    assert_eq!(
+        (one.email.as_str(), one.role.as_str()),
+        ("bob@example.org", "viewer")
+    );
+    assert_eq!(one.invited_by, id_of(&pool, "ann@example.org").await);
+    let id = one.invitation_id.clone();
+    let stranger = withdraw(&mut service, &bob, &id).await;
+    assert_eq!(refusal(stranger).0, ErrorCode::NotFound);
+    for _ in 0..2 {
+        withdraw(&mut service, &ann, &id).await.expect("withdraws");
+    }
+    let refused = accept(&mut service, &bob, &token).await;
+    assert_eq!(refusal(refused).1, ["token"]);
+    assert_eq!(invitations(&mut service, &ann).await.expect("lists"), []);
+    let audited = "SELECT count(*) FROM identity.audit WHERE action = 'invitation_withdrawn'";
+    assert_eq!(count(&pool, audited).await, 1);
+
+    // Managers see them, and viewers don't; owners alone withdraw them.
+    for (role, sees) in [("viewer", false), ("manager", true)] {
+        invite(&mut service, &ann, "bob@example.org", role)
+            .await
+            .expect("invites");
+        let token = token_in(&letters.next().await);
+        accept(&mut service, &bob, &token).await.expect("joins");
+        let seen = invitations(&mut service, &bob).await;
+        assert_eq!(seen.is_ok(), sees, "{role}: {seen:?}");
+    }
+    invite(&mut service, &ann, "eve@example.org", "viewer")
+        .await
+        .expect("invites");
+    let waiting = invitations(&mut service, &bob).await.expect("lists");
+    let manager = withdraw(&mut service, &bob, &waiting[0].invitation_id).await;
+    assert_eq!(refusal(manager).0, ErrorCode::Forbidden);
+
+    // No more wait than a list shows.
+    sqlx::query(
+        "INSERT INTO identity.invitations (invitation_id, organisation_id, email, role, invited_by, expires_at)
+         SELECT gen_random_uuid(), organisation_id, n || '@example.org', 'viewer', made_by, now() + interval '1 day'
+         FROM identity.organisations, generate_series(1, 199) AS n",
+    )
+    .execute(&pool)
+    .await
+    .expect("is full");
+    let full = invite(&mut service, &ann, "dan@example.org", "viewer").await;
+    assert_eq!(refusal(full).0, ErrorCode::InvalidState);
+    invite(&mut service, &ann, "eve@example.org", "manager")
+        .await
+        .expect("was invited before");
+    service.stop().await;
+}
+
+/// A letter may arrive though its sender heard nothing of it, and is sent again then; and whoever asks may not
+/// have heard the answer, and asks again.
+#[sqlx::test(migrations = false)]
+async fn the_link_of_every_letter_of_an_invitation_is_good(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    let ann = organiser(&pool, &mut service, "ann@example.org").await;
+    letters.next().await;
+    create(&mut service, &ann, "Ours").await.expect("makes");
+    service
+        .register("bob@example.org")
+        .await
+        .expect("registers");
+    letters.next().await;
+    let bob = login(&mut service, "bob@example.org").await;
+    invite(&mut service, &ann, "bob@example.org", "viewer")
+        .await
+        .expect("invites");
+    let first = token_in(&letters.next().await);
+    let again = "UPDATE identity.mail SET ended_at = NULL, sent = false, due_at = now() WHERE kind = 'invitation'";
+    sqlx::raw_sql(again).execute(&pool).await.expect("is due");
+    let tokens = "SELECT count(*) FROM identity.invitation_tokens";
+    let sent = async {
+        while count(&pool, tokens).await < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::LIMIT, sent)
+        .await
+        .expect("is sent again");
+    invite(&mut service, &ann, "bob@example.org", "viewer")
+        .await
+        .expect("invites");
+    letters.next().await;
+    let joined = accept(&mut service, &bob, &first).await.expect("joins");
+    assert_eq!(joined.role, "viewer");
+    assert_eq!(count(&pool, tokens).await, 0, "all work once together");
+    service.stop().await;
+}
+
+/// What the release before sent is good until it runs out.
+#[sqlx::test(migrations = false)]
+async fn a_link_of_the_release_before_is_good(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    let ann = organiser(&pool, &mut service, "ann@example.org").await;
+    letters.next().await;
+    create(&mut service, &ann, "Ours").await.expect("makes");
+    service
+        .register("bob@example.org")
+        .await
+        .expect("registers");
+    let bob = login(&mut service, "bob@example.org").await;
+    sqlx::query(
+        "INSERT INTO identity.invitations
+             (invitation_id, organisation_id, email, role, invited_by, token_hash, expires_at)
+         SELECT gen_random_uuid(), organisation_id, 'bob@example.org', 'viewer', made_by, sha256('old'),
+                now() + interval '1 day'
+         FROM identity.organisations",
+    )
+    .execute(&pool)
+    .await
+    .expect("was invited");
+    let joined = accept(&mut service, &bob, "old").await.expect("joins");
+    assert_eq!(joined.role, "viewer");
     service.stop().await;
 }

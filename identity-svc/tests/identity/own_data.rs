@@ -1,7 +1,9 @@
 //! What happened to an account, and its end.
 
 use holdfast_proto::identity::v1::{
-    AuditAccountRequest, DeleteAccountRequest, GetMeRequest, ListActivityRequest, RefreshRequest,
+    AuditAccountRequest, CloseAccountRequest, CreateApiKeyRequest, DeleteAccountRequest,
+    ExchangeApiKeyRequest, GetMeRequest, ListActivityRequest, RefreshRequest, ReopenAccountRequest,
+    Tokens,
 };
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
@@ -200,5 +202,96 @@ async fn the_last_owner_of_an_organisation_stays(pool: PgPool) {
     assert_eq!(refusal(refused).0, ErrorCode::InvalidState);
     let there = "SELECT count(*) FROM identity.users WHERE deleted_at IS NULL";
     assert_eq!(count(&pool, there).await, 1);
+    service.stop().await;
+}
+
+async fn close(service: &mut Service, token: &str, password: &str) -> Result<(), Status> {
+    let password = password.to_owned();
+    let request = as_holder(token, CloseAccountRequest { password });
+    service.client.close_account(request).await?;
+    Ok(())
+}
+
+async fn refresh(service: &mut Service, refresh_token: &str) -> Result<Tokens, Status> {
+    let refresh_token = refresh_token.to_owned();
+    let request = RefreshRequest { refresh_token };
+    let answer = service.client.refresh(request).await?.into_inner();
+    Ok(answer.tokens.expect("tokens"))
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_closed_account_gets_no_token_until_it_is_gone_or_open_again(pool: PgPool) {
+    let mut service = start(config(&pool)).await;
+    let email = "ann@example.org";
+    service.register(email).await.expect("registers");
+    let ann = service.login(email, PASSWORD).await.expect("signs in");
+    let access = ann.access_token;
+    let key = CreateApiKeyRequest {
+        name: "box office".to_owned(),
+        scopes: vec!["sales:read".to_owned()],
+        organisation_id: vec![],
+    };
+    let made = service.client.create_api_key(as_holder(&access, key)).await;
+    let secret = made.expect("makes").into_inner().secret;
+    let wrong = close(&mut service, &access, "wrong password").await;
+    assert_eq!(refusal(wrong).0, ErrorCode::Forbidden);
+    let not_closed = delete(&mut service, &access, "").await;
+    assert_eq!(refusal(not_closed).0, ErrorCode::InvalidState);
+
+    for _ in 0..2 {
+        close(&mut service, &access, PASSWORD)
+            .await
+            .expect("closes");
+    }
+    let exchange = ExchangeApiKeyRequest { secret };
+    let by_key = service.client.exchange_api_key(exchange.clone()).await;
+    assert_eq!(refusal(by_key).0, ErrorCode::Unauthorized);
+    let by_password = service.login(email, PASSWORD).await;
+    assert_eq!(refusal(by_password).0, ErrorCode::Unavailable);
+    let by_token = refresh(&mut service, &ann.refresh_token).await;
+    assert_eq!(refusal(by_token).0, ErrorCode::Unavailable);
+    let by_operator = service.operator(email).await;
+    assert_eq!(refusal(by_operator).0, ErrorCode::Unavailable);
+    // Whoever doesn't know the password isn't told.
+    let guessed = service.login(email, "wrong password").await;
+    assert_eq!(refusal(guessed).0, ErrorCode::Unauthorized);
+
+    // It stays: nobody was signed out, and who closed it before doesn't delete it.
+    let reopen = as_holder(&access, ReopenAccountRequest {});
+    service.client.reopen_account(reopen).await.expect("opens");
+    let late = delete(&mut service, &access, "").await;
+    assert_eq!(refusal(late).0, ErrorCode::InvalidState);
+    refresh(&mut service, &ann.refresh_token)
+        .await
+        .expect("goes on");
+    let by_key = service.client.exchange_api_key(exchange).await;
+    by_key.expect("goes on");
+    service.login(email, PASSWORD).await.expect("signs in");
+
+    // Nobody came back to it: it opens by itself.
+    close(&mut service, &access, PASSWORD)
+        .await
+        .expect("closes");
+    let soon: bool = sqlx::query_scalar(
+        "SELECT closed_until <= now() + interval '2 minutes' FROM identity.users",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("reads");
+    assert!(soon);
+    sqlx::raw_sql("UPDATE identity.users SET closed_until = now()")
+        .execute(&pool)
+        .await
+        .expect("time passes");
+    service.login(email, PASSWORD).await.expect("signs in");
+    let late = delete(&mut service, &access, "").await;
+    assert_eq!(refusal(late).0, ErrorCode::InvalidState);
+
+    close(&mut service, &access, PASSWORD)
+        .await
+        .expect("closes");
+    delete(&mut service, &access, "").await.expect("deletes");
+    let gone = delete(&mut service, &access, "").await;
+    assert_eq!(refusal(gone).0, ErrorCode::Unauthorized);
     service.stop().await;
 }

@@ -104,6 +104,15 @@ only_keys! {
     list_activity(ListActivityRequest) -> ListActivityResponse;
     audit_account(AuditAccountRequest) -> AuditAccountResponse;
     delete_account(DeleteAccountRequest) -> DeleteAccountResponse;
+    list_invitations(ListInvitationsRequest) -> ListInvitationsResponse;
+    withdraw_invitation(WithdrawInvitationRequest) -> WithdrawInvitationResponse;
+    list_organisation_api_keys(ListOrganisationApiKeysRequest) -> ListOrganisationApiKeysResponse;
+    revoke_organisation_api_key(RevokeOrganisationApiKeyRequest) -> RevokeOrganisationApiKeyResponse;
+    close_account(CloseAccountRequest) -> CloseAccountResponse;
+    reopen_account(ReopenAccountRequest) -> ReopenAccountResponse;
+    revoke_role(RevokeRoleRequest) -> RevokeRoleResponse;
+    disable_account(DisableAccountRequest) -> DisableAccountResponse;
+    enable_account(EnableAccountRequest) -> EnableAccountResponse;
 }
 
 /// Serves until the context's shutdown; returns where.

@@ -239,6 +239,41 @@ pub struct InviteMemberRequest {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InviteMemberResponse {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListInvitationsRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Invitation {
+    #[prost(bytes = "vec", tag = "1")]
+    pub invitation_id: ::prost::alloc::vec::Vec<u8>,
+    /// Whom.
+    #[prost(string, tag = "2")]
+    pub email: ::prost::alloc::string::String,
+    /// owner, manager, viewer.
+    #[prost(string, tag = "3")]
+    pub role: ::prost::alloc::string::String,
+    /// Who invited last.
+    #[prost(bytes = "vec", tag = "4")]
+    pub invited_by: ::prost::alloc::vec::Vec<u8>,
+    #[prost(int64, tag = "5")]
+    pub expires_at_ms: i64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListInvitationsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub invitations: ::prost::alloc::vec::Vec<Invitation>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WithdrawInvitationRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub invitation_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WithdrawInvitationResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AcceptInvitationRequest {
     #[prost(string, tag = "1")]
     pub token: ::prost::alloc::string::String,
@@ -265,6 +300,11 @@ pub struct ApiKey {
     /// To about a minute; 0: never.
     #[prost(int64, tag = "6")]
     pub last_used_at_ms: i64,
+    /// Who made it, and their address; in lists of an organisation's keys only.
+    #[prost(bytes = "vec", tag = "7")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "8")]
+    pub email: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateApiKeyRequest {
@@ -300,6 +340,25 @@ pub struct RevokeApiKeyRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeApiKeyResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOrganisationApiKeysRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListOrganisationApiKeysResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub keys: ::prost::alloc::vec::Vec<ApiKey>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeOrganisationApiKeyRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub key_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeOrganisationApiKeyResponse {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExchangeApiKeyRequest {
     #[prost(string, tag = "1")]
@@ -369,7 +428,19 @@ pub struct AuditAccountResponse {
     pub next_cursor: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CloseAccountRequest {
+    #[prost(string, tag = "1")]
+    pub password: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CloseAccountResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReopenAccountRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReopenAccountResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteAccountRequest {
+    /// Empty for one that is closed.
     #[prost(string, tag = "1")]
     pub password: ::prost::alloc::string::String,
 }
@@ -442,6 +513,41 @@ pub struct GrantRoleResponse {
     pub user_id: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, repeated, tag = "2")]
     pub roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeRoleRequest {
+    #[prost(string, tag = "1")]
+    pub email: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub role: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeRoleResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+    /// Those that are left.
+    #[prost(string, repeated, tag = "2")]
+    pub roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DisableAccountRequest {
+    #[prost(string, tag = "1")]
+    pub email: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DisableAccountResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnableAccountRequest {
+    #[prost(string, tag = "1")]
+    pub email: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnableAccountResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
 }
 /// Generated client implementations.
 pub mod identity_service_client {
@@ -535,7 +641,8 @@ pub mod identity_service_client {
             self
         }
         /// Makes a customer, and mails a token that verifies the address (VerifyEmail). Not idempotent: a known
-        /// address is ALREADY_EXISTS. Called by the gateway. Reasons: INVALID_REQUEST, ALREADY_EXISTS.
+        /// address is ALREADY_EXISTS, which tells no more than signing in with the new password right afterwards would.
+        /// Called by the gateway. Reasons: INVALID_REQUEST, ALREADY_EXISTS.
         pub async fn register(
             &mut self,
             request: impl tonic::IntoRequest<super::RegisterRequest>,
@@ -1082,8 +1189,9 @@ pub mod identity_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Mails an invitation, good for 7 days, to an address that may have no account yet; by an owner. An earlier
-        /// one to that address ends. Not idempotent: each is a letter. Called by the gateway. Reasons: UNAUTHORIZED,
-        /// FORBIDDEN, NOT_FOUND, INVALID_REQUEST, INVALID_STATE (invited too often lately).
+        /// one to that address as the same role goes on as this one, and the links of its letters stay good; one as
+        /// another role ends. Not idempotent: each is a letter. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// NOT_FOUND, INVALID_REQUEST, INVALID_STATE (invited too often lately, or too many wait).
         pub async fn invite_member(
             &mut self,
             request: impl tonic::IntoRequest<super::InviteMemberRequest>,
@@ -1109,6 +1217,70 @@ pub mod identity_service_client {
                     GrpcMethod::new(
                         "holdfast.identity.v1.IdentityService",
                         "InviteMember",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The invitations of an organisation that nobody took up and that haven't run out, newest first, for owners
+        /// and managers; at most 200, which is as many as there may be. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, NOT_FOUND, INVALID_REQUEST. Reads only.
+        pub async fn list_invitations(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListInvitationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInvitationsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ListInvitations",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ListInvitations",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Withdraws an invitation, by an owner: its links work no more, and a letter of it that hasn't gone doesn't go.
+        /// One that isn't there is no error. Idempotent. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// NOT_FOUND, INVALID_REQUEST.
+        pub async fn withdraw_invitation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WithdrawInvitationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::WithdrawInvitationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/WithdrawInvitation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "WithdrawInvitation",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -1146,8 +1318,10 @@ pub mod identity_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Makes a key for a system of the caller's, or of an organisation in which they are manager or owner; at
-        /// most 20 for one account. The answer is the only time that the key is shown. Not idempotent. Called by the
-        /// gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, INVALID_STATE (too many).
+        /// most 20 for one account, and 200 for one organisation. The caller is told by mail. Their password isn't asked
+        /// for again: no scope reaches accounts, and a new password by mail ends every key. The answer is the only time
+        /// that the key is shown. Not idempotent. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, INVALID_STATE (too many).
         pub async fn create_api_key(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateApiKeyRequest>,
@@ -1234,6 +1408,68 @@ pub mod identity_service_client {
                     GrpcMethod::new(
                         "holdfast.identity.v1.IdentityService",
                         "RevokeApiKey",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The keys that were made for an organisation, by whomever, newest first, for its owners; at most 200. Called by
+        /// the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, INVALID_REQUEST. Reads only.
+        pub async fn list_organisation_api_keys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListOrganisationApiKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOrganisationApiKeysResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ListOrganisationApiKeys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ListOrganisationApiKeys",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Revokes a key of an organisation, by an owner, whoever made it; as RevokeApiKey otherwise. Idempotent. Called
+        /// by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, INVALID_REQUEST.
+        pub async fn revoke_organisation_api_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeOrganisationApiKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeOrganisationApiKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/RevokeOrganisationApiKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "RevokeOrganisationApiKey",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -1333,11 +1569,78 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Deletes the caller's account, who knows its password: its address, password, roles, sign-ins, keys and
-        /// memberships are gone, and what refers to it by id (bookings, which the law has us keep) refers to nobody.
-        /// The last owner of an organisation can't. Whether the account has bookings that are under way is for the
-        /// caller to look at. Not idempotent. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN (the password
-        /// is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an organisation).
+        /// The first step of deleting the caller's account, who knows its password: for two minutes it gets no new
+        /// token, by whichever way, so that who asks can look for bookings under way, and then either delete it
+        /// (DeleteAccount) or reopen it; with neither it is open again by itself. Access tokens that there are count
+        /// until they end. The same again begins the two minutes anew. Idempotent. Called by the gateway. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an
+        /// organisation).
+        pub async fn close_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CloseAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseAccountResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/CloseAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "CloseAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes CloseAccount of the caller's account back; one that isn't closed is open. Idempotent. Called by the
+        /// gateway. Reasons: UNAUTHORIZED.
+        pub async fn reopen_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReopenAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReopenAccountResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ReopenAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ReopenAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes the caller's account, which is closed (CloseAccount), or whose password is sent along: its address,
+        /// password, roles, sign-ins, keys and memberships are gone, and what refers to it by id (bookings, which the
+        /// law has us keep) refers to nobody. The last owner of an organisation can't. Whether the account has bookings
+        /// that are under way is for the caller to look at. Not idempotent. Called by the gateway. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an
+        /// organisation; not closed, or open again by now).
         pub async fn delete_account(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteAccountRequest>,
@@ -1421,8 +1724,8 @@ pub mod identity_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Trades the local operator token for an access token of an account, or of the operator
-        /// itself (role admin, nil user id). Called by the CLI. Reasons: UNAUTHORIZED, USER_NOT_FOUND. Not
-        /// idempotent: each token is a new one.
+        /// itself (role admin, nil user id). Called by the CLI. Reasons: UNAUTHORIZED, USER_NOT_FOUND, INVALID_STATE (the
+        /// account is disabled). Not idempotent: each token is a new one.
         pub async fn exchange_operator_token(
             &mut self,
             request: impl tonic::IntoRequest<super::ExchangeOperatorTokenRequest>,
@@ -1512,6 +1815,100 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Takes a role from an account; one that it hasn't is no error. Access tokens that say so count until they end,
+        /// within 15 minutes. Idempotent; needs role admin. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// USER_NOT_FOUND, INVALID_REQUEST.
+        pub async fn revoke_role(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeRoleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeRoleResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/RevokeRole",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.identity.v1.IdentityService", "RevokeRole"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Disables an account: its sign-ins, API keys, mailed tokens and the invitations that it wrote end, and nobody
+        /// signs in as it, which is answered as a wrong password is, after the same work; so it doesn't tell strangers
+        /// that there is such an account. Access tokens count until they end, within 15 minutes, but for changes of the
+        /// account itself. Roles and memberships stay, for when it is enabled. Idempotent; needs role admin. Called by
+        /// the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
+        pub async fn disable_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DisableAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DisableAccountResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/DisableAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "DisableAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets its owner sign in again; an account that isn't disabled stays as it is. Idempotent; needs role admin.
+        /// Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
+        pub async fn enable_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EnableAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnableAccountResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/EnableAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "EnableAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1528,7 +1925,8 @@ pub mod identity_service_server {
     #[async_trait]
     pub trait IdentityService: std::marker::Send + std::marker::Sync + 'static {
         /// Makes a customer, and mails a token that verifies the address (VerifyEmail). Not idempotent: a known
-        /// address is ALREADY_EXISTS. Called by the gateway. Reasons: INVALID_REQUEST, ALREADY_EXISTS.
+        /// address is ALREADY_EXISTS, which tells no more than signing in with the new password right afterwards would.
+        /// Called by the gateway. Reasons: INVALID_REQUEST, ALREADY_EXISTS.
         async fn register(
             &self,
             request: tonic::Request<super::RegisterRequest>,
@@ -1694,13 +2092,34 @@ pub mod identity_service_server {
             tonic::Status,
         >;
         /// Mails an invitation, good for 7 days, to an address that may have no account yet; by an owner. An earlier
-        /// one to that address ends. Not idempotent: each is a letter. Called by the gateway. Reasons: UNAUTHORIZED,
-        /// FORBIDDEN, NOT_FOUND, INVALID_REQUEST, INVALID_STATE (invited too often lately).
+        /// one to that address as the same role goes on as this one, and the links of its letters stay good; one as
+        /// another role ends. Not idempotent: each is a letter. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// NOT_FOUND, INVALID_REQUEST, INVALID_STATE (invited too often lately, or too many wait).
         async fn invite_member(
             &self,
             request: tonic::Request<super::InviteMemberRequest>,
         ) -> std::result::Result<
             tonic::Response<super::InviteMemberResponse>,
+            tonic::Status,
+        >;
+        /// The invitations of an organisation that nobody took up and that haven't run out, newest first, for owners
+        /// and managers; at most 200, which is as many as there may be. Called by the gateway. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, NOT_FOUND, INVALID_REQUEST. Reads only.
+        async fn list_invitations(
+            &self,
+            request: tonic::Request<super::ListInvitationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInvitationsResponse>,
+            tonic::Status,
+        >;
+        /// Withdraws an invitation, by an owner: its links work no more, and a letter of it that hasn't gone doesn't go.
+        /// One that isn't there is no error. Idempotent. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// NOT_FOUND, INVALID_REQUEST.
+        async fn withdraw_invitation(
+            &self,
+            request: tonic::Request<super::WithdrawInvitationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::WithdrawInvitationResponse>,
             tonic::Status,
         >;
         /// Takes up an invitation that was mailed to the caller's own address; it works once, while who invited is an
@@ -1714,8 +2133,10 @@ pub mod identity_service_server {
             tonic::Status,
         >;
         /// Makes a key for a system of the caller's, or of an organisation in which they are manager or owner; at
-        /// most 20 for one account. The answer is the only time that the key is shown. Not idempotent. Called by the
-        /// gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, INVALID_STATE (too many).
+        /// most 20 for one account, and 200 for one organisation. The caller is told by mail. Their password isn't asked
+        /// for again: no scope reaches accounts, and a new password by mail ends every key. The answer is the only time
+        /// that the key is shown. Not idempotent. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// INVALID_REQUEST, INVALID_STATE (too many).
         async fn create_api_key(
             &self,
             request: tonic::Request<super::CreateApiKeyRequest>,
@@ -1738,6 +2159,24 @@ pub mod identity_service_server {
             request: tonic::Request<super::RevokeApiKeyRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RevokeApiKeyResponse>,
+            tonic::Status,
+        >;
+        /// The keys that were made for an organisation, by whomever, newest first, for its owners; at most 200. Called by
+        /// the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, INVALID_REQUEST. Reads only.
+        async fn list_organisation_api_keys(
+            &self,
+            request: tonic::Request<super::ListOrganisationApiKeysRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOrganisationApiKeysResponse>,
+            tonic::Status,
+        >;
+        /// Revokes a key of an organisation, by an owner, whoever made it; as RevokeApiKey otherwise. Idempotent. Called
+        /// by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, INVALID_REQUEST.
+        async fn revoke_organisation_api_key(
+            &self,
+            request: tonic::Request<super::RevokeOrganisationApiKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeOrganisationApiKeyResponse>,
             tonic::Status,
         >;
         /// Trades a key for an access token of a minute with the key's scopes, and the roles that its account has
@@ -1769,11 +2208,34 @@ pub mod identity_service_server {
             tonic::Response<super::AuditAccountResponse>,
             tonic::Status,
         >;
-        /// Deletes the caller's account, who knows its password: its address, password, roles, sign-ins, keys and
-        /// memberships are gone, and what refers to it by id (bookings, which the law has us keep) refers to nobody.
-        /// The last owner of an organisation can't. Whether the account has bookings that are under way is for the
-        /// caller to look at. Not idempotent. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN (the password
-        /// is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an organisation).
+        /// The first step of deleting the caller's account, who knows its password: for two minutes it gets no new
+        /// token, by whichever way, so that who asks can look for bookings under way, and then either delete it
+        /// (DeleteAccount) or reopen it; with neither it is open again by itself. Access tokens that there are count
+        /// until they end. The same again begins the two minutes anew. Idempotent. Called by the gateway. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an
+        /// organisation).
+        async fn close_account(
+            &self,
+            request: tonic::Request<super::CloseAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CloseAccountResponse>,
+            tonic::Status,
+        >;
+        /// Takes CloseAccount of the caller's account back; one that isn't closed is open. Idempotent. Called by the
+        /// gateway. Reasons: UNAUTHORIZED.
+        async fn reopen_account(
+            &self,
+            request: tonic::Request<super::ReopenAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReopenAccountResponse>,
+            tonic::Status,
+        >;
+        /// Deletes the caller's account, which is closed (CloseAccount), or whose password is sent along: its address,
+        /// password, roles, sign-ins, keys and memberships are gone, and what refers to it by id (bookings, which the
+        /// law has us keep) refers to nobody. The last owner of an organisation can't. Whether the account has bookings
+        /// that are under way is for the caller to look at. Not idempotent. Called by the gateway. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an
+        /// organisation; not closed, or open again by now).
         async fn delete_account(
             &self,
             request: tonic::Request<super::DeleteAccountRequest>,
@@ -1794,8 +2256,8 @@ pub mod identity_service_server {
             request: tonic::Request<super::GetJwksRequest>,
         ) -> std::result::Result<tonic::Response<super::GetJwksResponse>, tonic::Status>;
         /// Trades the local operator token for an access token of an account, or of the operator
-        /// itself (role admin, nil user id). Called by the CLI. Reasons: UNAUTHORIZED, USER_NOT_FOUND. Not
-        /// idempotent: each token is a new one.
+        /// itself (role admin, nil user id). Called by the CLI. Reasons: UNAUTHORIZED, USER_NOT_FOUND, INVALID_STATE (the
+        /// account is disabled). Not idempotent: each token is a new one.
         async fn exchange_operator_token(
             &self,
             request: tonic::Request<super::ExchangeOperatorTokenRequest>,
@@ -1820,6 +2282,37 @@ pub mod identity_service_server {
             request: tonic::Request<super::GrantRoleRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GrantRoleResponse>,
+            tonic::Status,
+        >;
+        /// Takes a role from an account; one that it hasn't is no error. Access tokens that say so count until they end,
+        /// within 15 minutes. Idempotent; needs role admin. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN,
+        /// USER_NOT_FOUND, INVALID_REQUEST.
+        async fn revoke_role(
+            &self,
+            request: tonic::Request<super::RevokeRoleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeRoleResponse>,
+            tonic::Status,
+        >;
+        /// Disables an account: its sign-ins, API keys, mailed tokens and the invitations that it wrote end, and nobody
+        /// signs in as it, which is answered as a wrong password is, after the same work; so it doesn't tell strangers
+        /// that there is such an account. Access tokens count until they end, within 15 minutes, but for changes of the
+        /// account itself. Roles and memberships stay, for when it is enabled. Idempotent; needs role admin. Called by
+        /// the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
+        async fn disable_account(
+            &self,
+            request: tonic::Request<super::DisableAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DisableAccountResponse>,
+            tonic::Status,
+        >;
+        /// Lets its owner sign in again; an account that isn't disabled stays as it is. Idempotent; needs role admin.
+        /// Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
+        async fn enable_account(
+            &self,
+            request: tonic::Request<super::EnableAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnableAccountResponse>,
             tonic::Status,
         >;
     }
@@ -2764,6 +3257,98 @@ pub mod identity_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/holdfast.identity.v1.IdentityService/ListInvitations" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListInvitationsSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListInvitationsRequest>
+                    for ListInvitationsSvc<T> {
+                        type Response = super::ListInvitationsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListInvitationsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_invitations(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListInvitationsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/WithdrawInvitation" => {
+                    #[allow(non_camel_case_types)]
+                    struct WithdrawInvitationSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::WithdrawInvitationRequest>
+                    for WithdrawInvitationSvc<T> {
+                        type Response = super::WithdrawInvitationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WithdrawInvitationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::withdraw_invitation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WithdrawInvitationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/holdfast.identity.v1.IdentityService/AcceptInvitation" => {
                     #[allow(non_camel_case_types)]
                     struct AcceptInvitationSvc<T: IdentityService>(pub Arc<T>);
@@ -2947,6 +3532,108 @@ pub mod identity_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/holdfast.identity.v1.IdentityService/ListOrganisationApiKeys" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListOrganisationApiKeysSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListOrganisationApiKeysRequest>
+                    for ListOrganisationApiKeysSvc<T> {
+                        type Response = super::ListOrganisationApiKeysResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::ListOrganisationApiKeysRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_organisation_api_keys(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListOrganisationApiKeysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/RevokeOrganisationApiKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeOrganisationApiKeySvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::RevokeOrganisationApiKeyRequest>
+                    for RevokeOrganisationApiKeySvc<T> {
+                        type Response = super::RevokeOrganisationApiKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RevokeOrganisationApiKeyRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::revoke_organisation_api_key(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeOrganisationApiKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/holdfast.identity.v1.IdentityService/ExchangeApiKey" => {
                     #[allow(non_camel_case_types)]
                     struct ExchangeApiKeySvc<T: IdentityService>(pub Arc<T>);
@@ -3068,6 +3755,97 @@ pub mod identity_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = AuditAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/CloseAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct CloseAccountSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::CloseAccountRequest>
+                    for CloseAccountSvc<T> {
+                        type Response = super::CloseAccountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CloseAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::close_account(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CloseAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/ReopenAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReopenAccountSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ReopenAccountRequest>
+                    for ReopenAccountSvc<T> {
+                        type Response = super::ReopenAccountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReopenAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::reopen_account(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReopenAccountSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -3343,6 +4121,143 @@ pub mod identity_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GrantRoleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/RevokeRole" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeRoleSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::RevokeRoleRequest>
+                    for RevokeRoleSvc<T> {
+                        type Response = super::RevokeRoleResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeRoleRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::revoke_role(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeRoleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/DisableAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct DisableAccountSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::DisableAccountRequest>
+                    for DisableAccountSvc<T> {
+                        type Response = super::DisableAccountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DisableAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::disable_account(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DisableAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/EnableAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct EnableAccountSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::EnableAccountRequest>
+                    for EnableAccountSvc<T> {
+                        type Response = super::EnableAccountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EnableAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::enable_account(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EnableAccountSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
