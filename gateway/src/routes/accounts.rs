@@ -151,7 +151,7 @@ pub(crate) async fn verify_email(
 
 /// Mail that token again
 ///
-/// At most 5 times an hour. The answer is the same for every address.
+/// At most 5 times in half an hour. The answer is the same for every address.
 #[utoipa::path(
     post, path = "/auth/verify/resend", tag = "accounts",
     request_body = Address,
@@ -171,7 +171,7 @@ pub(crate) async fn resend_verification(
 
 /// Ask for a new password
 ///
-/// Mails a token for `auth/password/reset`, at most 5 times an hour. The answer is the same for every
+/// Mails a token for `auth/password/reset`, at most 5 times in half an hour. The answer is the same for every
 /// address.
 #[utoipa::path(
     post, path = "/auth/password/forgot", tag = "accounts",

@@ -1,8 +1,8 @@
 //! Organisations: making one, who is in it, and inviting others.
 //!
-//! Always holds: an organisation has an owner; owners alone say who is in it, and as what, but everybody may
-//! leave; what somebody isn't in, isn't there for them. Leaves to others: what a member may do with what the
-//! organisation made (each service decides).
+//! Always holds: an organisation has an owner, and an owner who leaves leaves another who isn't disabled; owners
+//! alone say who is in it, and as what, but everybody may leave; what somebody isn't in, isn't there for them.
+//! Leaves to others: what a member may do with what the organisation made (each service decides).
 
 use holdfast_mesh::auth::{Claims, OrganisationRole};
 use holdfast_types::UserId;

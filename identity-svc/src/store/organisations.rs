@@ -168,15 +168,15 @@ pub(crate) async fn members(
     Ok(rows.collect())
 }
 
-/// Owners besides that account.
+/// Owners besides that account who may act.
 pub(crate) async fn other_owners(
     conn: &mut PgConnection,
     organisation_id: Uuid,
     user_id: UserId,
 ) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"SELECT count(*) AS "others!" FROM identity.members
-           WHERE organisation_id = $1 AND user_id <> $2 AND role = 'owner'"#,
+        r#"SELECT count(*) AS "others!" FROM identity.members JOIN identity.users USING (user_id)
+           WHERE organisation_id = $1 AND user_id <> $2 AND role = 'owner' AND disabled_at IS NULL"#,
         organisation_id,
         user_id.as_uuid(),
     )

@@ -2,9 +2,10 @@
 
 use holdfast_mesh::auth::{AllClaims, OrganisationRole};
 use holdfast_proto::identity::v1::{
-    AcceptInvitationRequest, CreateOrganisationRequest, Invitation, InviteMemberRequest,
-    ListInvitationsRequest, ListMembersRequest, ListOrganisationsRequest, Organisation,
-    RemoveMemberRequest, SetMemberRequest, WithdrawInvitationRequest,
+    AcceptInvitationRequest, CreateOrganisationRequest, DisableAccountRequest,
+    EnableAccountRequest, Invitation, InviteMemberRequest, ListInvitationsRequest,
+    ListMembersRequest, ListOrganisationsRequest, Organisation, RemoveMemberRequest,
+    SetMemberRequest, WithdrawInvitationRequest,
 };
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
@@ -233,6 +234,19 @@ async fn an_organisation_keeps_an_owner_whoever_leaves_at_once(pool: PgPool) {
         .expect("invites");
     let token = token_in(&letters.next().await);
     accept(&mut service, &bob, &token).await.expect("joins");
+
+    // Who is disabled can't be the one that stays.
+    let operator = service.operator("").await.expect("exchanges");
+    let email = "bob@example.org".to_owned();
+    let request = as_holder(&operator, DisableAccountRequest { email });
+    let disabled = service.client.disable_account(request).await;
+    disabled.expect("disables");
+    let last = remove(&mut service, &ann, &ann_id).await;
+    assert_eq!(refusal(last).0, ErrorCode::InvalidState);
+    let email = "bob@example.org".to_owned();
+    let request = as_holder(&operator, EnableAccountRequest { email });
+    let enabled = service.client.enable_account(request).await;
+    enabled.expect("enables");
 
     // Both leave at once: one of them can't.
     let leaving = [(ann.clone(), ann_id.clone()), (bob.clone(), bob_id.clone())].map(|(by, id)| {
