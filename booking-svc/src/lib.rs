@@ -36,8 +36,8 @@ pub use store::{
     Corrupt, Error as StoreError,
     audit::{FINDINGS_MAX, Finding, audit, missing_payments, refunds},
     audit_seats::{
-        AuditedBooking, AuditedRows, AuditedSeat, AuditedShow, audited_rows, audited_seats,
-        audited_show, audited_show_count, audited_shows,
+        AuditedBooking, AuditedHouse, AuditedInventory, AuditedRows, AuditedSeat, AuditedShow,
+        audited_rows, audited_seats, audited_show, audited_show_count, audited_shows,
     },
     lineage::{begin_rebuild, current_lineage, is_rebuild_pending, raise_lineage},
     shows::has_shows,

@@ -4,25 +4,30 @@
 //! it is done; a show is on sale only when all its claims are in the store, and each claim has the id and
 //! the fence that it had, so that whoever was about to pay goes on; a cluster of another lineage is told
 //! nothing. It may be broken off anywhere, and begun again by any instance: what is there is there already.
-//! A show that can't be loaded is named, and stays paused in the store. Holds that were never booked are
-//! gone, because nobody but the lost store knew them.
+//! A show that can't be loaded is named, and stays paused in the store. House seats are blocked again, but for
+//! what is sold. Holds that were never booked are gone, because nobody but the lost store knew them.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
-use holdfast_types::{DurationMs, Lineage, SeatNo, SeatState, ShowId, ShowState, limits};
+use holdfast_types::{DurationMs, Lineage, SeatNo, SeatState, ShowId, ShowState, UserId, limits};
 use lockstore_client::{
-    Answer, ChangeOutcome, ChangeShow, Client, LoadOutcome, LoadSeats, LoadedClaim, LoadedKind,
-    OpenOutcome, OpenShow, RefusalReason, ShowRules, ShowState as StoreShowState,
+    Answer, BlockOutcome, BlockSeats, ChangeOutcome, ChangeShow, Client, LoadOutcome, LoadSeats,
+    LoadedClaim, LoadedKind, OpenOutcome, OpenShow, RefusalReason, ShowRules,
+    ShowState as StoreShowState,
 };
 use sqlx::{PgConnection, PgPool};
 use tokio::time::Instant;
 
 use crate::{
     app::{App, store_numbers},
-    store::{self, lineage, rebuild as known, timeline},
+    store::{
+        self,
+        house_seats::{self, HouseSeat, Said, Word},
+        lineage, rebuild as known, timeline,
+    },
 };
 
 /// Longest wait for one answer of the store: it may be founding itself.
@@ -34,6 +39,8 @@ const LEFT_MIN: DurationMs = DurationMs::from_secs(120);
 /// Claims in one request, and their seats: half of what the store takes.
 const CLAIMS_PER_LOAD: usize = 128;
 const SEATS_PER_LOAD: usize = 512;
+/// House seats in one request: the store takes 1,024.
+const SEATS_PER_BLOCK: usize = 1_000;
 /// How often another instance that loads it is waited for.
 const WAIT: Duration = Duration::from_secs(2);
 /// One instance at a time; any fixed value: "hf" "rebuild" in ASCII.
@@ -104,6 +111,8 @@ pub(crate) struct Report {
     pub(crate) shows: u64,
     pub(crate) sold: u64,
     pub(crate) held: u64,
+    /// Kept for the house.
+    pub(crate) blocked: u64,
     /// Shows that couldn't be loaded.
     pub(crate) failed: u64,
 }
@@ -157,10 +166,11 @@ async fn load_all(app: &App, alone: &mut PgConnection) -> Result<Option<Report>,
         }
         for show in &page {
             match loader.show(show).await {
-                Ok((sold, held)) => {
+                Ok(counted) => {
                     report.shows += 1;
-                    report.sold += sold;
-                    report.held += held;
+                    report.sold += counted.sold;
+                    report.held += counted.held;
+                    report.blocked += counted.blocked;
                 }
                 Err(error) if error.is_of_one_show() => {
                     report.failed += 1;
@@ -183,10 +193,19 @@ async fn load_all(app: &App, alone: &mut PgConnection) -> Result<Option<Report>,
         shows = report.shows,
         seats_sold = report.sold,
         seats_held = report.held,
+        house_seats = report.blocked,
         shows_failed = report.failed,
         "the lock store is rebuilt; holds that were not booked are gone"
     );
     Ok(Some(report))
+}
+
+/// Seats of one show that were loaded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counted {
+    sold: u64,
+    held: u64,
+    blocked: u64,
 }
 
 struct Loader<'a> {
@@ -207,9 +226,9 @@ impl Loader<'_> {
         Ok(answer)
     }
 
-    /// Loads a show, and says how many of its seats are sold and held. From the first change of its state
-    /// on it is whole, and what happens to it is no more to be compared.
-    async fn show(&self, show: &known::Show) -> Result<(u64, u64), Error> {
+    /// Loads a show, and says how many of its seats are what. From the first change of its state on it is whole,
+    /// and what happens to it is no more to be compared.
+    async fn show(&self, show: &known::Show) -> Result<Counted, Error> {
         let found = self.of(self.lock_store.show(show.show_id, ASK_MAX).await?)?;
         let stands = found.outcome.map(|show| show.state);
         let is_loaded = !matches!(
@@ -217,11 +236,13 @@ impl Loader<'_> {
             None | Some(StoreShowState::Opening | StoreShowState::Paused)
         );
         if is_loaded {
-            return Ok((0, 0));
+            return Ok(Counted::default());
         }
         self.open(show).await?;
-        self.load(show).await?;
-        let counted = self.check(show).await?;
+        let house = house_seats::blocked(&mut *self.pool.acquire().await?, show.show_id).await?;
+        self.load(show, &house).await?;
+        self.block(show, &house).await?;
+        let counted = self.check(show, &house).await?;
         self.set_state(show).await?;
         Ok(counted)
     }
@@ -253,10 +274,13 @@ impl Loader<'_> {
         Ok(())
     }
 
-    async fn load(&self, show: &known::Show) -> Result<(), Error> {
-        // In a show that was called off nobody holds anything.
-        let counts =
-            |claim: &known::Claim| show.state != ShowState::Cancelled || claim.held_until.is_none();
+    async fn load(&self, show: &known::Show, house: &[HouseSeat]) -> Result<(), Error> {
+        let house: HashSet<SeatNo> = house.iter().map(|seat| seat.seat_no).collect();
+        // In a show that was called off nobody holds anything; and a hold was over whose seat was then blocked.
+        let counts = |claim: &known::Claim| {
+            let is_over = || claim.seat_nos.iter().any(|seat_no| house.contains(seat_no));
+            claim.held_until.is_none() || (show.state != ShowState::Cancelled && !is_over())
+        };
         let claims = known::claims(self.pool, show.show_id).await?;
         let mut of_hold = HashMap::new();
         for claim in &claims {
@@ -334,17 +358,63 @@ impl Loader<'_> {
         })
     }
 
+    /// Blocks the house's seats, and writes that they are so in this life of the store. The store refuses one that
+    /// is held or sold, which none of them is.
+    async fn block(&self, show: &known::Show, house: &[HouseSeat]) -> Result<(), Error> {
+        let show_id = show.show_id;
+        let mut by_whom: BTreeMap<Option<UserId>, Vec<SeatNo>> = BTreeMap::new();
+        for seat in house {
+            by_whom.entry(seat.by).or_default().push(seat.seat_no);
+        }
+        for (by, seat_nos) in by_whom {
+            for seat_nos in seat_nos.chunks(SEATS_PER_BLOCK) {
+                let block = BlockSeats {
+                    show_id,
+                    seat_nos: seat_nos.to_vec(),
+                    actor: by.unwrap_or_else(|| UserId::from_bytes([0; 16])),
+                };
+                let answer = self.of(self.lock_store.block_seats(block, ASK_MAX).await?)?;
+                if let BlockOutcome::Refused(refused) = answer.outcome {
+                    return Err(refusal(show_id, "BlockSeats", refused.reason));
+                }
+                let said = |seat_no: &SeatNo| Said {
+                    seat_no: *seat_no,
+                    is_blocked: true,
+                    is_new: false,
+                };
+                let word = Word {
+                    show_id,
+                    revision: answer.revision,
+                    by,
+                    seats: &seat_nos.iter().map(said).collect::<Vec<_>>(),
+                };
+                house_seats::record(&mut *self.pool.acquire().await?, word).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// That the store says of every seat what the database does.
-    async fn check(&self, show: &known::Show) -> Result<(u64, u64), Error> {
-        let states = known::states(self.pool, show.show_id).await?;
+    async fn check(&self, show: &known::Show, house: &[HouseSeat]) -> Result<Counted, Error> {
+        let mut states = known::states(self.pool, show.show_id).await?;
+        for HouseSeat { seat_no, .. } in house {
+            let known = usize::try_from(seat_no.0).ok();
+            if let Some(known) = known.and_then(|seat_no| states.get_mut(seat_no)) {
+                *known = SeatState::Blocked;
+            }
+        }
         let found = self.of(self.lock_store.show(show.show_id, ASK_MAX).await?)?;
         let found = found.outcome.map_or(Vec::new(), |show| show.seat_states);
-        let (mut sold, mut held) = (0, 0);
+        let mut counted = Counted::default();
         let missing = std::iter::repeat(SeatState::Available);
         for ((seat_no, known), found) in (0..).zip(states).zip(found.into_iter().chain(missing)) {
             match (known, found) {
-                (SeatState::Sold, SeatState::Sold) => sold += 1,
-                (SeatState::Held, SeatState::Held) => held += 1,
+                (SeatState::Sold, SeatState::Sold) => counted.sold += 1,
+                (SeatState::Held, SeatState::Held) => counted.held += 1,
+                (SeatState::Blocked, SeatState::Blocked) => counted.blocked += 1,
+                // By an organiser who asked the store as it was being lost: nobody was answered, and it is
+                // taken over like what any dead process leaves.
+                (SeatState::Available, SeatState::Blocked) => {}
                 // A hold may have ended by now.
                 (SeatState::Held | SeatState::Available, SeatState::Available) => {}
                 (known, found) => {
@@ -357,7 +427,7 @@ impl Loader<'_> {
                 }
             }
         }
-        Ok((sold, held))
+        Ok(counted)
     }
 
     async fn set_state(&self, show: &known::Show) -> Result<(), Error> {

@@ -179,6 +179,16 @@ fn start_tasks(app: &Arc<App>, config: &Config, end: &CancellationToken) -> Join
             async move { app.refund_shows().await }
         },
     ));
+    let comparing = app.clone();
+    tasks.spawn(periodic(
+        "booking.house_seats",
+        config.sweep_period(),
+        end.clone(),
+        move || {
+            let app = comparing.clone();
+            async move { app.compare_house_seats().await }
+        },
+    ));
     let looking = app.clone();
     tasks.spawn(periodic(
         "booking.changes",

@@ -9,7 +9,7 @@ use holdfast_types::{
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Corrupt, Error, corrupt};
+use super::{Corrupt, Error, corrupt, house_seats};
 
 /// A show that the lock store has, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,26 @@ pub struct AuditedBooking {
     pub hold_id: HoldId,
     /// That hold's.
     pub fence: Fence,
+}
+
+/// Seats that are kept for the house.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditedHouse {
+    /// As this schema has it, ascending.
+    pub blocked: Vec<SeatNo>,
+    /// They will be compared with the store by booking-svc itself; and how long ago that was due, if it was.
+    pub comparison_late_for: Option<Duration>,
+}
+
+/// What a show's seats are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditedInventory {
+    /// Those that were ever booked, in seat order.
+    pub seats: Vec<AuditedSeat>,
+    /// Bookings that have some, and others that were asked about.
+    pub bookings: Vec<AuditedBooking>,
+    /// The house's.
+    pub house: AuditedHouse,
 }
 
 /// Rows that were looked at.
@@ -158,8 +178,7 @@ impl TryFrom<ShowRow> for AuditedShow {
     }
 }
 
-/// The seats of a show that were ever booked, in seat order; with the bookings that have some, and those
-/// of `others`. One snapshot.
+/// The seats of a show with the bookings that have some, and those of `others`. One snapshot.
 ///
 /// # Errors
 /// [`Error::Database`]; [`Error::Corrupt`].
@@ -167,7 +186,7 @@ pub async fn audited_seats(
     pool: &PgPool,
     show_id: ShowId,
     others: &[BookingId],
-) -> Result<(Vec<AuditedSeat>, Vec<AuditedBooking>), Error> {
+) -> Result<AuditedInventory, Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .execute(&mut *transaction)
@@ -190,6 +209,13 @@ pub async fn audited_seats(
         &others
     );
     let bookings = bookings.fetch_all(&mut *transaction).await?;
+    let blocked = house_seats::blocked(&mut transaction, show_id).await?;
+    let late_s = sqlx::query_scalar!(
+        r#"SELECT extract(epoch FROM clock_timestamp() - due_at)::float8 AS "late_s!"
+           FROM booking.house_checks WHERE show_id = $1"#,
+        show_id.as_uuid()
+    );
+    let late_s = late_s.fetch_optional(&mut *transaction).await?;
     transaction.commit().await?;
     let seats = seats.into_iter().map(|row| {
         Ok(AuditedSeat {
@@ -212,5 +238,13 @@ pub async fn audited_seats(
         })
     });
     let bookings = bookings.collect::<Result<_, Corrupt>>()?;
-    Ok((seats, bookings))
+    Ok(AuditedInventory {
+        seats,
+        bookings,
+        house: AuditedHouse {
+            blocked: blocked.into_iter().map(|seat| seat.seat_no).collect(),
+            comparison_late_for: late_s
+                .map(|late_s| Duration::try_from_secs_f64(late_s).unwrap_or_default()),
+        },
+    })
 }

@@ -1,13 +1,13 @@
 //! Follows the store's watch, so that a booking doesn't wait out its time when its hold is over:
-//! above all when a show is called off.
+//! above all when a show is called off; and so that house seats are compared wherever some were changed.
 //!
 //! Always holds: a hold that the store told of has ended for good; and what this misses (while it wasn't
 //! there, or was too slow) the sweep finds in its own time, so that nothing depends on it. Any number of
 //! processes may do it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use holdfast_types::HoldToken;
+use holdfast_types::{HoldToken, ShowId};
 use lockstore_client::{Change, Changes, Start, Watch, WatchItem, Watched};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,9 @@ use crate::app::{App, settle::Over};
 /// Ended holds that are looked up together: those of one tick at most, which ends a few thousand.
 const HOLDS_MAX: usize = 1_000;
 
+/// Shows whose house seats changed, and that are marked together.
+const SHOWS_MAX: usize = 100;
+
 /// How long the first of them waits for others.
 const GATHER_MAX: Duration = Duration::from_millis(50);
 
@@ -25,47 +28,65 @@ pub(crate) async fn follow(app: Arc<App>, end: CancellationToken) {
     let mut watch = app.lock_store.watch(Watched::All, Start::NextChange);
     let following = async {
         loop {
-            let ended = gather(&mut watch).await;
-            if let Err(error) = app.end_with_holds(&ended).await {
+            let told = gather(&mut watch).await;
+            if let Err(error) = app.end_with_holds(&told.ended).await {
                 // The sweep proposes them again.
                 tracing::warn!(%error, "bookings of ended holds were not all ended");
+            }
+            if let Err(error) = app.mark_house_seats(told.house).await {
+                // Whoever changed them has marked them, too; but for the release before.
+                tracing::warn!(%error, "shows whose house seats changed were not all marked");
             }
         }
     };
     let _: Option<std::convert::Infallible> = end.run_until_cancelled(following).await;
 }
 
-/// Holds that ended: waits for one, and a moment for more.
-async fn gather(watch: &mut Watch) -> Vec<Over> {
-    let mut ended = Vec::new();
-    while ended.is_empty() {
-        take(watch.next().await, &mut ended);
-    }
-    let until = Instant::now() + GATHER_MAX;
-    while ended.len() < HOLDS_MAX
-        && let Ok(item) = timeout_at(until, watch.next()).await
-    {
-        take(item, &mut ended);
-    }
-    ended
+/// What was told.
+#[derive(Debug, Default)]
+struct Told {
+    ended: Vec<Over>,
+    /// Shows of which house seats were blocked or released.
+    house: BTreeSet<ShowId>,
 }
 
-fn take(item: WatchItem, ended: &mut Vec<Over>) {
+/// Waits for something to be told, and a moment for more.
+async fn gather(watch: &mut Watch) -> Told {
+    let mut told = Told::default();
+    while told.ended.is_empty() && told.house.is_empty() {
+        take(watch.next().await, &mut told);
+    }
+    let until = Instant::now() + GATHER_MAX;
+    while told.ended.len() < HOLDS_MAX
+        && told.house.len() < SHOWS_MAX
+        && let Ok(item) = timeout_at(until, watch.next()).await
+    {
+        take(item, &mut told);
+    }
+    told
+}
+
+fn take(item: WatchItem, told: &mut Told) {
     match item {
         WatchItem::Changes(Changes { revision, shows }) => {
             for show in shows {
                 let show_id = show.show_id;
-                ended.extend(show.changes.into_iter().filter_map(|change| match change {
-                    Change::Ended { hold_id, fence, .. } => Some(Over {
-                        hold: HoldToken {
-                            show_id,
-                            hold_id,
-                            fence,
-                        },
-                        revision,
-                    }),
-                    _ => None,
-                }));
+                for change in show.changes {
+                    match change {
+                        Change::Ended { hold_id, fence, .. } => told.ended.push(Over {
+                            hold: HoldToken {
+                                show_id,
+                                hold_id,
+                                fence,
+                            },
+                            revision,
+                        }),
+                        Change::Blocked { .. } | Change::Unblocked { .. } => {
+                            told.house.insert(show_id);
+                        }
+                        _ => {}
+                    }
+                }
             }
         }
         WatchItem::Begun { anew: true, .. } => {

@@ -8,9 +8,11 @@ use super::world::{World, user};
 use crate::error::Error;
 
 /// Tables whose every key begins with the show.
-const BY_SHOW: [&str; 8] = [
+const BY_SHOW: [&str; 10] = [
     "bookings",
     "booking_payments",
+    "house_checks",
+    "house_seats",
     "refunds",
     "seats",
     "show_refunds",

@@ -9,6 +9,7 @@ mod fees;
 mod given_back;
 mod guards;
 mod holds;
+mod house_seats;
 mod inventory;
 mod late_money;
 mod months;

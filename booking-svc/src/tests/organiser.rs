@@ -10,16 +10,20 @@ use crate::app::{
     rights::Actor,
 };
 
-fn labels(seats: &[usize]) -> Vec<String> {
+pub(super) fn labels(seats: &[usize]) -> Vec<String> {
     seats.iter().map(|seat| label(*seat)).collect()
 }
 
-fn staff() -> UserId {
+pub(super) fn staff() -> UserId {
     user(9)
 }
 
 impl World {
-    async fn block(&self, actor: Actor, seats: &[usize]) -> Result<u32, crate::error::Error> {
+    pub(super) async fn block(
+        &self,
+        actor: Actor,
+        seats: &[usize],
+    ) -> Result<u32, crate::error::Error> {
         let blocked = self
             .app
             .block_seats(actor, staff(), self.show_id, &labels(seats), deadline())
@@ -27,7 +31,7 @@ impl World {
         blocked.map(|changed| changed.seats)
     }
 
-    async fn unblock(&self, seats: &[usize]) -> u32 {
+    pub(super) async fn unblock(&self, seats: &[usize]) -> u32 {
         let unblocked = self
             .app
             .unblock_seats(opener(), staff(), self.show_id, &labels(seats), deadline())

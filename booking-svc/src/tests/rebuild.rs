@@ -49,6 +49,7 @@ async fn sold_seats_stay_sold_and_whoever_was_about_to_pay_gets_a_ticket(pool: P
         shows: 1,
         sold: 2,
         held: 2,
+        blocked: 0,
         failed: 0,
     };
     assert_eq!(report, expected);

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use booking_svc::{AuditedBooking, AuditedSeat, AuditedShow};
+use booking_svc::{AuditedBooking, AuditedHouse, AuditedSeat, AuditedShow};
 use holdfast_proto::lockstore::v1::{InspectShowResponse, ShowState as StoreShowState};
 use holdfast_types::{
     BookingId, BookingState, Fence, HoldId, Lineage, SeatNo, SeatState, ShowState, UserId,
@@ -50,6 +50,7 @@ pub(super) struct Known {
     pub(super) show: AuditedShow,
     pub(super) seats: Vec<AuditedSeat>,
     pub(super) bookings: HashMap<BookingId, AuditedBooking>,
+    pub(super) house: AuditedHouse,
 }
 
 impl Found {
@@ -145,6 +146,7 @@ pub(super) fn compare(
             comparison.show(found, lineage);
             comparison.store_to_database(found);
             comparison.database_to_store(found);
+            comparison.house(found);
             comparison.caps(found);
         }
         None => comparison.add(Finding::new(
@@ -315,12 +317,34 @@ impl Comparison<'_> {
                         self.add(finding("HS-1", "HELD_IN_DATABASE_ONLY", what));
                     }
                 }
-                SeatState::Blocked if there != "BLOCKED" => {
-                    let what = format!("blocked here, {there} in the store");
-                    self.add(finding("HS-1", "BLOCKED_IN_DATABASE_ONLY", what));
-                }
+                // House seats are apart from what bookings do to seats.
                 SeatState::Blocked | SeatState::Available => {}
             }
+        }
+    }
+
+    /// The same seats are kept for the house by both. While booking-svc is yet to compare them itself, whoever
+    /// changed some may be between the two.
+    fn house(&mut self, found: &Found) {
+        let known = &self.known.house;
+        if known
+            .comparison_late_for
+            .is_some_and(|late| late < self.grace)
+        {
+            return;
+        }
+        let here: BTreeSet<SeatNo> = known.blocked.iter().copied().collect();
+        let finding = |seat_no: &SeatNo, kind, what: &str| Finding {
+            seat_no: Some(*seat_no),
+            ..Finding::new("HS-1", kind, what)
+        };
+        for seat_no in here.difference(&found.blocked) {
+            let what = "kept for the house here, and not in the store";
+            self.add(finding(seat_no, "BLOCKED_IN_DATABASE_ONLY", what));
+        }
+        for seat_no in found.blocked.difference(&here) {
+            let what = "kept for the house in the store, and not here";
+            self.add(finding(seat_no, "BLOCKED_IN_STORE_ONLY", what));
         }
     }
 

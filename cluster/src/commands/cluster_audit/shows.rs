@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use booking_svc::AuditedShow;
+use booking_svc::{AuditedInventory, AuditedShow};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use holdfast_types::{Lineage, ShowId};
 use sqlx::PgPool;
@@ -123,11 +123,16 @@ impl Shows<'_> {
             .with_context(|| format!("the store's answer about show {show_id} can't be read"))?;
         let buyers = found.as_ref().map(Found::buyers).unwrap_or_default();
         let read = booking_svc::audited_seats(self.bookings, show_id, &buyers);
-        let (seats, bookings) = read
+        let AuditedInventory {
+            seats,
+            bookings,
+            house,
+        } = read
             .await
             .with_context(|| format!("can't read the seats of show {show_id}"))?;
         let known = Known {
             seats,
+            house,
             bookings: bookings
                 .into_iter()
                 .map(|booking| (booking.booking_id, booking))

@@ -66,6 +66,10 @@ fn in_order() -> (Found, Known) {
             seat(3, SeatState::Available, 5, None),
         ],
         bookings: bookings.into_iter().map(|b| (b.booking_id, b)).collect(),
+        house: AuditedHouse {
+            blocked: vec![SeatNo(4)],
+            comparison_late_for: None,
+        },
     };
     (found, known)
 }
@@ -143,10 +147,12 @@ fn each_difference_of_a_seat_is_found() {
         one("HS-1", "OTHER_HOLD")
     );
     assert_eq!(
-        spoilt(|_, known| {
-            known.seats[2].state = SeatState::Blocked;
-        }),
+        spoilt(|_, known| known.house.blocked.push(SeatNo(5))),
         one("HS-1", "BLOCKED_IN_DATABASE_ONLY")
+    );
+    assert_eq!(
+        spoilt(|_, known| known.house.blocked.clear()),
+        one("HS-1", "BLOCKED_IN_STORE_ONLY")
     );
     assert_eq!(
         spoilt(|_, known| known.seats[2].fence = fence(6)),
@@ -232,4 +238,16 @@ fn a_rebuilt_store_knows_no_fences_of_free_seats() {
         one("HS-3", "OTHER_LINEAGE"),
         "and no fence is ahead"
     );
+}
+
+#[test]
+fn house_seats_that_are_yet_to_be_compared_are_no_finding_unless_that_is_late() {
+    let late_for = |late: Duration| {
+        spoilt(|_, known| {
+            known.house.blocked.clear();
+            known.house.comparison_late_for = Some(late);
+        })
+    };
+    assert_eq!(late_for(Duration::ZERO), []);
+    assert_eq!(late_for(GRACE), one("HS-1", "BLOCKED_IN_STORE_ONLY"));
 }
