@@ -219,15 +219,16 @@ async fn sells(
     let customer = Customer::register(rest).await?;
     let booking = customer.buy(show, &[&seats[1], &seats[2]]).await?;
     let sales = ada.get(&format!("{path}/sales")).await?.ok()?;
+    let eur = |amount: i64| json!({"amount": amount, "currency": "EUR"});
     let total = json!({
-        "available": 3, "held": 0, "sold": 2, "blocked": 1,
-        "revenue": {"amount": 5_000, "currency": "EUR"},
+        "available": 3, "held": 0, "sold": 2, "blocked": 1, "revenue": eur(5_000),
+        "takings": {"gross": eur(5_000), "fees": eur(0), "refunded": eur(0), "net": eur(5_000)},
     });
     ensure!(sales.body["total"] == total, "{sales:?}");
     refused(&bob.get(&format!("{path}/sales")).await?, 403, "FORBIDDEN")?;
     let table = text(ada, &format!("{path}/sales.csv")).await?;
     ensure!(
-        table.contains(&booking) && table.contains(",50.00,EUR\r\n"),
+        table.contains(&booking) && table.contains(",50.00,EUR,0.00,0.00,50.00\r\n"),
         "{table}"
     );
     let attendees = text(ada, &format!("{path}/attendees.csv")).await?;

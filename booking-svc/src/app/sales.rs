@@ -4,7 +4,7 @@
 //! and addresses of customers (identity-svc), sums by category (catalog-svc).
 
 use holdfast_mesh::Failure;
-use holdfast_types::{BookingId, SeatNo, ShowId};
+use holdfast_types::{BookingId, Currency, Money, SeatNo, ShowId};
 
 use super::{
     App,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::Error,
     store::{
-        sales::{self, AttendeeRow, SaleRow},
+        sales::{self, AttendeeRow, SaleRow, ShowTakings, Takings},
         shows,
     },
 };
@@ -28,6 +28,17 @@ pub(crate) struct Sale {
     pub(crate) row: SaleRow,
     pub(crate) seat_ids: Vec<String>,
     pub(crate) returned_seat_ids: Vec<String>,
+    /// Of the total.
+    pub(crate) fees: Money,
+}
+
+/// What was taken for a show.
+#[derive(Debug)]
+pub(crate) struct ShowSums {
+    pub(crate) currency: Currency,
+    pub(crate) takings: ShowTakings,
+    /// What the total has besides the categories.
+    pub(crate) per_booking: Takings,
 }
 
 /// Somebody who may come in, with the seat's label and section.
@@ -58,9 +69,30 @@ impl App {
         let sale = |row: SaleRow| Sale {
             seat_ids: inventory.labels(&row.seats),
             returned_seat_ids: inventory.labels(&row.returned),
+            fees: Money {
+                amount: row.total.amount - inventory.cost(&row.seats).seats.amount,
+                ..row.total
+            },
             row,
         };
         Ok((rows.into_iter().map(sale).collect(), next))
+    }
+
+    /// What was taken for the show, by category.
+    pub(crate) async fn takings(&self, actor: Actor, show_id: ShowId) -> Result<ShowSums, Error> {
+        let inventory = self.inventory_of(actor, show_id).await?;
+        let takings = sales::takings(&self.pool, show_id).await?;
+        let mut per_booking = takings.total;
+        for (_, of) in &takings.categories {
+            per_booking.gross -= of.gross;
+            per_booking.fees -= of.fees;
+            per_booking.refunded -= of.refunded;
+        }
+        Ok(ShowSums {
+            currency: inventory.currency,
+            takings,
+            per_booking,
+        })
     }
 
     /// A page of the show's tickets that aren't void, and the cursor of the next.

@@ -2,15 +2,18 @@
 
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_proto::booking::v1::{self as pb, sales_service_server::SalesService};
-use holdfast_types::UserId;
+use holdfast_types::{Money, UserId};
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{Service, show_id};
-use crate::app::{
-    answer::money_message,
-    check_in::Doorkeeper,
-    rights::Actor,
-    sales::{Attendee, Sale},
+use crate::{
+    app::{
+        answer::money_message,
+        check_in::Doorkeeper,
+        rights::Actor,
+        sales::{Attendee, Sale},
+    },
+    store::sales::Takings,
 };
 
 /// Works at doors.
@@ -103,6 +106,28 @@ impl SalesService for Service {
         }))
     }
 
+    async fn get_takings(
+        &self,
+        request: Request<pb::GetTakingsRequest>,
+    ) -> Result<Response<pb::GetTakingsResponse>, Status> {
+        let actor = self.sales_reader(request.metadata()).await?;
+        let show = show_id(&request.get_ref().show_id)?;
+        let sums = self.app.takings(actor, show).await;
+        let sums = sums.map_err(Failure::from)?;
+        let categories = sums.takings.categories.into_iter();
+        Ok(Response::new(pb::GetTakingsResponse {
+            currency: sums.currency.to_string(),
+            total: Some(takings(sums.takings.total)),
+            categories: categories
+                .map(|(category, of)| pb::CategoryTakings {
+                    category,
+                    takings: Some(takings(of)),
+                })
+                .collect(),
+            per_booking: Some(takings(sums.per_booking)),
+        }))
+    }
+
     async fn list_attendees(
         &self,
         request: Request<pb::ListAttendeesRequest>,
@@ -154,7 +179,20 @@ impl SalesService for Service {
     }
 }
 
+const fn takings(of: Takings) -> pb::Takings {
+    pb::Takings {
+        gross: of.gross,
+        fees: of.fees,
+        refunded: of.refunded,
+        net: of.gross - of.refunded,
+    }
+}
+
 fn sale(sale: Sale) -> pb::Sale {
+    let refunded = Money {
+        amount: sale.row.refunded,
+        ..sale.row.total
+    };
     pb::Sale {
         booking_id: sale.row.booking_id.to_bytes().to_vec(),
         status: sale.row.state.to_string(),
@@ -164,6 +202,8 @@ fn sale(sale: Sale) -> pb::Sale {
         total: Some(money_message(sale.row.total)),
         created_at_ms: sale.row.created_at.timestamp_millis(),
         reason: sale.row.reason.unwrap_or_default(),
+        fees: Some(money_message(sale.fees)),
+        refunded: Some(money_message(refunded)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A show's confirmed bookings and tickets, for its organiser. Reads only.
 
+use booking_core::RefundReason;
 use chrono::{DateTime, Utc};
 use holdfast_types::{
     BookingId, BookingState, Money, SeatNo, ShowId, TicketId, TicketState, UserId,
@@ -7,6 +8,24 @@ use holdfast_types::{
 use sqlx::PgPool;
 
 use super::{Error, corrupt, to_columns, to_seats};
+
+/// Why money of bookings that had tickets goes back. Of the others it was never for any: it came twice, late, or
+/// wasn't what was to be paid.
+const REASONS: [RefundReason; 3] = [
+    RefundReason::Cancelled,
+    RefundReason::SeatsGivenBack,
+    RefundReason::ShowCancelled,
+];
+/// Of refunds from before reasons were recorded.
+const REASON_UNKNOWN: &str = "NOT_RECORDED";
+
+fn reasons() -> Vec<String> {
+    let known = REASONS.map(|reason| reason.as_str().to_owned());
+    known
+        .into_iter()
+        .chain([REASON_UNKNOWN.to_owned()])
+        .collect()
+}
 
 /// A booking that was confirmed, however it ended since.
 #[derive(Debug)]
@@ -18,6 +37,8 @@ pub(crate) struct SaleRow {
     pub(crate) seats: Vec<SeatNo>,
     pub(crate) returned: Vec<SeatNo>,
     pub(crate) total: Money,
+    /// What goes back of the total, or went.
+    pub(crate) refunded: i64,
     pub(crate) created_at: DateTime<Utc>,
 }
 
@@ -40,15 +61,18 @@ pub(crate) async fn sales(
     limit: u32,
 ) -> Result<Vec<SaleRow>, Error> {
     let rows = sqlx::query!(
-        "SELECT booking_id, user_id, state, reason, seat_nos, returned_nos, amount, currency, created_at
+        r#"SELECT booking_id, user_id, state, reason, seat_nos, returned_nos, amount, currency, created_at,
+             (SELECT coalesce(sum(r.amount), 0)::bigint FROM booking.refunds r
+              WHERE r.show_id = $1 AND r.booking_id = b.booking_id AND r.reason = ANY($4)) AS "refunded!"
          FROM booking.bookings b
          WHERE show_id = $1 AND ($2::uuid IS NULL OR booking_id > $2)
            AND EXISTS (SELECT FROM booking.tickets t
                        WHERE t.show_id = $1 AND t.booking_id = b.booking_id)
-         ORDER BY booking_id LIMIT $3",
+         ORDER BY booking_id LIMIT $3"#,
         show_id.as_uuid(),
         after.map(BookingId::as_uuid),
         i64::from(limit),
+        &reasons(),
     )
     .fetch_all(pool)
     .await?;
@@ -69,10 +93,49 @@ pub(crate) async fn sales(
                     amount: row.amount,
                     currency: currency.map_err(|error| corrupt("bookings", error))?,
                 },
+                refunded: row.refunded,
                 created_at: row.created_at,
             })
         })
         .collect()
+}
+
+/// What was taken for something, in minor units of the show's currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Takings {
+    /// Fees included.
+    pub(crate) gross: i64,
+    pub(crate) fees: i64,
+    /// What goes back of it, or went.
+    pub(crate) refunded: i64,
+}
+
+/// What was taken for a show.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ShowTakings {
+    pub(crate) total: Takings,
+    /// Seats with the fees for each ticket, by name.
+    pub(crate) categories: Vec<(String, Takings)>,
+}
+
+/// What was taken for the bookings that [`sales`] lists: what each has, and each of its seats.
+pub(crate) async fn takings(pool: &PgPool, show_id: ShowId) -> Result<ShowTakings, Error> {
+    let rows = sqlx::query_file!("src/store/takings.sql", show_id.as_uuid(), &reasons())
+        .fetch_all(pool)
+        .await?;
+    let mut all = ShowTakings::default();
+    for row in rows {
+        let takings = Takings {
+            gross: row.gross,
+            fees: row.fees,
+            refunded: row.refunded,
+        };
+        match row.category {
+            Some(category) => all.categories.push((category, takings)),
+            None => all.total = takings,
+        }
+    }
+    Ok(all)
 }
 
 /// Tickets of a show that aren't void, in seat order, after `after`; at most `limit`.

@@ -9,8 +9,11 @@ use uuid::Uuid;
 
 use super::world::{CANCEL, PRICE, World, code, deadline, label, opener, opening, payment, user};
 use crate::{
-    app::{cancel::wall_time, open_inventory::OpenInventory},
-    store::shows::Fee,
+    app::{cancel::wall_time, open_inventory::OpenInventory, rights::Actor},
+    store::{
+        sales::{ShowTakings, Takings},
+        shows::Fee,
+    },
 };
 
 const PER_TICKET: i64 = 150;
@@ -184,4 +187,90 @@ async fn fees_are_part_of_what_a_show_is_opened_with(pool: PgPool) {
         request.fees = bad;
         assert_eq!(code(open(request).await), ErrorCode::InvalidRequest);
     }
+}
+
+/// A sum over rows of the show.
+async fn sum(world: &World, sql: &'static str) -> i64 {
+    let sum = sqlx::query_scalar(sql).bind(world.show_id.as_uuid());
+    sum.fetch_one(&world.pool).await.expect("reads")
+}
+
+#[sqlx::test(migrations = false)]
+async fn takings_are_what_was_paid_and_what_goes_back(pool: PgPool) {
+    let world = world(pool).await;
+    let kept = bought(&world, 1, &[0, 1]).await;
+    let in_part = bought(&world, 2, &[2, 3]).await;
+    let returned = world
+        .app
+        .return_tickets(user(2), in_part, &[label(3)], None)
+        .await;
+    returned.expect("goes back");
+    let cancelled = bought(&world, 3, &[4, 5]).await;
+    let driven = world.app.drive(cancelled, CANCEL, wall_time()).await;
+    driven.expect("cancels");
+    // Money that no ticket was ever for: twice, too little, and of a booking that isn't paid.
+    pay(&world, kept, TOTAL, 2).await;
+    let unpaid = world.book(user(4), &[6]).await;
+    pay(&world, unpaid, PRICE, 1).await;
+
+    let sums = world.app.takings(opener(), world.show_id).await;
+    let sums = sums.expect("are told");
+    let part = PRICE + PER_TICKET;
+    let total = Takings {
+        gross: 3 * TOTAL,
+        fees: 6 * PER_TICKET + 3 * PER_BOOKING,
+        refunded: part + TOTAL,
+    };
+    assert_eq!(sums.takings.total, total);
+    let seats = Takings {
+        gross: 6 * part,
+        fees: 6 * PER_TICKET,
+        refunded: 3 * part,
+    };
+    let categories: Vec<_> = sums.takings.categories.iter().map(|(_, of)| *of).collect();
+    assert_eq!(categories, [seats]);
+    let per_booking = Takings {
+        gross: 3 * PER_BOOKING,
+        fees: 3 * PER_BOOKING,
+        refunded: PER_BOOKING,
+    };
+    assert_eq!(sums.per_booking, per_booking);
+
+    // So say the rows of payments: those that stood for tickets, and what goes back of them.
+    let stood = "SELECT sum(p.amount)::bigint FROM booking.booking_payments p
+         WHERE p.show_id = $1 AND (p.fate = 'KEPT' OR EXISTS (SELECT FROM booking.refunds r
+             WHERE r.show_id = $1 AND r.payment_id = p.payment_id AND r.reason = 'CANCELLED'))";
+    assert_eq!(sum(&world, stood).await, total.gross);
+    let kept_now = "SELECT sum(CASE p.fate WHEN 'KEPT' THEN p.amount
+             - (SELECT coalesce(sum(part), 0) FROM unnest(p.parts) AS part) ELSE 0 END)::bigint
+         FROM booking.booking_payments p WHERE p.show_id = $1";
+    assert_eq!(
+        sum(&world, kept_now).await,
+        total.gross - total.refunded,
+        "net is what is kept"
+    );
+
+    // And the list of sales, added up.
+    let listed = world.app.list_sales(opener(), world.show_id, 0, "").await;
+    let (sales, _) = listed.expect("are told");
+    let listed = Takings {
+        gross: sales.iter().map(|sale| sale.row.total.amount).sum(),
+        fees: sales.iter().map(|sale| sale.fees.amount).sum(),
+        refunded: sales.iter().map(|sale| sale.row.refunded).sum(),
+    };
+    assert_eq!((listed, sales.len()), (total, 3));
+
+    let stranger = Actor::Organiser(user(77));
+    let refused = world.app.takings(stranger, world.show_id).await;
+    assert_eq!(code(refused), ErrorCode::Forbidden);
+}
+
+#[sqlx::test(migrations = false)]
+async fn of_a_show_that_sold_nothing_nothing_was_taken(pool: PgPool) {
+    let world = world(pool).await;
+    world.book(user(1), &[0]).await;
+    let sums = world.app.takings(opener(), world.show_id).await;
+    let sums = sums.expect("are told");
+    assert_eq!(sums.takings, ShowTakings::default());
+    assert_eq!(sums.per_booking, Takings::default());
 }

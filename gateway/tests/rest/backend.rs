@@ -243,6 +243,7 @@ scripted!(booking::sales_service_server::SalesService {
     block_seats(booking::BlockSeatsRequest) -> booking::BlockSeatsResponse;
     unblock_seats(booking::UnblockSeatsRequest) -> booking::UnblockSeatsResponse;
     list_sales(booking::ListSalesRequest) -> booking::ListSalesResponse;
+    get_takings(booking::GetTakingsRequest) -> booking::GetTakingsResponse;
     list_attendees(booking::ListAttendeesRequest) -> booking::ListAttendeesResponse;
     check_in(booking::CheckInRequest) -> booking::CheckInResponse;
 });

@@ -521,20 +521,44 @@ async fn sales_are_told_by_category_and_together() {
                 categories: vec![category("Stalls", 5_500, 2), category("Box", 9_000, 1)],
             })
         });
+    gateway
+        .backend
+        .on("get_takings", |_: booking::GetTakingsRequest| {
+            let takings = |gross, fees, refunded| booking::Takings {
+                gross,
+                fees,
+                refunded,
+                net: gross - refunded,
+            };
+            Ok(booking::GetTakingsResponse {
+                currency: "EUR".to_owned(),
+                total: Some(takings(17_499, 999, 5_650)),
+                categories: vec![booking::CategoryTakings {
+                    category: "Stalls".to_owned(),
+                    takings: Some(takings(17_400, 900, 5_650)),
+                }],
+                per_booking: Some(takings(99, 99, 0)),
+            })
+        });
     let sales = send(gateway.as_customer(Method::GET, &format!("{SHOW}/sales"))).await;
     assert_eq!(sales.header("cache-control"), Some("no-store"));
     let eur = |amount: i64| json!({"amount": amount, "currency": "EUR"});
+    let taken = |gross: i64, fees: i64, refunded: i64| json!({"gross": eur(gross), "fees": eur(fees), "refunded": eur(refunded), "net": eur(gross - refunded)});
     assert_eq!(
         sales.json(),
         json!({
             "show_id": ShowId::from_bytes([7; 16]).to_string(),
             "revision": "36028797018963968",
             "state": "ON_SALE",
-            "total": {"available": 10, "held": 2, "sold": 3, "blocked": 4, "revenue": eur(20_000)},
+            "total": {"available": 10, "held": 2, "sold": 3, "blocked": 4, "revenue": eur(20_000),
+                      "takings": taken(17_499, 999, 5_650)},
             "categories": [
-                {"category": "Stalls", "price": eur(5_500), "available": 5, "held": 1, "sold": 2, "blocked": 2, "revenue": eur(11_000)},
-                {"category": "Box", "price": eur(9_000), "available": 5, "held": 1, "sold": 1, "blocked": 2, "revenue": eur(9_000)},
+                {"category": "Stalls", "price": eur(5_500), "available": 5, "held": 1, "sold": 2, "blocked": 2, "revenue": eur(11_000),
+                 "takings": taken(17_400, 900, 5_650)},
+                {"category": "Box", "price": eur(9_000), "available": 5, "held": 1, "sold": 1, "blocked": 2, "revenue": eur(9_000),
+                 "takings": taken(0, 0, 0)},
             ],
+            "per_booking": taken(99, 99, 0),
         })
     );
     gateway
@@ -565,6 +589,14 @@ fn sale(number: u8, reason: &str) -> booking::Sale {
         }),
         created_at_ms: 1_768_500_000_000,
         reason: reason.to_owned(),
+        fees: Some(booking::Money {
+            amount: 405,
+            currency: "EUR".to_owned(),
+        }),
+        refunded: Some(booking::Money {
+            amount: 5_450,
+            currency: "EUR".to_owned(),
+        }),
     }
 }
 
@@ -596,12 +628,12 @@ async fn tables_come_page_by_page_and_a_refusal_is_no_table() {
     let lines: Vec<&str> = text.split("\r\n").collect();
     assert_eq!(
         lines[0],
-        "booking_id,booked_at,status,reason,customer_id,seats,seat_ids,returned_seat_ids,total,currency"
+        "booking_id,booked_at,status,reason,customer_id,seats,seat_ids,returned_seat_ids,total,currency,fees,refunded,net"
     );
     assert_eq!(
         lines[1],
         format!(
-            "01010101-0101-0101-0101-010101010101,2026-01-15T18:00:00.000Z,CONFIRMED,,{},2,A-1 A-2,A-2,110.05,EUR",
+            "01010101-0101-0101-0101-010101010101,2026-01-15T18:00:00.000Z,CONFIRMED,,{},2,A-1 A-2,A-2,110.05,EUR,4.05,54.50,55.55",
             user()
         )
     );
@@ -630,7 +662,7 @@ async fn tables_come_page_by_page_and_a_refusal_is_no_table() {
         came.extend(chunk);
     }
     let came = String::from_utf8(came).expect("text");
-    assert!(came.ends_with(",EUR"), "{came}");
+    assert!(came.ends_with(",55.55"), "{came}");
 
     gateway
         .backend

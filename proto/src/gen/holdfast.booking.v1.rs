@@ -552,6 +552,56 @@ pub struct Sale {
     /// As Booking's.
     #[prost(string, tag = "8")]
     pub reason: ::prost::alloc::string::String,
+    /// Of the total, what isn't for seats.
+    #[prost(message, optional, tag = "9")]
+    pub fees: ::core::option::Option<Money>,
+    /// What of the total goes back, or went.
+    #[prost(message, optional, tag = "10")]
+    pub refunded: ::core::option::Option<Money>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetTakingsRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetTakingsResponse {
+    /// ISO 4217, of all that is told here.
+    #[prost(string, tag = "1")]
+    pub currency: ::prost::alloc::string::String,
+    /// Everything: what was paid for the bookings, and what of it goes back.
+    #[prost(message, optional, tag = "2")]
+    pub total: ::core::option::Option<Takings>,
+    /// By name. Categories of which nothing was sold aren't there.
+    #[prost(message, repeated, tag = "3")]
+    pub categories: ::prost::alloc::vec::Vec<CategoryTakings>,
+    /// What the total has besides the categories: fees that are charged once a booking.
+    #[prost(message, optional, tag = "4")]
+    pub per_booking: ::core::option::Option<Takings>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CategoryTakings {
+    #[prost(string, tag = "1")]
+    pub category: ::prost::alloc::string::String,
+    /// What its seats cost, with the fees for each ticket.
+    #[prost(message, optional, tag = "2")]
+    pub takings: ::core::option::Option<Takings>,
+}
+/// Minor units.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Takings {
+    /// What was paid, fees included.
+    #[prost(int64, tag = "1")]
+    pub gross: i64,
+    /// Of it, fees.
+    #[prost(int64, tag = "2")]
+    pub fees: i64,
+    /// What goes back of gross, or went: tickets that were given back, and bookings that were cancelled.
+    #[prost(int64, tag = "3")]
+    pub refunded: i64,
+    /// Gross less refunded.
+    #[prost(int64, tag = "4")]
+    pub net: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListAttendeesRequest {
@@ -2495,7 +2545,7 @@ pub mod sales_service_client {
             self
         }
         /// Takes seats out of sale, for the house. All or nothing. Idempotent: seats that are blocked
-        /// already stay so. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's
+        /// already stay so. What is answered as blocked is so in a lock store that is rebuilt, too. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's
         /// show), INVALID_REQUEST, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SEAT_LOCKED (held by somebody),
         /// SEAT_NOT_AVAILABLE (sold), INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Of seats as CreateHold.
         pub async fn block_seats(
@@ -2581,6 +2631,34 @@ pub mod sales_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What was taken for a show, by category, of the bookings that ListSales lists, and what of it goes back.
+        /// Reads only. Called by the gateway. Reasons as ListSales, but for INVALID_REQUEST of a page.
+        pub async fn get_takings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetTakingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetTakingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.booking.v1.SalesService/GetTakings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.booking.v1.SalesService", "GetTakings"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Tickets of a show that aren't void, in seat order. Reads only. Called by the gateway. Reasons as
         /// ListSales.
         pub async fn list_attendees(
@@ -2654,7 +2732,7 @@ pub mod sales_service_server {
     #[async_trait]
     pub trait SalesService: std::marker::Send + std::marker::Sync + 'static {
         /// Takes seats out of sale, for the house. All or nothing. Idempotent: seats that are blocked
-        /// already stay so. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's
+        /// already stay so. What is answered as blocked is so in a lock store that is rebuilt, too. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN (another organiser's
         /// show), INVALID_REQUEST, SHOW_NOT_FOUND, SEAT_NOT_FOUND, SEAT_LOCKED (held by somebody),
         /// SEAT_NOT_AVAILABLE (sold), INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Of seats as CreateHold.
         async fn block_seats(
@@ -2681,6 +2759,15 @@ pub mod sales_service_server {
             request: tonic::Request<super::ListSalesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListSalesResponse>,
+            tonic::Status,
+        >;
+        /// What was taken for a show, by category, of the bookings that ListSales lists, and what of it goes back.
+        /// Reads only. Called by the gateway. Reasons as ListSales, but for INVALID_REQUEST of a page.
+        async fn get_takings(
+            &self,
+            request: tonic::Request<super::GetTakingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetTakingsResponse>,
             tonic::Status,
         >;
         /// Tickets of a show that aren't void, in seat order. Reads only. Called by the gateway. Reasons as
@@ -2899,6 +2986,51 @@ pub mod sales_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListSalesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.booking.v1.SalesService/GetTakings" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetTakingsSvc<T: SalesService>(pub Arc<T>);
+                    impl<
+                        T: SalesService,
+                    > tonic::server::UnaryService<super::GetTakingsRequest>
+                    for GetTakingsSvc<T> {
+                        type Response = super::GetTakingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetTakingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SalesService>::get_takings(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetTakingsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

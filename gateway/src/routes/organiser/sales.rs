@@ -44,8 +44,21 @@ pub(crate) struct SeatCounts {
     sold: u32,
     #[schema(example = 10)]
     blocked: u32,
-    /// What the sold seats cost together; what was given back isn't among them.
+    /// What the sold seats cost together, without fees; what was given back isn't among them.
     revenue: Money,
+}
+
+/// What was taken: bookings that were confirmed, those that ended since too.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Takings {
+    /// What was paid, fees included.
+    gross: Money,
+    /// Of it, fees.
+    fees: Money,
+    /// What goes back of gross, or went.
+    refunded: Money,
+    /// Gross less refunded.
+    net: Money,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -55,9 +68,20 @@ pub(crate) struct CategorySales {
     price: Money,
     #[serde(flatten)]
     counts: SeatCounts,
+    /// For its seats, with the fees for each ticket.
+    takings: Takings,
 }
 
-/// A show's sales, as the lock store has them at one revision.
+/// Of all categories.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TotalSales {
+    #[serde(flatten)]
+    counts: SeatCounts,
+    /// Of the categories, and of `per_booking`.
+    takings: Takings,
+}
+
+/// A show's sales: seats as the lock store has them at one revision, money as it was booked a moment later.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ShowSales {
     show_id: Uuid,
@@ -66,9 +90,10 @@ pub(crate) struct ShowSales {
     /// ON_SALE, PAUSED, CLOSED, CANCELLED.
     #[schema(example = "ON_SALE")]
     state: String,
-    /// Of all categories.
-    total: SeatCounts,
+    total: TotalSales,
     categories: Vec<CategorySales>,
+    /// Fees that are charged once a booking, which no category has.
+    per_booking: Takings,
 }
 
 /// Seats of a show.
@@ -92,7 +117,9 @@ pub(crate) struct ChangedSeats {
 
 /// A show's sales
 ///
-/// Its seats and what was taken, by category. Never cached.
+/// Its seats and what was taken, by category: gross, the fees in it, what goes back, and net. A refund counts when
+/// it is asked for. Money that came late, twice or wrong and went back was never taken for a seat, and isn't in it.
+/// Never cached.
 #[utoipa::path(
     get, path = "/shows/{show_id}/sales", tag = "organising",
     params(("show_id" = Uuid, Path)),
@@ -116,9 +143,24 @@ pub(crate) async fn get_show_sales(
         .get_show_sales(caller.request(request))
         .await;
     let sales = answer.map_err(|status| refused(&status))?.into_inner();
+    let request = booking::GetTakingsRequest {
+        show_id: show_id.to_bytes().to_vec(),
+    };
+    let answer = app.sales.clone().get_takings(caller.request(request)).await;
+    let taken = answer.map_err(|status| refused(&status))?.into_inner();
     let money = |amount| Money {
         amount,
         currency: sales.currency.clone(),
+    };
+    let takings = |of: booking::Takings| Takings {
+        gross: money(of.gross),
+        fees: money(of.fees),
+        refunded: money(of.refunded),
+        net: money(of.net),
+    };
+    let of_category = |category: &str| {
+        let of = taken.categories.iter().find(|of| of.category == category);
+        of.and_then(|of| of.takings).unwrap_or_default()
     };
     let sum = |of: fn(&pb::CategorySales) -> u32| sales.categories.iter().map(of).sum();
     let total = SeatCounts {
@@ -138,13 +180,18 @@ pub(crate) async fn get_show_sales(
             blocked: of.blocked,
             revenue: money(of.revenue),
         },
+        takings: takings(of_category(&of.category)),
     });
     Ok(Json(ShowSales {
         show_id: wire::id(&sales.show_id, "show_id")?,
         revision: sales.revision.to_string(),
         state: sales.state.clone(),
-        total,
+        total: TotalSales {
+            counts: total,
+            takings: takings(required(taken.total, "total")?),
+        },
         categories: categories.collect(),
+        per_booking: takings(required(taken.per_booking, "per_booking")?),
     }))
 }
 
@@ -230,7 +277,7 @@ impl HouseSeats {
 ///
 /// Every booking that was confirmed, those that ended since too, oldest first: `booking_id`, `booked_at`,
 /// `status`, `reason`, `customer_id`, `seats`, `seat_ids`, `returned_seat_ids` (with spaces between),
-/// `total`, `currency`. CSV of RFC 4180 in UTF-8; text that a spreadsheet would take for a formula has an
+/// `total`, `currency`; and of the total `fees`, `refunded` (what goes back, or went) and `net`. CSV of RFC 4180 in UTF-8; text that a spreadsheet would take for a formula has an
 /// apostrophe before it. A table that breaks off ends without its last line's end.
 #[utoipa::path(
     get, path = "/shows/{show_id}/sales.csv", tag = "organising",
@@ -272,6 +319,10 @@ pub(crate) async fn export_attendees(
 
 fn sale_line(table: &mut Table, sale: booking::Sale) -> Result<(), ApiError> {
     let total = required(sale.total, "total")?;
+    let text = |amount| decimal(amount, &total.currency);
+    // The release before tells neither.
+    let optional = |amount: Option<i64>| amount.map(text).unwrap_or_default();
+    let refunded = sale.refunded.map(|money| money.amount);
     table.line(&[
         &wire::id(&sale.booking_id, "booking_id")?.to_string(),
         &time(sale.created_at_ms)?,
@@ -281,8 +332,11 @@ fn sale_line(table: &mut Table, sale: booking::Sale) -> Result<(), ApiError> {
         &sale.seat_ids.len().to_string(),
         &sale.seat_ids.join(" "),
         &sale.returned_seat_ids.join(" "),
-        &decimal(total.amount, &total.currency),
+        &text(total.amount),
         &total.currency,
+        &optional(sale.fees.map(|money| money.amount)),
+        &optional(refunded),
+        &optional(refunded.map(|refunded| total.amount - refunded)),
     ]);
     Ok(())
 }
@@ -347,6 +401,9 @@ impl What {
                 "returned_seat_ids",
                 "total",
                 "currency",
+                "fees",
+                "refunded",
+                "net",
             ],
             Self::Attendees => &[
                 "ticket_id",
