@@ -30,6 +30,7 @@ use crate::{
         requests::UnderWay,
         sale_times::{self, SaleChanges},
         ticket_code::TicketKey,
+        unreadable::Unreadable,
     },
     error::ServeError,
     grpc, rebuild, store,
@@ -127,6 +128,7 @@ pub(crate) async fn compose(
         under_way: UnderWay::default(),
         sale_changes: SaleChanges::default(),
         changes: Changes::default(),
+        unreadable: Unreadable::default(),
         pool,
     })
 }

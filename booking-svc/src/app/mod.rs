@@ -27,6 +27,7 @@ pub(crate) mod settle;
 pub(crate) mod store_numbers;
 pub(crate) mod ticket_code;
 pub(crate) mod timeline;
+pub(crate) mod unreadable;
 mod wall_clock;
 
 use std::time::Duration;
@@ -38,6 +39,7 @@ use inventory::Inventories;
 use requests::UnderWay;
 use sale_times::SaleChanges;
 use ticket_code::TicketKey;
+use unreadable::Unreadable;
 
 /// What every use case works with.
 #[derive(Debug)]
@@ -50,4 +52,5 @@ pub(crate) struct App {
     pub(crate) under_way: UnderWay,
     pub(crate) changes: Changes,
     pub(crate) sale_changes: SaleChanges,
+    pub(crate) unreadable: Unreadable,
 }

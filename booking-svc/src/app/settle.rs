@@ -3,12 +3,13 @@
 //! Always holds: only the store ends a pending booking: what is settled here builds on its word that
 //! the booking's hold is over, of the current lineage. Each booking is decided by `booking-core`, as the
 //! driver would, and what doesn't end simply (its hold was sold, it is being paid for) is left to the
-//! driver. A booking that somebody is at work on is left out: whatever he decides counts.
+//! driver. A booking that somebody is at work on is left out: whatever he decides counts; and so is one that can't be
+//! read, of which people are told.
 
 use std::collections::HashMap;
 
 use booking_core::{Booking, Call, Decision, Input, Record, ReleaseAnswer, Step, decide, timeline};
-use holdfast_types::{ClusterTime, Fence, HoldToken, Revision};
+use holdfast_types::{BookingId, ClusterTime, Fence, HoldToken, Revision};
 
 use super::{
     App,
@@ -48,7 +49,7 @@ pub(crate) enum Cause {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// Bookings that ended.
-    pub(crate) settled: usize,
+    pub(crate) settled: Vec<BookingId>,
     /// Those that are to be driven one by one.
     pub(crate) left: Vec<(Key, Fence)>,
 }
@@ -75,7 +76,14 @@ impl App {
         settle::by_key(&mut transaction).await?;
         let locked = bookings::lock_pending(&mut transaction, &holds).await?;
         let (mut settled, mut decisions, mut left) = (Vec::new(), Vec::new(), Vec::new());
-        for before in locked {
+        for read in locked {
+            let before = match read {
+                Ok(before) => before,
+                Err(unreadable) => {
+                    self.leave_out(&unreadable);
+                    continue;
+                }
+            };
             let fence = before.hold.fence;
             let hold = HoldToken {
                 show_id: before.show_id,
@@ -96,7 +104,10 @@ impl App {
             }
         }
         if settled.is_empty() {
-            return Ok(Batch { settled: 0, left });
+            return Ok(Batch {
+                left,
+                ..Batch::default()
+            });
         }
         settle::save(&mut transaction, &settled).await?;
         let ended = settled.iter().map(|settled| &settled.after);
@@ -109,7 +120,7 @@ impl App {
             count(&proposed.next, ended);
         }
         Ok(Batch {
-            settled: settled.len(),
+            settled: settled.iter().map(|settled| settled.after.id).collect(),
             left,
         })
     }

@@ -448,38 +448,50 @@ pub(crate) struct Overdue {
     pub(crate) hold: HoldToken,
 }
 
-/// Unpaid bookings whose end has passed at `now`, the longest overdue first.
+/// A booking whose rows can't be understood.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) key: Key,
+    pub(crate) why: Corrupt,
+}
+
+/// Unpaid bookings whose end has passed at `now`, the longest overdue first; none of `met`.
 pub(crate) async fn overdue(
     pool: &PgPool,
     now: ClusterTime,
+    met: &[BookingId],
     limit: u32,
-) -> Result<Vec<Overdue>, Error> {
+) -> Result<Vec<Result<Overdue, Unreadable>>, Error> {
+    let met: Vec<Uuid> = met.iter().map(|id| id.as_uuid()).collect();
     let rows = sqlx::query_file!(
         "src/store/settle_overdue.sql",
         to_timestamp(now),
-        i64::from(limit)
+        i64::from(limit),
+        &met,
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let show_id = ShowId::from_uuid(row.show_id);
-            let fence = Fence::from_i64(row.fence)
-                .map_err(|error| corrupt("bookings", error.to_string()))?;
-            Ok(Overdue {
-                key: Key {
-                    show_id,
-                    booking_id: BookingId::from_uuid(row.booking_id),
-                },
-                user_id: UserId::from_uuid(row.user_id),
-                hold: HoldToken {
-                    show_id,
-                    hold_id: HoldId::from_uuid(row.hold_id),
-                    fence,
-                },
-            })
+    let read = rows.into_iter().map(|row| {
+        let show_id = ShowId::from_uuid(row.show_id);
+        let key = Key {
+            show_id,
+            booking_id: BookingId::from_uuid(row.booking_id),
+        };
+        let fence = Fence::from_i64(row.fence).map_err(|error| Unreadable {
+            key,
+            why: corrupt("bookings", error),
+        })?;
+        Ok(Overdue {
+            key,
+            user_id: UserId::from_uuid(row.user_id),
+            hold: HoldToken {
+                show_id,
+                hold_id: HoldId::from_uuid(row.hold_id),
+                fence,
+            },
         })
-        .collect()
+    });
+    Ok(read.collect())
 }
 
 /// The unpaid bookings of these holds with which nobody is at work, locked until the caller's
@@ -487,7 +499,7 @@ pub(crate) async fn overdue(
 pub(crate) async fn lock_pending(
     connection: &mut PgConnection,
     holds: &[HoldToken],
-) -> Result<Vec<Booking>, Error> {
+) -> Result<Vec<Result<Booking, Unreadable>>, Error> {
     let shows: Vec<Uuid> = holds.iter().map(|hold| hold.show_id.as_uuid()).collect();
     let ids: Vec<Uuid> = holds.iter().map(|hold| hold.hold_id.as_uuid()).collect();
     let fences: Vec<i64> = holds.iter().map(|hold| hold.fence.as_i64()).collect();
@@ -497,8 +509,8 @@ pub(crate) async fn lock_pending(
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let locked = with_payments(connection, rows).await?;
-    Ok(locked.into_iter().map(|stored| stored.booking).collect())
+    let locked = each_with_payments(connection, rows).await?.into_iter();
+    Ok(locked.map(|read| Ok(read?.booking)).collect())
 }
 
 /// Writes what the workflow changed in one statement that is its own transaction. None, and nothing is
@@ -600,21 +612,38 @@ async fn with_payments(
     connection: &mut PgConnection,
     rows: Vec<Row>,
 ) -> Result<Vec<Stored>, Error> {
+    let read = each_with_payments(connection, rows).await?.into_iter();
+    read.map(|read| read.map_err(|unreadable| Error::from(unreadable.why)))
+        .collect()
+}
+
+/// Each for itself: one that can't be read spoils no other.
+async fn each_with_payments(
+    connection: &mut PgConnection,
+    rows: Vec<Row>,
+) -> Result<Vec<Result<Stored, Unreadable>>, Error> {
     let shows: Vec<Uuid> = rows.iter().map(|row| row.show_id).collect();
     let ids: Vec<Uuid> = rows.iter().map(|row| row.booking_id).collect();
     let mut payments = payments::of(connection, &shows, &ids).await?;
-    rows.into_iter()
-        .map(|row| {
-            let (created_at, pay_until) = (row.created_at, row.pay_until);
-            let mut booking = from_row(row)?;
-            booking.payments = payments.remove(&booking.id).unwrap_or_default();
-            Ok(Stored {
-                booking,
-                created_at,
-                pay_until,
-            })
+    let mut stored = |row: Row| {
+        let (created_at, pay_until) = (row.created_at, row.pay_until);
+        let mut booking = from_row(row)?;
+        let paid = payments.remove(&booking.id);
+        booking.payments = paid.transpose()?.unwrap_or_default();
+        Ok(Stored {
+            booking,
+            created_at,
+            pay_until,
         })
-        .collect()
+    };
+    let read = rows.into_iter().map(|row| {
+        let key = Key {
+            show_id: ShowId::from_uuid(row.show_id),
+            booking_id: BookingId::from_uuid(row.booking_id),
+        };
+        stored(row).map_err(|why| Unreadable { key, why })
+    });
+    Ok(read.collect())
 }
 
 fn from_row(row: Row) -> Result<Booking, Corrupt> {

@@ -58,12 +58,12 @@ pub(super) async fn save(
 }
 
 /// The payments of several bookings, the nth one's show being the nth of `shows`; each in order of
-/// arrival.
+/// arrival. One that can't be read is its booking's alone.
 pub(super) async fn of(
     connection: &mut PgConnection,
     shows: &[Uuid],
     bookings: &[Uuid],
-) -> Result<HashMap<BookingId, Vec<Payment>>, Error> {
+) -> Result<HashMap<BookingId, Result<Vec<Payment>, Corrupt>>, Error> {
     let rows = sqlx::query_as!(
         Row,
         "SELECT payment_id, booking_id, amount, currency, fate, refund_id, parts, parts_went
@@ -75,12 +75,15 @@ pub(super) async fn of(
     )
     .fetch_all(connection)
     .await?;
-    let mut payments: HashMap<BookingId, Vec<Payment>> = HashMap::new();
+    let mut payments: HashMap<BookingId, Result<Vec<Payment>, Corrupt>> = HashMap::new();
     for row in rows {
-        payments
-            .entry(BookingId::from_uuid(row.booking_id))
-            .or_default()
-            .push(from_row(row)?);
+        let id = BookingId::from_uuid(row.booking_id);
+        let of = payments.entry(id).or_insert_with(|| Ok(Vec::new()));
+        let Ok(read) = of else { continue };
+        match from_row(row) {
+            Ok(payment) => read.push(payment),
+            Err(corrupt) => *of = Err(corrupt),
+        }
     }
     Ok(payments)
 }

@@ -3,7 +3,7 @@
 //! From an index, and sooner from what the store tells of holds that ended ([`super::holds`]); many in one
 //! transaction ([`crate::app::settle`]) where nothing but time has passed.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use booking_core::{Input, ReleaseAnswer};
 use futures::{StreamExt, stream};
@@ -34,6 +34,9 @@ const BATCH_MAX: u32 = settle::BATCH_MAX as u32;
 /// Pages of overdue bookings in one round: as many as a large on-sale leaves.
 const SWEEP_PAGES_MAX: usize = 400;
 
+/// Bookings that a round may meet and not end before it leaves the rest to the next.
+const MET_MAX: usize = 5_000;
+
 /// Holds that the store is asked at once to let go of; it takes them together.
 const RELEASED_AT_ONCE_MAX: usize = 128;
 
@@ -49,32 +52,56 @@ const AT_ONCE_MAX: usize = 8;
 
 impl App {
     /// Ends unpaid bookings past their time, by the store's own time and word: it is asked to let go of
-    /// their holds, many at once. Without a store nothing ends.
+    /// their holds, many at once. Without a store nothing ends. What can't be ended keeps no other from it.
     pub(crate) async fn sweep(&self) -> Result<(), Error> {
         let now = self.cluster_time().await?;
+        // Those that are still at the head of the index: each is met once in a round.
+        let mut met = Vec::new();
+        let mut outcome = Ok(());
         for _ in 0..SWEEP_PAGES_MAX {
-            let overdue = bookings::overdue(&self.pool, now, BATCH_MAX).await?;
-            let is_last = overdue.len() < BATCH_MAX as usize;
+            let page = bookings::overdue(&self.pool, now, &met, BATCH_MAX).await?;
+            let is_last = page.len() < BATCH_MAX as usize;
+            let mut overdue = Vec::with_capacity(page.len());
+            for read in page {
+                match read {
+                    Ok(read) => overdue.push(read),
+                    Err(unreadable) => {
+                        self.leave_out(&unreadable);
+                        met.push(unreadable.key.booking_id);
+                    }
+                }
+            }
             let all: Vec<Key> = overdue.iter().map(|overdue| overdue.key).collect();
             let (over, mut left) = self.let_go(overdue).await;
+            let is_answered = all.is_empty() || !(over.is_empty() && left.is_empty());
             let batch = match self.settle(&over, Cause::ExpiryDue(now)).await {
                 Err(error) if !error.is_outage() => {
                     // One of them keeps no others from ending.
                     tracing::error!(%error, "bookings can't be ended together; they are ended one by one");
-                    left = all;
+                    left = all.clone();
                     Batch::default()
                 }
                 batch => batch?,
             };
+            let settled: HashSet<_> = batch.settled.into_iter().collect();
+            met.extend(
+                all.iter()
+                    .map(|key| key.booking_id)
+                    .filter(|id| !settled.contains(id)),
+            );
             left.extend(batch.left.into_iter().map(|(key, _)| key));
             let left = left.into_iter().map(|key| (key, Input::ExpiryDue));
-            self.drive_all(left.collect(), now).await?;
-            // What is left is at the head of the index again: it waits for the next round.
-            if is_last || batch.settled == 0 {
+            match self.drive_all(left.collect(), now).await {
+                Err(error) if error.is_outage() => return Err(error),
+                Err(error) => outcome = Err(error),
+                Ok(()) => {}
+            }
+            // Without answers there will be none; and more than so many are a defect of another kind.
+            if is_last || !is_answered || met.len() >= MET_MAX {
                 break;
             }
         }
-        Ok(())
+        outcome
     }
 
     /// Asks the store to let go of their holds. Returns those of which it says that they are over, and the
