@@ -193,6 +193,28 @@ async fn a_ticket_lets_in_once_by_one_scan(pool: PgPool) {
     world.audit().await;
 }
 
+/// Two members of the organisation whose show it is work at its doors.
+#[sqlx::test(migrations = false)]
+async fn a_scans_key_is_the_accounts_own_in_whosever_name_it_scans(pool: PgPool) {
+    let world = World::new(pool).await;
+    let first = world.buy(user(1), &[1]).await;
+    let second = world.buy(user(2), &[3]).await;
+    let scan = async |n, booking_id| {
+        let door = Doorkeeper {
+            user_id: user(n),
+            of: Some(opener()),
+        };
+        let text = world.code_of(booking_id).await;
+        world.app.check_in(door, &text, None, "k").await
+    };
+    for (n, booking_id) in [(8, first), (9, second), (8, first)] {
+        let scanned = scan(n, booking_id).await.expect("is told");
+        assert_eq!(scanned.result, CheckInResult::Admitted);
+    }
+    let refused = code(scan(9, first).await);
+    assert_eq!(refused, ErrorCode::IdempotencyKeyReused);
+}
+
 #[sqlx::test(migrations = false)]
 async fn whoever_gave_a_ticket_back_does_not_come_in(pool: PgPool) {
     let world = World::new(pool).await;
