@@ -207,7 +207,7 @@ const PLANTED: [(&str, &str, &str); 16] = [
     (
         "HS-1",
         "BLOCKED_IN_DATABASE_ONLY",
-        "UPDATE booking.seats SET state = 'BLOCKED' WHERE seat_no = {3}",
+        "INSERT INTO booking.house_seats (show_id, seat_no, is_blocked, revision, blocked_at) SELECT show_id, seat_no, true, 1, now() FROM booking.seats WHERE seat_no = {3}",
     ),
     (
         "HS-3",
