@@ -195,6 +195,28 @@ async fn booking_that_can_not_be_read_keeps_no_other_from_ending_with_others(poo
     }
 }
 
+/// A page that nothing can be ended of hides none behind it.
+#[sqlx::test(migrations = false)]
+async fn bookings_behind_a_page_that_can_not_be_read_end(pool: PgPool) {
+    let world = World::new(pool).await;
+    let (behind, _) = world.booked(1, &[0]).await;
+    for sql in [
+        "UPDATE booking.bookings SET expires_at = '1970-01-02' WHERE $1 > 0",
+        "INSERT INTO booking.bookings (show_id, booking_id, user_id, seat_nos, amount, currency,
+             price_version, state, hold_id, fence, expires_at, pay_until)
+         SELECT show_id, md5(n || 'b')::uuid, user_id, seat_nos, 2500, 'EUR', 1, 'PENDING_PAYMENT',
+             md5(n || 'h')::uuid, -1, 'epoch', now()
+         FROM booking.bookings, generate_series(1, $1) AS n",
+    ] {
+        let written = sqlx::query(sql).bind(i64::try_from(BATCH_MAX).expect("few"));
+        written.execute(&world.pool).await.expect("writes");
+    }
+    world.app.sweep().await.expect("sweeps");
+    assert_eq!(world.state(behind).await, BookingState::Expired);
+    let told = world.counted(metrics::UNREADABLE, "");
+    assert_eq!(told.unsigned_abs(), BATCH_MAX as u64);
+}
+
 #[sqlx::test(migrations = false)]
 async fn word_of_another_life_of_the_store_ends_nothing(pool: PgPool) {
     let world = World::new(pool).await;
