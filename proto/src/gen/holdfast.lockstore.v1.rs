@@ -1709,8 +1709,8 @@ pub mod lock_store_service_client {
         /// Takes seats out of sale. All or nothing: if one is held or sold, CONFLICT names it and none is
         /// blocked, so a seat is never blocked under its holder; those that are blocked already stay so.
         /// Works unless the show is opening or cancelled, or was closed while it opened (SHOW_NOT_ON_SALE).
-        /// Idempotent by `request.id`: a copy changes nothing, whatever came after. Called on behalf of
-        /// staff. Called by nobody yet but tests.
+        /// Idempotent by `request.id`: a copy changes nothing, whatever came after. Called by booking-svc, on
+        /// behalf of who organises the show, and when it loads a rebuilt store.
         pub async fn block_seats(
             &mut self,
             request: impl tonic::IntoRequest<super::BlockSeatsRequest>,
@@ -1741,7 +1741,7 @@ pub mod lock_store_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Puts blocked seats back on sale; others are left as they are. Works in every show state.
-        /// Idempotent as BlockSeats. Called on behalf of staff. Called by nobody yet but tests.
+        /// Idempotent as BlockSeats. Called by booking-svc, on behalf of who organises the show.
         pub async fn unblock_seats(
             &mut self,
             request: impl tonic::IntoRequest<super::UnblockSeatsRequest>,
@@ -2075,8 +2075,8 @@ pub mod lock_store_service_server {
         /// Takes seats out of sale. All or nothing: if one is held or sold, CONFLICT names it and none is
         /// blocked, so a seat is never blocked under its holder; those that are blocked already stay so.
         /// Works unless the show is opening or cancelled, or was closed while it opened (SHOW_NOT_ON_SALE).
-        /// Idempotent by `request.id`: a copy changes nothing, whatever came after. Called on behalf of
-        /// staff. Called by nobody yet but tests.
+        /// Idempotent by `request.id`: a copy changes nothing, whatever came after. Called by booking-svc, on
+        /// behalf of who organises the show, and when it loads a rebuilt store.
         async fn block_seats(
             &self,
             request: tonic::Request<super::BlockSeatsRequest>,
@@ -2085,7 +2085,7 @@ pub mod lock_store_service_server {
             tonic::Status,
         >;
         /// Puts blocked seats back on sale; others are left as they are. Works in every show state.
-        /// Idempotent as BlockSeats. Called on behalf of staff. Called by nobody yet but tests.
+        /// Idempotent as BlockSeats. Called by booking-svc, on behalf of who organises the show.
         async fn unblock_seats(
             &self,
             request: tonic::Request<super::UnblockSeatsRequest>,
