@@ -5,6 +5,7 @@
 
 mod csv;
 pub(crate) mod events;
+mod exports;
 mod loans;
 mod performers;
 mod plans;
@@ -63,8 +64,8 @@ pub(super) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(shows::cancel_show))
         .routes(routes!(refunds::refund_show, refunds::get_show_refunds))
         .routes(routes!(sales::get_show_sales))
-        .routes(routes!(sales::export_sales))
-        .routes(routes!(sales::export_attendees))
+        .routes(routes!(exports::export_sales))
+        .routes(routes!(exports::export_attendees))
         .routes(routes!(sales::block_seats))
         .routes(routes!(sales::unblock_seats))
 }
