@@ -9,7 +9,7 @@ use holdfast_harness::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{assert_agreed, assert_sold, demo_show, options};
+use crate::{assert_agreed, assert_sold, demo_show, options, organiser::organiser};
 
 /// For processes to notice that their parent is gone, and to drain.
 const GONE_LIMIT: Duration = Duration::from_secs(30);
@@ -98,9 +98,9 @@ async fn second_up_on_a_data_directory_is_refused_and_a_third_after_a_kill_goes_
         let left: Vec<_> = pids.iter().filter(|(_, pid)| is_alive(*pid)).collect();
         ensure!(left.is_empty(), "left after an orderly stop: {left:?}");
         ensure!(!system.dir().join("run.json").exists(), "run.json is left");
-        sells_without_one_node(&mut system, show).await?;
+        let house = sells_without_one_node(&mut system, show).await?;
         refuses_to_found_again(&system)?;
-        rebuilds_what_was_lost(&mut system, show).await?;
+        rebuilds_what_was_lost(&mut system, show, &house).await?;
         system.check_said()
     };
     if let Err(error) = work.await {
@@ -175,8 +175,8 @@ fn refuses_a_second(system: &System) -> Result<()> {
     Ok(())
 }
 
-/// Two nodes of three are enough, also for a start.
-async fn sells_without_one_node(system: &mut System, show: Uuid) -> Result<()> {
+/// Two nodes of three are enough, also for a start. Returns a seat that is kept for the house from then on.
+async fn sells_without_one_node(system: &mut System, show: Uuid) -> Result<String> {
     fs::remove_dir_all(system.dir().join("lockstore-1"))?;
     system.restart().await?;
     let said = fs::read_to_string(system.dir().join("up.out"))?;
@@ -200,6 +200,13 @@ async fn sells_without_one_node(system: &mut System, show: Uuid) -> Result<()> {
     let customer = Customer::register(&rest).await?;
     customer.buy(show, &[&free[0]]).await?;
     assert_sold(system, show, 3).await?;
+    let mut admin = organiser(system, &rest).await?;
+    system.cli(&["user", "grant", &admin.email, "admin"])?;
+    admin.sign_in(&rest).await?;
+    let house = free.last().context("all is sold")?;
+    let block = json!({"seat_ids": [house]});
+    let path = format!("/shows/{show}/block");
+    admin.post(&path, "b", &block).await?.ok()?;
     // What couldn't be compared is said, and isn't clean.
     let (code, said) = system.audit(900).await?;
     let missing = &said["not_checked"];
@@ -212,7 +219,7 @@ async fn sells_without_one_node(system: &mut System, show: Uuid) -> Result<()> {
         "{code:?} {said:#}"
     );
     ensure!(system.stop().await?.success());
-    Ok(())
+    Ok(house.clone())
 }
 
 /// A lock store that lost all its data knows of no sale.
@@ -229,11 +236,15 @@ fn refuses_to_found_again(system: &System) -> Result<()> {
 }
 
 /// When that is asked for, a new one is loaded with what the database knows.
-async fn rebuilds_what_was_lost(system: &mut System, show: Uuid) -> Result<()> {
+async fn rebuilds_what_was_lost(system: &mut System, show: Uuid, house: &str) -> Result<()> {
     system.restart_with(&["--rebuild-lock-store"]).await?;
     assert_agreed(system, show, 3).await?;
     let rest = system.rest()?;
     let free = rest.free_seats(show).await?;
+    ensure!(
+        !free.iter().any(|seat| seat == house),
+        "{house} was kept for the house, and is on sale"
+    );
     let customer = Customer::register(&rest).await?;
     customer.buy(show, &[&free[0]]).await?;
     assert_agreed(system, show, 4).await?;
