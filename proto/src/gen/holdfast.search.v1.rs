@@ -59,7 +59,7 @@ pub struct SearchShowsRequest {
     pub price_min: ::core::option::Option<i64>,
     #[prost(int64, optional, tag = "15")]
     pub price_max: ::core::option::Option<i64>,
-    /// Only shows that are on sale.
+    /// Only shows that can be bought now: on sale, and within their sale times.
     #[prost(bool, tag = "16")]
     pub on_sale: bool,
     /// By what all that is found is to be counted, each at most once.
