@@ -10,7 +10,7 @@ use std::{
     num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Once,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, SyncSender},
     },
@@ -103,8 +103,11 @@ fn threads_of(cores: usize) -> usize {
 
 fn work_on(queue: &Mutex<Receiver<Work>>) {
     if let Err(error) = give_way() {
-        // Where even that is forbidden, the core that is left has to do.
-        tracing::debug!(%error, "hashing threads stay as urgent as others");
+        // Where even that is forbidden, the core that is left has to do. What one thread may not, none may.
+        static SAID: Once = Once::new();
+        SAID.call_once(|| {
+            tracing::warn!(%error, "hashing threads stay as urgent as others: setpriority is refused");
+        });
     }
     loop {
         // The lock goes with the statement: others take the next work while this is done.
