@@ -105,6 +105,12 @@ impl Caller {
         }
     }
 
+    /// The same caller with less time by `spare`, but with half of what is left at least.
+    pub(crate) fn leaving(&self, spare: Duration) -> Self {
+        let left = self.call.deadline.remaining();
+        self.with_time(left.saturating_sub(spare).max(left / 2))
+    }
+
     /// Wraps `message` with request id, deadline and the caller's token.
     pub(crate) fn request<M>(&self, message: M) -> tonic::Request<M> {
         let mut request = self.call.request(message);

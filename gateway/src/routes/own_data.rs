@@ -1,15 +1,22 @@
 //! What is kept about the signed-in account, and its end.
 //!
 //! Always holds: an account is looked at for bookings under way while it is closed, so while it gets no new
-//! token, and is deleted only if it is closed still; else it is opened again, by itself where this process ends in
-//! between. A booking that is made meanwhile by a token from before keeps its way. Leaves to others: what stays of
+//! token, and is deleted only if it is closed still; else it is opened again, also where who asked is gone, and by
+//! itself where this process ends in between. A booking that is made meanwhile by a token from before keeps its way. Leaves to others: what stays of
 //! it (identity-svc), and the bookings (booking-svc).
+
+use std::time::Duration;
 
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
+use holdfast_mesh::{
+    request_id,
+    trace::{Context, FutureExt as _},
+};
 use holdfast_proto::{booking::v1 as booking_pb, identity::v1 as pb};
 use holdfast_types::ErrorCode;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -31,6 +38,12 @@ const PAGE: u32 = 100;
 
 /// Pages that an export and a look for bookings under way read of one list: 10,000 entries.
 const PAGES_MAX: usize = 100;
+
+/// What the look for bookings under way leaves of a request's time to delete the account.
+const DELETE_TIME: Duration = Duration::from_secs(3);
+
+/// How long it is tried to open an account that isn't deleted; who asked may be gone.
+const REOPEN_TIME: Duration = Duration::from_secs(5);
 
 /// What a booking is called that is under way.
 const PENDING: &str = "PENDING_PAYMENT";
@@ -183,21 +196,42 @@ pub(crate) async fn delete_me(
     caller: Caller,
     Body(body): Body<Farewell>,
 ) -> Result<StatusCode, ApiError> {
+    let span = tracing::Span::current();
+    let work = leave(app, caller, body.password).with_context(Context::current());
+    let work = work.instrument(span);
+    // A task of its own: whoever hangs up, or waits no longer, leaves no account closed.
+    let left = match request_id::current() {
+        Some(id) => tokio::spawn(request_id::scope(id, work)),
+        None => tokio::spawn(work),
+    };
+    let left = left.await;
+    left.map_err(|_| ApiError::defect("the task that deletes an account ended early"))??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Closes the account, and deletes it or opens it again.
+async fn leave(app: Shared, caller: Caller, password: String) -> Result<(), ApiError> {
     let mut identity = app.identity.clone();
-    let password = body.password;
     let request = caller.with_client(pb::CloseAccountRequest { password });
     identity.close_account(request).await?;
-    if let Err(refused) = check_no_booking_is_under_way(&app, &caller).await {
+    let deleted = delete_closed(&app, &caller).await;
+    if deleted.is_err() {
+        // Not deleted, or nobody knows: one that is gone stays gone. The request's own time may be over.
+        let caller = caller.with_time(REOPEN_TIME);
         let request = caller.request(pb::ReopenAccountRequest {});
         if let Err(status) = identity.reopen_account(request).await {
             // It opens by itself.
             tracing::debug!(%status, "an account that isn't deleted stays closed for two minutes");
         }
-        return Err(refused);
     }
+    deleted
+}
+
+async fn delete_closed(app: &Shared, caller: &Caller) -> Result<(), ApiError> {
+    check_no_booking_is_under_way(app, &caller.leaving(DELETE_TIME)).await?;
     let request = caller.with_client(pb::DeleteAccountRequest::default());
-    identity.delete_account(request).await?;
-    Ok(StatusCode::NO_CONTENT)
+    app.identity.clone().delete_account(request).await?;
+    Ok(())
 }
 
 async fn check_no_booking_is_under_way(app: &Shared, caller: &Caller) -> Result<(), ApiError> {

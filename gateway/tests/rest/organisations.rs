@@ -1,12 +1,14 @@
 //! In whose name a request is made, keys of systems, and the end of an account.
 
+use std::time::Duration;
+
 use holdfast_mesh::Failure;
 use holdfast_proto::{booking::v1 as booking, catalog::v1 as catalog, identity::v1 as pb};
 use holdfast_types::ErrorCode;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::setup::{Gateway, send, token, user};
+use crate::setup::{Gateway, PATIENCE, send, token, user};
 
 const KEY: &str = "hfk_of_a_system";
 
@@ -142,6 +144,58 @@ async fn an_account_with_a_booking_under_way_is_not_deleted() {
     });
     send(delete()).await.error(403, "FORBIDDEN");
     assert_eq!(methods(), [close]);
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_deleted_is_opened_again_whatever_went_wrong() {
+    let gateway = Gateway::start_with(|config| config.request_timeout_ms = 2_000).await;
+    let backend = &gateway.backend;
+    backend.on("close_account", |_: pb::CloseAccountRequest| {
+        Ok(pb::CloseAccountResponse {})
+    });
+    backend.on("reopen_account", |_: pb::ReopenAccountRequest| {
+        Ok(pb::ReopenAccountResponse {})
+    });
+    let delete = || {
+        let request = gateway.as_customer(Method::DELETE, "/api/v1/me");
+        request.json(&json!({"password": "correct horse"}))
+    };
+    let mut seen: Vec<&str> = Vec::new();
+    let [close, list, open] = ["close_account", "list_bookings", "reopen_account"];
+
+    backend.on("list_bookings", |_: booking::ListBookingsRequest| {
+        Ok(booking::ListBookingsResponse::default())
+    });
+    backend.on("delete_account", |_: pb::DeleteAccountRequest| {
+        let refused = Failure::new(ErrorCode::InvalidState, "the last owner");
+        Err::<pb::DeleteAccountResponse, _>(refused.into())
+    });
+    send(delete()).await.error(409, "INVALID_STATE");
+    seen.extend(backend.take_seen().iter().map(|seen| seen.method));
+    assert_eq!(seen, [close, list, "delete_account", open]);
+
+    // A look that takes all the time there is, and somebody who doesn't wait for it.
+    backend.stall::<booking::ListBookingsRequest, booking::ListBookingsResponse>(list);
+    let wait_for = async |method: &str| {
+        let mut seen: Vec<&str> = Vec::new();
+        let found = async {
+            while !seen.contains(&method) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                seen.extend(backend.take_seen().iter().map(|seen| seen.method));
+            }
+        };
+        tokio::time::timeout(PATIENCE, found)
+            .await
+            .expect("in time");
+        seen
+    };
+    send(delete()).await.error(503, "UNAVAILABLE");
+    assert!(wait_for(open).await.starts_with(&[close, list]));
+    let hung_up = tokio::spawn(delete().send());
+    assert_eq!(wait_for(list).await, [close, list]);
+    hung_up.abort();
+    assert!(hung_up.await.expect_err("aborted").is_cancelled());
+    assert_eq!(wait_for(open).await, [open]);
 }
 
 #[tokio::test]

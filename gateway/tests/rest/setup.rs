@@ -25,7 +25,7 @@ use tokio_util::sync::DropGuard;
 use crate::{backend::Backend, store::Store};
 
 /// Longest wait for anything that must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Two key pairs made for these tests; only the first is published.
 pub(crate) const KEY: &str = "-----BEGIN PRIVATE KEY-----
