@@ -97,7 +97,8 @@ pub(super) fn key(key: pb::ApiKey) -> Result<Key, ApiError> {
 /// Make a key
 ///
 /// For a system of yours or of an organisation's: it stands in an access token's place, and is good for its
-/// scopes alone. At most 20 for one account, and 200 for one organisation. You are told by mail.
+/// scopes alone. At most 20 for one account, within half an hour, too, and 200 for one organisation. You are told
+/// of each by mail.
 #[utoipa::path(
     post, path = "/me/api-keys", tag = "organising",
     request_body = NewKey,

@@ -7,7 +7,7 @@ use holdfast_mesh::auth::{Claims, Grants, Membership, OrganisationRole, Scope};
 use uuid::Uuid;
 
 use super::{
-    App, gone,
+    App, check_open, gone,
     organisations::{check_owner, lock_as_owner},
 };
 use crate::{
@@ -98,7 +98,12 @@ pub(crate) async fn create_api_key(
     audit::insert_own(&mut tx, caller.user_id, Action::ApiKeyMade, client).await?;
     let account = users::account(&mut tx, caller.user_id).await?;
     if let Some(Ok(email)) = account.map(|account| Email::parse(&account.email)) {
-        mail::insert(&mut tx, &email, Kind::ApiKeyMade).await?;
+        // A letter for each: none is made in silence.
+        if !mail::insert_about(&mut tx, &email, Kind::ApiKeyMade, None).await? {
+            return Err(CallError::TooMany(
+                "an account makes at most 20 keys within half an hour; try again later",
+            ));
+        }
     }
     tx.commit().await?;
     let key = ApiKey {
@@ -172,6 +177,7 @@ pub(crate) async fn exchange_api_key(
     let Some(holder) = api_keys::find(&mut tx, &token::hash_of(secret)).await? else {
         return Err(refused);
     };
+    check_open(&mut tx, holder.user_id).await?;
     let mut orgs = Vec::new();
     if let Some(id) = holder.organisation_id {
         let role = organisations::role_of(&mut tx, id, holder.user_id).await?;

@@ -127,7 +127,7 @@ pub(crate) async fn list_of_organisation(
     Ok(keys.collect())
 }
 
-/// Whose key that is, if its account may be used; it was used now.
+/// Whose key that is, if its account isn't disabled; it was used now.
 pub(crate) async fn find(
     conn: &mut PgConnection,
     hash: &TokenHash,
@@ -136,7 +136,7 @@ pub(crate) async fn find(
         r#"SELECT key_id, user_id, organisation_id, scopes,
                   last_used_at IS NULL OR last_used_at < now() - interval '1 minute' AS "to_note!"
            FROM identity.api_keys JOIN identity.users USING (user_id)
-           WHERE key_hash = $1 AND disabled_at IS NULL AND (closed_until IS NULL OR closed_until <= now())"#,
+           WHERE key_hash = $1 AND disabled_at IS NULL"#,
         hash.as_slice(),
     )
     .fetch_optional(&mut *conn)

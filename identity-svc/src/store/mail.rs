@@ -5,11 +5,15 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::api_keys::KEYS_MAX;
 use crate::{account::Email, mail::Kind};
 
 /// Letters of one kind to one address within half an hour, for as long as a link to a new password is good:
 /// whoever is sent no more of those has one. Enough for who mistyped, few for who is pestered.
 const LATELY_MAX: i64 = 5;
+
+/// The same of letters that tell of a new key: as many as an account has keys.
+const KEYS_LATELY_MAX: i64 = KEYS_MAX;
 
 /// How long a letter that was taken up is left to who did: longer than the talk with a server lasts.
 const LEASE: Duration = Duration::from_secs(120);
@@ -50,12 +54,19 @@ pub(crate) async fn insert_about(
         Uuid::now_v7(),
         recipient.as_str(),
         kind.as_str(),
-        LATELY_MAX,
+        lately_max(kind),
         about_id,
     )
     .execute(conn)
     .await?;
     Ok(written.rows_affected() == 1)
+}
+
+const fn lately_max(kind: Kind) -> i64 {
+    match kind {
+        Kind::ApiKeyMade => KEYS_LATELY_MAX,
+        _ => LATELY_MAX,
+    }
 }
 
 /// Takes up at most `limit` letters, the longest due first, for as long as [`LEASE`]. Kinds of a later

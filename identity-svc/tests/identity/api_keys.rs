@@ -126,6 +126,24 @@ async fn what_is_wrong_with_a_key_is_named_and_there_are_at_most_twenty(pool: Pg
     }
     let one_more = create(&mut service, &ann, &["sales:read"], &[]).await;
     assert_eq!(refusal(one_more).0, ErrorCode::InvalidState);
+    let letters = "SELECT count(*) FROM identity.mail WHERE kind = 'api_key_made'";
+    assert_eq!(count(&pool, letters).await, 20, "she is told of each");
+    // Nor are more made by revoking those before, for as long as nobody would be told of them.
+    sqlx::raw_sql("DELETE FROM identity.api_keys")
+        .execute(&pool)
+        .await
+        .expect("are revoked");
+    let one_more = create(&mut service, &ann, &["sales:read"], &[]).await;
+    assert_eq!(refusal(one_more).0, ErrorCode::InvalidState);
+    let keys = "SELECT count(*) FROM identity.api_keys";
+    assert_eq!(count(&pool, keys).await, 0);
+    sqlx::raw_sql("UPDATE identity.mail SET created_at = now() - interval '31 minutes'")
+        .execute(&pool)
+        .await
+        .expect("time passes");
+    create(&mut service, &ann, &["sales:read"], &[])
+        .await
+        .expect("makes");
     service.stop().await;
 }
 

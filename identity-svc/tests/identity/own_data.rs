@@ -245,7 +245,7 @@ async fn a_closed_account_gets_no_token_until_it_is_gone_or_open_again(pool: PgP
     }
     let exchange = ExchangeApiKeyRequest { secret };
     let by_key = service.client.exchange_api_key(exchange.clone()).await;
-    assert_eq!(refusal(by_key).0, ErrorCode::Unauthorized);
+    assert_eq!(refusal(by_key).0, ErrorCode::Unavailable);
     let by_password = service.login(email, PASSWORD).await;
     assert_eq!(refusal(by_password).0, ErrorCode::Unavailable);
     let by_token = refresh(&mut service, &ann.refresh_token).await;
