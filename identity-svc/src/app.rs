@@ -61,12 +61,20 @@ pub(crate) struct Tokens {
 /// Who acts when an operator does.
 const OPERATOR: UserId = UserId::from_uuid(Uuid::nil());
 
-/// Refuses a caller that isn't an administrator.
-fn check_admin(caller: &Claims) -> Result<(), CallError> {
-    if caller.has_role(Role::Admin.as_str()) {
-        Ok(())
-    } else {
-        Err(CallError::RoleNeeded(Role::Admin.as_str()))
+/// Refuses a caller that isn't an administrator: an operator, or an account that is one by its token, and still.
+async fn check_admin(conn: &mut PgConnection, caller: &Claims) -> Result<(), CallError> {
+    let admin = Role::Admin.as_str();
+    if !caller.has_role(admin) {
+        return Err(CallError::RoleNeeded(admin));
+    }
+    if caller.user_id == OPERATOR {
+        return Ok(());
+    }
+    let account = users::account(conn, caller.user_id).await?;
+    let account = account.ok_or_else(gone)?;
+    match account.roles.iter().any(|role| role == admin) {
+        true => Ok(()),
+        false => Err(CallError::RoleNeeded(admin)),
     }
 }
 

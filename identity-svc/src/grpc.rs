@@ -213,11 +213,12 @@ impl IdentityService for Identity {
     ) -> Result<Response<pb::DisableAccountResponse>, Status> {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
         let email = &request.get_ref().email;
-        let user_id = disable_account(&self.app, &caller, email)
+        let (user_id, left) = disable_account(&self.app, &caller, email)
             .await
             .map_err(refused)?;
         Ok(Response::new(pb::DisableAccountResponse {
             user_id: user_id.to_bytes().into(),
+            without_owner: left.into_iter().map(organisation).collect(),
         }))
     }
 

@@ -22,7 +22,7 @@ pub(crate) async fn ensure_account(
     password: String,
     roles: &[String],
 ) -> Result<(UserId, bool), CallError> {
-    check_admin(caller)?;
+    check_admin(&mut *app.pool.acquire().await?, caller).await?;
     let mut checks = Checks::default();
     let email = checks.take("email", Email::parse(email));
     let password = checks.take("password", Password::parse(password));

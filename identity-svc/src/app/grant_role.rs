@@ -21,9 +21,9 @@ pub(crate) async fn grant_role(
     email: &str,
     role: &str,
 ) -> Result<(UserId, Vec<String>), CallError> {
-    check_admin(caller)?;
-    let (email, role) = parse(email, role)?;
     let mut tx = app.pool.begin().await?;
+    check_admin(&mut tx, caller).await?;
+    let (email, role) = parse(email, role)?;
     let user_id = users::id_by_email(&mut tx, &email)
         .await?
         .ok_or(CallError::UserNotFound)?;
@@ -45,9 +45,9 @@ pub(crate) async fn revoke_role(
     email: &str,
     role: &str,
 ) -> Result<(UserId, Vec<String>), CallError> {
-    check_admin(caller)?;
-    let (email, role) = parse(email, role)?;
     let mut tx = app.pool.begin().await?;
+    check_admin(&mut tx, caller).await?;
+    let (email, role) = parse(email, role)?;
     let user_id = users::id_by_email(&mut tx, &email)
         .await?
         .ok_or(CallError::UserNotFound)?;

@@ -1,7 +1,9 @@
 //! Organisations: making one, who is in it, and inviting others.
 //!
 //! Always holds: an organisation has an owner, and an owner who leaves leaves another who isn't disabled; owners
-//! alone say who is in it, and as what, but everybody may leave; what somebody isn't in, isn't there for them.
+//! alone say who is in it, and as what, but everybody may leave; what somebody isn't in, isn't there for them, nor
+//! is anything for who is disabled, whatever their token says. Locks are taken in one order: organisations by
+//! their ids, accounts, what they have.
 //! Leaves to others: what a member may do with what the organisation made (each service decides).
 
 use holdfast_mesh::auth::{Claims, OrganisationRole};
@@ -237,16 +239,20 @@ pub(crate) async fn accept_invitation(
     token: &str,
 ) -> Result<Organisation, CallError> {
     let mut tx = app.pool.begin().await?;
-    let email = account(&mut tx, caller.user_id).await?;
     let hash = token::hash_of(token);
-    let invitation = organisations::take_invitation(&mut tx, &hash, &email).await?;
-    let invitation = invitation.ok_or_else(token_refused)?;
-    let organisation_id = invitation.organisation_id;
+    let organisation_id = organisations::of_invitation(&mut tx, &hash).await?;
+    let organisation_id = organisation_id.ok_or_else(token_refused)?;
     let name = organisations::lock(&mut tx, organisation_id).await?;
     let name = name.ok_or_else(token_refused)?;
-    // Whoever invited may have left since, or been made less.
+    if !users::lock(&mut tx, caller.user_id).await? {
+        return Err(gone());
+    }
+    let email = account(&mut tx, caller.user_id).await?;
+    let invitation = organisations::take_invitation(&mut tx, &hash, &email).await?;
+    let invitation = invitation.ok_or_else(token_refused)?;
+    // Whoever invited may have left since, been made less, or disabled.
     let inviter = UserId::from_uuid(invitation.invited_by);
-    let inviter = organisations::role_of(&mut tx, organisation_id, inviter).await?;
+    let inviter = organisations::role_of_active(&mut tx, organisation_id, inviter).await?;
     if inviter != Some(OrganisationRole::Owner) {
         return Err(token_refused());
     }
@@ -296,23 +302,30 @@ async fn account(conn: &mut PgConnection, user_id: UserId) -> Result<String, Cal
     Ok(account.ok_or_else(gone)?.email)
 }
 
-/// What the caller is in it, as of now, whatever their token says; what they aren't in isn't there.
+/// What the caller is in it, as of now, whatever their token says; what they aren't in isn't there, and nothing
+/// is for who is disabled.
 async fn own_role(
     conn: &mut PgConnection,
     organisation_id: Uuid,
     caller: &Claims,
 ) -> Result<OrganisationRole, CallError> {
-    let role = organisations::role_of(conn, organisation_id, caller.user_id).await?;
+    let role = organisations::role_of_active(conn, organisation_id, caller.user_id).await?;
     role.ok_or(CallError::NotFound("there is no such organisation"))
 }
 
+/// For the rest of the transaction nobody else changes its members, and nobody disables or deletes its owner who
+/// calls.
 pub(super) async fn lock_as_owner(
     conn: &mut PgConnection,
     organisation_id: Uuid,
     caller: &Claims,
 ) -> Result<(), CallError> {
     organisations::lock(conn, organisation_id).await?;
-    check_owner(conn, organisation_id, caller).await
+    check_owner(conn, organisation_id, caller).await?;
+    match users::keep(conn, caller.user_id).await? {
+        true => Ok(()),
+        false => Err(gone()),
+    }
 }
 
 pub(super) async fn check_owner(

@@ -6,7 +6,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use holdfast_mesh::auth::{Claims, OrganisationRole};
+use holdfast_mesh::auth::Claims;
 use holdfast_types::UserId;
 use sqlx::PgConnection;
 
@@ -16,7 +16,9 @@ use crate::{
     error::{CallError, Checks},
     store::{
         audit::{self, Action, Entry},
-        mail, organisations,
+        mail,
+        mailed_tokens::{self, Purpose},
+        organisations,
         users::{self, Standing},
     },
 };
@@ -52,7 +54,7 @@ pub(crate) async fn audit_account(
     limit: u32,
     cursor: &str,
 ) -> Result<(UserId, Page), CallError> {
-    check_admin(caller)?;
+    check_admin(&mut *app.pool.acquire().await?, caller).await?;
     let mut checks = Checks::default();
     let Some(email) = checks.take("email", Email::parse(email)) else {
         return checks.refuse();
@@ -126,6 +128,10 @@ pub(crate) async fn delete_account(
     }
     let mut tx = app.pool.begin().await?;
     check_no_last_owner(&mut tx, caller.user_id).await?;
+    // Before the account is locked, as by who uses one.
+    for purpose in [Purpose::VerifyEmail, Purpose::ResetPassword] {
+        mailed_tokens::forget(&mut tx, caller.user_id, purpose).await?;
+    }
     // Who reopens it meanwhile waits, or was before.
     if !users::lock(&mut tx, caller.user_id).await? {
         return Err(gone());
@@ -145,12 +151,9 @@ pub(crate) async fn delete_account(
 
 /// Refuses where an organisation would have no owner; it keeps one for the rest of the transaction.
 async fn check_no_last_owner(conn: &mut PgConnection, user_id: UserId) -> Result<(), CallError> {
-    for own in organisations::of_account(conn, user_id).await? {
-        organisations::lock(conn, own.organisation_id).await?;
-        let others = organisations::other_owners(conn, own.organisation_id, user_id).await?;
-        if own.role == OrganisationRole::Owner && others == 0 {
-            return Err(CallError::LastOwner);
-        }
+    organisations::lock_all_of(conn, user_id).await?;
+    match organisations::left_by(conn, user_id).await?.as_slice() {
+        [] => Ok(()),
+        _ => Err(CallError::LastOwner),
     }
-    Ok(())
 }

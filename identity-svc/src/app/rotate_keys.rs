@@ -31,9 +31,9 @@ const KEPT: Duration = ACCESS_TTL.saturating_mul(2);
 
 /// The newest key: a new one, or one that waits to sign.
 pub(crate) async fn rotate_keys(app: &App, caller: &Claims) -> Result<Newest, CallError> {
-    check_admin(caller)?;
-    let new = SigningKey::generate()?;
     let mut tx = app.pool.begin().await?;
+    check_admin(&mut tx, caller).await?;
+    let new = SigningKey::generate()?;
     let newest = signing_keys::rotate(&mut tx, &new, WAIT, Duration::ZERO).await?;
     if newest.made {
         audit::insert(&mut tx, caller.user_id, Action::SigningKeyMade, OPERATOR).await?;

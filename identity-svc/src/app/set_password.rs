@@ -44,10 +44,11 @@ pub(crate) async fn reset_password(
     let mut tx = app.pool.begin().await?;
     let user_id = mailed_tokens::take(&mut tx, Purpose::ResetPassword, &hash).await?;
     let user_id = user_id.ok_or_else(token_refused)?;
+    // Before the account is locked, as by who uses one.
+    mailed_tokens::forget(&mut tx, user_id, Purpose::VerifyEmail).await?;
     let email = users::set_password(&mut tx, user_id, &password_hash).await?;
     let email = email.ok_or_else(token_refused)?;
     users::verify_email(&mut tx, user_id).await?;
-    mailed_tokens::forget(&mut tx, user_id, Purpose::VerifyEmail).await?;
     sign_ins::revoke_all(&mut tx, user_id, None).await?;
     // Whoever had the account may have made some.
     api_keys::delete_all(&mut tx, user_id).await?;
@@ -72,11 +73,11 @@ pub(crate) async fn change_password(
     let stored = check_password(app, caller.user_id, old, client).await?;
     let password_hash = app.hasher.hash(new).await?;
     let mut tx = app.pool.begin().await?;
+    mailed_tokens::forget(&mut tx, caller.user_id, Purpose::ResetPassword).await?;
     let email = users::replace_password(&mut tx, caller.user_id, &stored, &password_hash).await?;
     // Somebody else was quicker: what was checked is no password of this account any more.
     let email = email.ok_or(CallError::WrongPassword)?;
     sign_ins::revoke_all(&mut tx, caller.user_id, caller.grants.sid).await?;
-    mailed_tokens::forget(&mut tx, caller.user_id, Purpose::ResetPassword).await?;
     tell(
         &mut tx,
         caller.user_id,

@@ -43,9 +43,8 @@ pub(crate) struct Waiting {
     pub(crate) expires_at: DateTime<Utc>,
 }
 
-/// Where an invitation leads, as what, and by whom.
+/// As what somebody is invited, and by whom.
 pub(crate) struct Invitation {
-    pub(crate) organisation_id: Uuid,
     pub(crate) role: OrganisationRole,
     pub(crate) invited_by: Uuid,
 }
@@ -131,6 +130,64 @@ pub(crate) async fn role_of(
     .fetch_optional(conn)
     .await?;
     Ok(found.as_deref().map(role))
+}
+
+/// The same of who acts; `None` also where the account is disabled.
+pub(crate) async fn role_of_active(
+    conn: &mut PgConnection,
+    organisation_id: Uuid,
+    user_id: UserId,
+) -> Result<Option<OrganisationRole>, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        "SELECT role FROM identity.members JOIN identity.users USING (user_id)
+         WHERE organisation_id = $1 AND user_id = $2 AND disabled_at IS NULL AND deleted_at IS NULL",
+        organisation_id,
+        user_id.as_uuid(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.as_deref().map(role))
+}
+
+/// Those that the account is in, locked as by [`lock`], in the order of their ids: whoever locks several takes
+/// them in this order, and an account's row after them.
+pub(crate) async fn lock_all_of(
+    conn: &mut PgConnection,
+    user_id: UserId,
+) -> Result<Vec<Organisation>, sqlx::Error> {
+    let mut own = of_account(conn, user_id).await?;
+    own.sort_by_key(|own| own.organisation_id);
+    for own in &own {
+        lock(conn, own.organisation_id).await?;
+    }
+    Ok(own)
+}
+
+/// Those of the account's that nobody is left to own who may act, in the order of their ids; the account itself
+/// is disabled, or about to go.
+pub(crate) async fn left_by(
+    conn: &mut PgConnection,
+    user_id: UserId,
+) -> Result<Vec<Organisation>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT organisation_id, name, role
+         FROM identity.members AS own JOIN identity.organisations USING (organisation_id)
+         WHERE own.user_id = $1 AND own.role = 'owner' AND NOT EXISTS (
+             SELECT FROM identity.members AS other JOIN identity.users USING (user_id)
+             WHERE other.organisation_id = own.organisation_id AND other.user_id <> $1
+                 AND other.role = 'owner' AND disabled_at IS NULL)
+         ORDER BY organisation_id LIMIT $2",
+        user_id.as_uuid(),
+        ORGANISATIONS_MAX,
+    )
+    .fetch_all(conn)
+    .await?;
+    let rows = rows.into_iter().map(|row| Organisation {
+        organisation_id: row.organisation_id,
+        name: row.name,
+        role: role(&row.role),
+    });
+    Ok(rows.collect())
 }
 
 /// Its name, and nobody else changes its members for the rest of the transaction.
@@ -375,6 +432,21 @@ pub(crate) async fn note_token(
     .await
 }
 
+/// Which organisation an invitation leads to; none if there is no such one.
+pub(crate) async fn of_invitation(
+    conn: &mut PgConnection,
+    token: &TokenHash,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT organisation_id FROM identity.invitations
+         WHERE token_hash = $1 OR invitation_id = (
+             SELECT t.invitation_id FROM identity.invitation_tokens AS t WHERE t.token_hash = $1)",
+        token.as_slice(),
+    )
+    .fetch_optional(conn)
+    .await
+}
+
 /// Uses an invitation up, if it is for that address; none if there is no such one.
 pub(crate) async fn take_invitation(
     conn: &mut PgConnection,
@@ -386,14 +458,13 @@ pub(crate) async fn take_invitation(
          WHERE email = $2 AND expires_at > now()
              AND (token_hash = $1 OR invitation_id = (
                   SELECT t.invitation_id FROM identity.invitation_tokens AS t WHERE t.token_hash = $1))
-         RETURNING organisation_id, email, role, invited_by",
+         RETURNING role, invited_by",
         token.as_slice(),
         email,
     )
     .fetch_optional(conn)
     .await?;
     Ok(row.map(|row| Invitation {
-        organisation_id: row.organisation_id,
         role: role(&row.role),
         invited_by: row.invited_by,
     }))

@@ -160,10 +160,11 @@ pub(crate) async fn disable(conn: &mut PgConnection, user_id: UserId) -> Result<
     Ok(disabled.rows_affected() == 1)
 }
 
-/// Takes that back; false if it isn't disabled.
+/// Takes that back, and opens the account; false if it isn't disabled.
 pub(crate) async fn enable(conn: &mut PgConnection, user_id: UserId) -> Result<bool, sqlx::Error> {
     let enabled = sqlx::query!(
-        "UPDATE identity.users SET disabled_at = NULL WHERE user_id = $1 AND disabled_at IS NOT NULL",
+        "UPDATE identity.users SET disabled_at = NULL, closed_until = NULL
+         WHERE user_id = $1 AND disabled_at IS NOT NULL",
         user_id.as_uuid(),
     )
     .execute(conn)
@@ -285,6 +286,18 @@ pub(crate) async fn lock(conn: &mut PgConnection, user_id: UserId) -> Result<boo
     let there = sqlx::query_scalar!(
         "SELECT user_id FROM identity.users
          WHERE user_id = $1 AND deleted_at IS NULL AND disabled_at IS NULL FOR UPDATE",
+        user_id.as_uuid(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(there.is_some())
+}
+
+/// Whether the account is there and may be used; if so, it stays so for the rest of the transaction.
+pub(crate) async fn keep(conn: &mut PgConnection, user_id: UserId) -> Result<bool, sqlx::Error> {
+    let there = sqlx::query_scalar!(
+        "SELECT user_id FROM identity.users
+         WHERE user_id = $1 AND deleted_at IS NULL AND disabled_at IS NULL FOR SHARE",
         user_id.as_uuid(),
     )
     .fetch_optional(conn)

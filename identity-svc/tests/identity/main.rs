@@ -187,6 +187,18 @@ async fn count(pool: &PgPool, sql: &'static str) -> i64 {
         .expect("counts")
 }
 
+/// Waits until somebody waits for a lock in this database.
+async fn somebody_waits(pool: &PgPool) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waits = async {
+        while count(pool, waiting).await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, waits).await.expect("in time");
+}
+
 /// As the link in the letter does.
 async fn has_verified(pool: &PgPool, email: &str) {
     let verified =

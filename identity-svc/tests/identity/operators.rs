@@ -11,7 +11,7 @@ use tonic::Status;
 
 use crate::{
     Letters, OPERATOR_TOKEN, PASSWORD, Service, as_holder, config, count, has_verified,
-    mail::token_in, refusal, start,
+    mail::token_in, refusal, somebody_waits, start,
 };
 
 fn grant(email: &str, role: &str) -> GrantRoleRequest {
@@ -409,5 +409,136 @@ async fn a_disabled_account_gets_no_token_and_looks_as_if_the_password_were_wron
     .await
     .expect("reads");
     assert_eq!(audited, ["account_disabled", "account_enabled"]);
+    service.stop().await;
+}
+
+/// What an instance of the release before let in, or who was quicker than the end of it.
+#[sqlx::test(migrations = false)]
+async fn an_account_that_is_enabled_is_open_and_begins_anew(pool: PgPool) {
+    let mut service = start(config(&pool)).await;
+    let email = "ann@example.org";
+    service.register(email).await.expect("registers");
+    let ann = service.login(email, PASSWORD).await.expect("signs in");
+    let operator = service.operator("").await.expect("exchanges");
+    disable(&mut service, &operator, email)
+        .await
+        .expect("disables");
+    sqlx::raw_sql(
+        "UPDATE identity.refresh_families SET revoked_at = NULL;
+         UPDATE identity.users SET closed_until = now() + interval '1 day';
+         INSERT INTO identity.api_keys (key_id, user_id, name, key_hash, scopes)
+         SELECT gen_random_uuid(), user_id, 'late', sha256('hfk_late'), '{sales:read}' FROM identity.users;
+         INSERT INTO identity.mailed_tokens (token_hash, user_id, purpose, expires_at)
+         SELECT sha256('late'), user_id, 'reset_password', now() + interval '1 day' FROM identity.users",
+    )
+    .execute(&pool)
+    .await
+    .expect("are let in");
+    let enable = EnableAccountRequest {
+        email: email.to_owned(),
+    };
+    let enabled = service
+        .client
+        .enable_account(as_holder(&operator, enable))
+        .await;
+    enabled.expect("enables");
+    let refresh_token = ann.refresh_token;
+    let refused = service
+        .client
+        .refresh(RefreshRequest { refresh_token })
+        .await;
+    assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    let secret = "hfk_late".to_owned();
+    let refused = service
+        .client
+        .exchange_api_key(ExchangeApiKeyRequest { secret })
+        .await;
+    assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    let reset = ResetPasswordRequest {
+        token: "late".to_owned(),
+        password: "another one".to_owned(),
+    };
+    let refused = service.client.reset_password(reset).await;
+    assert_eq!(refusal(refused).1, ["token"]);
+    service.login(email, PASSWORD).await.expect("is open");
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn who_is_no_administrator_any_more_changes_no_account(pool: PgPool) {
+    let mut service = start(config(&pool)).await;
+    let operator = service.operator("").await.expect("exchanges");
+    for (email, roles) in [
+        ("ann@example.org", &["admin", "customer"][..]),
+        ("bob@example.org", &["customer"]),
+    ] {
+        let request = as_holder(&operator, ensure(email, PASSWORD, roles));
+        service.client.ensure_account(request).await.expect("makes");
+    }
+    let ann = service.login("ann@example.org", PASSWORD).await;
+    let ann = ann.expect("signs in").access_token;
+    disable(&mut service, &ann, "bob@example.org")
+        .await
+        .expect("may still");
+    for (undo, code) in [
+        (
+            "DELETE FROM identity.user_roles WHERE role = 'admin'",
+            ErrorCode::Forbidden,
+        ),
+        (
+            "INSERT INTO identity.user_roles (user_id, role)
+             SELECT user_id, 'admin' FROM identity.users WHERE email = 'ann@example.org';
+             UPDATE identity.users SET disabled_at = now()",
+            ErrorCode::Unauthorized,
+        ),
+    ] {
+        sqlx::raw_sql(undo).execute(&pool).await.expect("is done");
+        let email = "bob@example.org".to_owned();
+        let granted = as_holder(&ann, grant(&email, "admin"));
+        let refused = service.client.grant_role(granted).await;
+        assert_eq!(refusal(refused).0, code);
+        let role = "customer".to_owned();
+        let revoked = RevokeRoleRequest { email, role };
+        let refused = service.client.revoke_role(as_holder(&ann, revoked)).await;
+        assert_eq!(refusal(refused).0, code);
+        let refused = disable(&mut service, &ann, "bob@example.org").await;
+        assert_eq!(refusal(refused).0, code);
+        let email = "bob@example.org".to_owned();
+        let enabled = as_holder(&ann, EnableAccountRequest { email });
+        let refused = service.client.enable_account(enabled).await;
+        assert_eq!(refusal(refused).0, code);
+        let made = as_holder(&ann, ensure("eve@example.org", PASSWORD, &["admin"]));
+        let refused = service.client.ensure_account(made).await;
+        assert_eq!(refusal(refused).0, code);
+    }
+    service.stop().await;
+}
+
+/// Who uses a mailed token has it before the account, and so has who disables that.
+#[sqlx::test(migrations = false)]
+async fn disabling_waits_for_a_mailed_token_and_keeps_its_account_from_nobody(pool: PgPool) {
+    let mut service = start(config(&pool)).await;
+    let email = "ann@example.org";
+    service.register(email).await.expect("registers");
+    let operator = service.operator("").await.expect("exchanges");
+    sqlx::raw_sql(
+        "INSERT INTO identity.mailed_tokens (token_hash, user_id, purpose, expires_at)
+         SELECT sha256('token'), user_id, 'reset_password', now() + interval '1 day' FROM identity.users",
+    )
+    .execute(&pool)
+    .await
+    .expect("is mailed");
+    let mut using = pool.begin().await.expect("begins");
+    let take = "DELETE FROM identity.mailed_tokens WHERE token_hash = sha256('token')";
+    let taken = sqlx::raw_sql(take).execute(&mut *using).await;
+    taken.expect("is taken");
+    let (disabled, ()) = tokio::join!(disable(&mut service, &operator, email), async {
+        somebody_waits(&pool).await;
+        let lock = "SELECT FROM identity.users FOR UPDATE NOWAIT";
+        let locked = sqlx::raw_sql(lock).execute(&mut *using).await;
+        locked.expect("nobody has the account");
+        using.commit().await.expect("ends");
+    });
+    disabled.expect("disables");
     service.stop().await;
 }

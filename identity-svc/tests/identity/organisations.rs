@@ -2,16 +2,20 @@
 
 use holdfast_mesh::auth::{AllClaims, OrganisationRole};
 use holdfast_proto::identity::v1::{
-    AcceptInvitationRequest, CreateOrganisationRequest, DisableAccountRequest,
+    AcceptInvitationRequest, CreateApiKeyRequest, CreateOrganisationRequest, DisableAccountRequest,
     EnableAccountRequest, Invitation, InviteMemberRequest, ListInvitationsRequest,
-    ListMembersRequest, ListOrganisationsRequest, Organisation, RemoveMemberRequest,
-    SetMemberRequest, WithdrawInvitationRequest,
+    ListMembersRequest, ListOrganisationApiKeysRequest, ListOrganisationsRequest, Organisation,
+    RemoveMemberRequest, RevokeOrganisationApiKeyRequest, SetMemberRequest,
+    WithdrawInvitationRequest,
 };
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
 use tonic::Status;
 
-use crate::{Letters, PASSWORD, Service, as_holder, config, count, mail::token_in, refusal, start};
+use crate::{
+    Letters, PASSWORD, Service, as_holder, config, count, mail::token_in, refusal, somebody_waits,
+    start,
+};
 
 const ID: [u8; 16] = [9; 16];
 
@@ -458,5 +462,174 @@ async fn a_link_of_the_release_before_is_good(pool: PgPool) {
     .expect("was invited");
     let joined = accept(&mut service, &bob, "old").await.expect("joins");
     assert_eq!(joined.role, "viewer");
+    service.stop().await;
+}
+
+/// The organisations that are left without an owner.
+async fn disable(service: &mut Service, email: &str) -> Vec<Organisation> {
+    let operator = service.operator("").await.expect("exchanges");
+    let email = email.to_owned();
+    let request = as_holder(&operator, DisableAccountRequest { email });
+    let disabled = service.client.disable_account(request).await;
+    disabled.expect("disables").into_inner().without_owner
+}
+
+/// Ann owns an organisation, in which Bob is; their tokens.
+async fn ann_and_bob(
+    pool: &PgPool,
+    service: &mut Service,
+    letters: &mut Letters,
+    role: &str,
+) -> (String, String) {
+    let ann = organiser(pool, service, "ann@example.org").await;
+    letters.next().await;
+    create(service, &ann, "Ours").await.expect("makes");
+    service
+        .register("bob@example.org")
+        .await
+        .expect("registers");
+    letters.next().await;
+    let bob = login(service, "bob@example.org").await;
+    invite(service, &ann, "bob@example.org", role)
+        .await
+        .expect("invites");
+    let token = token_in(&letters.next().await);
+    accept(service, &bob, &token).await.expect("joins");
+    (ann, bob)
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_disabled_owner_does_nothing_by_the_token_that_is_left(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    let (ann, bob) = ann_and_bob(&pool, &mut service, &mut letters, "owner").await;
+    let bob_id = id_of(&pool, "bob@example.org").await;
+    invite(&mut service, &bob, "eve@example.org", "viewer")
+        .await
+        .expect("invites");
+    let waiting = invitations(&mut service, &bob).await.expect("lists");
+    let key = CreateApiKeyRequest {
+        name: "box office".to_owned(),
+        scopes: vec!["sales:read".to_owned()],
+        organisation_id: ID.into(),
+    };
+    let made = service.client.create_api_key(as_holder(&bob, key)).await;
+    let key_id = made.expect("makes").into_inner().key.expect("a key").key_id;
+    assert_eq!(disable(&mut service, "ann@example.org").await, []);
+
+    let seen = members(&mut service, &ann).await;
+    assert_eq!(refusal(seen).0, ErrorCode::NotFound);
+    let seen = invitations(&mut service, &ann).await;
+    assert_eq!(refusal(seen).0, ErrorCode::NotFound);
+    let request = ListOrganisationApiKeysRequest {
+        organisation_id: ID.into(),
+    };
+    let request = as_holder(&ann, request);
+    let seen = service.client.list_organisation_api_keys(request).await;
+    assert_eq!(refusal(seen).0, ErrorCode::NotFound);
+    let request = RevokeOrganisationApiKeyRequest {
+        organisation_id: ID.into(),
+        key_id,
+    };
+    let request = as_holder(&ann, request);
+    let revoked = service.client.revoke_organisation_api_key(request).await;
+    assert_eq!(refusal(revoked).0, ErrorCode::NotFound);
+    for changed in [
+        invite(&mut service, &ann, "dan@example.org", "owner").await,
+        withdraw(&mut service, &ann, &waiting[0].invitation_id).await,
+        set(&mut service, &ann, &bob_id, "viewer").await,
+        remove(&mut service, &ann, &bob_id).await,
+    ] {
+        assert_eq!(refusal(changed).0, ErrorCode::NotFound);
+    }
+
+    // An invitation that they wrote all the same is good for nothing.
+    sqlx::query(
+        "INSERT INTO identity.invitations
+             (invitation_id, organisation_id, email, role, invited_by, token_hash, expires_at)
+         SELECT gen_random_uuid(), organisation_id, 'dan@example.org', 'owner', made_by, sha256('late'),
+                now() + interval '1 day'
+         FROM identity.organisations",
+    )
+    .execute(&pool)
+    .await
+    .expect("is invited");
+    service
+        .register("dan@example.org")
+        .await
+        .expect("registers");
+    let dan = login(&mut service, "dan@example.org").await;
+    let refused = accept(&mut service, &dan, "late").await;
+    assert_eq!(refusal(refused).1, ["token"]);
+    assert_eq!(members(&mut service, &bob).await.expect("lists").len(), 2);
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn who_disables_is_told_what_nobody_is_left_to_own(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    let (ann, _) = ann_and_bob(&pool, &mut service, &mut letters, "owner").await;
+    assert_eq!(disable(&mut service, "bob@example.org").await, []);
+    for _ in 0..2 {
+        let left = disable(&mut service, "ann@example.org").await;
+        let [ours] = left.as_slice() else {
+            panic!("one: {left:?}")
+        };
+        assert_eq!(
+            (ours.name.as_str(), ours.organisation_id.as_slice()),
+            ("Ours", &ID[..])
+        );
+    }
+    let refused = members(&mut service, &ann).await;
+    assert_eq!(refusal(refused).0, ErrorCode::NotFound);
+    service.stop().await;
+}
+
+/// Somebody leaves it to an account that is disabled at the same moment.
+#[sqlx::test(migrations = false)]
+async fn disabling_waits_for_who_is_leaving(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    ann_and_bob(&pool, &mut service, &mut letters, "owner").await;
+    let mut leaving = pool.begin().await.expect("begins");
+    sqlx::raw_sql(
+        "SELECT FROM identity.organisations FOR UPDATE;
+         DELETE FROM identity.members
+         WHERE user_id = (SELECT user_id FROM identity.users WHERE email = 'ann@example.org')",
+    )
+    .execute(&mut *leaving)
+    .await
+    .expect("leaves");
+    let (disabled, ()) = tokio::join!(disable(&mut service, "bob@example.org"), async {
+        somebody_waits(&pool).await;
+        leaving.commit().await.expect("has left");
+    });
+    assert_eq!(disabled.len(), 1, "nobody is left");
+    service.stop().await;
+}
+
+/// Whoever withdraws an invitation has the organisation first, and so has who takes it up.
+#[sqlx::test(migrations = false)]
+async fn taking_up_an_invitation_that_is_being_withdrawn_is_refused(pool: PgPool) {
+    let (mut letters, config) = Letters::of(config(&pool));
+    let mut service = start(config).await;
+    let (ann, bob) = ann_and_bob(&pool, &mut service, &mut letters, "viewer").await;
+    invite(&mut service, &ann, "bob@example.org", "owner")
+        .await
+        .expect("invites");
+    let token = token_in(&letters.next().await);
+    let mut withdrawing = pool.begin().await.expect("begins");
+    let lock = "SELECT FROM identity.organisations FOR UPDATE";
+    let locked = sqlx::raw_sql(lock).execute(&mut *withdrawing).await;
+    locked.expect("locks");
+    let (refused, ()) = tokio::join!(accept(&mut service, &bob, &token), async {
+        somebody_waits(&pool).await;
+        let withdrawn = sqlx::raw_sql("DELETE FROM identity.invitations");
+        let withdrawn = withdrawn.execute(&mut *withdrawing).await;
+        assert_eq!(withdrawn.expect("has no wait").rows_affected(), 1);
+        withdrawing.commit().await.expect("withdraws");
+    });
+    assert_eq!(refusal(refused).1, ["token"]);
     service.stop().await;
 }

@@ -10,7 +10,8 @@ use sqlx::PgPool;
 use tonic::Status;
 
 use crate::{
-    Letters, PASSWORD, Service, as_holder, config, count, from_client, has_verified, refusal, start,
+    Letters, PASSWORD, Service, as_holder, config, count, from_client, has_verified, refusal,
+    somebody_waits, start,
 };
 
 async fn delete(service: &mut Service, token: &str, password: &str) -> Result<(), Status> {
@@ -202,6 +203,44 @@ async fn the_last_owner_of_an_organisation_stays(pool: PgPool) {
     assert_eq!(refusal(refused).0, ErrorCode::InvalidState);
     let there = "SELECT count(*) FROM identity.users WHERE deleted_at IS NULL";
     assert_eq!(count(&pool, there).await, 1);
+    service.stop().await;
+}
+
+/// Organisations are locked in the order of their ids, whenever one came to be in them.
+#[sqlx::test(migrations = false)]
+async fn who_goes_waits_for_an_organisation_and_keeps_no_other_waiting(pool: PgPool) {
+    let mut service = start(config(&pool)).await;
+    service
+        .register("ann@example.org")
+        .await
+        .expect("registers");
+    let ann = service.login("ann@example.org", PASSWORD).await;
+    let ann = ann.expect("signs in").access_token;
+    // The first by id is the last that she came to.
+    sqlx::raw_sql(
+        "INSERT INTO identity.organisations (organisation_id, name, made_by)
+         SELECT lpad(n::text, 32, '0')::uuid, 'Ours', user_id
+         FROM identity.users, generate_series(1, 2) AS n;
+         INSERT INTO identity.members (organisation_id, user_id, role, since)
+         SELECT organisation_id, made_by, 'viewer',
+                now() - row_number() OVER (ORDER BY organisation_id) * interval '1 day'
+         FROM identity.organisations",
+    )
+    .execute(&pool)
+    .await
+    .expect("are made");
+    let mut first = pool.begin().await.expect("begins");
+    let lock = "SELECT FROM identity.organisations ORDER BY organisation_id LIMIT 1 FOR UPDATE";
+    let locked = sqlx::raw_sql(lock).execute(&mut *first).await;
+    locked.expect("locks");
+    let (gone, ()) = tokio::join!(delete(&mut service, &ann, PASSWORD), async {
+        somebody_waits(&pool).await;
+        let all = "SELECT FROM identity.organisations FOR UPDATE NOWAIT";
+        let locked = sqlx::raw_sql(all).execute(&mut *first).await;
+        locked.expect("nobody has the other");
+        first.commit().await.expect("ends");
+    });
+    gone.expect("deletes");
     service.stop().await;
 }
 

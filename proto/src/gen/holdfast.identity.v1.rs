@@ -534,10 +534,13 @@ pub struct DisableAccountRequest {
     #[prost(string, tag = "1")]
     pub email: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DisableAccountResponse {
     #[prost(bytes = "vec", tag = "1")]
     pub user_id: ::prost::alloc::vec::Vec<u8>,
+    /// The account's organisations that nobody is left to own who may act; at most 20.
+    #[prost(message, repeated, tag = "2")]
+    pub without_owner: ::prost::alloc::vec::Vec<Organisation>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnableAccountRequest {
@@ -1318,10 +1321,10 @@ pub mod identity_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Makes a key for a system of the caller's, or of an organisation in which they are manager or owner; at
-        /// most 20 for one account, and 200 for one organisation. The caller is told by mail. Their password isn't asked
-        /// for again: no scope reaches accounts, and a new password by mail ends every key. The answer is the only time
-        /// that the key is shown. Not idempotent. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// INVALID_REQUEST, INVALID_STATE (too many).
+        /// most 20 for one account, within half an hour, too, and 200 for one organisation. The caller is told of each by
+        /// mail. Their password isn't asked for again: no scope reaches accounts, and a new password by mail ends every
+        /// key. The answer is the only time that the key is shown. Not idempotent. Called by the gateway. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, INVALID_STATE (too many).
         pub async fn create_api_key(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateApiKeyRequest>,
@@ -1475,8 +1478,8 @@ pub mod identity_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Trades a key for an access token of a minute with the key's scopes, and the roles that its account has
-        /// now. Called by the gateway. Reasons: UNAUTHORIZED (unknown, revoked, or its account left the organisation). Not
-        /// idempotent: each token is a new one.
+        /// now. Called by the gateway. Reasons: UNAUTHORIZED (unknown, revoked, or its account left the organisation),
+        /// UNAVAILABLE (its account is being deleted). Not idempotent: each token is a new one.
         pub async fn exchange_api_key(
             &mut self,
             request: impl tonic::IntoRequest<super::ExchangeApiKeyRequest>,
@@ -1847,8 +1850,8 @@ pub mod identity_service_client {
         /// Disables an account: its sign-ins, API keys, mailed tokens and the invitations that it wrote end, and nobody
         /// signs in as it, which is answered as a wrong password is, after the same work; so it doesn't tell strangers
         /// that there is such an account. Access tokens count until they end, within 15 minutes, but for changes of the
-        /// account itself. Roles and memberships stay, for when it is enabled. Idempotent; needs role admin. Called by
-        /// the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
+        /// account itself and of organisations. Roles and memberships stay, for when it is enabled. The answer names the
+        /// organisations that nobody is left to own. Idempotent; needs role admin. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
         pub async fn disable_account(
             &mut self,
             request: impl tonic::IntoRequest<super::DisableAccountRequest>,
@@ -1878,8 +1881,8 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Lets its owner sign in again; an account that isn't disabled stays as it is. Idempotent; needs role admin.
-        /// Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
+        /// Lets its owner sign in again, anew: what gives tokens for it, if there is anything, ends once more. An account
+        /// that isn't disabled stays as it is. Idempotent; needs role admin. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
         pub async fn enable_account(
             &mut self,
             request: impl tonic::IntoRequest<super::EnableAccountRequest>,
@@ -2133,10 +2136,10 @@ pub mod identity_service_server {
             tonic::Status,
         >;
         /// Makes a key for a system of the caller's, or of an organisation in which they are manager or owner; at
-        /// most 20 for one account, and 200 for one organisation. The caller is told by mail. Their password isn't asked
-        /// for again: no scope reaches accounts, and a new password by mail ends every key. The answer is the only time
-        /// that the key is shown. Not idempotent. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN,
-        /// INVALID_REQUEST, INVALID_STATE (too many).
+        /// most 20 for one account, within half an hour, too, and 200 for one organisation. The caller is told of each by
+        /// mail. Their password isn't asked for again: no scope reaches accounts, and a new password by mail ends every
+        /// key. The answer is the only time that the key is shown. Not idempotent. Called by the gateway. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST, INVALID_STATE (too many).
         async fn create_api_key(
             &self,
             request: tonic::Request<super::CreateApiKeyRequest>,
@@ -2180,8 +2183,8 @@ pub mod identity_service_server {
             tonic::Status,
         >;
         /// Trades a key for an access token of a minute with the key's scopes, and the roles that its account has
-        /// now. Called by the gateway. Reasons: UNAUTHORIZED (unknown, revoked, or its account left the organisation). Not
-        /// idempotent: each token is a new one.
+        /// now. Called by the gateway. Reasons: UNAUTHORIZED (unknown, revoked, or its account left the organisation),
+        /// UNAVAILABLE (its account is being deleted). Not idempotent: each token is a new one.
         async fn exchange_api_key(
             &self,
             request: tonic::Request<super::ExchangeApiKeyRequest>,
@@ -2297,8 +2300,8 @@ pub mod identity_service_server {
         /// Disables an account: its sign-ins, API keys, mailed tokens and the invitations that it wrote end, and nobody
         /// signs in as it, which is answered as a wrong password is, after the same work; so it doesn't tell strangers
         /// that there is such an account. Access tokens count until they end, within 15 minutes, but for changes of the
-        /// account itself. Roles and memberships stay, for when it is enabled. Idempotent; needs role admin. Called by
-        /// the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
+        /// account itself and of organisations. Roles and memberships stay, for when it is enabled. The answer names the
+        /// organisations that nobody is left to own. Idempotent; needs role admin. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
         async fn disable_account(
             &self,
             request: tonic::Request<super::DisableAccountRequest>,
@@ -2306,8 +2309,8 @@ pub mod identity_service_server {
             tonic::Response<super::DisableAccountResponse>,
             tonic::Status,
         >;
-        /// Lets its owner sign in again; an account that isn't disabled stays as it is. Idempotent; needs role admin.
-        /// Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
+        /// Lets its owner sign in again, anew: what gives tokens for it, if there is anything, ends once more. An account
+        /// that isn't disabled stays as it is. Idempotent; needs role admin. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
         async fn enable_account(
             &self,
             request: tonic::Request<super::EnableAccountRequest>,
