@@ -22,7 +22,10 @@ CREATE TABLE booking.house_seats (
 -- and may have died between store and database.
 CREATE TABLE booking.house_checks (
     show_id   uuid        PRIMARY KEY,
-    -- When it is compared next, by the database's clock.
+    -- Since when it is due, or when it will be, by the database's clock: how late it is counts from here, however
+    -- often it was tried in vain.
+    late_from timestamptz NOT NULL DEFAULT now() + make_interval(mins => 1),
+    -- When it is tried next.
     due_at    timestamptz NOT NULL DEFAULT now() + make_interval(mins => 1),
     -- When somebody last began to change some. It is over after a minute.
     marked_at timestamptz NOT NULL DEFAULT now()
@@ -30,7 +33,8 @@ CREATE TABLE booking.house_checks (
 CREATE INDEX house_checks_due ON booking.house_checks (due_at);
 
 -- What was blocked before is known to the store alone: it is taken over show by show, those that are to come
--- first.
+-- first. What the release before blocks while both run is found by following the store, and where that begins
+-- (anew) by marking all that are to come again.
 INSERT INTO booking.house_checks (show_id, due_at, marked_at)
 SELECT show_id, CASE WHEN starts_at > now() THEN now() ELSE now() + make_interval(mins => 1) END, '-infinity'
 FROM booking.shows WHERE state <> 'DRAFT';

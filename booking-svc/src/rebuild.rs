@@ -415,6 +415,8 @@ impl Loader<'_> {
                 // By an organiser who asked the store as it was being lost: nobody was answered, and it is
                 // taken over like what any dead process leaves.
                 (SeatState::Available, SeatState::Blocked) => {}
+                // Released by one likewise, once it was blocked again here.
+                (SeatState::Blocked, SeatState::Available) => {}
                 // A hold may have ended by now.
                 (SeatState::Held | SeatState::Available, SeatState::Available) => {}
                 (known, found) => {

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt, stream};
 use holdfast_mesh::{Failure, deadline::Deadline};
 use holdfast_types::{ErrorCode, Lineage, Revision, SeatNo, SeatState, ShowId, UserId};
 use lockstore_client::{BlockOutcome, BlockSeats, RefusalReason, UnblockOutcome, UnblockSeats};
@@ -40,6 +41,11 @@ pub(crate) const STORE_MAX: Duration = Duration::from_secs(20);
 
 /// Shows that are compared in one round: of those that a release took over from the one before, too.
 const COMPARED_MAX: u32 = 50;
+
+/// Shows of a round that are compared at once, and longest that the store is asked for one: it is over within
+/// [`house_seats::UNDER_WAY_MAX`], for which this round has them, even if the store answers none.
+const COMPARED_AT_ONCE_MAX: usize = 5;
+const COMPARE_MAX: Duration = Duration::from_secs(5);
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,13 +80,13 @@ impl App {
             .await?;
         let blocked = match answer.outcome {
             BlockOutcome::Blocked { already: true, .. } => {
-                self.record_as_they_are(show_id, by, &named, deadline)
+                self.record_as_they_are(show_id, Some(by), &named, deadline)
                     .await?;
                 0
             }
             BlockOutcome::Blocked { seat_nos, .. } => {
                 let said = said(&named, true, &seat_nos);
-                let word = word(show_id, answer.revision, by, &said);
+                let word = word(show_id, answer.revision, Some(by), &said);
                 self.record_word(answer.lineage, word).await?;
                 seat_nos.len()
             }
@@ -115,14 +121,15 @@ impl App {
             .await?;
         let unblocked = match answer.outcome {
             UnblockOutcome::Unblocked { already: true, .. } => {
-                self.record_as_they_are(show_id, by, &named, deadline)
+                // Whoever releases has blocked none of those that others blocked since.
+                self.record_as_they_are(show_id, None, &named, deadline)
                     .await?;
                 0
             }
             UnblockOutcome::Unblocked { seat_nos, .. } => {
                 // Of those that weren't blocked, too: whoever blocked one before may yet write it.
                 let said = said(&named, false, &seat_nos);
-                let word = word(show_id, answer.revision, by, &said);
+                let word = word(show_id, answer.revision, Some(by), &said);
                 self.record_word(answer.lineage, word).await?;
                 seat_nos.len()
             }
@@ -147,11 +154,12 @@ impl App {
     }
 
     /// The store changed nothing: they were so before, or this is a copy of a request, and somebody else may
-    /// have changed them since. Either way what they are now is written.
+    /// have changed them since. Either way what they are now is written; and of those that nobody is known to have
+    /// blocked, that `by` did.
     async fn record_as_they_are(
         &self,
         show_id: ShowId,
-        by: UserId,
+        by: Option<UserId>,
         named: &[SeatNo],
         deadline: Deadline,
     ) -> Result<(), Error> {
@@ -174,23 +182,28 @@ impl App {
         self.record_word(answer.lineage, word).await
     }
 
-    /// Compares house seats of shows where that is due with the store's, and takes its word.
+    /// Compares house seats of shows where that is due with the store's, and takes its word. One that can't be
+    /// compared is due again, and keeps no others from it; the last error is the round's.
     pub(crate) async fn compare_house_seats(&self) -> Result<(), Error> {
-        for due in house_seats::take_due(&self.pool, COMPARED_MAX).await? {
-            match self.compare(due.show_id).await {
-                Ok(()) => house_seats::compared(&self.pool, due).await?,
-                Err(error) if error.is_outage() => return Err(error),
-                // It is due again, and keeps no others from it.
-                Err(error) => {
-                    tracing::error!(show.id = %due.show_id, %error, "house seats can't be compared with the lock store");
+        let due = house_seats::take_due(&self.pool, COMPARED_MAX).await?;
+        stream::iter(due)
+            .map(|due| async move {
+                match self.compare(due.show_id).await {
+                    Ok(()) => Ok(house_seats::compared(&self.pool, due).await?),
+                    Err(error) if error.is_outage() => Err(error),
+                    Err(error) => {
+                        tracing::error!(show.id = %due.show_id, %error, "house seats can't be compared with the lock store");
+                        Ok(())
+                    }
                 }
-            }
-        }
-        Ok(())
+            })
+            .buffer_unordered(COMPARED_AT_ONCE_MAX)
+            .fold(Ok(()), |so_far, compared| async { compared.and(so_far) })
+            .await
     }
 
     async fn compare(&self, show_id: ShowId) -> Result<(), Error> {
-        let answer = self.lock_store.show(show_id, STORE_MAX).await?;
+        let answer = self.lock_store.show(show_id, COMPARE_MAX).await?;
         let Some(found) = answer.outcome else {
             // One whose month was detached, or a draft.
             return Ok(());
@@ -251,6 +264,13 @@ impl App {
         }
         Ok(())
     }
+
+    /// Somebody may have changed house seats of any show, and wasn't heard.
+    pub(crate) async fn mark_all_house_seats(&self) -> Result<(), Error> {
+        let shows = house_seats::mark_all(&self.pool).await?;
+        tracing::debug!(shows, "house seats are to be compared with the lock store");
+        Ok(())
+    }
 }
 
 /// What the store said of the seats that were named; of `changed` it was this very word.
@@ -266,11 +286,11 @@ fn said(named: &[SeatNo], is_blocked: bool, changed: &[SeatNo]) -> Vec<Said> {
         .collect()
 }
 
-fn word(show_id: ShowId, revision: Revision, by: UserId, seats: &[Said]) -> Word<'_> {
+fn word(show_id: ShowId, revision: Revision, by: Option<UserId>, seats: &[Said]) -> Word<'_> {
     Word {
         show_id,
         revision,
-        by: Some(by),
+        by,
         seats,
     }
 }

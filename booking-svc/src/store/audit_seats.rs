@@ -61,7 +61,8 @@ pub struct AuditedBooking {
 pub struct AuditedHouse {
     /// As this schema has it, ascending.
     pub blocked: Vec<SeatNo>,
-    /// They will be compared with the store by booking-svc itself; and how long ago that was due, if it was.
+    /// They will be compared with the store by booking-svc itself; and how long that has been due, if it is, however
+    /// often it failed since.
     pub comparison_late_for: Option<Duration>,
 }
 
@@ -211,7 +212,7 @@ pub async fn audited_seats(
     let bookings = bookings.fetch_all(&mut *transaction).await?;
     let blocked = house_seats::blocked(&mut transaction, show_id).await?;
     let late_s = sqlx::query_scalar!(
-        r#"SELECT extract(epoch FROM clock_timestamp() - due_at)::float8 AS "late_s!"
+        r#"SELECT extract(epoch FROM clock_timestamp() - late_from)::float8 AS "late_s!"
            FROM booking.house_checks WHERE show_id = $1"#,
         show_id.as_uuid()
     );

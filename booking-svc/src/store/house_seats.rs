@@ -15,6 +15,9 @@ use super::{Error, corrupt, to_columns, to_seats};
 /// store. Longer than [`crate::app::house_seats::STORE_MAX`] and any wait for a connection before it.
 pub(crate) const UNDER_WAY_MAX: Duration = Duration::from_secs(60);
 
+/// How long after its beginning a show may not be over yet.
+const SHOW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A blocked seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HouseSeat {
@@ -104,7 +107,8 @@ pub(crate) async fn blocked(
 /// Somebody is about to change house seats of a show, or has: it is compared when he must be done.
 pub(crate) async fn mark(pool: &PgPool, show_id: ShowId) -> Result<(), Error> {
     sqlx::query!(
-        "INSERT INTO booking.house_checks (show_id, due_at) VALUES ($1, now() + make_interval(secs => $2))
+        "INSERT INTO booking.house_checks (show_id, late_from, due_at)
+         SELECT $1, due_at, due_at FROM (SELECT now() + make_interval(secs => $2) AS due_at) AS later
          ON CONFLICT (show_id) DO UPDATE SET marked_at = now()",
         show_id.as_uuid(),
         UNDER_WAY_MAX.as_secs_f64(),
@@ -112,6 +116,22 @@ pub(crate) async fn mark(pool: &PgPool, show_id: ShowId) -> Result<(), Error> {
     .execute(pool)
     .await?;
     Ok(())
+}
+
+/// Somebody may have changed house seats of any show before now: each that isn't over is compared by a comparison
+/// that begins from now on. Returns how many were marked.
+pub(crate) async fn mark_all(pool: &PgPool) -> Result<u64, Error> {
+    let marked = sqlx::query!(
+        "INSERT INTO booking.house_checks AS h (show_id, late_from, due_at, marked_at)
+         SELECT show_id, now(), now(), now() - make_interval(secs => $1) FROM booking.shows
+         WHERE state <> 'DRAFT' AND starts_at > now() - make_interval(secs => $2)
+         ORDER BY show_id
+         ON CONFLICT (show_id) DO UPDATE SET marked_at = excluded.marked_at
+             WHERE h.marked_at < excluded.marked_at",
+        UNDER_WAY_MAX.as_secs_f64(),
+        SHOW_MAX.as_secs_f64(),
+    );
+    Ok(marked.execute(pool).await?.rows_affected())
 }
 
 /// A show that is to be compared, and when it was taken.
@@ -140,16 +160,23 @@ pub(crate) async fn take_due(pool: &PgPool, limit: u32) -> Result<Vec<Due>, Erro
     Ok(due.collect())
 }
 
-/// A show was compared. It is again if somebody may have been changing its house seats meanwhile.
+/// A show was compared. It is again if somebody may have been changing its house seats meanwhile, and is late
+/// only after that.
 pub(crate) async fn compared(pool: &PgPool, due: Due) -> Result<(), Error> {
-    sqlx::query!(
+    let done = sqlx::query!(
         "DELETE FROM booking.house_checks
          WHERE show_id = $1 AND marked_at <= $2::timestamptz - make_interval(secs => $3)",
         due.show_id.as_uuid(),
         due.taken_at,
         UNDER_WAY_MAX.as_secs_f64(),
-    )
-    .execute(pool)
-    .await?;
+    );
+    if done.execute(pool).await?.rows_affected() == 0 {
+        sqlx::query!(
+            "UPDATE booking.house_checks SET late_from = due_at WHERE show_id = $1",
+            due.show_id.as_uuid(),
+        )
+        .execute(pool)
+        .await?;
+    }
     Ok(())
 }

@@ -1,18 +1,22 @@
 //! House seats outlive the lock store, and are what its last word said.
 
-use futures::future::join_all;
+use std::time::{Duration, Instant};
+
+use futures::future::{join, join_all};
 use holdfast_types::{BookingState, ErrorCode, Revision, SeatNo, SeatState, ShowState};
 use lockstore_client::{BlockOutcome, BlockSeats, UnblockOutcome, UnblockSeats};
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     organiser::{labels, staff},
-    world::{CANCEL, SEATS, World, code, deadline, opener, paid, user},
+    world::{CANCEL, LIMIT, SEATS, World, code, deadline, opener, paid, user},
 };
 use crate::{
     app::house_seats::STORE_MAX,
     rebuild::{Report, if_pending},
     store::house_seats::{self, HouseSeat, Said, Word},
+    tasks::holds,
 };
 
 fn nos(seats: &[usize]) -> Vec<SeatNo> {
@@ -80,6 +84,30 @@ impl World {
     async fn checks(&self) -> i64 {
         let open = sqlx::query_scalar!(r#"SELECT count(*) AS "open!" FROM booking.house_checks"#);
         open.fetch_one(&self.pool).await.expect("reads")
+    }
+
+    /// Until a number that is read is at least that.
+    async fn until(&self, wanted: i64, sql: &'static str) {
+        let begun = Instant::now();
+        loop {
+            let read = sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.pool);
+            if read.await.expect("reads") >= wanted {
+                return;
+            }
+            assert!(begun.elapsed() < LIMIT, "never: {sql}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// How late its comparison is, by the audit.
+    async fn late_for(&self) -> Option<Duration> {
+        let seats = crate::audited_seats(&self.pool, self.show_id, &[]).await;
+        seats.expect("reads").house.comparison_late_for
+    }
+
+    async fn run(&self, sql: &'static str) {
+        let ran = sqlx::raw_sql(sql).execute(&self.pool).await;
+        ran.expect("runs");
     }
 
     /// Writes late what the store said.
@@ -213,6 +241,143 @@ async fn seats_that_the_release_before_blocked_are_taken_over(pool: PgPool) {
     world.app.compare_house_seats().await.expect("compares");
     assert_eq!((world.here().await, world.checks().await), (vec![4, 6], 0));
     assert_eq!(world.rebuild().await.blocked, 2);
+}
+
+/// By the release before, while nobody followed the store.
+#[sqlx::test(migrations = false)]
+async fn seats_that_were_blocked_before_the_watch_began_are_taken_over(pool: PgPool) {
+    const OPEN: &str = "SELECT count(*) FROM booking.house_checks";
+    let mut world = World::new(pool).await;
+    world.block_at_store_only(&[4, 6]).await;
+    assert_eq!(world.checks().await, 0);
+    let end = CancellationToken::new();
+    let following = tokio::spawn(holds::follow(world.app.clone(), end.clone()));
+    world.until(1, OPEN).await;
+    // At once, and once is enough: it is later than what may have been missed.
+    world.app.compare_house_seats().await.expect("compares");
+    assert_eq!((world.here().await, world.checks().await), (vec![4, 6], 0));
+    // What it hears of, and can't mark, is as good as missed.
+    world
+        .run(
+            "CREATE SEQUENCE booking.tries;
+             CREATE FUNCTION booking.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN PERFORM nextval('booking.tries'); RAISE 'refused'; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON booking.house_checks
+             FOR EACH ROW EXECUTE FUNCTION booking.refuse()",
+        )
+        .await;
+    world.block_at_store_only(&[8]).await;
+    let tries = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM booking.tries";
+    world.until(2, tries).await;
+    assert_eq!(world.checks().await, 0);
+    world
+        .run("DROP TRIGGER refuse ON booking.house_checks")
+        .await;
+    world.until(1, OPEN).await;
+    world.app.compare_house_seats().await.expect("compares");
+    assert_eq!(world.here().await, [4, 6, 8]);
+    end.cancel();
+    following.await.expect("ends");
+    assert_eq!(world.rebuild().await.blocked, 3);
+}
+
+/// A comparison that was under way then may have read the store before.
+#[sqlx::test(migrations = false)]
+async fn shows_that_are_marked_during_a_comparison_are_compared_again(pool: PgPool) {
+    let world = World::new(pool).await;
+    house_seats::mark_all(&world.pool).await.expect("marks");
+    let due = house_seats::take_due(&world.pool, 1).await.expect("takes");
+    world.app.mark_all_house_seats().await.expect("marks");
+    house_seats::compared(&world.pool, due[0])
+        .await
+        .expect("writes");
+    assert_eq!(world.checks().await, 1);
+    world.compare_later().await;
+    assert_eq!(world.checks().await, 0);
+    // What is over isn't compared for nothing.
+    world
+        .run("UPDATE booking.shows SET starts_at = now() - interval '2 days'")
+        .await;
+    world.app.mark_all_house_seats().await.expect("marks");
+    assert_eq!(world.checks().await, 0);
+}
+
+#[sqlx::test(migrations = false)]
+async fn comparison_is_the_later_the_longer_it_fails(pool: PgPool) {
+    let world = World::new(pool).await;
+    world.block(opener(), &[0]).await.expect("blocks");
+    assert_eq!(world.late_for().await, Some(Duration::ZERO));
+    world
+        .run(
+            "UPDATE booking.house_checks
+             SET due_at = now() - interval '1 hour', late_from = now() - interval '1 hour'",
+        )
+        .await;
+    let hour = Duration::from_secs(3_600);
+    let due = house_seats::take_due(&world.pool, 9).await.expect("takes");
+    assert_eq!(due.len(), 1);
+    // Nothing came of it, and somebody changes more.
+    world.block(opener(), &[1]).await.expect("blocks");
+    assert!(world.late_for().await.expect("is due") >= hour);
+    house_seats::compared(&world.pool, due[0])
+        .await
+        .expect("writes");
+    assert_eq!(world.late_for().await, Some(Duration::ZERO));
+}
+
+#[sqlx::test(migrations = false)]
+async fn show_that_can_not_be_compared_keeps_no_others_from_it(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    world.block_at_store_only(&[7]).await;
+    world
+        .run(
+            "CREATE FUNCTION booking.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN RAISE 'refused' USING ERRCODE = '40001'; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON booking.house_seats
+             FOR EACH ROW WHEN (NEW.seat_no = 7) EXECUTE FUNCTION booking.refuse();",
+        )
+        .await;
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        world.open_another().await;
+        world.block_at_store_only(&[6]).await;
+        others.push(world.show_id);
+    }
+    world.app.mark_all_house_seats().await.expect("marks");
+    let compared = world.app.compare_house_seats().await;
+    assert!(compared.is_err(), "the round says so");
+    for show_id in others {
+        world.show_id = show_id;
+        assert_eq!(world.here().await, [6]);
+    }
+    assert_eq!(world.checks().await, 1, "it is due again");
+}
+
+/// By an organiser who asked as the store was being lost, and whose answer is lost, too.
+#[sqlx::test(migrations = false)]
+async fn house_seats_that_are_released_during_a_rebuild_keep_no_show_from_it(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    world.block(opener(), &[0, 1]).await.expect("blocks");
+    world.lose_store().await;
+    let mut at_work = world.pool.begin().await.expect("begins");
+    sqlx::query("SELECT FROM booking.house_seats FOR UPDATE")
+        .execute(&mut *at_work)
+        .await
+        .expect("locks");
+    let released = async {
+        // It has blocked them, and is about to write that.
+        world.lock_waits(1).await;
+        world.unblock_at_store_only(&[0]).await;
+        at_work.rollback().await.expect("ends");
+    };
+    let (rebuilt, ()) = join(if_pending(&world.app), released).await;
+    let report = rebuilt.expect("rebuilds").expect("it is pending");
+    assert_eq!((report.blocked, report.failed), (1, 0));
+    world.compare_later().await;
+    assert_eq!(
+        (world.here().await, world.there().await),
+        (vec![1], vec![1])
+    );
 }
 
 #[sqlx::test(migrations = false)]
