@@ -28,6 +28,15 @@ pub(crate) struct Answered {
     pub(crate) revision: Revision,
 }
 
+/// Why nothing that counts was said.
+#[derive(Debug)]
+pub(crate) enum Unanswered {
+    /// The store can't say yet.
+    Refused(RefusalReason),
+    /// It didn't answer.
+    Away,
+}
+
 /// An answer, or the reason for which nothing that counts was said.
 type Asked = Result<Result<Answered, RefusalReason>, Error>;
 
@@ -41,19 +50,17 @@ fn answered<T>(answer: &Answer<T>, said: Result<Input, RefusalReason>) -> Asked 
 }
 
 impl App {
-    /// The answer to a release. `None`: nothing that counts was said.
-    pub(crate) async fn release(&self, hold: ReleaseHold) -> Option<Answered> {
+    /// The answer to a release.
+    pub(crate) async fn release(&self, hold: ReleaseHold) -> Result<Answered, Unanswered> {
         let hold_id = hold.hold_id;
         match self.ask_release_of(hold).await {
-            Ok(Ok(answered)) => return Some(answered),
-            Ok(Err(reason)) => {
-                tracing::warn!(hold.id = %hold_id, ?reason, "the lock store can't release a hold yet");
-            }
+            Ok(Ok(answered)) => Ok(answered),
+            Ok(Err(reason)) => Err(Unanswered::Refused(reason)),
             Err(error) => {
                 tracing::warn!(hold.id = %hold_id, %error, "the lock store didn't release a hold");
+                Err(Unanswered::Away)
             }
         }
-        None
     }
 
     /// The answer to `call`. `None`: nothing that counts was said.

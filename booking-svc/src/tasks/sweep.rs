@@ -3,7 +3,10 @@
 //! From an index, and sooner from what the store tells of holds that ended ([`super::holds`]); many in one
 //! transaction ([`crate::app::settle`]) where nothing but time has passed.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use booking_core::{Input, ReleaseAnswer};
 use futures::{StreamExt, stream};
@@ -15,7 +18,7 @@ use lockstore_client::ReleaseHold;
 use crate::{
     app::{
         App,
-        ask::Answered,
+        ask::{Answered, Unanswered},
         cancel::wall_time,
         refund_show::{LEASE, PAUSE},
         settle::{self, Batch, Cause, Over},
@@ -50,13 +53,26 @@ const REFUND_PAGES_MAX: usize = 20;
 /// Bookings driven at once: each waits for the store, and few may hold a connection.
 const AT_ONCE_MAX: usize = 8;
 
+/// What the store said of holds that it was asked to let go of.
+#[derive(Debug, Default)]
+struct Asked {
+    /// They are over.
+    over: Vec<Over>,
+    /// Bookings of which it says something else.
+    left: Vec<Key>,
+    /// Whether it said anything at all, be it that it can't say yet.
+    is_answered: bool,
+}
+
 impl App {
     /// Ends unpaid bookings past their time, by the store's own time and word: it is asked to let go of
     /// their holds, many at once. Without a store nothing ends. What can't be ended keeps no other from it.
     pub(crate) async fn sweep(&self) -> Result<(), Error> {
         let now = self.cluster_time().await?;
-        // Those that are still at the head of the index: each is met once in a round.
-        let mut met = Vec::new();
+        // Those that are still at the head of the index: each is met once in a round, and those that can't be
+        // read only now and then.
+        let mut met = self.unreadable.left_out(Instant::now());
+        let left_out = met.len();
         let mut outcome = Ok(());
         for _ in 0..SWEEP_PAGES_MAX {
             let page = bookings::overdue(&self.pool, now, &met, BATCH_MAX).await?;
@@ -72,8 +88,12 @@ impl App {
                 }
             }
             let all: Vec<Key> = overdue.iter().map(|overdue| overdue.key).collect();
-            let (over, mut left) = self.let_go(overdue).await;
-            let is_answered = all.is_empty() || !(over.is_empty() && left.is_empty());
+            let Asked {
+                over,
+                mut left,
+                is_answered,
+            } = self.let_go(overdue).await;
+            let is_answered = all.is_empty() || is_answered;
             let batch = match self.settle(&over, Cause::ExpiryDue(now)).await {
                 Err(error) if !error.is_outage() => {
                     // One of them keeps no others from ending.
@@ -97,16 +117,15 @@ impl App {
                 Ok(()) => {}
             }
             // Without answers there will be none; and more than so many are a defect of another kind.
-            if is_last || !is_answered || met.len() >= MET_MAX {
+            if is_last || !is_answered || met.len() - left_out >= MET_MAX {
                 break;
             }
         }
         outcome
     }
 
-    /// Asks the store to let go of their holds. Returns those of which it says that they are over, and the
-    /// bookings of which it says something else; what it doesn't answer is asked again later.
-    async fn let_go(&self, overdue: Vec<Overdue>) -> (Vec<Over>, Vec<Key>) {
+    /// Asks the store to let go of their holds. What it doesn't answer, or can't say yet, is asked again later.
+    async fn let_go(&self, overdue: Vec<Overdue>) -> Asked {
         let mut answers = stream::iter(overdue)
             .map(|overdue| {
                 let hold = ReleaseHold {
@@ -118,23 +137,35 @@ impl App {
                 async move { (overdue, self.release(hold).await) }
             })
             .buffer_unordered(RELEASED_AT_ONCE_MAX);
-        let (mut over, mut left) = (Vec::new(), Vec::new());
+        let mut asked = Asked::default();
+        let mut refused = None;
+        let mut refusals = 0_usize;
         while let Some((overdue, answer)) = answers.next().await {
-            let Some(Answered {
+            let Answered {
                 input, revision, ..
-            }) = answer
-            else {
-                continue;
+            } = match answer {
+                Ok(answered) => answered,
+                Err(Unanswered::Refused(reason)) => {
+                    refused = Some((overdue.key, reason));
+                    refusals += 1;
+                    continue;
+                }
+                Err(Unanswered::Away) => continue,
             };
+            asked.is_answered = true;
             let gone = ReleaseAnswer::Gone;
             if matches!(input, Input::Released { answer, .. } if answer == gone) {
                 let hold = overdue.hold;
-                over.push(Over { hold, revision });
+                asked.over.push(Over { hold, revision });
             } else {
-                left.push(overdue.key);
+                asked.left.push(overdue.key);
             }
         }
-        (over, left)
+        if let Some((key, reason)) = refused {
+            asked.is_answered = true;
+            tracing::warn!(booking.id = %key.booking_id, show.id = %key.show_id, ?reason, holds = refusals, "the lock store can't release holds yet; one of them is named");
+        }
+        asked
     }
 
     /// Ends the unpaid bookings of holds of which the store told that they have ended.

@@ -1,5 +1,7 @@
 //! Many holds end at once, and their bookings with them: together, by the store's word, by index.
 
+use std::time::{Duration, Instant};
+
 use booking_core::Step;
 use holdfast_types::{
     BookingId, BookingState, Fence, HoldId, HoldToken, Revision, SeatState, ShowId,
@@ -215,6 +217,55 @@ async fn bookings_behind_a_page_that_can_not_be_read_end(pool: PgPool) {
     assert_eq!(world.state(behind).await, BookingState::Expired);
     let told = world.counted(metrics::UNREADABLE, "");
     assert_eq!(told.unsigned_abs(), BATCH_MAX as u64);
+}
+
+/// Nor a page of which the store says that it can't say yet.
+#[sqlx::test(migrations = false)]
+async fn bookings_behind_a_page_of_a_show_that_the_store_lacks_end(pool: PgPool) {
+    let world = World::new(pool).await;
+    let (behind, _) = world.booked(1, &[0]).await;
+    for sql in [
+        "UPDATE booking.bookings SET expires_at = '1970-01-02' WHERE $1 > 0",
+        "INSERT INTO booking.shows SELECT (jsonb_populate_record(s, jsonb_build_object(
+             'show_id', md5('lost')::uuid))).* FROM booking.shows s WHERE $1 > 0",
+        "INSERT INTO booking.bookings (show_id, booking_id, user_id, seat_nos, amount, currency,
+             price_version, state, hold_id, fence, expires_at, pay_until)
+         SELECT md5('lost')::uuid, md5(n || 'b')::uuid, user_id, seat_nos, 2500, 'EUR', 1,
+             'PENDING_PAYMENT', md5(n || 'h')::uuid, n, 'epoch', now()
+         FROM booking.bookings, generate_series(1, $1) AS n",
+    ] {
+        let written = sqlx::query(sql).bind(i64::try_from(BATCH_MAX + 1).expect("few"));
+        written.execute(&world.pool).await.expect("writes");
+    }
+    world.app.sweep().await.expect("sweeps");
+    assert_eq!(world.state(behind).await, BookingState::Expired);
+    let waiting = "SELECT count(*) FROM booking.bookings WHERE state = 'PENDING_PAYMENT'";
+    let waiting = sqlx::query_scalar::<_, i64>(waiting).fetch_one(&world.pool);
+    let waiting = waiting.await.expect("reads").unsigned_abs();
+    assert_eq!(waiting, BATCH_MAX as u64 + 1, "they are asked about again");
+}
+
+#[sqlx::test(migrations = false)]
+async fn booking_that_could_not_be_read_is_met_again_after_a_while(pool: PgPool) {
+    let world = World::new(pool).await;
+    let (id, _) = world.booked(1, &[0]).await;
+    world.run_out(id).await;
+    let spoilt = sqlx::query("UPDATE booking.bookings SET currency = 'none'");
+    spoilt.execute(&world.pool).await.expect("writes");
+    world.app.sweep().await.expect("sweeps");
+    assert_eq!(world.counted(metrics::UNREADABLE, ""), 1);
+    let mended = sqlx::query("UPDATE booking.bookings SET currency = 'EUR'");
+    mended.execute(&world.pool).await.expect("writes");
+    world.app.sweep().await.expect("sweeps");
+    assert_eq!(
+        world.state(id).await,
+        BookingState::PendingPayment,
+        "it isn't looked at"
+    );
+    let later = Instant::now() + Duration::from_secs(600);
+    assert_eq!(world.app.unreadable.left_out(later), []);
+    world.app.sweep().await.expect("sweeps");
+    assert_eq!(world.state(id).await, BookingState::Expired);
 }
 
 #[sqlx::test(migrations = false)]
