@@ -17,13 +17,13 @@ use holdfast_proto::identity::v1::{
 use holdfast_proto::part;
 use rand::Rng;
 use sqlx::postgres::{PgPool, PgPoolOptions};
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config,
     app::{
-        App,
+        App, TAKINGS_AT_ONCE_MAX,
         announce::OUTBOX,
         changes::{self, Changes},
         inventory::Inventories,
@@ -129,6 +129,7 @@ pub(crate) async fn compose(
         sale_changes: SaleChanges::default(),
         changes: Changes::default(),
         unreadable: Unreadable::default(),
+        takings: Semaphore::new(TAKINGS_AT_ONCE_MAX),
         pool,
     })
 }

@@ -33,6 +33,7 @@ mod wall_clock;
 use std::time::Duration;
 
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 use changes::Changes;
 use inventory::Inventories;
@@ -40,6 +41,10 @@ use requests::UnderWay;
 use sale_times::SaleChanges;
 use ticket_code::TicketKey;
 use unreadable::Unreadable;
+
+/// Shows of which takings are added up at once: half a second each for the largest, on a connection that purchases
+/// want.
+pub(crate) const TAKINGS_AT_ONCE_MAX: usize = 2;
 
 /// What every use case works with.
 #[derive(Debug)]
@@ -53,4 +58,6 @@ pub(crate) struct App {
     pub(crate) changes: Changes,
     pub(crate) sale_changes: SaleChanges,
     pub(crate) unreadable: Unreadable,
+    /// Of [`TAKINGS_AT_ONCE_MAX`].
+    pub(crate) takings: Semaphore,
 }

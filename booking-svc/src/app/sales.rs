@@ -81,7 +81,10 @@ impl App {
     /// What was taken for the show, by category.
     pub(crate) async fn takings(&self, actor: Actor, show_id: ShowId) -> Result<ShowSums, Error> {
         let inventory = self.inventory_of(actor, show_id).await?;
+        let permit = self.takings.acquire().await;
+        let permit = permit.expect("the semaphore is never closed");
         let takings = sales::takings(&self.pool, show_id).await?;
+        drop(permit);
         let mut per_booking = takings.total;
         for (_, of) in &takings.categories {
             per_booking.gross -= of.gross;

@@ -16,15 +16,12 @@ const REASONS: [RefundReason; 3] = [
     RefundReason::SeatsGivenBack,
     RefundReason::ShowCancelled,
 ];
-/// Of refunds from before reasons were recorded.
+/// Of refunds from before reasons were recorded. Such a one of a booking that is confirmed yet was never for its
+/// tickets: none could be given back then.
 const REASON_UNKNOWN: &str = "NOT_RECORDED";
 
-fn reasons() -> Vec<String> {
-    let known = REASONS.map(|reason| reason.as_str().to_owned());
-    known
-        .into_iter()
-        .chain([REASON_UNKNOWN.to_owned()])
-        .collect()
+fn reasons() -> [String; 3] {
+    REASONS.map(|reason| reason.as_str().to_owned())
 }
 
 /// A booking that was confirmed, however it ended since.
@@ -63,7 +60,8 @@ pub(crate) async fn sales(
     let rows = sqlx::query!(
         r#"SELECT booking_id, user_id, state, reason, seat_nos, returned_nos, amount, currency, created_at,
              (SELECT coalesce(sum(r.amount), 0)::bigint FROM booking.refunds r
-              WHERE r.show_id = $1 AND r.booking_id = b.booking_id AND r.reason = ANY($4)) AS "refunded!"
+              WHERE r.show_id = $1 AND r.booking_id = b.booking_id
+                AND (r.reason = ANY($4) OR r.reason = $5 AND b.state <> 'CONFIRMED')) AS "refunded!"
          FROM booking.bookings b
          WHERE show_id = $1 AND ($2::uuid IS NULL OR booking_id > $2)
            AND EXISTS (SELECT FROM booking.tickets t
@@ -73,6 +71,7 @@ pub(crate) async fn sales(
         after.map(BookingId::as_uuid),
         i64::from(limit),
         &reasons(),
+        REASON_UNKNOWN,
     )
     .fetch_all(pool)
     .await?;
@@ -120,9 +119,14 @@ pub(crate) struct ShowTakings {
 
 /// What was taken for the bookings that [`sales`] lists: what each has, and each of its seats.
 pub(crate) async fn takings(pool: &PgPool, show_id: ShowId) -> Result<ShowTakings, Error> {
-    let rows = sqlx::query_file!("src/store/takings.sql", show_id.as_uuid(), &reasons())
-        .fetch_all(pool)
-        .await?;
+    let rows = sqlx::query_file!(
+        "src/store/takings.sql",
+        show_id.as_uuid(),
+        &reasons(),
+        REASON_UNKNOWN,
+    )
+    .fetch_all(pool)
+    .await?;
     let mut all = ShowTakings::default();
     for row in rows {
         let takings = Takings {

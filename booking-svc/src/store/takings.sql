@@ -22,6 +22,6 @@ UNION ALL
 SELECT NULL, coalesce(sum(amount), 0)::bigint,
     (coalesce(sum(amount), 0) - (SELECT coalesce(sum(price), 0) FROM seat))::bigint,
     (SELECT coalesce(sum(r.amount), 0) FROM booking.refunds r JOIN sale USING (booking_id)
-     WHERE r.show_id = $1 AND r.reason = ANY ($2))::bigint
+     WHERE r.show_id = $1 AND (r.reason = ANY ($2) OR r.reason = $3 AND sale.is_over))::bigint
 FROM sale
 ORDER BY 1

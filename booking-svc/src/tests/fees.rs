@@ -1,6 +1,7 @@
 //! What is charged besides what seats cost.
 
 use booking_core::Input;
+use futures::future::{join, join_all};
 use holdfast_proto::events::v1;
 use holdfast_types::{BookingId, BookingState, DurationMs, ErrorCode, ShowId};
 use prost::Message;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use super::world::{CANCEL, PRICE, World, code, deadline, label, opener, opening, payment, user};
 use crate::{
-    app::{cancel::wall_time, open_inventory::OpenInventory, rights::Actor},
+    app::{TAKINGS_AT_ONCE_MAX, cancel::wall_time, open_inventory::OpenInventory, rights::Actor},
     store::{
         sales::{ShowTakings, Takings},
         shows::Fee,
@@ -260,9 +261,42 @@ async fn takings_are_what_was_paid_and_what_goes_back(pool: PgPool) {
     };
     assert_eq!((listed, sales.len()), (total, 3));
 
+    // Of refunds from before reasons were recorded those of bookings that have ended count.
+    let recorded = sqlx::query(
+        "UPDATE booking.refunds SET reason = 'NOT_RECORDED' WHERE reason <> 'SEATS_GIVEN_BACK'",
+    );
+    recorded.execute(&world.pool).await.expect("writes");
+    let sums = world.app.takings(opener(), world.show_id).await;
+    assert_eq!(sums.expect("are told").takings.total, total);
+    let listed = world.app.list_sales(opener(), world.show_id, 0, "").await;
+    let (sales, _) = listed.expect("are told");
+    let refunded = sales.iter().map(|sale| sale.row.refunded).sum::<i64>();
+    assert_eq!(refunded, total.refunded);
+
     let stranger = Actor::Organiser(user(77));
     let refused = world.app.takings(stranger, world.show_id).await;
     assert_eq!(code(refused), ErrorCode::Forbidden);
+}
+
+/// They are long reads on the connections of purchases.
+#[sqlx::test(migrations = false)]
+async fn takings_of_few_are_added_up_at_once(pool: PgPool) {
+    let world = world(pool).await;
+    let mut slow = world.pool.begin().await.expect("begins");
+    sqlx::query("LOCK TABLE booking.refunds")
+        .execute(&mut *slow)
+        .await
+        .expect("locks");
+    let asked =
+        join_all((0..TAKINGS_AT_ONCE_MAX + 2).map(|_| world.app.takings(opener(), world.show_id)));
+    let freed = async {
+        world.lock_waits(2).await;
+        assert_eq!(world.app.takings.available_permits(), 0);
+        slow.rollback().await.expect("ends");
+    };
+    let (answers, ()) = join(asked, freed).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(world.app.takings.available_permits(), TAKINGS_AT_ONCE_MAX);
 }
 
 #[sqlx::test(migrations = false)]

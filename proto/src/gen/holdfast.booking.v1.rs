@@ -587,7 +587,7 @@ pub struct CategoryTakings {
     #[prost(message, optional, tag = "2")]
     pub takings: ::core::option::Option<Takings>,
 }
-/// Minor units.
+/// Minor units. What a bank took back in a dispute isn't taken off.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Takings {
     /// What was paid, fees included.

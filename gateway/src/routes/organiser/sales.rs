@@ -105,7 +105,7 @@ pub(crate) struct ChangedSeats {
 ///
 /// Its seats and what was taken, by category: gross, the fees in it, what goes back, and net. A refund counts when
 /// it is asked for. Money that came late, twice or wrong and went back was never taken for a seat, and isn't in it.
-/// Never cached.
+/// What a bank took back in a dispute isn't taken off. Never cached.
 #[utoipa::path(
     get, path = "/shows/{show_id}/sales", tag = "organising",
     params(("show_id" = Uuid, Path)),
