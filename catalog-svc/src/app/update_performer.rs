@@ -1,7 +1,7 @@
 //! Changes a performer's name.
 //!
-//! Always holds: with the change it is recorded that the events that name the performer are to be told as
-//! changed, which `tell_events` does; a request that changes nothing tells nothing, whatever version it names.
+//! Always holds: with the change it is recorded, by the table, that the events that name the performer are to be
+//! told as changed, which `tell_events` does; a request that changes nothing tells nothing, whatever version it names.
 
 use holdfast_mesh::Failure;
 use holdfast_types::ErrorCode;
@@ -32,7 +32,6 @@ impl Catalog {
         }
         require_version(if_version, &there.version())?;
         store::performers::update(&mut transaction, &performer).await?;
-        store::performers::tell_events_of(&mut transaction, &[id.as_uuid()]).await?;
         // What there is to tell is told from the table.
         transaction.commit().await.map_err(store::Error::from)?;
         tracing::info!(performer.id = %id, "performer changed");

@@ -15,7 +15,7 @@ use holdfast_types::{EventId, PerformerId, ShowId, ShowState, UserId, VenueId};
 use sqlx::{PgConnection, PgTransaction};
 use uuid::Uuid;
 
-use super::{Error, performers};
+use super::Error;
 use crate::{
     batch::{Batch, External, Ids, Performer},
     model::Venue,
@@ -118,9 +118,6 @@ pub(crate) async fn apply(
     let fixed = fixed_places(connection, &batch.venues).await?;
     let venues = upsert_venues(connection, of, &batch.venues, &fixed).await?;
     let performers = upsert_performers(connection, of, &batch.performers).await?;
-    let renamed = performers.iter().filter(|written| !written.is_new);
-    let renamed: Vec<Uuid> = renamed.map(|written| written.id).collect();
-    performers::tell_events_of(connection, &renamed).await?;
     let missing = missing_performers(connection, owner_id, batch).await?;
     if !missing.is_empty() {
         return Ok(Err(Refusal::Missing(missing)));

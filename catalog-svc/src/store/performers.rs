@@ -73,7 +73,7 @@ pub(crate) async fn lock(
     Ok(named(transaction, &[id]).await?.remove(&id))
 }
 
-/// Records a performer's name.
+/// Records a performer's name; that events which name it are to be told is noted by the table.
 pub(crate) async fn update(
     connection: &mut PgConnection,
     performer: &Performer,
@@ -82,23 +82,6 @@ pub(crate) async fn update(
         "UPDATE catalog.performers SET name = $2 WHERE performer_id = $1",
         performer.performer_id.as_uuid(),
         performer.name,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// From now on, events that name one of these are to be told as changed, from the first on. After the
-/// change, not with it: an event that is given the performer meanwhile is told by then, with the name that
-/// there is.
-pub(crate) async fn tell_events_of(
-    connection: &mut PgConnection,
-    ids: &[Uuid],
-) -> Result<(), Error> {
-    sqlx::query!(
-        "INSERT INTO catalog.performer_news (performer_id) SELECT * FROM unnest($1::uuid[])
-         ON CONFLICT (performer_id) DO UPDATE SET after_event_id = excluded.after_event_id",
-        ids,
     )
     .execute(connection)
     .await?;

@@ -438,3 +438,19 @@ async fn performers_that_a_batch_renames_are_told_of(pool: PgPool) {
     world.upsert(&organiser, &batch).await.unwrap();
     assert_eq!(renamed(&pool).await, [[0_u8; 16]; 0], "nothing changed");
 }
+
+#[sqlx::test]
+async fn performers_that_the_release_before_renames_are_told_of(pool: PgPool) {
+    let mut world = World::start(pool.clone()).await;
+    let organiser = token("organiser");
+    let performer = world.performer(&organiser, "The Harbour").await.unwrap();
+    for (name, told) in [("The Lights", 1), ("The Lights", 0), ("The Harbour", 1)] {
+        sqlx::query("UPDATE catalog.performers SET name = $1")
+            .bind(name)
+            .execute(&pool)
+            .await
+            .unwrap();
+        let expected = vec![performer.performer_id.clone(); told];
+        assert_eq!(renamed(&pool).await, expected, "{name}");
+    }
+}
