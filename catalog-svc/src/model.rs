@@ -34,7 +34,27 @@ pub(crate) struct Venue {
     pub(crate) region: String,
 }
 
+/// Where a venue is, as people find it, and by which clock: once a show there was put on sale, this stays.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) city: String,
+    pub(crate) country: String,
+    pub(crate) latitude: f64,
+    pub(crate) longitude: f64,
+    pub(crate) time_zone: String,
+}
+
 impl Venue {
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            city: self.city.clone(),
+            country: self.country.clone(),
+            latitude: self.latitude,
+            longitude: self.longitude,
+            time_zone: self.time_zone.clone(),
+        }
+    }
+
     /// Another one whenever something of it is.
     pub(crate) fn version(&self) -> String {
         let words = [

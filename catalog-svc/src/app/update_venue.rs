@@ -1,7 +1,8 @@
 //! Changes what a venue says about itself.
 //!
-//! Always holds: once a show there was put on sale, whosever it is, time zone and position stay, and that is
-//! refused by name: people read when it begins with that offset, and found it near there. Whoever puts a show
+//! Always holds: once a show there was put on sale, whosever it is, the venue stays where it is (`model::Place`:
+//! city, country, position, time zone), and that is refused by name: people read when it begins with that offset,
+//! and found it there. Its address, postal code, region and name may be made more precise. Whoever puts a show
 //! on sale at the same time waits for the change, or the change for them (`publish_show`). The change and the
 //! news of it are one transaction; a request that changes nothing tells nothing, whatever version it names.
 
@@ -12,7 +13,7 @@ use super::{Catalog, publish, require_version};
 use crate::{
     access::Actor,
     model::{Venue, VenueChange},
-    store,
+    store::{self, venues::WithSales},
 };
 
 impl Catalog {
@@ -41,8 +42,8 @@ impl Catalog {
         let fixed = fixed_parts(&there, &venue);
         if !fixed.is_empty() {
             let with_sales = store::venues::with_sales(&mut transaction, &[id.as_uuid()]).await?;
-            if !with_sales.is_empty() {
-                return Err(has_sales(&fixed));
+            if let Some(with_sales) = with_sales.first() {
+                return Err(has_sales(&fixed, with_sales));
             }
         }
         store::venues::update(&mut transaction, &venue).await?;
@@ -72,20 +73,29 @@ fn changed(there: &Venue, change: VenueChange) -> Venue {
 
 /// What differs of that which people rely on.
 fn fixed_parts(there: &Venue, venue: &Venue) -> Vec<&'static str> {
+    let (there, place) = (there.place(), venue.place());
     let differs = [
-        ("latitude", there.latitude != venue.latitude),
-        ("longitude", there.longitude != venue.longitude),
-        ("time_zone", there.time_zone != venue.time_zone),
+        ("city", there.city != place.city),
+        ("country", there.country != place.country),
+        ("latitude", there.latitude != place.latitude),
+        ("longitude", there.longitude != place.longitude),
+        ("time_zone", there.time_zone != place.time_zone),
     ];
     let named = differs.into_iter().filter(|(_, differs)| *differs);
     named.map(|(name, _)| name).collect()
 }
 
-fn has_sales(fixed: &[&str]) -> Failure {
+fn has_sales(fixed: &[&str], with_sales: &WithSales) -> Failure {
     let what = fixed.join(", ");
-    let message = format!(
-        "{what} can't be changed any more: a show at the venue was put on sale, and whoever bought seats \
-         relied on when and where it is; make another venue"
-    );
+    let show_id = with_sales.show_id;
+    let why = match with_sales.is_opening {
+        true => {
+            format!("putting show {show_id} on sale has begun, and somebody may have seats of it")
+        }
+        false => format!(
+            "show {show_id} at the venue was put on sale, and whoever bought seats relied on when and where it is"
+        ),
+    };
+    let message = format!("{what} can't be changed any more: {why}; make another venue");
     Failure::new(ErrorCode::InvalidState, message)
 }

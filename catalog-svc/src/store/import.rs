@@ -1,9 +1,9 @@
 //! Batches of somebody's catalogue: makes what is new, changes what differs, leaves the rest.
 //!
 //! Always holds: batches of one owner and source come one after the other (an advisory lock until
-//! the transaction ends); what is the same isn't written, locked or counted as changed; nothing of
-//! another owner is touched; a show that isn't a draft any more, or is being opened, keeps what it
-//! has, and its venue its time zone and position. Everything that a batch changes passes through [`apply`],
+//! the transaction ends); what is the same isn't written or counted as changed, and but for venues isn't locked;
+//! nothing of another owner is touched; a show that isn't a draft any more, or is being opened, keeps what it
+//! has, and its venue where it is. Everything that a batch changes passes through [`apply`],
 //! which lists it in [`Changed`].
 
 mod events;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::Error;
 use crate::{
     batch::{Batch, External, Ids, Performer},
-    model::Venue,
+    model::{Place, Venue},
 };
 
 /// References to nothing that are listed.
@@ -57,14 +57,20 @@ impl Tally {
         }
     }
 
-    /// With those of `kept` that weren't written for something else.
+    /// With those of `kept`, for some of which something else was written, as kept.
     fn with_kept<'a>(self, written: &[Written], kept: impl Iterator<Item = &'a Uuid>) -> Self {
-        let unwritten = kept.filter(|id| !written.iter().any(|written| written.id == **id));
-        let kept = unwritten.count() as u32;
+        let (mut in_part, mut whole) = (0, 0);
+        for id in kept {
+            match written.iter().any(|written| written.id == *id) {
+                true => in_part += 1,
+                false => whole += 1,
+            }
+        }
         Self {
-            unchanged: self.unchanged.saturating_sub(kept),
-            kept,
-            ..self
+            created: self.created,
+            updated: self.updated.saturating_sub(in_part),
+            unchanged: self.unchanged.saturating_sub(whole),
+            kept: in_part + whole,
         }
     }
 }
@@ -195,13 +201,6 @@ fn external_ids<T>(items: &[External<T>]) -> Vec<String> {
     items.iter().map(|item| item.external_id.clone()).collect()
 }
 
-/// Where a venue is, and by which clock.
-struct Place {
-    latitude: f64,
-    longitude: f64,
-    time_zone: String,
-}
-
 /// Where venues of a batch are that it would move, and that stay: a show there was put on sale.
 async fn fixed_places(
     connection: &mut PgConnection,
@@ -210,40 +209,23 @@ async fn fixed_places(
     if venues.is_empty() {
         return Ok(HashMap::new());
     }
-    let latitudes: Vec<f64> = venues.iter().map(|venue| venue.value.latitude).collect();
-    let longitudes: Vec<f64> = venues.iter().map(|venue| venue.value.longitude).collect();
-    // Locked first, so that none is put on sale while it is asked which were.
-    let moved = sqlx::query!(
-        "SELECT v.venue_id, v.latitude, v.longitude, v.time_zone
-         FROM unnest($1::uuid[], $2::float8[], $3::float8[], $4::text[])
-             AS a (venue_id, latitude, longitude, time_zone)
-         JOIN catalog.venues v ON v.venue_id = a.venue_id
-         WHERE (v.latitude, v.longitude, v.time_zone) <> (a.latitude, a.longitude, a.time_zone)
-         ORDER BY v.venue_id FOR NO KEY UPDATE OF v",
-        &ids(venues, |venue| venue.venue_id.as_uuid()),
-        &latitudes,
-        &longitudes,
-        &texts(venues, |venue| &venue.time_zone),
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let ids: Vec<Uuid> = moved.iter().map(|row| row.venue_id).collect();
-    let fixed: HashSet<Uuid> = super::venues::with_sales(connection, &ids)
+    // Those too that are where the batch has them: otherwise one could be moved, and a show there put on sale, until
+    // they are written.
+    let ids = ids(venues, |venue| venue.venue_id.as_uuid());
+    let mut places = super::venues::lock_places(connection, &ids).await?;
+    let moved: Vec<Uuid> = venues
+        .iter()
+        .map(|venue| (venue.value.venue_id.as_uuid(), venue.value.place()))
+        .filter(|(id, asked)| places.get(id).is_some_and(|there| there != asked))
+        .map(|(id, _)| id)
+        .collect();
+    let fixed: HashSet<Uuid> = super::venues::with_sales(connection, &moved)
         .await?
         .into_iter()
+        .map(|with_sales| with_sales.venue_id)
         .collect();
-    let fixed = moved
-        .into_iter()
-        .filter(|row| fixed.contains(&row.venue_id))
-        .map(|row| {
-            let place = Place {
-                latitude: row.latitude,
-                longitude: row.longitude,
-                time_zone: row.time_zone,
-            };
-            (row.venue_id, place)
-        });
-    Ok(fixed.collect())
+    places.retain(|id, _| fixed.contains(id));
+    Ok(places)
 }
 
 async fn upsert_venues(
@@ -255,14 +237,16 @@ async fn upsert_venues(
     if venues.is_empty() {
         return Ok(Vec::new());
     }
-    let (mut latitudes, mut longitudes, mut time_zones) = (Vec::new(), Vec::new(), Vec::new());
-    for External { value: venue, .. } in venues {
+    let places = venues.iter().map(|External { value: venue, .. }| {
         let stays = fixed.get(&venue.venue_id.as_uuid());
-        latitudes.push(stays.map_or(venue.latitude, |place| place.latitude));
-        longitudes.push(stays.map_or(venue.longitude, |place| place.longitude));
-        let time_zone = stays.map_or(&venue.time_zone, |place| &place.time_zone);
-        time_zones.push(time_zone.clone());
-    }
+        stays.cloned().unwrap_or_else(|| venue.place())
+    });
+    let places: Vec<Place> = places.collect();
+    let of_places = |text: fn(&Place) -> &String| -> Vec<String> {
+        places.iter().map(|place| text(place).clone()).collect()
+    };
+    let latitudes: Vec<f64> = places.iter().map(|place| place.latitude).collect();
+    let longitudes: Vec<f64> = places.iter().map(|place| place.longitude).collect();
     let written = sqlx::query_file_as!(
         Written,
         "src/store/import/upsert_venues.sql",
@@ -272,11 +256,11 @@ async fn upsert_venues(
         &external_ids(venues),
         &texts(venues, |venue| &venue.name),
         &texts(venues, |venue| &venue.address),
-        &texts(venues, |venue| &venue.city),
-        &texts(venues, |venue| &venue.country),
+        &of_places(|place| &place.city),
+        &of_places(|place| &place.country),
         &latitudes,
         &longitudes,
-        &time_zones,
+        &of_places(|place| &place.time_zone),
         &texts(venues, |venue| &venue.postal_code),
         &texts(venues, |venue| &venue.region),
     )

@@ -1,11 +1,13 @@
 //! `catalog.venues`.
 
+use std::collections::HashMap;
+
 use holdfast_types::{ShowId, UserId, VenueId};
 use sqlx::{PgConnection, PgExecutor, PgPool, PgTransaction};
 use uuid::Uuid;
 
 use super::{Error, Owned};
-use crate::model::Venue;
+use crate::model::{Place, Venue};
 
 /// Adds a venue; false if the id is taken.
 pub(crate) async fn insert(
@@ -56,6 +58,32 @@ pub(crate) async fn lock(
     Ok(load(&mut **transaction, &[id.as_uuid()]).await?.pop())
 }
 
+/// Where those of `ids` are that are there; nobody else changes these venues, or puts a show there on sale, until
+/// the transaction ends.
+pub(crate) async fn lock_places(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Place>, Error> {
+    let rows = sqlx::query!(
+        "SELECT venue_id, city, country, latitude, longitude, time_zone
+         FROM catalog.venues WHERE venue_id = ANY($1) ORDER BY venue_id FOR NO KEY UPDATE",
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let places = rows.into_iter().map(|row| {
+        let place = Place {
+            city: row.city,
+            country: row.country,
+            latitude: row.latitude,
+            longitude: row.longitude,
+            time_zone: row.time_zone,
+        };
+        (row.venue_id, place)
+    });
+    Ok(places.collect())
+}
+
 /// The venue of a show, which nobody changes until the transaction ends; waits for whoever does.
 pub(crate) async fn keep_of_show(
     connection: &mut PgConnection,
@@ -74,24 +102,44 @@ pub(crate) async fn keep_of_show(
     Ok(venue_id.map(VenueId::from))
 }
 
+/// A venue, and a show there that was put on sale, or may have been.
+#[derive(Debug)]
+pub(crate) struct WithSales {
+    pub(crate) venue_id: Uuid,
+    pub(crate) show_id: ShowId,
+    /// Putting it on sale has begun; whether booking-svc did it isn't known.
+    pub(crate) is_opening: bool,
+}
+
 /// Which of `ids` a show was put on sale at, or may have been: whatever became of it, people know when and
-/// where it is. Counts for long only while the venues are locked ([`lock`]).
+/// where it is. Of several shows the one that surely was. Counts for long only while the venues are locked
+/// ([`lock`]).
 pub(crate) async fn with_sales(
     connection: &mut PgConnection,
     ids: &[Uuid],
-) -> Result<Vec<Uuid>, Error> {
+) -> Result<Vec<WithSales>, Error> {
     // A show that was called off without having been opened is CANCELLED, too.
-    let with_sales = sqlx::query_scalar!(
-        "SELECT venue_id FROM catalog.venues v
-         WHERE venue_id = ANY($1) AND EXISTS (
-             SELECT FROM catalog.plans p JOIN catalog.shows s ON s.plan_id = p.plan_id
-             WHERE p.venue_id = v.venue_id
-               AND (s.opening OR s.state NOT IN ('DRAFT', 'CANCELLED')))",
+    let rows = sqlx::query!(
+        r#"SELECT v.venue_id, sold.show_id, sold.is_opening AS "is_opening!"
+           FROM catalog.venues v
+           CROSS JOIN LATERAL (
+               SELECT s.show_id, s.state = 'DRAFT' AS is_opening
+               FROM catalog.plans p JOIN catalog.shows s ON s.plan_id = p.plan_id
+               WHERE p.venue_id = v.venue_id
+                 AND (s.opening OR s.state NOT IN ('DRAFT', 'CANCELLED'))
+               ORDER BY is_opening, s.show_id LIMIT 1
+           ) AS sold
+           WHERE v.venue_id = ANY($1)"#,
         ids,
     )
     .fetch_all(connection)
     .await?;
-    Ok(with_sales)
+    let with_sales = rows.into_iter().map(|row| WithSales {
+        venue_id: row.venue_id,
+        show_id: row.show_id.into(),
+        is_opening: row.is_opening,
+    });
+    Ok(with_sales.collect())
 }
 
 /// Records what a venue says of itself.

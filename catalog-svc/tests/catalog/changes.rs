@@ -4,12 +4,16 @@ use holdfast_mesh::Failure;
 use holdfast_proto::catalog::v1 as wire;
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use crate::{
     import::batch,
     news::take_news,
     world::{World, answer, assert_refused, event, id, refused_fields, token, venue, with},
 };
+
+/// How long what happens at once may take.
+const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(20);
 
 impl World {
     pub(crate) async fn update_venue(
@@ -73,8 +77,11 @@ fn types(news: Vec<(String, String, Vec<u8>)>) -> Vec<String> {
 async fn a_venue_changes_for_the_version_that_was_read_and_its_shows_say_so(pool: PgPool) {
     let mut world = World::start(pool.clone()).await;
     let organiser = token("organiser");
-    let draft = world.draft(&organiser).await;
-    world.publish(&organiser, &draft.show_id).await.unwrap();
+    let announced = wire::CreateShowRequest {
+        announced: true,
+        ..world.prepared_show(&organiser).await
+    };
+    let draft = world.create_show(&organiser, announced).await.unwrap();
     let there = draft.venue.unwrap();
     take_news(&pool).await;
 
@@ -227,26 +234,25 @@ async fn a_venue_stays_where_it_is_from_when_a_show_may_be_on_sale(pool: PgPool)
     let refused = world.publish(&organiser, &draft.show_id).await;
     assert_refused(refused, ErrorCode::Unavailable);
     let oslo = in_zone("Europe/Oslo");
-    let refused = world
-        .update_venue(&organiser, oslo.clone(), &["time_zone"], "")
-        .await
-        .unwrap_err();
+    let show = Uuid::from_slice(&draft.show_id).unwrap();
+    let refused = world.update_venue(&organiser, oslo.clone(), &["time_zone"], "");
+    let refused = refused.await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::InvalidState);
-    assert!(
-        refused.message().starts_with("time_zone can't be changed"),
-        "{}",
-        refused.message()
-    );
+    let begun =
+        format!("time_zone can't be changed any more: putting show {show} on sale has begun");
+    assert!(refused.message().starts_with(&begun), "{refused:?}");
     world.publish(&organiser, &draft.show_id).await.unwrap();
     world
         .change_state(&organiser, &draft.show_id, "CANCELLED")
         .await
         .unwrap();
     // Whoever has tickets of it reads when it would have been.
-    let refused = world
-        .update_venue(&organiser, oslo, &["time_zone"], "")
-        .await;
-    assert_refused(refused, ErrorCode::InvalidState);
+    let refused = world.update_venue(&organiser, oslo, &["time_zone"], "");
+    let refused = refused.await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::InvalidState);
+    let was =
+        format!("time_zone can't be changed any more: show {show} at the venue was put on sale");
+    assert!(refused.message().starts_with(&was), "{refused:?}");
     // As it is already is no change.
     world
         .update_venue(&organiser, rome, &["time_zone"], "")
@@ -273,21 +279,7 @@ async fn whoever_puts_a_show_on_sale_waits_for_its_venue_to_be_moved(pool: PgPoo
         let request = with(&organiser, request);
         async move { answer(client.publish_show(request).await) }
     });
-    let waits = "SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let waiting = async {
-        while sqlx::query_scalar::<_, i64>(waits)
-            .fetch_one(&pool)
-            .await
-            .unwrap()
-            == 0
-        {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), waiting)
-        .await
-        .unwrap();
+    somebody_waits(&pool).await;
     assert_eq!(world.inventory.calls(), []);
     sqlx::query("UPDATE catalog.venues SET time_zone = 'Europe/Vienna'")
         .execute(&mut *moving)
@@ -323,22 +315,100 @@ async fn a_batch_moves_no_venue_of_a_show_that_was_put_on_sale(pool: PgPool) {
 
     place(&mut batch).time_zone = "Europe/Rome".to_owned();
     place(&mut batch).latitude += 1.0;
+    place(&mut batch).city = "Roma".to_owned();
+    place(&mut batch).country = "IT".to_owned();
     let kept = world.upsert(&organiser, &batch).await.unwrap();
     let tally = kept.venues.unwrap();
     assert_eq!((tally.kept, tally.unchanged, tally.updated), (1, 0, 0));
     place(&mut batch).name = "Under another name".to_owned();
     let renamed = world.upsert(&organiser, &batch).await.unwrap();
     let tally = renamed.venues.unwrap();
-    assert_eq!((tally.kept, tally.unchanged, tally.updated), (0, 0, 1));
+    assert_eq!((tally.kept, tally.unchanged, tally.updated), (1, 0, 0));
     let there = world.show("", show_id).await.unwrap().venue.unwrap();
-    assert_eq!(
-        (
-            there.name.as_str(),
-            there.time_zone.as_str(),
-            there.latitude
-        ),
-        ("Under another name", "Europe/Vienna", venue().latitude)
-    );
+    let asked = place(&mut batch).clone();
+    let expected = wire::Venue {
+        venue_id: there.venue_id.clone(),
+        version: there.version.clone(),
+        city: venue().city,
+        country: venue().country,
+        latitude: venue().latitude,
+        time_zone: "Europe/Vienna".to_owned(),
+        ..asked
+    };
+    assert_eq!(there, expected);
+}
+
+/// Until somebody waits for a lock of another.
+async fn somebody_waits(pool: &PgPool) {
+    let waits = "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = async {
+        while sqlx::query_scalar::<_, i64>(waits)
+            .fetch_one(pool)
+            .await
+            .unwrap()
+            == 0
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, waiting).await.unwrap();
+}
+
+#[sqlx::test]
+async fn a_batch_moves_no_venue_that_was_moved_and_sold_at_meanwhile(pool: PgPool) {
+    let mut world = World::start(pool.clone()).await;
+    let organiser = token("organiser");
+    let mut batch = batch();
+    batch.venues.push(wire::UpsertVenue {
+        external_id: "v2".to_owned(),
+        ..batch.venues[0].clone()
+    });
+    batch.shows.push(wire::UpsertShow {
+        venue_external_id: "v2".to_owned(),
+        ..crate::import::show("s2")
+    });
+    let first = world.upsert(&organiser, &batch).await.unwrap();
+    let mut there = Vec::new();
+    for (index, upserted) in first.upserted.iter().enumerate() {
+        let show = world.show("", &upserted.show_id).await.unwrap();
+        there.push((show.venue.unwrap().venue_id, index));
+    }
+    there.sort();
+    // Rows are taken in the order of ids: the batch waits for the first, and hasn't come to the second.
+    let [(first_id, first_index), (second_id, second_index)] = &there[..] else {
+        panic!("two venues");
+    };
+    let mut changing = pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM catalog.venues WHERE uuid_send(venue_id) = $1 FOR NO KEY UPDATE")
+        .bind(first_id)
+        .execute(&mut *changing)
+        .await
+        .unwrap();
+    let elsewhere = batch.venues[*first_index].venue.as_mut().unwrap();
+    elsewhere.latitude += 1.0;
+    let upserting = tokio::spawn({
+        let mut importer = world.importer();
+        let request = with(&organiser, batch);
+        async move { answer(importer.upsert_catalogue(request).await) }
+    });
+    somebody_waits(&pool).await;
+    let moved = wire::Venue {
+        venue_id: second_id.clone(),
+        time_zone: "Europe/Vienna".to_owned(),
+        ..venue()
+    };
+    let moved = world.update_venue(&organiser, moved, &["time_zone"], "");
+    let moved = moved.await.unwrap();
+    let show_id = &first.upserted[*second_index].show_id;
+    world.publish(&organiser, show_id).await.unwrap();
+    changing.commit().await.unwrap();
+
+    let upserted = upserting.await.unwrap().unwrap();
+    let tally = upserted.venues.unwrap();
+    assert_eq!((tally.updated, tally.kept, tally.unchanged), (1, 1, 0));
+    let there = world.show("", show_id).await.unwrap().venue.unwrap();
+    assert_eq!(there, moved);
 }
 
 /// Whose events are to be told as changed.

@@ -230,6 +230,16 @@ impl Sold {
             (Change::PlanAgain(moved), AlreadyExists, "taken"),
             // Where and by which clock it begins.
             (
+                self.venue("city", |venue| venue.city = "Potsdam".to_owned()),
+                InvalidState,
+                "city can't be changed any more",
+            ),
+            (
+                self.venue("country", |venue| venue.country = "AT".to_owned()),
+                InvalidState,
+                "country can't be changed any more",
+            ),
+            (
                 self.venue("time_zone", |venue| {
                     venue.time_zone = "Asia/Tokyo".to_owned()
                 }),
@@ -352,10 +362,17 @@ async fn what_breaks_no_ticket_may_change_of_what_was_sold(pool: PgPool) {
     let door = wire::Venue {
         name: "Stadion am See".to_owned(),
         address: "Uferweg 2, gate 7".to_owned(),
+        postal_code: "14053-2".to_owned(),
+        region: "Land Berlin".to_owned(),
         ..sold.show.venue.clone().unwrap()
     };
     let venue = world
-        .update_venue(&organiser, door, &["name", "address"], "")
+        .update_venue(
+            &organiser,
+            door,
+            &["name", "address", "postal_code", "region"],
+            "",
+        )
         .await
         .unwrap();
     let ends_at_ms = Some(in_days(30));

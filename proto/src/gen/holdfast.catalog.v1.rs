@@ -1069,8 +1069,8 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Changes what a venue says of itself; all shows there say so at once, those on sale and those of others,
-        /// who were lent a plan of it, too. Its time zone and position stay once a show there was put on sale: that
-        /// is refused as INVALID_STATE, naming what. Idempotent: one that is as asked for already is told, whatever
+        /// who were lent a plan of it, too. City, country, latitude, longitude and time zone stay once a show there was
+        /// put on sale, or that has begun: that is refused as INVALID_STATE, naming what, and a show. Idempotent: one that is as asked for already is told, whatever
         /// version was named. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST,
         /// VENUE_NOT_FOUND (another's, too), INVALID_STATE, PRECONDITION_FAILED (it has another version).
         pub async fn update_venue(
@@ -2040,8 +2040,8 @@ pub mod catalog_service_server {
             tonic::Status,
         >;
         /// Changes what a venue says of itself; all shows there say so at once, those on sale and those of others,
-        /// who were lent a plan of it, too. Its time zone and position stay once a show there was put on sale: that
-        /// is refused as INVALID_STATE, naming what. Idempotent: one that is as asked for already is told, whatever
+        /// who were lent a plan of it, too. City, country, latitude, longitude and time zone stay once a show there was
+        /// put on sale, or that has begun: that is refused as INVALID_STATE, naming what, and a show. Idempotent: one that is as asked for already is told, whatever
         /// version was named. Called by the gateway. Reasons: UNAUTHORIZED, FORBIDDEN, INVALID_REQUEST,
         /// VENUE_NOT_FOUND (another's, too), INVALID_STATE, PRECONDITION_FAILED (it has another version).
         async fn update_venue(
@@ -4010,7 +4010,7 @@ pub struct UpsertCatalogueRequest {
     #[prost(message, repeated, tag = "5")]
     pub shows: ::prost::alloc::vec::Vec<UpsertShow>,
 }
-/// Time zone and position stay once a show there was put on sale; the rest of it changes.
+/// City, country, latitude, longitude and time zone stay once a show there was put on sale; the rest of it changes.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpsertVenue {
     #[prost(string, tag = "1")]
@@ -4097,7 +4097,7 @@ pub struct Tally {
     #[prost(uint32, tag = "3")]
     pub unchanged: u32,
     /// Different, but left as they are: shows that aren't DRAFT any more, or were about to be sold; venues of
-    /// such shows that differ in time zone or position alone.
+    /// such shows that would be elsewhere, or in another time zone, also where the rest of what they say changed.
     #[prost(uint32, tag = "4")]
     pub kept: u32,
 }

@@ -57,6 +57,7 @@ pub(crate) struct VenueChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, required = false, max_length = 600)]
     address: Option<String>,
+    /// Stays once a show at the venue was put on sale.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 200)]
     city: Option<String>,
@@ -68,18 +69,19 @@ pub(crate) struct VenueChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, required = false, max_length = 200)]
     region: Option<Option<String>>,
-    /// ISO 3166-1 alpha-2.
+    /// ISO 3166-1 alpha-2. Stays once a show at the venue was put on sale.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, required = false, pattern = "^[A-Z]{2}$")]
     country: Option<String>,
-    /// Stays once a show at the venue was put on sale, as `longitude` and `time_zone` do.
+    /// Stays once a show at the venue was put on sale.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = f64, required = false, minimum = -90, maximum = 90)]
     latitude: Option<f64>,
+    /// Stays once a show at the venue was put on sale.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = f64, required = false, minimum = -180, maximum = 180)]
     longitude: Option<f64>,
-    /// IANA.
+    /// IANA. Stays once a show at the venue was put on sale.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, required = false)]
     time_zone: Option<String>,
@@ -183,8 +185,9 @@ pub(crate) async fn create_venue(
 
 /// Change a venue
 ///
-/// Its shows say so at once, those on sale too. Where it is and its time zone stay once a show at the venue
-/// was put on sale: people rely on when and where that is.
+/// Its shows say so at once, those on sale too. `city`, `country`, `latitude`, `longitude` and `time_zone` stay once
+/// a show at the venue was put on sale, or that has begun (409 `INVALID_STATE`, which names such a show): people rely
+/// on when and where it is. `name`, `address`, `postal_code` and `region` may change all the same.
 #[utoipa::path(
     patch, path = "/venues/{venue_id}", tag = "organising",
     params(
