@@ -3,7 +3,7 @@
 //! booking-svc is asked first, then the state is recorded, as in `publish_show`: a crash between
 //! the two leaves a show listed as on sale that sells nothing, and asking again repairs it. A crash
 //! while it was published may leave a draft that sells; one that has begun can't be published any
-//! more, but can still be called off.
+//! more, but can still be called off. One that booking-svc doesn't know then was never on sale, and counts as such.
 
 use holdfast_mesh::Failure;
 use holdfast_types::{ShowId, ShowState};
@@ -28,7 +28,10 @@ impl Catalog {
             return Err(wrong_state(&show, state));
         }
         if show.state == ShowState::Draft {
-            self.inventory.call_off_draft(on_behalf, show_id).await?;
+            let was_opened = self.inventory.call_off_draft(on_behalf, show_id).await?;
+            if !was_opened {
+                store::shows::unset_opening(&mut transaction, show_id).await?;
+            }
         } else {
             self.inventory
                 .change_state(on_behalf, show_id, state)

@@ -131,19 +131,20 @@ impl Inventory {
         answer.map_err(|status| refused(show_id, &status))
     }
 
-    /// Calls off a show that may have been opened. If booking-svc doesn't know it, nothing of it
-    /// was ever for sale.
+    /// Calls off a show that may have been opened; false if booking-svc doesn't know it: nothing of it was ever for
+    /// sale.
     pub(crate) async fn call_off_draft(
         &self,
         on_behalf: &OnBehalf,
         show_id: ShowId,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let asked = self.ask_state(on_behalf, show_id, ShowState::Cancelled);
         match asked.await {
             Err(status) if Failure::from_status(&status).code() == ErrorCode::ShowNotFound => {
-                Ok(())
+                Ok(false)
             }
-            answer => answer.map_err(|status| refused(show_id, &status)),
+            Err(status) => Err(refused(show_id, &status)),
+            Ok(()) => Ok(true),
         }
     }
 

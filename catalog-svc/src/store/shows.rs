@@ -318,6 +318,21 @@ pub(crate) async fn set_opening(
     Ok(())
 }
 
+/// Takes back that a show was about to be opened: booking-svc never did. Only with its being called off, so that
+/// it can't come to it.
+pub(crate) async fn unset_opening(
+    transaction: &mut PgTransaction<'_>,
+    id: ShowId,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "UPDATE catalog.shows SET opening = false WHERE show_id = $1 AND opening",
+        id.as_uuid(),
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
 /// Records a show's state.
 pub(crate) async fn set_state(
     transaction: &mut PgTransaction<'_>,

@@ -261,6 +261,38 @@ async fn a_venue_stays_where_it_is_from_when_a_show_may_be_on_sale(pool: PgPool)
 }
 
 #[sqlx::test]
+async fn a_show_that_was_called_off_and_never_opened_keeps_no_venue_where_it_is(pool: PgPool) {
+    let mut world = World::start(pool).await;
+    let organiser = token("organiser");
+    let draft = world.draft(&organiser).await;
+    let away = Failure::new(ErrorCode::Unavailable, "away");
+    world.inventory.refuse_next(away.clone());
+    let refused = world.publish(&organiser, &draft.show_id).await;
+    assert_refused(refused, ErrorCode::Unavailable);
+    let moved = wire::Venue {
+        city: "Potsdam".to_owned(),
+        ..draft.venue.unwrap()
+    };
+    // What can't be asked may have been opened.
+    world.inventory.refuse_next(away);
+    let refused = world
+        .change_state(&organiser, &draft.show_id, "CANCELLED")
+        .await;
+    assert_refused(refused, ErrorCode::Unavailable);
+    let refused = world.update_venue(&organiser, moved.clone(), &["city"], "");
+    assert_refused(refused.await, ErrorCode::InvalidState);
+
+    let unknown = Failure::new(ErrorCode::ShowNotFound, "there is no such show");
+    world.inventory.refuse_next(unknown);
+    world
+        .change_state(&organiser, &draft.show_id, "CANCELLED")
+        .await
+        .unwrap();
+    let moved = world.update_venue(&organiser, moved, &["city"], "");
+    assert_eq!(moved.await.unwrap().city, "Potsdam");
+}
+
+#[sqlx::test]
 async fn whoever_puts_a_show_on_sale_waits_for_its_venue_to_be_moved(pool: PgPool) {
     let mut world = World::start(pool.clone()).await;
     let organiser = token("organiser");
