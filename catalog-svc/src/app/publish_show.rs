@@ -56,7 +56,8 @@ impl Catalog {
         Ok(show)
     }
 
-    /// Keeps a draft that may be opened from being changed by an import, and its venue from being moved.
+    /// Keeps a draft that may be opened from being changed by an import, and its venue from being moved. Of a show
+    /// that was on sale before both stand still already, and neither is waited for.
     async fn mark_opening(
         &self,
         actor: Actor,
@@ -64,10 +65,13 @@ impl Catalog {
         now: DateTime<Utc>,
     ) -> Result<(), Failure> {
         let mut transaction = self.begin().await?;
-        // Before the show, as whoever changes a venue has them; from here on its time zone and position stay.
-        let venue_id = store::venues::keep_of_show(&mut transaction, show_id).await?;
+        // Before the show, as whoever changes a venue has them; from here on it stays where it is.
+        let venue_id = store::venues::keep_of_draft(&mut transaction, show_id).await?;
         let found = store::shows::lock(&mut transaction, show_id).await?;
         let show = changeable(actor, found)?;
+        if show.state != ShowState::Draft {
+            return Ok(());
+        }
         may_be_sold(&show, now)?;
         if venue_id != Some(show.venue.venue_id) {
             let message = "an import has just moved the show to another venue; try again";

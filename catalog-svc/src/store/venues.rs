@@ -84,8 +84,9 @@ pub(crate) async fn lock_places(
     Ok(places.collect())
 }
 
-/// The venue of a show, which nobody changes until the transaction ends; waits for whoever does.
-pub(crate) async fn keep_of_show(
+/// The venue of a draft, which nobody changes until the transaction ends; waits for whoever does. None of a show
+/// that is no draft any more.
+pub(crate) async fn keep_of_draft(
     connection: &mut PgConnection,
     id: ShowId,
 ) -> Result<Option<VenueId>, Error> {
@@ -94,7 +95,7 @@ pub(crate) async fn keep_of_show(
          FROM catalog.shows s
          JOIN catalog.plans p ON p.plan_id = s.plan_id
          JOIN catalog.venues v ON v.venue_id = p.venue_id
-         WHERE s.show_id = $1 FOR SHARE OF v",
+         WHERE s.show_id = $1 AND s.state = 'DRAFT' FOR SHARE OF v",
         id.as_uuid(),
     )
     .fetch_optional(connection)

@@ -443,6 +443,26 @@ async fn a_batch_moves_no_venue_that_was_moved_and_sold_at_meanwhile(pool: PgPoo
     assert_eq!(there, moved);
 }
 
+#[sqlx::test]
+async fn a_paused_show_goes_on_while_its_venue_is_changed(pool: PgPool) {
+    let mut world = World::start(pool.clone()).await;
+    let organiser = token("organiser");
+    let show_id = world.draft(&organiser).await.show_id;
+    world.publish(&organiser, &show_id).await.unwrap();
+    world
+        .change_state(&organiser, &show_id, "PAUSED")
+        .await
+        .unwrap();
+    let mut changing = pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM catalog.venues FOR NO KEY UPDATE")
+        .execute(&mut *changing)
+        .await
+        .unwrap();
+    let resumed = world.publish(&organiser, &show_id);
+    let resumed = tokio::time::timeout(WAIT_MAX, resumed).await.unwrap();
+    assert_eq!(resumed.unwrap().state, "ON_SALE");
+}
+
 /// Whose events are to be told as changed.
 async fn renamed(pool: &PgPool) -> Vec<Vec<u8>> {
     let taken = "DELETE FROM catalog.performer_news RETURNING uuid_send(performer_id)";
