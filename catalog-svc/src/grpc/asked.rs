@@ -137,3 +137,49 @@ fn refuse_id(id: &[u8]) -> Result<(), Failure> {
 fn new_id() -> Vec<u8> {
     Uuid::now_v7().into_bytes().to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use holdfast_mesh::auth::{Claims, Grants};
+    use holdfast_types::UserId;
+    use tonic::metadata::MetadataMap;
+
+    use super::*;
+
+    #[test]
+    fn a_show_with_rules_is_known_as_the_release_before_asked_for_it() {
+        let claims = Claims {
+            user_id: UserId::from_bytes([1; 16]),
+            roles: vec!["organiser".to_owned()],
+            expires_at_s: 0,
+            grants: Grants::default(),
+        };
+        let ada = Actor::of(&claims, &MetadataMap::new()).unwrap();
+        let price = wire::Price {
+            category: "Any".to_owned(),
+            amount: 2_500,
+            ..wire::Price::default()
+        };
+        // As the gateway makes it of a body that says nothing of late money; see its `organiser/shows.rs`.
+        let mut request = wire::CreateShowRequest {
+            event_id: vec![2; 16],
+            plan_id: vec![3; 16],
+            starts_at_ms: 4_087_821_600_000,
+            currency: "EUR".to_owned(),
+            prices: vec![price],
+            rules: Some(wire::ShowRules {
+                hold_ttl_ms: 600_000,
+                seats_per_customer_max: 4,
+                ..wire::ShowRules::default()
+            }),
+            idempotency_key: "k".to_owned(),
+            ..wire::CreateShowRequest::default()
+        };
+        let before = asked(&mut request, ada).unwrap().sha256_before.unwrap();
+        let before: String = before.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            before,
+            "b0733a5657de27f2fa56b3dc76b8420b287d419077ccc5ec0f20138e30a06ff3"
+        );
+    }
+}
