@@ -331,6 +331,8 @@ async fn documents_are_written_and_removed_when_their_tasks_succeeded() {
         "price_from": 1500,
         "price_max": 4500,
         "day": day(7),
+        "sale_from_ms": 0,
+        "sale_until_ms": 9_007_199_254_740_992_i64,
         "id_start": 0x0707_0707_0707_u64,
         "content": content,
         "_geo": {"lat": 42.35, "lng": 13.4},
