@@ -6,7 +6,6 @@
 use std::{fmt, sync::Arc};
 
 use http::HeaderValue;
-use uuid::Uuid;
 
 /// Header and metadata key.
 pub const HEADER: &str = "x-request-id";
@@ -23,9 +22,10 @@ tokio::task_local! {
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// A new one.
+    /// A new one. Its random bytes are the thread's generator's: one system call less for each request.
     pub fn generate() -> Self {
-        Self(Uuid::new_v4().to_string().into())
+        let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+        Self(id.to_string().into())
     }
 
     /// One that a caller sent, if it is plain enough to be logged.
