@@ -664,12 +664,16 @@ mod tests {
             "prices": [{"category": "Any", "amount": 2_500}],
             "rules": {"hold_ttl_s": 600, "seats_per_customer_max": 4},
         });
-        let body: NewShow = serde_json::from_value(body).unwrap();
+        let body: NewShow = serde_json::from_value(body).expect("is a show");
         let event_id = EventId::from_bytes([2; 16]);
-        let mut request = body.into_request(event_id, "k".to_owned()).unwrap();
+        let mut request = body
+            .into_request(event_id, "k".to_owned())
+            .expect("can be asked for");
         // The gateway of that release chose the id, and sent no key.
         assert_eq!(std::mem::take(&mut request.idempotency_key), "k");
-        let id: Uuid = "5f38c00c-c9c4-8621-a39a-0097f9ba3c02".parse().unwrap();
+        let id: Uuid = "5f38c00c-c9c4-8621-a39a-0097f9ba3c02"
+            .parse()
+            .expect("is an id");
         request.show_id = id.into_bytes().to_vec();
         let sha256: [u8; 32] = Sha256::digest(request.encode_to_vec()).into();
         let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
