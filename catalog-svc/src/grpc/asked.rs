@@ -154,7 +154,7 @@ mod tests {
             expires_at_s: 0,
             grants: Grants::default(),
         };
-        let ada = Actor::of(&claims, &MetadataMap::new()).unwrap();
+        let ada = Actor::of(&claims, &MetadataMap::new()).expect("is somebody");
         let price = wire::Price {
             category: "Any".to_owned(),
             amount: 2_500,
@@ -175,7 +175,10 @@ mod tests {
             idempotency_key: "k".to_owned(),
             ..wire::CreateShowRequest::default()
         };
-        let before = asked(&mut request, ada).unwrap().sha256_before.unwrap();
+        let before = asked(&mut request, ada)
+            .expect("is a request")
+            .sha256_before
+            .expect("has one");
         let before: String = before.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             before,
