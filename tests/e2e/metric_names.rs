@@ -23,6 +23,7 @@ const SILENT: &[&str] = &[
     "holdfast_booking_refunds_total",
     "holdfast_booking_seats_returned_total",
     "holdfast_booking_steps_taken_over_total",
+    "holdfast_booking_unreadable_total",
     "holdfast_eventlog_pruned_total",
     "holdfast_payment_again_total",
     "holdfast_payment_disputes_total",
