@@ -8,7 +8,6 @@ mod building;
 mod catching_up;
 mod comparing;
 mod contract;
-mod large;
 mod on_disk;
 mod operators;
 mod recorded;
