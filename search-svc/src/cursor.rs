@@ -1,14 +1,16 @@
-//! Where a search goes on: how many results were had, from which time on, and of which question.
+//! Where a search goes on: how many results were had, up to where, from which time on, and of which
+//! question.
 //!
 //! Always holds: what [`FromStr`] accepts is what `Display` wrote, and nothing else. A cursor is
-//! not secret. Results are counted, not named: an index that changes between two pages may show a
-//! show twice or not at all, as a list that people scroll through does.
+//! not secret. With a position the next page goes on behind the last show of this one, whatever came or
+//! went meanwhile. An engine that names no positions counts results, and an index that changes between
+//! two pages may show a show twice or not at all.
 
 use std::{fmt, str::FromStr};
 
 use holdfast_types::limits::TIME_MS_MAX;
 
-use crate::query::RESULTS_MAX;
+use crate::query::{Position, RESULTS_MAX};
 
 /// Text that is no cursor of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +22,8 @@ pub(crate) struct CursorError;
 pub(crate) struct Cursor {
     /// Below [`RESULTS_MAX`].
     pub(crate) offset: usize,
+    /// Of the last of them.
+    pub(crate) after: Option<Position>,
     /// Start at or after: the first page's "now" where nothing else was asked.
     pub(crate) from_ms: i64,
     /// Hash of the question.
@@ -30,10 +34,16 @@ impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             offset,
+            after,
             from_ms,
             question,
         } = self;
-        write!(f, "q1{offset:04x}{from_ms:012x}{question:016x}")
+        let version = if after.is_some() { 2 } else { 1 };
+        write!(f, "q{version}{offset:04x}{from_ms:012x}{question:016x}")?;
+        match after {
+            Some((first, time, tie)) => write!(f, "{first:016x}{time:016x}{tie:016x}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -42,11 +52,19 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let parts = || {
-            let rest = text.strip_prefix("q1")?;
+            let rest = text.strip_prefix("q")?;
+            let (version, rest) = rest.split_at_checked(1)?;
             let (offset, rest) = rest.split_at_checked(4)?;
-            let (from_ms, question) = rest.split_at_checked(12)?;
+            let (from_ms, rest) = rest.split_at_checked(12)?;
+            let (question, rest) = rest.split_at_checked(16)?;
+            let after = match version {
+                "1" if rest.is_empty() => None,
+                "2" => Some(position(rest)?),
+                _ => return None,
+            };
             Some(Self {
                 offset: usize::from_str_radix(offset, 16).ok()?,
+                after,
                 from_ms: i64::from_str_radix(from_ms, 16).ok()?,
                 question: u64::from_str_radix(question, 16).ok()?,
             })
@@ -60,6 +78,17 @@ impl FromStr for Cursor {
     }
 }
 
+fn position(text: &str) -> Option<Position> {
+    let (first, rest) = text.split_at_checked(16)?;
+    let (time, tie) = rest.split_at_checked(16)?;
+    Some((
+        u64::from_str_radix(first, 16).ok()?,
+        // Times from before 1970 are in it as the bits that they are.
+        u64::from_str_radix(time, 16).ok()?.cast_signed(),
+        u64::from_str_radix(tie, 16).ok()?,
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,11 +98,19 @@ mod tests {
         for cursor in [
             Cursor {
                 offset: 1,
+                after: None,
+                from_ms: 0,
+                question: 0,
+            },
+            Cursor {
+                offset: 20,
+                after: Some((0, i64::MIN, 0)),
                 from_ms: 0,
                 question: 0,
             },
             Cursor {
                 offset: RESULTS_MAX - 1,
+                after: Some((u64::MAX, -1, u64::MAX)),
                 from_ms: TIME_MS_MAX,
                 question: u64::MAX,
             },
@@ -95,6 +132,11 @@ mod tests {
             "q10014019b77bd1800ffffffffffffffff0",
             "q10014019B77BD1800ffffffffffffffff",
             "q10014019b77bd1800ffffffffffffffff ",
+            "q20014019b77bd1800ffffffffffffffff",
+            "q30014019b77bd1800ffffffffffffffff",
+            "q10014019b77bd1800ffffffffffffffff000000000000000000000000000000000000000000000001",
+            "q20014019b77bd1800ffffffffffffffff00000000000000000000000000000000000000000000001",
+            "q20014019b77bd1800ffffffffffffffff0000000000000000-0000000000000010000000000000001",
         ] {
             assert_eq!(bad.parse::<Cursor>(), Err(CursorError), "{bad}");
         }

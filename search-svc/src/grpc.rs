@@ -59,6 +59,7 @@ impl<I: Index> SearchService for Searches<I> {
         let end = asked.query.offset + found.shows.len();
         let next = Cursor {
             offset: end,
+            after: found.last,
             from_ms: asked.query.from_ms,
             question: asked.question,
         };

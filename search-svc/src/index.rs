@@ -13,7 +13,7 @@ use holdfast_types::ShowId;
 use crate::{
     document::{Changes, Document},
     facet::Counts,
-    query::Query,
+    query::{Position, Query},
     suggest::{Begun, Kind},
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Found {
     pub(crate) shows: Vec<FoundShow>,
     /// There are more.
     pub(crate) more: bool,
+    /// Of the last of them, for [`Query::after`]; none of an engine that counts results.
+    pub(crate) last: Option<Position>,
     pub(crate) total: Total,
     /// As they were asked for.
     pub(crate) facets: Vec<Counts>,

@@ -4,6 +4,9 @@
 pub(crate) const SEARCHES: &str = "holdfast_search_searches_total";
 /// How long the engine took for a search, in seconds.
 pub(crate) const SEARCH_SECONDS: &str = "holdfast_search_seconds";
+/// Segments of the embedded index that were asked; label `outcome` (`kept`: it had answered the same before,
+/// and nothing of it changed; `made`).
+pub(crate) const SEGMENT_ANSWERS: &str = "holdfast_search_segment_answers_total";
 /// How long suggestions for what was typed took, in seconds.
 pub(crate) const SUGGEST_SECONDS: &str = "holdfast_search_suggest_seconds";
 /// From a change in the catalogue until it can be found, in seconds (SE-1).

@@ -3,6 +3,8 @@
 //! Always holds: a place within the radius of another has one of its cells among those that
 //! [`cover`] names. The globe is a sphere here, which is wrong by half a percent at most.
 
+use std::hash::{Hash, Hasher};
+
 /// Mean radius of the earth, in metres (IUGG).
 const EARTH_RADIUS_M: f64 = 6_371_008.8;
 
@@ -16,11 +18,21 @@ const CELLS_MAX: u64 = 128;
 /// Added to a radius before cells are chosen: against rounding, in metres.
 const MARGIN_M: f64 = 10.0;
 
-/// A position, in degrees, within the globe's bounds.
+/// A position, in degrees, within the globe's bounds; neither is a negative zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Place {
     latitude: f64,
     longitude: f64,
+}
+
+// Both are numbers, and there is one zero only.
+impl Eq for Place {}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.latitude.to_bits().hash(state);
+        self.longitude.to_bits().hash(state);
+    }
 }
 
 impl Place {
@@ -29,8 +41,8 @@ impl Place {
         // Refuses what is no number, too.
         let is_there = latitude.abs() <= 90.0 && longitude.abs() <= 180.0;
         is_there.then_some(Self {
-            latitude,
-            longitude,
+            latitude: latitude + 0.0,
+            longitude: longitude + 0.0,
         })
     }
 

@@ -9,7 +9,7 @@ pub(crate) const WORDS_MAX: usize = 10;
 pub(crate) const RESULTS_MAX: usize = 10_000;
 
 /// A question, checked: all of it must fit.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Query {
     /// As [`crate::fold::words`] makes them, at most [`WORDS_MAX`]; the last may be a beginning.
     pub(crate) words: Vec<String>,
@@ -36,21 +36,27 @@ pub(crate) struct Query {
     pub(crate) sort: Sort,
     /// What is counted, none twice.
     pub(crate) facets: Vec<Facet>,
-    /// Results skipped.
+    /// Results skipped, where `after` doesn't say from where on.
     pub(crate) offset: usize,
+    /// Only what comes after it, from an engine that names positions.
+    pub(crate) after: Option<Position>,
     /// Results wanted, at least 1; with `offset` at most [`RESULTS_MAX`].
     pub(crate) limit: usize,
 }
 
+/// Where a show is in an order, the first the least: what was asked for, then the time, then a number of
+/// the show's. It stays where it is while others come and go.
+pub(crate) type Position = (u64, i64, u64);
+
 /// Within a circle.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Near {
     pub(crate) place: Place,
     pub(crate) radius_m: u32,
 }
 
 /// Sold in a currency, and a price in these bounds, in minor units.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Price {
     pub(crate) currency: String,
     pub(crate) min: Option<i64>,
@@ -58,7 +64,7 @@ pub(crate) struct Price {
 }
 
 /// What comes first. Where that is equal, the sooner show, and then an order that stays.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Sort {
     Relevance,
     Date,

@@ -33,6 +33,7 @@ const SILENT: &[&str] = &[
     "holdfast_payment_refunded_total",
     "holdfast_search_searches_total",
     "holdfast_search_seconds",
+    "holdfast_search_segment_answers_total",
     "holdfast_search_suggest_seconds",
     "identity_refresh_reuses_total",
     "lockstore_conflicts_total",

@@ -6,6 +6,7 @@
 //! can't be opened, or is of another schema, counts as none, and is built anew.
 
 mod contents;
+mod kept;
 mod names;
 mod schema;
 mod search;

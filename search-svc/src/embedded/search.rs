@@ -1,9 +1,9 @@
 //! From a question to documents.
 //!
-//! Always holds: one pass over what fits orders it, counts it and counts its facets; of all that
-//! fits, only the page is kept.
+//! Always holds: one pass over what fits in a segment orders it, counts it and counts its facets; what
+//! segments answer is put together, whether they answer now or did before.
 
-use std::{mem, ops::Bound};
+use std::{mem, ops::Bound, sync::Arc};
 
 use holdfast_proto::search::v1::FoundShow;
 use prost::Message;
@@ -14,21 +14,22 @@ use tantivy::{
     fastfield::AliveBitSet,
     query::{
         BooleanQuery, ConstScoreQuery, EnableScoring, Occur, Query as Clause, RangeQuery,
-        TermSetQuery,
+        TermSetQuery, Weight,
     },
     schema::{Field, Value},
 };
 
 use super::{
+    kept::{Answer, Documents, Kept},
     schema::{Fields, PLACE},
-    tally::{Tally, Values},
-    top::{Top, first_of_each},
+    tally::Tally,
+    top::{Top, Wanted, first_of_each, skipped},
     words::{self, exact},
 };
 use crate::{
     index::{Found, Total},
     place::{self, Place},
-    query::{Near, Query, Sort},
+    query::{Near, Position, Query, Sort},
 };
 
 /// The state of what is on sale.
@@ -38,68 +39,105 @@ const ON_SALE: &str = "ON_SALE";
 pub(super) fn search(
     searcher: &Searcher,
     fields: &Fields,
-    values: &Values,
+    kept: &Kept,
     query: &Query,
 ) -> tantivy::Result<Found> {
-    values.forget_all_but(searcher.segment_readers());
-    let clause = clause(fields, query)?;
-    // Without words all fit as well, and the order is that of time.
-    let sort = match query.sort {
-        Sort::Relevance if query.words.is_empty() => Sort::Date,
-        sort => sort,
-    };
-    let is_scored = matches!(sort, Sort::Relevance);
-    let weight = clause.weight(match is_scored {
-        true => EnableScoring::enabled_from_searcher(searcher),
-        false => EnableScoring::disabled_from_searcher(searcher),
-    })?;
-    let mut total = 0;
-    let mut tally = Tally::new(&query.facets, values);
-    // One more tells whether there are more.
-    let mut top = Top::new(sort, query.offset + query.limit + 1);
+    kept.values.forget_all_but(searcher.segment_readers());
+    let (wanted, skipped) = (Wanted::of(query), skipped(query));
+    let asked = kept.of(query, &wanted);
+    let mut tally = Tally::new(&query.facets, &kept.values);
+    let (mut total, mut first) = (0, Vec::new());
+    let mut weight = None;
     for (ordinal, segment) in (0..).zip(searcher.segment_readers()) {
-        let mut counted = tally.in_segment(segment)?;
-        let mut columns = top.in_segment(ordinal, segment)?;
-        let mut block = Block::new(segment, query.near)?;
-        let mut take = |block: &mut Block| {
-            block.leave_out();
-            total += block.documents.len() as u64;
-            counted.count(&block.documents);
-            top.take(&mut columns, &block.documents, &block.scores);
-            block.documents.clear();
-            block.scores.clear();
-        };
-        if is_scored {
-            weight.for_each(segment, &mut |document, score| {
-                block.documents.push(document);
-                block.scores.push(score);
-                if block.documents.len() == COLLECT_BLOCK_BUFFER_LEN {
-                    take(&mut block);
+        let before = asked.as_ref().and_then(|asked| asked.answer(segment));
+        let answer = match before {
+            Some(answer) => answer,
+            None => {
+                let weight = match &weight {
+                    Some(weight) => weight,
+                    None => weight.insert(weigh(searcher, fields, query, &wanted)?),
+                };
+                let found = in_segment(&**weight, segment, query, &wanted, &tally)?;
+                let answer = Arc::new(found);
+                if let Some(asked) = &asked {
+                    asked.keep(segment, Arc::clone(&answer));
                 }
-            })?;
-            take(&mut block);
-        } else {
-            weight.for_each_no_score(segment, &mut |documents| {
-                block.documents.extend_from_slice(documents);
-                take(&mut block);
-            })?;
-        }
-        tally.add(counted);
+                answer
+            }
+        };
+        total += answer.total;
+        tally.add(&answer.counted);
+        let address = |(position, document): &(Position, DocId)| {
+            (*position, DocAddress::new(ordinal, *document))
+        };
+        first.extend(answer.first.iter().map(address));
     }
-    let mut addresses = top.into_sorted();
-    addresses.drain(..query.offset.min(addresses.len()));
-    let more = addresses.len() > query.limit;
-    addresses.truncate(query.limit);
-    let shows = addresses
-        .into_iter()
-        .map(|address| shown(searcher, fields, address))
+    first.sort_unstable();
+    let end = first.len().min(skipped + query.limit);
+    let more = first.len() > end;
+    let page = first.get(skipped..end).unwrap_or_default();
+    let shows = page
+        .iter()
+        .map(|(_, address)| shown(searcher, fields, *address))
         .collect::<tantivy::Result<_>>()?;
     Ok(Found {
         shows,
         more,
+        last: page.last().map(|(position, _)| *position),
         total: Total::Exact(total),
         facets: tally.counts(),
     })
+}
+
+fn weigh(
+    searcher: &Searcher,
+    fields: &Fields,
+    query: &Query,
+    wanted: &Wanted,
+) -> tantivy::Result<Box<dyn Weight>> {
+    clause(fields, query)?.weight(match wanted.sort {
+        Sort::Relevance => EnableScoring::enabled_from_searcher(searcher),
+        _ => EnableScoring::disabled_from_searcher(searcher),
+    })
+}
+
+/// What fits in one segment.
+fn in_segment(
+    weight: &dyn Weight,
+    segment: &SegmentReader,
+    query: &Query,
+    wanted: &Wanted,
+    tally: &Tally<'_>,
+) -> tantivy::Result<Answer> {
+    let mut counted = tally.in_segment(segment)?;
+    let mut top = Top::new(wanted, segment)?;
+    let mut found = Documents::none_of(segment);
+    let mut block = Block::new(segment, query.near)?;
+    let mut take = |block: &mut Block| {
+        block.leave_out();
+        found.add(&block.documents);
+        counted.count(&block.documents);
+        top.take(&block.documents, &block.scores);
+        block.documents.clear();
+        block.scores.clear();
+    };
+    if matches!(wanted.sort, Sort::Relevance) {
+        weight.for_each(segment, &mut |document, score| {
+            block.documents.push(document);
+            block.scores.push(score);
+            if block.documents.len() == COLLECT_BLOCK_BUFFER_LEN {
+                take(&mut block);
+            }
+        })?;
+        take(&mut block);
+    } else {
+        weight.for_each_no_score(segment, &mut |documents| {
+            block.documents.extend_from_slice(documents);
+            take(&mut block);
+        })?;
+    }
+    let (counted, first) = (counted.into_counted(), top.into_sorted());
+    Ok(Answer::new(segment, found, counted, first))
 }
 
 /// Documents of one segment, looked at together.

@@ -8,13 +8,13 @@ use std::{fs, io, path::Path, sync::Mutex};
 use holdfast_types::ShowId;
 
 use tantivy::{
-    Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, directory::MmapDirectory,
-    indexer::IndexWriterOptions,
+    Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument,
+    directory::MmapDirectory, indexer::IndexWriterOptions,
 };
 
 use super::{
+    kept::Kept,
     schema::{self, Fields},
-    tally::Values,
 };
 use crate::{
     document::{Changes, Document},
@@ -31,7 +31,7 @@ pub(super) struct Shelf {
     index: Index,
     fields: Fields,
     reader: IndexReader,
-    values: Values,
+    kept: Kept,
     /// None until the first write, and after one that failed.
     writer: Mutex<Option<IndexWriter>>,
 }
@@ -76,22 +76,27 @@ impl Shelf {
             index,
             fields,
             reader,
-            values: Values::default(),
+            kept: Kept::new(),
             writer: Mutex::new(None),
         })
     }
 
     pub(super) fn shows(&self) -> u64 {
-        self.reader.searcher().num_docs()
+        self.searcher().num_docs()
+    }
+
+    /// All as it is now, whatever changes.
+    pub(super) fn searcher(&self) -> Searcher {
+        self.reader.searcher()
     }
 
     pub(super) fn search(&self, query: &Query) -> tantivy::Result<Found> {
-        let searcher = self.reader.searcher();
-        super::search::search(&searcher, &self.fields, &self.values, query)
+        let searcher = self.searcher();
+        super::search::search(&searcher, &self.fields, &self.kept, query)
     }
 
     pub(super) fn names(&self, kind: Kind, begun: &Begun) -> tantivy::Result<Vec<String>> {
-        super::names::names(&self.reader.searcher(), &self.fields, kind, begun)
+        super::names::names(&self.searcher(), &self.fields, kind, begun)
     }
 
     pub(super) fn contents(
@@ -100,7 +105,7 @@ impl Shelf {
         up_to: Option<ShowId>,
         max: usize,
     ) -> tantivy::Result<Vec<(ShowId, u64)>> {
-        let searcher = self.reader.searcher();
+        let searcher = self.searcher();
         super::contents::contents(&searcher, &self.fields, after, up_to, max)
     }
 

@@ -153,11 +153,11 @@ impl<'a> Tally<'a> {
     }
 
     /// Adds what was counted in a segment.
-    pub(super) fn add(&mut self, counted: InSegment) {
-        for facet in counted.0 {
+    pub(super) fn add(&mut self, counted: &Counted) {
+        for facet in &counted.0 {
             let shows = &mut self.counts[facet.nth];
-            for (numbers, count) in facet.ordinals.0.iter().zip(&facet.counts) {
-                for number in numbers.iter().filter(|_| *count > 0) {
+            for (ordinal, count) in &facet.counts {
+                for number in &facet.ordinals.0[*ordinal as usize] {
                     let number = *number as usize;
                     if shows.len() <= number {
                         shows.resize(number + 1, 0);
@@ -177,7 +177,7 @@ impl<'a> Tally<'a> {
     }
 }
 
-/// What is counted in one segment.
+/// What is being counted in one segment.
 pub(super) struct InSegment(Vec<OfFacet>);
 
 struct OfFacet {
@@ -201,5 +201,39 @@ impl InSegment {
                 }
             }
         }
+    }
+
+    pub(super) fn into_counted(self) -> Counted {
+        let facets = self.0.into_iter().map(|facet| {
+            let counts = (0..).zip(facet.counts).filter(|(_, count)| *count > 0);
+            CountedFacet {
+                nth: facet.nth,
+                ordinals: facet.ordinals,
+                counts: counts.collect::<Vec<_>>().into_boxed_slice(),
+            }
+        });
+        Counted(facets.collect())
+    }
+}
+
+/// What was counted in one segment.
+#[derive(Debug)]
+pub(super) struct Counted(Vec<CountedFacet>);
+
+#[derive(Debug)]
+struct CountedFacet {
+    nth: usize,
+    ordinals: Arc<Ordinals>,
+    /// Ordinals that documents have, with how many of them.
+    counts: Box<[(u32, u32)]>,
+}
+
+impl Counted {
+    /// What it takes beside what segments keep anyway.
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = |facet: &CountedFacet| {
+            size_of::<CountedFacet>() + std::mem::size_of_val(&*facet.counts)
+        };
+        self.0.iter().map(bytes).sum()
     }
 }

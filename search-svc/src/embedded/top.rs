@@ -1,4 +1,4 @@
-//! The first documents in an order.
+//! The first documents of a segment in an order.
 //!
 //! Always holds: documents come in blocks, and of a block a column is read at once; of all that come
 //! twice as many are kept as are wanted, at most. Later parts of a key are read only where the earlier
@@ -7,12 +7,15 @@
 use std::fmt::Debug;
 
 use tantivy::{
-    DocAddress, DocId, Score, SegmentOrdinal, SegmentReader,
+    DocId, Score, SegmentReader,
     columnar::{Column, ColumnIndex},
 };
 
 use super::schema::{PLACE, PRICE_ORDER, STARTS_AT, TIE};
-use crate::{place::Place, query::Sort};
+use crate::{
+    place::Place,
+    query::{Position, Query, Sort},
+};
 
 /// The first value of each document, in `values`; `none` where there is none.
 pub(super) fn first_of_each<T>(
@@ -33,71 +36,74 @@ pub(super) fn first_of_each<T>(
     }
 }
 
-/// What the order goes by, the least first: what was asked for, then the time, then chance that is the
-/// same each time.
-type Key = (u64, i64, u64);
+/// How many of all that fits, in which order, and from where on.
+pub(super) struct Wanted {
+    pub(super) sort: Sort,
+    pub(super) after: Option<Position>,
+    pub(super) documents: usize,
+}
 
-/// The first documents of all segments.
+impl Wanted {
+    /// Of all segments, and so of each, for a page of `query`.
+    pub(super) fn of(query: &Query) -> Self {
+        Self {
+            // Without words all fit as well, and the order is that of time.
+            sort: match query.sort {
+                Sort::Relevance if query.words.is_empty() => Sort::Date,
+                sort => sort,
+            },
+            after: query.after,
+            // One more tells whether there are more.
+            documents: skipped(query) + query.limit + 1,
+        }
+    }
+}
+
+/// Results before the page.
+pub(super) fn skipped(query: &Query) -> usize {
+    query.after.map_or(query.offset, |_| 0)
+}
+
+/// The first documents of a segment.
 pub(super) struct Top {
-    sort: Sort,
     wanted: usize,
+    after: Option<Position>,
+    columns: Columns,
     /// At most twice as many as are wanted.
-    kept: Vec<(Key, DocAddress)>,
+    kept: Vec<(Position, DocId)>,
     /// What comes later isn't among them.
-    last: Option<Key>,
+    last: Option<Position>,
 }
 
 impl Top {
-    pub(super) fn new(sort: Sort, wanted: usize) -> Self {
-        Self {
-            sort,
-            wanted,
+    pub(super) fn new(wanted: &Wanted, segment: &SegmentReader) -> tantivy::Result<Self> {
+        Ok(Self {
+            wanted: wanted.documents,
+            after: wanted.after,
+            columns: Columns::new(wanted.sort, segment)?,
             kept: Vec::new(),
             last: None,
-        }
-    }
-
-    pub(super) fn in_segment(
-        &self,
-        ordinal: SegmentOrdinal,
-        segment: &SegmentReader,
-    ) -> tantivy::Result<Columns> {
-        let columns = segment.fast_fields();
-        let by = match self.sort {
-            Sort::Relevance => By::Score,
-            Sort::Date => By::Nothing,
-            Sort::Distance(from) => By::Distance(from, columns.u64(PLACE)?),
-            Sort::Price => By::Price(columns.i64(PRICE_ORDER)?),
-        };
-        Ok(Columns {
-            ordinal,
-            by,
-            times: columns.i64(STARTS_AT)?,
-            ties: columns.u64(TIE)?,
-            firsts: Vec::new(),
-            block: Vec::new(),
-            block_times: Vec::new(),
         })
     }
 
-    /// Takes documents of one segment; there is a score for each, or none at all.
-    pub(super) fn take(&mut self, columns: &mut Columns, documents: &[DocId], scores: &[Score]) {
-        columns.read(documents, scores);
+    /// Takes documents; there is a score for each, or none at all.
+    pub(super) fn take(&mut self, documents: &[DocId], scores: &[Score]) {
+        self.columns.read(documents, scores);
         for (nth, document) in documents.iter().enumerate() {
-            let (first, time) = (columns.firsts[nth], columns.block_times[nth]);
+            let (first, time) = (self.columns.firsts[nth], self.columns.block_times[nth]);
             if self
                 .last
                 .is_some_and(|last| (first, time) > (last.0, last.1))
             {
                 continue;
             }
-            let tie = columns.ties.first(*document).unwrap_or(u64::MAX);
+            let tie = self.columns.ties.first(*document).unwrap_or(u64::MAX);
             let key = (first, time, tie);
-            if self.last.is_some_and(|last| key >= last) {
+            let is_before = self.after.is_some_and(|after| key <= after);
+            if is_before || self.last.is_some_and(|last| key >= last) {
                 continue;
             }
-            let address = DocAddress::new(columns.ordinal, *document);
-            self.kept.push((key, address));
+            self.kept.push((key, *document));
             if self.kept.len() == 2 * self.wanted {
                 self.kept.select_nth_unstable(self.wanted - 1);
                 self.kept.truncate(self.wanted);
@@ -107,16 +113,16 @@ impl Top {
     }
 
     /// In their order.
-    pub(super) fn into_sorted(mut self) -> Vec<DocAddress> {
+    pub(super) fn into_sorted(mut self) -> Vec<(Position, DocId)> {
         self.kept.sort_unstable();
         self.kept.truncate(self.wanted);
-        self.kept.into_iter().map(|(_, address)| address).collect()
+        self.kept.shrink_to_fit();
+        self.kept
     }
 }
 
 /// What a key is made of in one segment, and that of the documents at hand.
-pub(super) struct Columns {
-    ordinal: SegmentOrdinal,
+struct Columns {
     by: By,
     times: Column<i64>,
     ties: Column<u64>,
@@ -133,6 +139,24 @@ enum By {
 }
 
 impl Columns {
+    fn new(sort: Sort, segment: &SegmentReader) -> tantivy::Result<Self> {
+        let columns = segment.fast_fields();
+        let by = match sort {
+            Sort::Relevance => By::Score,
+            Sort::Date => By::Nothing,
+            Sort::Distance(from) => By::Distance(from, columns.u64(PLACE)?),
+            Sort::Price => By::Price(columns.i64(PRICE_ORDER)?),
+        };
+        Ok(Self {
+            by,
+            times: columns.i64(STARTS_AT)?,
+            ties: columns.u64(TIE)?,
+            firsts: Vec::new(),
+            block: Vec::new(),
+            block_times: Vec::new(),
+        })
+    }
+
     fn read(&mut self, documents: &[DocId], scores: &[Score]) {
         self.firsts.clear();
         match &self.by {

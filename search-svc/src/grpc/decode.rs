@@ -32,6 +32,12 @@ const CATEGORY_BYTES_MAX: usize = 32;
 /// A day's travel; a wider circle is no place any more.
 const RADIUS_M_MAX: u32 = 1_000_000;
 
+/// What is asked from now on is asked from the last such moment on: so it is the same question for a
+/// while, and what was answered is good for it. A show that began is found so much longer; one that is
+/// on sale from now on is found at once.
+const FROM_STEP_MS: i64 = 10_000;
+const ON_SALE_STEP_MS: i64 = 1_000;
+
 /// A question, and what its cursors name it by.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -46,6 +52,7 @@ pub(super) fn decode(request: &SearchShowsRequest, now: DateTime<Utc>) -> Result
     let near = wrong.near(request.near);
     let words = wrong.words(&request.q);
     let offset = cursor.map_or(0, |cursor| cursor.offset);
+    let now_ms = |step| now.timestamp_millis() / step * step;
     let query = Query {
         text: fold::plain(&request.q, WORDS_MAX),
         sort: wrong.sort(request, near, !words.is_empty()),
@@ -58,16 +65,17 @@ pub(super) fn decode(request: &SearchShowsRequest, now: DateTime<Utc>) -> Result
             (None, Some(ms)) => wrong.time("from_ms", ms),
             // All of that day.
             (None, None) if !request.from_date.is_empty() => 0,
-            (None, None) => now.timestamp_millis(),
+            (None, None) => now_ms(FROM_STEP_MS),
         },
         to_ms: request.to_ms.map(|ms| wrong.time("to_ms", ms)),
         from_day: wrong.date("from_date", &request.from_date),
         to_day: wrong.date("to_date", &request.to_date),
         price: wrong.price(request),
-        on_sale_at_ms: request.on_sale.then(|| now.timestamp_millis()),
+        on_sale_at_ms: request.on_sale.then(|| now_ms(ON_SALE_STEP_MS)),
         near,
         facets: wrong.facets(&request.facets),
         offset,
+        after: cursor.and_then(|cursor| cursor.after),
         limit: wrong.limit(request.limit).min(RESULTS_MAX - offset),
     };
     wrong.finish()?;
@@ -476,6 +484,7 @@ mod tests {
         assert_eq!(asked.query.from_ms, 1_800_000_000_000);
         let cursor = Cursor {
             offset: 40,
+            after: Some((1, -2, 3)),
             from_ms: asked.query.from_ms,
             question: asked.question,
         };
@@ -487,6 +496,7 @@ mod tests {
         let later = now() + chrono::TimeDelta::hours(1);
         let asked = decode(&next, later).expect("is good");
         assert_eq!((asked.query.offset, asked.query.limit), (40, 7));
+        assert_eq!(asked.query.after, Some((1, -2, 3)));
         assert_eq!(
             asked.query.from_ms, 1_800_000_000_000,
             "as on the first page"
@@ -504,6 +514,7 @@ mod tests {
         let question = decode(&first, now()).expect("is good").question;
         let cursor = Cursor {
             offset: RESULTS_MAX - 3,
+            after: None,
             from_ms: 0,
             question,
         };
@@ -512,6 +523,27 @@ mod tests {
             ..first
         };
         assert_eq!(decode(&last, now()).expect("is good").query.limit, 3);
+    }
+
+    #[test]
+    fn what_is_asked_from_now_on_is_the_same_question_for_a_while() {
+        let asked = |later_ms| {
+            let request = SearchShowsRequest {
+                on_sale: true,
+                ..Default::default()
+            };
+            let now = now() + chrono::TimeDelta::milliseconds(later_ms);
+            let query = decode(&request, now).expect("is good").query;
+            let on_sale_at_ms = query.on_sale_at_ms.expect("was asked for");
+            (
+                query.from_ms - 1_800_000_000_000,
+                on_sale_at_ms - 1_800_000_000_000,
+            )
+        };
+        assert_eq!(asked(0), (0, 0));
+        assert_eq!(asked(999), (0, 0));
+        assert_eq!(asked(9_999), (0, 9_000));
+        assert_eq!(asked(10_000), (10_000, 10_000));
     }
 
     #[test]

@@ -229,6 +229,7 @@ impl Index for Meili {
         Ok(Found {
             shows: shows.collect(),
             more,
+            last: None,
             total: Total::Estimated(total),
             facets: facets.collect(),
         })

@@ -460,6 +460,7 @@ mod tests {
             }),
             sort: Sort::Distance(place),
             facets: Vec::new(),
+            after: None,
             offset: 0,
             limit: 1,
         };

@@ -324,21 +324,32 @@ async fn pages_have_each_show_once(index: &impl Index) {
         .collect();
     fill(index, shows).await;
     for question in [all(), text("festival"), near(52.52, 13.405, 1_000)] {
-        let mut numbers = Vec::new();
-        for page in 0..10 {
+        let (mut numbers, mut after) = (Vec::new(), None);
+        for page in 0..5 {
             let query = Query {
                 offset: page * 10,
+                after,
                 limit: 10,
                 ..question.clone()
             };
             let answer = index.search(&query).await.unwrap();
             assert_eq!(answer.more, page < 4, "{page}");
+            assert!(matches!(
+                answer.total,
+                Total::Exact(45) | Total::Estimated(_)
+            ));
+            after = answer.last;
             numbers.extend(answer.shows.iter().map(|show| show.show_id[0]));
         }
         assert_eq!(numbers.len(), 45);
         numbers.sort();
         numbers.dedup();
         assert_eq!(numbers.len(), 45, "each once");
+        let beyond = Query {
+            offset: 50,
+            ..question.clone()
+        };
+        assert_eq!(found(index, &beyond).await, NONE);
     }
 }
 

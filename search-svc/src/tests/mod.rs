@@ -13,4 +13,4 @@ mod operators;
 mod recorded;
 mod replay;
 mod served;
-mod shows;
+pub(crate) mod shows;

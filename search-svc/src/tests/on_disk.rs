@@ -1,11 +1,14 @@
-//! The embedded index over restarts, and what can be wrong with its folder.
+//! The embedded index over restarts, what can be wrong with its folder, and pages of it while it
+//! changes.
 
 use std::{fs, path::Path};
 
-use super::shows::{all, fill, found, puts, show, text};
+use super::shows::{all, fill, found, near, puts, show, text};
 use crate::{
+    document::Changes,
     embedded::Embedded,
     index::{Error, Index},
+    query::Query,
 };
 
 fn open(dir: &Path) -> Embedded {
@@ -105,4 +108,42 @@ fn a_folder_that_can_not_be_made_is_named() {
     fs::write(&file, "").unwrap();
     let error = Embedded::open(&file.join("index")).unwrap_err();
     assert!(error.to_string().contains("file/index"), "{error}");
+}
+
+#[tokio::test]
+async fn a_page_goes_on_behind_the_last_show_whatever_came_or_went() {
+    for question in [all(), text("festival"), near(52.52, 13.405, 1_000)] {
+        let dir = tempfile::tempdir().unwrap();
+        let index = open(dir.path());
+        let even = (2..=40).step_by(2);
+        let shows: Vec<_> = even.map(|number| show(number, "Festival")).collect();
+        fill(&index, shows).await;
+        let first = Query {
+            limit: 10,
+            ..question
+        };
+        let answer = index.search(&first).await.unwrap();
+        let shown: Vec<u8> = answer.shows.iter().map(|show| show.show_id[0]).collect();
+        assert_eq!(shown, [2, 4, 6, 8, 10, 12, 14, 16, 18, 20]);
+        let changes = Changes {
+            puts: vec![
+                show(1, "Festival"),
+                show(3, "Festival"),
+                show(23, "Festival"),
+            ],
+            removes: vec![
+                show(8, "").show_id,
+                show(20, "").show_id,
+                show(24, "").show_id,
+            ],
+        };
+        index.write(changes).await.unwrap();
+        let next = Query {
+            offset: 10,
+            after: answer.last,
+            ..first
+        };
+        let shown = found(&index, &next).await;
+        assert_eq!(shown, [22, 23, 26, 28, 30, 32, 34, 36, 38, 40]);
+    }
 }

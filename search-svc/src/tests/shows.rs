@@ -138,6 +138,7 @@ pub(crate) fn all() -> Query {
         sort: Sort::Date,
         facets: Vec::new(),
         offset: 0,
+        after: None,
         limit: 100,
     }
 }

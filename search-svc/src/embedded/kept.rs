@@ -1,0 +1,419 @@
+//! What segments answered before.
+//!
+//! Always holds: a segment never changes but that documents of it are deleted, and how documents are
+//! scored doesn't depend on other segments; so what one answered stays its answer to the same question
+//! until one of the documents that it found is deleted. A change makes those parts of answers anew that
+//! it is in, and no others. Memory is bounded.
+
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use moka::sync::Cache;
+use tantivy::{DocId, SegmentReader, index::SegmentId};
+
+use super::{
+    tally::{Counted, Values},
+    top::Wanted,
+};
+use crate::{
+    metric,
+    query::{Position, Query},
+};
+
+/// Of all answers kept: of a million shows some thousand, where many fit each, and a hundred times as
+/// many where few do.
+const BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// What nobody asks again in this time goes, and with it what is kept of segments that are merged.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Documents wanted of one question, up to which its answers are kept: whoever pages on asks what
+/// few ask.
+const WANTED_MAX: usize = 1_000;
+
+/// About what a cache takes for an entry beside what is in it.
+const ENTRY_BYTES: usize = 256;
+
+/// Answers of segments to questions.
+#[derive(Debug)]
+pub(super) struct Kept {
+    answers: Cache<(SegmentId, Arc<Query>), Arc<Answer>>,
+    /// Which answers have the numbers of.
+    pub(super) values: Values,
+}
+
+impl Kept {
+    pub(super) fn new() -> Self {
+        let weight = |(_, query): &(_, Arc<Query>), answer: &Arc<Answer>| {
+            let text = query.words.iter().map(String::len).sum::<usize>();
+            u32::try_from(ENTRY_BYTES + text + answer.bytes()).unwrap_or(u32::MAX)
+        };
+        Self {
+            answers: Cache::builder()
+                .weigher(weight)
+                .max_capacity(BYTES_MAX)
+                .time_to_idle(IDLE_MAX)
+                .build(),
+            values: Values::default(),
+        }
+    }
+
+    /// What is kept of `query`; none where that is more than is kept.
+    pub(super) fn of(&self, query: &Query, wanted: &Wanted) -> Option<Asked<'_>> {
+        let query = Query {
+            // What doesn't decide what a segment answers.
+            text: String::new(),
+            offset: 0,
+            limit: wanted.documents,
+            sort: wanted.sort,
+            ..query.clone()
+        };
+        (wanted.documents <= WANTED_MAX).then(|| Asked {
+            kept: self,
+            query: Arc::new(query),
+        })
+    }
+}
+
+/// A question, and what is kept of it.
+pub(super) struct Asked<'a> {
+    kept: &'a Kept,
+    query: Arc<Query>,
+}
+
+impl Asked<'_> {
+    /// What `segment` answered, if it would answer that still.
+    pub(super) fn answer(&self, segment: &SegmentReader) -> Option<Arc<Answer>> {
+        let key = (segment.segment_id(), Arc::clone(&self.query));
+        let kept = self
+            .kept
+            .answers
+            .get(&key)
+            .filter(|kept| kept.holds(segment));
+        let outcome = if kept.is_some() { "kept" } else { "made" };
+        metrics::counter!(metric::SEGMENT_ANSWERS, "outcome" => outcome).increment(1);
+        kept
+    }
+
+    pub(super) fn keep(&self, segment: &SegmentReader, answer: Arc<Answer>) {
+        let key = (segment.segment_id(), Arc::clone(&self.query));
+        self.kept.answers.insert(key, answer);
+    }
+}
+
+/// What a segment has of what fits a question.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) total: u64,
+    pub(super) counted: Counted,
+    /// The first, in their order, as many as are wanted of all segments.
+    pub(super) first: Vec<(Position, DocId)>,
+    found: Documents,
+    /// Documents deleted from the segment when it answered: who still searches what was there before
+    /// would miss those that were changed.
+    made: u32,
+    /// Documents deleted when all that were found were last seen to be there.
+    seen: AtomicU32,
+}
+
+impl Answer {
+    pub(super) fn new(
+        segment: &SegmentReader,
+        found: Documents,
+        counted: Counted,
+        first: Vec<(Position, DocId)>,
+    ) -> Self {
+        let deleted = segment.num_deleted_docs();
+        Self {
+            total: found.count(),
+            counted,
+            first,
+            found,
+            made: deleted,
+            seen: AtomicU32::new(deleted),
+        }
+    }
+
+    /// Whether none of what was found was deleted.
+    fn holds(&self, segment: &SegmentReader) -> bool {
+        let deleted = segment.num_deleted_docs();
+        if deleted < self.made {
+            return false;
+        }
+        if deleted == self.seen.load(Ordering::Relaxed) {
+            return true;
+        }
+        let holds = self.found.all(|document| !segment.is_deleted(document));
+        if holds {
+            self.seen.store(deleted, Ordering::Relaxed);
+        }
+        holds
+    }
+
+    fn bytes(&self) -> usize {
+        let first = mem::size_of_val(self.first.as_slice());
+        mem::size_of::<Self>() + first + self.found.bytes() + self.counted.bytes()
+    }
+}
+
+/// Documents of a segment: one by one, or a bit for each of the segment, whichever is smaller.
+#[derive(Debug)]
+pub(super) enum Documents {
+    Few { ids: Vec<DocId>, max: usize },
+    Many { bits: Vec<u64>, count: u64 },
+}
+
+const BITS: u32 = u64::BITS;
+
+impl Documents {
+    pub(super) fn none_of(segment: &SegmentReader) -> Self {
+        Self::Few {
+            ids: Vec::new(),
+            max: segment.max_doc() as usize,
+        }
+    }
+
+    /// Adds some that aren't there yet.
+    pub(super) fn add(&mut self, documents: &[DocId]) {
+        match self {
+            Self::Few { ids, .. } => ids.extend_from_slice(documents),
+            Self::Many { bits, count } => {
+                set(bits, documents);
+                *count += documents.len() as u64;
+            }
+        }
+        if let Self::Few { ids, max } = self
+            && ids.len() * DocId::BITS as usize > *max
+        {
+            let mut bits = vec![0; max.div_ceil(BITS as usize)];
+            set(&mut bits, ids);
+            *self = Self::Many {
+                bits,
+                count: ids.len() as u64,
+            };
+        }
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        match self {
+            Self::Few { ids, .. } => ids.len() as u64,
+            Self::Many { count, .. } => *count,
+        }
+    }
+
+    fn all(&self, is_so: impl Fn(DocId) -> bool) -> bool {
+        match self {
+            Self::Few { ids, .. } => ids.iter().all(|id| is_so(*id)),
+            Self::Many { bits, .. } => (0..).zip(bits).all(|(nth, word)| {
+                let mut left = *word;
+                while left != 0 {
+                    if !is_so(nth * BITS + left.trailing_zeros()) {
+                        return false;
+                    }
+                    left &= left - 1;
+                }
+                true
+            }),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Few { ids, .. } => ids.capacity() * size_of::<DocId>(),
+            Self::Many { bits, .. } => mem::size_of_val(bits.as_slice()),
+        }
+    }
+}
+
+fn set(bits: &mut [u64], documents: &[DocId]) {
+    for document in documents {
+        bits[(document / BITS) as usize] |= 1 << (document % BITS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tantivy::Searcher;
+
+    use super::*;
+    use crate::{
+        document::{Changes, Document},
+        embedded::{schema, search::search, shelf::Shelf},
+        facet::Facet,
+        query::Price,
+        tests::shows::{all, near, puts, show, text},
+    };
+
+    /// A step of a sequence that is the same each time (Steele et al., SplitMix).
+    fn dice(state: &mut u64, sides: u64) -> u64 {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+
+    fn any_show(state: &mut u64) -> Document {
+        let number = dice(state, 120) as u8;
+        let title = ["Silent Owls", "Golden Night", "Night Owls", "Opera"][dice(state, 4) as usize];
+        let price = dice(state, 5) as i64 * 1_000;
+        let show = show(number, title).priced("EUR", Some((price, price + 500)));
+        match dice(state, 3) {
+            0 => show.at("Hamburg", 53.55, 9.99),
+            1 => show.in_category("theatre"),
+            _ => show,
+        }
+    }
+
+    fn questions() -> Vec<Query> {
+        let facets = || vec![Facet::Category, Facet::City];
+        let priced = Query {
+            price: Some(Price {
+                currency: "EUR".to_owned(),
+                min: Some(1_000),
+                max: Some(2_000),
+            }),
+            facets: facets(),
+            ..all()
+        };
+        let in_city = Query {
+            city: Some("hamburg".to_owned()),
+            limit: 5,
+            facets: facets(),
+            ..text("nigth")
+        };
+        let begun = Query {
+            facets: facets(),
+            limit: 3,
+            ..text("ow")
+        };
+        let further = Query {
+            offset: 3,
+            limit: 4,
+            ..begun.clone()
+        };
+        vec![
+            all(),
+            priced,
+            in_city,
+            begun,
+            further,
+            near(53.55, 9.99, 20_000),
+        ]
+    }
+
+    fn answer(searcher: &Searcher, kept: &Kept, query: &Query) -> crate::index::Found {
+        let (_, fields) = schema::schema();
+        search(searcher, &fields, kept, query).expect("the index is whole")
+    }
+
+    #[test]
+    fn what_is_kept_is_what_would_be_answered_anew_whatever_changes() {
+        let dir = tempfile::tempdir().expect("there is a folder for files that go");
+        let shelf = Shelf::create(&dir.path().join("a")).expect("the folder can be written");
+        let (kept, state) = (Kept::new(), &mut 7);
+        let first: Vec<Document> = (0..120).map(|number| show(number, "Silent Owls")).collect();
+        shelf.fill(&first).expect("the folder can be written");
+        shelf.commit().expect("the folder can be written");
+        let (mut older, mut hits) = (shelf.searcher(), 0);
+        for _ in 0..60 {
+            let changes = Changes {
+                puts: (0..dice(state, 3)).map(|_| any_show(state)).collect(),
+                removes: (0..dice(state, 2))
+                    .map(|_| any_show(state).show_id)
+                    .collect(),
+            };
+            shelf.add(&changes).expect("the folder can be written");
+            shelf.commit().expect("the folder can be written");
+            let newer = shelf.searcher();
+            // Whoever began before the change still sees all as it was, also after others asked.
+            for searcher in [&newer, &older, &newer] {
+                for query in questions() {
+                    let anew = answer(searcher, &Kept::new(), &query);
+                    let before = kept.answers.get(&key(searcher, &query)).is_some();
+                    assert!(answer(searcher, &kept, &query) == anew, "{query:?}");
+                    hits += u32::from(before);
+                }
+            }
+            older = newer;
+        }
+        assert!(hits > 300, "{hits} answers were kept");
+    }
+
+    /// Of what is kept of the largest segment.
+    fn key(searcher: &Searcher, query: &Query) -> (SegmentId, Arc<Query>) {
+        let segments = searcher.segment_readers().iter();
+        let largest = segments.max_by_key(|segment| segment.max_doc());
+        let wanted = Wanted::of(query);
+        let asked = Kept::new()
+            .of(query, &wanted)
+            .expect("few are wanted")
+            .query;
+        (largest.expect("there is one").segment_id(), asked)
+    }
+
+    #[test]
+    fn a_change_makes_those_answers_anew_that_it_is_in() {
+        let dir = tempfile::tempdir().expect("there is a folder for files that go");
+        let shelf = Shelf::create(&dir.path().join("a")).expect("the folder can be written");
+        let shows = [
+            show(1, "Silent Owls"),
+            show(2, "Golden Night"),
+            show(3, "Opera"),
+        ];
+        shelf.fill(&shows).expect("the folder can be written");
+        shelf.commit().expect("the folder can be written");
+        let kept = Kept::new();
+        for query in [text("owls"), text("opera")] {
+            answer(&shelf.searcher(), &kept, &query);
+        }
+        shelf
+            .add(&puts([show(3, "Operetta")]))
+            .expect("the folder can be written");
+        shelf.commit().expect("the folder can be written");
+        let searcher = shelf.searcher();
+        let holds = |query: &Query| {
+            let (segment, asked) = key(&searcher, query);
+            let mut segments = searcher.segment_readers().iter();
+            let segment = segments.find(|it| it.segment_id() == segment);
+            let answer = kept
+                .answers
+                .get(&(segment.expect("was found").segment_id(), asked));
+            answer.expect("was kept").holds(segment.expect("was found"))
+        };
+        assert!(holds(&text("owls")));
+        assert!(!holds(&text("opera")));
+    }
+
+    fn none(max: usize) -> Documents {
+        Documents::Few {
+            ids: Vec::new(),
+            max,
+        }
+    }
+
+    #[test]
+    fn many_documents_take_a_bit_each_and_are_the_same() {
+        let all: Vec<DocId> = (0..1_000).filter(|id| id % 3 == 1).collect();
+        let (mut few, mut many) = (none(1_000_000), none(1_000));
+        for documents in all.chunks(7) {
+            few.add(documents);
+            many.add(documents);
+        }
+        assert!(matches!(few, Documents::Few { .. }));
+        assert!(matches!(many, Documents::Many { .. }));
+        assert!(many.bytes() < few.bytes() / 8);
+        for documents in [&few, &many] {
+            assert_eq!(documents.count(), all.len() as u64);
+            for deleted in 0..1_000 {
+                let holds = documents.all(|document| document != deleted);
+                assert_eq!(holds, deleted % 3 != 1, "{deleted}");
+            }
+        }
+    }
+}
