@@ -25,8 +25,8 @@ const CACHE_CONTROL: HeaderValue =
 /// Bytes of the body's hash in its tag: enough that two bodies of one page never meet.
 const TAG_BYTES: usize = 16;
 
-/// What is found may be as old as it is in our own cache, and not older: a change is to be found
-/// within two seconds (SE-1).
+/// What is found may be so much older than it is in our own cache: a change is to be found within two
+/// seconds (SE-1).
 const CACHE_CONTROL_FOUND: HeaderValue = HeaderValue::from_static("public, max-age=1");
 
 /// Keys may be as old as our own services let them be ([`KEYS_AGE_MAX`]); a new one signs after twice that.

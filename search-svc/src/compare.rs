@@ -9,7 +9,7 @@ use holdfast_proto::search::v1::CompareShowsResponse;
 use holdfast_types::ShowId;
 
 use crate::{
-    clients::catalog::{Catalog, Named, PAGE_SHOWS, Shows},
+    clients::catalog::{Catalog, Named, PAGE_SHOWS, Page, Shows},
     feed::Error,
     index::Index,
 };
@@ -47,12 +47,8 @@ pub(crate) async fn page(
     match which {
         Which::After(after) => {
             let page = catalog.read(&Shows::All, after).await?;
-            let public = page
-                .documents
-                .iter()
-                .map(|document| (document.show_id, document.content()));
             let indexed = index.contents(after, page.next, SHOWS_MAX).await?;
-            Ok(compared(public.collect(), indexed, page.next))
+            Ok(compared(public(&page), indexed, page.next))
         }
         Which::Named(ids) => {
             let named = Named {
@@ -60,17 +56,21 @@ pub(crate) async fn page(
                 ..Named::default()
             };
             let page = catalog.read(&Shows::Of(named), None).await?;
-            let public = page
-                .documents
-                .iter()
-                .map(|document| (document.show_id, document.content()));
             let mut indexed = Vec::new();
             for id in ids {
                 indexed.extend(index.contents(before(id), Some(id), 1).await?);
             }
-            Ok(compared(public.collect(), indexed, None))
+            Ok(compared(public(&page), indexed, None))
         }
     }
+}
+
+/// What the index should have of a page; no content of what can't be read, which is missing or differs.
+fn public(page: &Page) -> BTreeMap<ShowId, Option<u64>> {
+    let documents = page.documents.iter();
+    let readable = documents.map(|document| (document.show_id, Some(document.content())));
+    let unreadable = page.unreadable.iter().map(|(id, _)| (*id, None));
+    readable.chain(unreadable).collect()
 }
 
 /// The id before.
@@ -80,7 +80,7 @@ fn before(id: ShowId) -> Option<ShowId> {
 }
 
 fn compared(
-    public: BTreeMap<ShowId, u64>,
+    public: BTreeMap<ShowId, Option<u64>>,
     indexed: Vec<(ShowId, u64)>,
     next: Option<ShowId>,
 ) -> Compared {
@@ -94,7 +94,7 @@ fn compared(
     for (id, content) in &public {
         match indexed.get(id) {
             None => compared.missing.push(*id),
-            Some(other) if other != content => compared.differing.push(*id),
+            Some(other) if Some(*other) != *content => compared.differing.push(*id),
             Some(_) => {}
         }
     }

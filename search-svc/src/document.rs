@@ -69,11 +69,15 @@ pub(crate) struct Unreadable {
     what: &'static str,
 }
 
+impl Unreadable {
+    pub(crate) const ID: Self = Self { what: "id" };
+}
+
 impl Document {
     /// From the catalogue.
     pub(crate) fn of(show: catalog::Show) -> Result<Self, Unreadable> {
         let unreadable = |what| Unreadable { what };
-        let show_id = ShowId::from_slice(&show.show_id).map_err(|_| unreadable("id"))?;
+        let show_id = ShowId::from_slice(&show.show_id).map_err(|_| Unreadable::ID)?;
         let event = show.event.ok_or(unreadable("event"))?;
         let venue = show.venue.ok_or(unreadable("venue"))?;
         EventId::from_slice(&event.event_id).map_err(|_| unreadable("event id"))?;

@@ -210,6 +210,8 @@ impl<I: Index> SearchAdminService for Admin<I> {
             building: self.status.is_building(),
             shows_read: self.status.shows_read(),
             indexes_built: self.status.indexes_built(),
+            buildings_failed: self.status.failed(),
+            last_failure: self.status.failure(),
             lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
             changes_behind,
             shows,

@@ -1,6 +1,9 @@
 //! What is on is found, and what changes is found soon (SE-1).
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use holdfast_harness::{Expected, Look, Rest, ShowRules, System, until, with_system};
@@ -10,6 +13,9 @@ use crate::options;
 
 /// For anything to be found.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// Shows that are made up: some pages of them.
+const MADE_UP: u64 = 200;
 
 /// The test spoils the index.
 const INDEX_SPOILED: &[Expected] = &[Expected {
@@ -63,6 +69,7 @@ async fn a_changed_title_is_found() {
         ensure!(quoted == [show.to_string()], "{quoted:?}");
         narrowed(&rest, show).await?;
         kept_anew(system, &rest, show).await?;
+        paged(system, &rest).await?;
         built_anew(system, show).await
     })
     .await;
@@ -100,6 +107,42 @@ async fn narrowed(rest: &Rest, show: Uuid) -> Result<()> {
         cursor.status == 400 && cursor.body["details"]["fields"][0]["field"] == "cursor",
         "{cursor:?}"
     );
+    Ok(())
+}
+
+/// Page after page has each show once, and the end is the end.
+async fn paged(system: &System, rest: &Rest) -> Result<()> {
+    let query = "/search?from=2026-01-01&limit=60";
+    let total = async || {
+        let answer = rest.get(query).await?.ok()?;
+        answer.body["total"]["shows"].as_u64().context("no total")
+    };
+    let before = total().await?;
+    system.cli(&["demo", "catalogue", "--shows", &MADE_UP.to_string()])?;
+    let all = before + MADE_UP;
+    until("what was made up", LIMIT, async || {
+        Ok(match total().await? {
+            total if total == all => Look::Found(()),
+            total => Look::NotYet(format!("{total} of {all}")),
+        })
+    })
+    .await?;
+    let (mut shows, mut pages, mut path) = (BTreeSet::new(), 0, query.to_owned());
+    loop {
+        let answer = rest.get(&path).await?.ok()?;
+        let items = answer.body["items"].as_array().context("no items")?;
+        for item in items {
+            let id = item["show_id"].as_str().context("no id")?;
+            ensure!(shows.insert(id.to_owned()), "{id} comes twice");
+        }
+        pages += 1;
+        match answer.body["next_cursor"].as_str() {
+            Some(cursor) => path = format!("{query}&cursor={cursor}"),
+            None => break,
+        }
+    }
+    ensure!(shows.len() as u64 == all, "{} of {all}", shows.len());
+    ensure!(pages == all.div_ceil(60), "{pages} pages");
     Ok(())
 }
 

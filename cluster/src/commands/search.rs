@@ -56,6 +56,8 @@ struct Status {
     lag_ms: u64,
     changes_behind: u64,
     shows: u64,
+    buildings_failed: u64,
+    last_failure: String,
 }
 
 impl From<GetIndexStatusResponse> for Status {
@@ -69,6 +71,8 @@ impl From<GetIndexStatusResponse> for Status {
             lag_ms: status.lag_ms,
             changes_behind: status.changes_behind,
             shows: status.shows,
+            buildings_failed: status.buildings_failed,
+            last_failure: status.last_failure,
         }
     }
 }
@@ -99,9 +103,13 @@ pub(crate) async fn search_rebuild(args: DataDirArg) -> Result<(), Error> {
     let asked = operator.search()?.rebuild_index(request).await;
     asked.map_err(|status| Error::from_status("rebuild the index", &status))?;
     let begun = Instant::now();
-    let mut told = begun;
+    let (mut told, mut failed) = (begun, first.buildings_failed);
     loop {
         let now = status(&operator).await?;
+        if now.buildings_failed > failed {
+            failed = now.buildings_failed;
+            say(&format!("failed, begun again: {}", now.last_failure));
+        }
         if now.indexes_built > before {
             say(&format!(
                 "{} shows indexed in {} ms",
@@ -303,10 +311,15 @@ fn text(status: &Status) -> String {
         (ms, 1) => format!("{ms} ms, 1 change"),
         (ms, changes) => format!("{ms} ms, {changes} changes"),
     };
-    format!(
+    let mut text = format!(
         "engine  {}\nindex   {index}\nbehind  {behind}",
         status.engine
-    )
+    );
+    if !status.last_failure.is_empty() {
+        let (times, why) = (status.buildings_failed, &status.last_failure);
+        text.push_str(&format!("\nfailed  {times} times, the last: {why}"));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -335,6 +348,9 @@ mod tests {
         assert!(text(&status).ends_with("behind  12 ms, 1 change"));
         status.changes_behind = 20_000;
         assert!(text(&status).ends_with("behind  12 ms, 20000 changes"));
+        status.buildings_failed = 2;
+        status.last_failure = "the disk is full".to_owned();
+        assert!(text(&status).ends_with("\nfailed  2 times, the last: the disk is full"));
     }
 
     #[test]
@@ -406,6 +422,8 @@ mod tests {
             lag_ms: 12,
             changes_behind: 3,
             shows: 1_000,
+            buildings_failed: 1,
+            last_failure: "the disk is full".to_owned(),
         });
         insta::assert_json_snapshot!(status);
     }

@@ -1,5 +1,5 @@
 //! `search`: shows by words, kind, city, time, place and price; `search/suggest`: names while somebody
-//! types. Public and cacheable for a second; while search is down, what was answered before.
+//! types. Public, cacheable for a second; while search is down, what was answered before.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use chrono::{DateTime, FixedOffset};

@@ -229,6 +229,12 @@ pub struct GetIndexStatusResponse {
     /// Shows in the index that is searched; 0 with none.
     #[prost(uint64, tag = "8")]
     pub shows: u64,
+    /// Buildings of this process that failed; each is begun again.
+    #[prost(uint64, tag = "9")]
+    pub buildings_failed: u64,
+    /// Why the last one failed; empty after one that didn't.
+    #[prost(string, tag = "10")]
+    pub last_failure: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CompareShowsRequest {

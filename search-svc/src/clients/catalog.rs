@@ -42,6 +42,8 @@ pub(crate) struct Named {
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) documents: Vec<Document>,
+    /// Shows among them that can't be documents, and why not.
+    pub(crate) unreadable: Vec<(ShowId, Unreadable)>,
     /// After which the next page begins; none on the last.
     pub(crate) next: Option<ShowId>,
 }
@@ -90,15 +92,20 @@ impl Catalog {
             .into_inner()
             .shows;
         let is_full = shows.len() >= PAGE_SHOWS;
-        let documents = shows
-            .into_iter()
-            .map(Document::of)
-            .collect::<Result<Vec<_>, _>>()?;
-        let next = documents
-            .last()
-            .filter(|_| is_full)
-            .map(|last| last.show_id);
-        Ok(Page { documents, next })
+        let (mut documents, mut unreadable, mut last) = (Vec::new(), Vec::new(), None);
+        for show in shows {
+            let id = ShowId::from_slice(&show.show_id).map_err(|_| Unreadable::ID)?;
+            last = Some(id);
+            match Document::of(show) {
+                Ok(document) => documents.push(document),
+                Err(why) => unreadable.push((id, why)),
+            }
+        }
+        Ok(Page {
+            documents,
+            unreadable,
+            next: last.filter(|_| is_full),
+        })
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Always holds: a segment never changes but that documents of it are deleted, and how documents are
 //! scored doesn't depend on other segments; so what one answered stays its answer to the same question
-//! until one of the documents that it found is deleted. A change makes those parts of answers anew that
-//! it is in, and no others. Memory is bounded.
+//! until one of the documents that it found is deleted. To the question from a later time on it stays
+//! the answer until that has passed the soonest show that was found. Segments that are merged are asked
+//! anew. Memory is bounded.
 
 use std::{
     mem,
+    ops::RangeInclusive,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -14,12 +16,12 @@ use std::{
     time::Duration,
 };
 
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use tantivy::{DocId, SegmentReader, index::SegmentId};
 
 use super::{
     tally::{Counted, Values},
-    top::Wanted,
+    top::{Taken, Wanted},
 };
 use crate::{
     metric,
@@ -37,8 +39,11 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// few ask.
 const WANTED_MAX: usize = 1_000;
 
-/// About what a cache takes for an entry beside what is in it.
-const ENTRY_BYTES: usize = 256;
+/// About what an entry takes beside the answer: the question, and what the cache knows of it.
+const ENTRY_BYTES: usize = 640;
+
+/// Questions from two times of one such span on are kept as one.
+const SPAN_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Answers of segments to questions.
 #[derive(Debug)]
@@ -59,6 +64,8 @@ impl Kept {
                 .weigher(weight)
                 .max_capacity(BYTES_MAX)
                 .time_to_idle(IDLE_MAX)
+                // Answers of large segments would hardly be admitted beside many small ones.
+                .eviction_policy(EvictionPolicy::lru())
                 .build(),
             values: Values::default(),
         }
@@ -66,16 +73,19 @@ impl Kept {
 
     /// What is kept of `query`; none where that is more than is kept.
     pub(super) fn of(&self, query: &Query, wanted: &Wanted) -> Option<Asked<'_>> {
+        let from_ms = query.from_ms;
         let query = Query {
             // What doesn't decide what a segment answers.
             text: String::new(),
             offset: 0,
             limit: wanted.documents,
             sort: wanted.sort,
+            from_ms: from_ms / SPAN_MS * SPAN_MS,
             ..query.clone()
         };
         (wanted.documents <= WANTED_MAX).then(|| Asked {
             kept: self,
+            from_ms,
             query: Arc::new(query),
         })
     }
@@ -85,6 +95,7 @@ impl Kept {
 pub(super) struct Asked<'a> {
     kept: &'a Kept,
     query: Arc<Query>,
+    from_ms: i64,
 }
 
 impl Asked<'_> {
@@ -95,7 +106,7 @@ impl Asked<'_> {
             .kept
             .answers
             .get(&key)
-            .filter(|kept| kept.holds(segment));
+            .filter(|kept| kept.holds(segment, self.from_ms));
         let outcome = if kept.is_some() { "kept" } else { "made" };
         metrics::counter!(metric::SEGMENT_ANSWERS, "outcome" => outcome).increment(1);
         kept
@@ -115,6 +126,8 @@ pub(super) struct Answer {
     /// The first, in their order, as many as are wanted of all segments.
     pub(super) first: Vec<(Position, DocId)>,
     found: Documents,
+    /// The times from which on it is the answer.
+    from_ms: RangeInclusive<i64>,
     /// Documents deleted from the segment when it answered: who still searches what was there before
     /// would miss those that were changed.
     made: u32,
@@ -125,25 +138,27 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn new(
         segment: &SegmentReader,
+        from_ms: i64,
         found: Documents,
         counted: Counted,
-        first: Vec<(Position, DocId)>,
+        taken: Taken,
     ) -> Self {
         let deleted = segment.num_deleted_docs();
         Self {
             total: found.count(),
             counted,
-            first,
+            first: taken.first,
             found,
+            from_ms: from_ms..=taken.earliest_ms,
             made: deleted,
             seen: AtomicU32::new(deleted),
         }
     }
 
-    /// Whether none of what was found was deleted.
-    fn holds(&self, segment: &SegmentReader) -> bool {
+    /// Whether none of what was found was deleted, or begins too soon.
+    fn holds(&self, segment: &SegmentReader, from_ms: i64) -> bool {
         let deleted = segment.num_deleted_docs();
-        if deleted < self.made {
+        if deleted < self.made || !self.from_ms.contains(&from_ms) {
             return false;
         }
         if deleted == self.seen.load(Ordering::Relaxed) {
@@ -247,7 +262,7 @@ mod tests {
         embedded::{schema, search::search, shelf::Shelf},
         facet::Facet,
         query::Price,
-        tests::shows::{all, near, puts, show, text},
+        tests::shows::{DAY_MS, START_MS, all, near, puts, show, text},
     };
 
     /// A step of a sequence that is the same each time (Steele et al., SplitMix).
@@ -270,7 +285,12 @@ mod tests {
         }
     }
 
-    fn questions() -> Vec<Query> {
+    fn questions(state: &mut u64) -> Vec<Query> {
+        let from_now = Query {
+            from_ms: START_MS + 20 * DAY_MS + dice(state, DAY_MS as u64 * 2) as i64,
+            facets: vec![Facet::State],
+            ..text("owls")
+        };
         let facets = || vec![Facet::Category, Facet::City];
         let priced = Query {
             price: Some(Price {
@@ -298,6 +318,7 @@ mod tests {
             ..begun.clone()
         };
         vec![
+            from_now,
             all(),
             priced,
             in_city,
@@ -333,11 +354,10 @@ mod tests {
             let newer = shelf.searcher();
             // Whoever began before the change still sees all as it was, also after others asked.
             for searcher in [&newer, &older, &newer] {
-                for query in questions() {
+                for query in questions(state) {
                     let anew = answer(searcher, &Kept::new(), &query);
-                    let before = kept.answers.get(&key(searcher, &query)).is_some();
+                    hits += used(searcher, &kept, &query);
                     assert!(answer(searcher, &kept, &query) == anew, "{query:?}");
-                    hits += u32::from(before);
                 }
             }
             older = newer;
@@ -345,16 +365,11 @@ mod tests {
         assert!(hits > 300, "{hits} answers were kept");
     }
 
-    /// Of what is kept of the largest segment.
-    fn key(searcher: &Searcher, query: &Query) -> (SegmentId, Arc<Query>) {
+    /// Segments that needn't be asked.
+    fn used(searcher: &Searcher, kept: &Kept, query: &Query) -> usize {
+        let asked = kept.of(query, &Wanted::of(query)).expect("few are wanted");
         let segments = searcher.segment_readers().iter();
-        let largest = segments.max_by_key(|segment| segment.max_doc());
-        let wanted = Wanted::of(query);
-        let asked = Kept::new()
-            .of(query, &wanted)
-            .expect("few are wanted")
-            .query;
-        (largest.expect("there is one").segment_id(), asked)
+        segments.filter(|it| asked.answer(it).is_some()).count()
     }
 
     #[test]
@@ -377,43 +392,45 @@ mod tests {
             .expect("the folder can be written");
         shelf.commit().expect("the folder can be written");
         let searcher = shelf.searcher();
-        let holds = |query: &Query| {
-            let (segment, asked) = key(&searcher, query);
-            let mut segments = searcher.segment_readers().iter();
-            let segment = segments.find(|it| it.segment_id() == segment);
-            let answer = kept
-                .answers
-                .get(&(segment.expect("was found").segment_id(), asked));
-            answer.expect("was kept").holds(segment.expect("was found"))
-        };
-        assert!(holds(&text("owls")));
-        assert!(!holds(&text("opera")));
-    }
-
-    fn none(max: usize) -> Documents {
-        Documents::Few {
-            ids: Vec::new(),
-            max,
-        }
+        assert_eq!(searcher.segment_readers().len(), 2);
+        assert_eq!(used(&searcher, &kept, &text("owls")), 1);
+        assert_eq!(used(&searcher, &kept, &text("opera")), 0);
     }
 
     #[test]
-    fn many_documents_take_a_bit_each_and_are_the_same() {
-        let all: Vec<DocId> = (0..1_000).filter(|id| id % 3 == 1).collect();
-        let (mut few, mut many) = (none(1_000_000), none(1_000));
-        for documents in all.chunks(7) {
-            few.add(documents);
-            many.add(documents);
-        }
-        assert!(matches!(few, Documents::Few { .. }));
-        assert!(matches!(many, Documents::Many { .. }));
-        assert!(many.bytes() < few.bytes() / 8);
-        for documents in [&few, &many] {
-            assert_eq!(documents.count(), all.len() as u64);
-            for deleted in 0..1_000 {
-                let holds = documents.all(|document| document != deleted);
-                assert_eq!(holds, deleted % 3 != 1, "{deleted}");
-            }
+    fn time_goes_on_until_the_soonest_show_that_was_found_has_begun() {
+        let dir = tempfile::tempdir().expect("there is a folder for files that go");
+        let shelf = Shelf::create(&dir.path().join("a")).expect("the folder can be written");
+        let shows = [
+            show(1, "Owls"),
+            show(2, "Owls"),
+            show(3, "Owls"),
+            show(4, "Opera"),
+        ];
+        shelf.fill(&shows).expect("the folder can be written");
+        shelf.commit().expect("the folder can be written");
+        let (kept, searcher) = (Kept::new(), shelf.searcher());
+        let from = |day, ms| Query {
+            from_ms: START_MS + day * DAY_MS + ms,
+            limit: 1,
+            ..text("owls")
+        };
+        // Two days on, some hours before the show of that day; a show begins in between.
+        let asked = [
+            (from(2, -9_000), 0),
+            (from(2, -9_000), 1),
+            (from(2, -10_000), 0),
+        ];
+        let later = [
+            (from(2, -8_000), 1),
+            (from(2, 0), 1),
+            (from(2, 1), 0),
+            (from(2, 0), 0),
+        ];
+        for (query, times) in asked.into_iter().chain(later) {
+            assert_eq!(used(&searcher, &kept, &query), times, "{query:?}");
+            let anew = answer(&searcher, &Kept::new(), &query);
+            assert!(answer(&searcher, &kept, &query) == anew, "{query:?}");
         }
     }
 }

@@ -136,8 +136,14 @@ fn in_segment(
             take(&mut block);
         })?;
     }
-    let (counted, first) = (counted.into_counted(), top.into_sorted());
-    Ok(Answer::new(segment, found, counted, first))
+    let counted = counted.into_counted();
+    Ok(Answer::new(
+        segment,
+        query.from_ms,
+        found,
+        counted,
+        top.into_taken(),
+    ))
 }
 
 /// Documents of one segment, looked at together.

@@ -73,6 +73,25 @@ pub(super) struct Top {
     kept: Vec<(Position, DocId)>,
     /// What comes later isn't among them.
     last: Option<Position>,
+    earliest_ms: i64,
+}
+
+/// What [`Top`] took.
+pub(super) struct Taken {
+    /// The first, in their order.
+    pub(super) first: Vec<(Position, DocId)>,
+    /// When the soonest of all begins, whether it is among the first or not.
+    pub(super) earliest_ms: i64,
+}
+
+/// Steps that two scores differ by, if they do: what they are sums of may be added up in another order
+/// in another segment.
+const SCORE_STEPS: Score = 1024.0;
+/// Where a step begins: no sum of twentieths, and of parts of one by fewer than 512, is there.
+const STEP_BEGINS: Score = 0.3;
+
+fn steps(score: Score) -> u32 {
+    (score * SCORE_STEPS + STEP_BEGINS).floor() as u32
 }
 
 impl Top {
@@ -83,12 +102,15 @@ impl Top {
             columns: Columns::new(wanted.sort, segment)?,
             kept: Vec::new(),
             last: None,
+            earliest_ms: i64::MAX,
         })
     }
 
     /// Takes documents; there is a score for each, or none at all.
     pub(super) fn take(&mut self, documents: &[DocId], scores: &[Score]) {
         self.columns.read(documents, scores);
+        let earliest = self.columns.block_times.iter().min();
+        self.earliest_ms = self.earliest_ms.min(earliest.copied().unwrap_or(i64::MAX));
         for (nth, document) in documents.iter().enumerate() {
             let (first, time) = (self.columns.firsts[nth], self.columns.block_times[nth]);
             if self
@@ -112,12 +134,14 @@ impl Top {
         }
     }
 
-    /// In their order.
-    pub(super) fn into_sorted(mut self) -> Vec<(Position, DocId)> {
+    pub(super) fn into_taken(mut self) -> Taken {
         self.kept.sort_unstable();
         self.kept.truncate(self.wanted);
         self.kept.shrink_to_fit();
-        self.kept
+        Taken {
+            first: self.kept,
+            earliest_ms: self.earliest_ms,
+        }
     }
 }
 
@@ -160,9 +184,9 @@ impl Columns {
     fn read(&mut self, documents: &[DocId], scores: &[Score]) {
         self.firsts.clear();
         match &self.by {
-            // The best first: bits of numbers from 0 are in their order.
+            // The best first.
             By::Score => {
-                let first = |score: &Score| u64::from(u32::MAX - score.max(0.0).to_bits());
+                let first = |score: &Score| u64::from(u32::MAX - steps(*score));
                 self.firsts.extend(scores.iter().map(first));
             }
             By::Nothing => self.firsts.resize(documents.len(), 0),
@@ -180,5 +204,26 @@ impl Columns {
             }
         }
         first_of_each(&self.times, documents, i64::MAX, &mut self.block_times);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_that_differ_by_how_they_were_added_up_are_equal() {
+        let [city, title, last]: [Score; 3] = [2.0 * 0.9, 5.0, 7.4];
+        let sums = [
+            city + title + last,
+            title + last + city,
+            last + city + title,
+        ];
+        assert!(sums.iter().any(|other| *other != sums[0]), "{sums:?}");
+        assert!(sums.iter().all(|other| steps(*other) == steps(sums[0])));
+        assert!(
+            steps(14.2) == steps(14.2_f32.next_up()) && steps(14.2) == steps(14.2_f32.next_down())
+        );
+        assert!(steps(0.35) > steps(0.2) && steps(0.0) == 0);
     }
 }

@@ -11,7 +11,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -59,6 +59,9 @@ pub(crate) struct Status {
     building: AtomicBool,
     shows_read: AtomicU64,
     indexes_built: AtomicU64,
+    failed: AtomicU64,
+    /// Why the last building failed; empty after one that didn't.
+    failure: Mutex<String>,
     asked: Notify,
 }
 
@@ -73,6 +76,33 @@ impl Status {
 
     pub(crate) fn indexes_built(&self) -> u64 {
         self.indexes_built.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn failure(&self) -> String {
+        self.failure_slot().clone()
+    }
+
+    // Nothing panics while it is held.
+    fn failure_slot(&self) -> MutexGuard<'_, String> {
+        self.failure
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn ended(&self, built: &Result<(), Error>) {
+        self.building.store(false, Ordering::Relaxed);
+        let count = if built.is_ok() {
+            &self.indexes_built
+        } else {
+            &self.failed
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        let failure = built.as_ref().err().map(Error::to_string);
+        *self.failure_slot() = failure.unwrap_or_default();
     }
 
     #[cfg(test)]
@@ -146,13 +176,12 @@ impl<I: Index> Keeper<I> {
         if built.is_err() {
             self.writer.abandon().await;
         }
-        self.status.building.store(false, Ordering::Relaxed);
+        self.status.ended(&built);
         metrics::gauge!(metric::BUILDING).set(0.0);
         let outcome = if built.is_ok() { "built" } else { "failed" };
         metrics::counter!(metric::REBUILDS, "outcome" => outcome).increment(1);
         built?;
         let shows = self.status.shows_read();
-        self.status.indexes_built.fetch_add(1, Ordering::Relaxed);
         tracing::info!(
             shows,
             took_ms = begun.elapsed().as_millis(),
@@ -224,7 +253,13 @@ impl<I: Index> Keeper<I> {
                 Err(error @ catalog::Error::Call(_)) if tries < PAGE_TRIES_MAX => {
                     tracing::debug!(%error, tries, "the catalogue didn't give a page");
                 }
-                read => return Ok(read?),
+                read => {
+                    let page = read?;
+                    for (id, why) in &page.unreadable {
+                        tracing::error!(show.id = %id, %why, "a show can't be indexed; the others are");
+                    }
+                    return Ok(page);
+                }
             }
             tries += 1;
             tokio::time::sleep(pause).await;

@@ -21,7 +21,9 @@ pub(crate) enum Error {
     Catalog(#[from] catalog::Error),
     #[error(transparent)]
     Index(#[from] index::Error),
-    /// More changed while an index was built than is kept in mind.
-    #[error("too much changed while the index was built")]
+    /// More changed while an index was built than is kept in mind, or a change of it failed.
+    #[error(
+        "the index that was built was given up: too much changed meanwhile, or a change of it failed"
+    )]
     Overtaken,
 }

@@ -165,7 +165,10 @@ impl<I: Index> NewsDesk<I> {
         let mut after = None;
         loop {
             let mark = self.writer.mark();
-            let page = self.catalog.read(&shows, after).await?;
+            let mut page = self.catalog.read(&shows, after).await?;
+            if let Some((_, why)) = page.unreadable.pop() {
+                return Err(catalog::Error::Show(why).into());
+            }
             let later = page.next.map_or_else(BTreeSet::new, |last| {
                 // Not `last` itself, which is on this page.
                 awaited

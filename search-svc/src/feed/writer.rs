@@ -3,7 +3,8 @@
 //! Always holds: writes to an index come one at a time. A show that the news wrote while the next
 //! index is built is not overwritten by what the builder read of it earlier: each that was written
 //! is kept in mind until the swap. What the news read before the building began could be older than
-//! what the builder reads, and what is kept in mind would hide the newer: it is read again.
+//! what the builder reads, and what is kept in mind would hide the newer: it is read again. An index that
+//! lacks something of what it was given never takes the place of the one that is searched.
 
 use std::{
     collections::HashSet,
@@ -75,10 +76,14 @@ impl<I: Index> Writer<I> {
         if mark != self.mark() {
             return Ok(Written::Outdated);
         }
-        if let Some(touched) = touched.as_mut() {
-            touched.extend(changes.puts.iter().map(|document| document.show_id));
-            touched.extend(changes.removes.iter());
-            self.index.write_next(changes.clone()).await?;
+        if let Some(known) = touched.as_mut() {
+            known.extend(changes.puts.iter().map(|document| document.show_id));
+            known.extend(changes.removes.iter());
+            // It may have lost more than this: what it took and hadn't on disk yet.
+            if let Err(error) = self.index.write_next(changes.clone()).await {
+                tracing::warn!(%error, "the search index that is being built is given up");
+                *touched = None;
+            }
         }
         match self.index.write(changes).await {
             // It is in the next, which is the only one.
@@ -115,6 +120,9 @@ impl<I: Index> Writer<I> {
     /// Puts the next index in the place of the one that is searched.
     pub(crate) async fn finish(&self) -> Result<(), Error> {
         let mut touched = self.touched.lock().await;
+        if touched.is_none() {
+            return Err(Error::Overtaken);
+        }
         self.index.swap().await?;
         *touched = None;
         Ok(())

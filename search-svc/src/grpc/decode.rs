@@ -32,10 +32,8 @@ const CATEGORY_BYTES_MAX: usize = 32;
 /// A day's travel; a wider circle is no place any more.
 const RADIUS_M_MAX: u32 = 1_000_000;
 
-/// What is asked from now on is asked from the last such moment on: so it is the same question for a
-/// while, and what was answered is good for it. A show that began is found so much longer; one that is
-/// on sale from now on is found at once.
-const FROM_STEP_MS: i64 = 10_000;
+/// What is on sale now is what was on sale when this began: so it is the same question for a while, and
+/// what was answered is good for it. A sale that begins or ends is seen so much later.
 const ON_SALE_STEP_MS: i64 = 1_000;
 
 /// A question, and what its cursors name it by.
@@ -52,7 +50,7 @@ pub(super) fn decode(request: &SearchShowsRequest, now: DateTime<Utc>) -> Result
     let near = wrong.near(request.near);
     let words = wrong.words(&request.q);
     let offset = cursor.map_or(0, |cursor| cursor.offset);
-    let now_ms = |step| now.timestamp_millis() / step * step;
+    let now_ms = now.timestamp_millis();
     let query = Query {
         text: fold::plain(&request.q, WORDS_MAX),
         sort: wrong.sort(request, near, !words.is_empty()),
@@ -65,13 +63,15 @@ pub(super) fn decode(request: &SearchShowsRequest, now: DateTime<Utc>) -> Result
             (None, Some(ms)) => wrong.time("from_ms", ms),
             // All of that day.
             (None, None) if !request.from_date.is_empty() => 0,
-            (None, None) => now_ms(FROM_STEP_MS),
+            (None, None) => now_ms,
         },
         to_ms: request.to_ms.map(|ms| wrong.time("to_ms", ms)),
         from_day: wrong.date("from_date", &request.from_date),
         to_day: wrong.date("to_date", &request.to_date),
         price: wrong.price(request),
-        on_sale_at_ms: request.on_sale.then(|| now_ms(ON_SALE_STEP_MS)),
+        on_sale_at_ms: request
+            .on_sale
+            .then(|| now_ms / ON_SALE_STEP_MS * ON_SALE_STEP_MS),
         near,
         facets: wrong.facets(&request.facets),
         offset,
@@ -526,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_from_now_on_is_the_same_question_for_a_while() {
+    fn what_is_on_sale_now_is_the_same_question_for_a_second() {
         let asked = |later_ms| {
             let request = SearchShowsRequest {
                 on_sale: true,
@@ -535,15 +535,12 @@ mod tests {
             let now = now() + chrono::TimeDelta::milliseconds(later_ms);
             let query = decode(&request, now).expect("is good").query;
             let on_sale_at_ms = query.on_sale_at_ms.expect("was asked for");
-            (
-                query.from_ms - 1_800_000_000_000,
-                on_sale_at_ms - 1_800_000_000_000,
-            )
+            let start = 1_800_000_000_000;
+            (query.from_ms - start, on_sale_at_ms - start)
         };
         assert_eq!(asked(0), (0, 0));
-        assert_eq!(asked(999), (0, 0));
-        assert_eq!(asked(9_999), (0, 9_000));
-        assert_eq!(asked(10_000), (10_000, 10_000));
+        assert_eq!(asked(999), (999, 0));
+        assert_eq!(asked(1_000), (1_000, 1_000));
     }
 
     #[test]

@@ -1,13 +1,20 @@
 //! News that come while an index is built, over a real index on disk.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use holdfast_types::ShowId;
 
 use super::shows::{all, found, puts, show, text};
 use crate::{
-    document::Changes,
+    document::{Changes, Document},
     embedded::Embedded,
     feed::{Error, Writer, Written},
-    index::{self, Index},
+    index::{self, Found, Index},
+    query::Query,
+    suggest::{Begun, Kind},
 };
 
 struct World {
@@ -111,6 +118,91 @@ async fn a_building_that_is_abandoned_leaves_the_first_alone() {
     ));
     tell(&writer, puts([show(4, "Fourth")])).await;
     assert_eq!(found(&*index, &all()).await, [1, 4]);
+}
+
+/// An index of which the next one stops taking changes.
+struct Fragile {
+    index: Embedded,
+    fails: AtomicBool,
+}
+
+impl Index for Fragile {
+    const ENGINE: &'static str = "fragile";
+
+    async fn is_built(&self) -> Result<bool, index::Error> {
+        self.index.is_built().await
+    }
+
+    async fn shows(&self) -> Result<u64, index::Error> {
+        self.index.shows().await
+    }
+
+    async fn search(&self, query: &Query) -> Result<Found, index::Error> {
+        self.index.search(query).await
+    }
+
+    async fn names(&self, kind: Kind, begun: &Begun) -> Result<Vec<String>, index::Error> {
+        self.index.names(kind, begun).await
+    }
+
+    async fn contents(
+        &self,
+        after: Option<ShowId>,
+        up_to: Option<ShowId>,
+        max: usize,
+    ) -> Result<Vec<(ShowId, u64)>, index::Error> {
+        self.index.contents(after, up_to, max).await
+    }
+
+    async fn write(&self, changes: Changes) -> Result<(), index::Error> {
+        self.index.write(changes).await
+    }
+
+    async fn begin_next(&self) -> Result<(), index::Error> {
+        self.index.begin_next().await
+    }
+
+    async fn fill_next(&self, documents: Vec<Document>) -> Result<(), index::Error> {
+        self.index.fill_next(documents).await
+    }
+
+    async fn write_next(&self, changes: Changes) -> Result<(), index::Error> {
+        if self.fails.load(Ordering::Relaxed) {
+            return Err(index::Error::Away("the disk is full".to_owned()));
+        }
+        self.index.write_next(changes).await
+    }
+
+    async fn swap(&self) -> Result<(), index::Error> {
+        self.index.swap().await
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_may_lack_something_does_not_take_the_place_of_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Arc::new(Fragile {
+        index: Embedded::open(dir.path()).unwrap(),
+        fails: AtomicBool::new(false),
+    });
+    let writer = Writer::new(Arc::clone(&index));
+    writer.begin().await.unwrap();
+    writer.fill(vec![show(1, "First")]).await.unwrap();
+    writer.finish().await.unwrap();
+
+    writer.begin().await.unwrap();
+    writer.fill(vec![show(1, "First")]).await.unwrap();
+    index.fails.store(true, Ordering::Relaxed);
+    // Whoever is searched has the news all the same.
+    let told = writer.write(puts([show(2, "News")]), writer.mark()).await;
+    assert_eq!(told.unwrap(), Written::Done);
+    index.fails.store(false, Ordering::Relaxed);
+    let filled = writer.fill(vec![show(3, "Last")]).await;
+    assert!(matches!(filled, Err(Error::Overtaken)), "{filled:?}");
+    let finished = writer.finish().await;
+    assert!(matches!(finished, Err(Error::Overtaken)), "{finished:?}");
+    writer.abandon().await;
+    assert_eq!(found(&*index, &all()).await, [1, 2]);
 }
 
 #[tokio::test]
