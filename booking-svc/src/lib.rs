@@ -10,13 +10,14 @@
 //! when they come again. A seat's fence is never cleared.
 //!
 //! Leaves to others: collecting and returning money (payment-svc), what a show is (catalog-svc),
-//! holds and their time (lockstore).
+//! holds and their time (lockstore), accounts (identity-svc): here is known only for which no booking is made.
 //!
-//! In reading order: `app` the use cases, `grpc` the wire, `store` the SQL, `tasks` what goes on
-//! in the background, `rebuild` what is done after the lock store was lost, `server` putting it
+//! In reading order: `app` the use cases, `grpc` the wire, `store` the SQL, `clients` what others are asked, `tasks`
+//! what goes on in the background, `rebuild` what is done after the lock store was lost, `server` putting it
 //! together.
 
 mod app;
+mod clients;
 mod config;
 mod error;
 mod grpc;

@@ -7,6 +7,7 @@ use holdfast_mesh::{
     Context,
     auth::Verifier,
     client::Channel,
+    deadline::Deadline,
     server::{self, serve_grpc},
     task::periodic,
     trace,
@@ -26,12 +27,14 @@ use crate::{
         App, TAKINGS_AT_ONCE_MAX,
         announce::OUTBOX,
         changes::{self, Changes},
+        closing_accounts,
         inventory::Inventories,
         requests::UnderWay,
         sale_times::{self, SaleChanges},
         ticket_code::TicketKey,
         unreadable::Unreadable,
     },
+    clients::identity::Identity,
     error::ServeError,
     grpc, rebuild, store,
     tasks::{
@@ -50,6 +53,9 @@ const ACQUIRE_MAX: Duration = Duration::from_secs(5);
 
 /// Longest wait for connections that are still in use when everything else has ended.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// Longest that identity-svc is asked about accounts.
+const ASK_MAX: Duration = Duration::from_secs(5);
 
 /// Runs booking-svc until shutdown and a drain: brings its schema up to date, loads the lock store if
 /// it was lost, serves gRPC, relays its outbox, consumes payments, sweeps. Schema `eventlog` must be there.
@@ -71,17 +77,24 @@ pub async fn serve(config: Config, context: Context) -> Result<(), ServeError> {
         rebuilt = rebuild::if_pending(&app) => drop(rebuilt?),
         () = context.shutdown.cancelled() => return Ok(()),
     }
-    let verifier = verifier(context.channel(&config.identity, part::IDENTITY)?);
+    let channel = context.channel(&config.identity, part::IDENTITY)?;
+    let identity = Identity::new(channel.clone());
+    let verifier = verifier(channel);
 
     let tasks_end = CancellationToken::new();
     let mut tasks = start_tasks(&app, &config, &tasks_end);
+    tasks.spawn(end_closing(
+        app.clone(),
+        identity.clone(),
+        tasks_end.clone(),
+    ));
     let options = server::Options {
         name: NAME,
         listen: config.listen,
         insecure: config.insecure,
         descriptor_set: holdfast_proto::FILE_DESCRIPTOR_SET,
     };
-    let serving = serve_grpc(options, grpc::routes(app, verifier), &context);
+    let serving = serve_grpc(options, grpc::routes(app, verifier, identity), &context);
     // The loops end by `tasks_end` only: without one of them nothing may seem to be well.
     let served = tokio::select! {
         served = serving => served.map_err(ServeError::from),
@@ -226,6 +239,23 @@ fn start_tasks(app: &Arc<App>, config: &Config, end: &CancellationToken) -> Join
         },
     ));
     tasks
+}
+
+/// Goes on until the end with accounts that were marked as closing.
+async fn end_closing(app: Arc<App>, identity: Identity, end: CancellationToken) {
+    periodic(
+        "booking.closing",
+        closing_accounts::PERIOD,
+        end,
+        move || {
+            let (app, identity) = (app.clone(), identity.clone());
+            async move {
+                let ask = |users| identity.standings(users, Deadline::after(ASK_MAX));
+                app.end_closing(ask).await
+            }
+        },
+    )
+    .await;
 }
 
 fn verifier(identity: Channel) -> Verifier {

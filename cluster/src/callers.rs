@@ -108,6 +108,7 @@ pub(crate) const CALLERS: &[(&str, &[&str])] = &[
         part::BOOKING,
         &[
             "holdfast.identity.v1.IdentityService/GetJwks",
+            "holdfast.identity.v1.IdentityService/ReadStandings",
             "holdfast.lockstore.v1.LockStoreService",
         ],
     ),

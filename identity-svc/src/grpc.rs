@@ -25,7 +25,10 @@ use crate::{
             accept_invitation, create_organisation, invite_member, list_invitations, list_members,
             list_organisations, remove_member, set_member, withdraw_invitation,
         },
-        own_data::{audit_account, close_account, delete_account, list_activity, reopen_account},
+        own_data::{
+            audit_account, close_account, delete_account, list_activity, read_standings,
+            reopen_account,
+        },
         refresh::refresh,
         register::register,
         rotate_keys::rotate_keys,
@@ -632,6 +635,21 @@ impl IdentityService for Identity {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
         reopen_account(&self.app, &caller).await.map_err(refused)?;
         Ok(Response::new(pb::ReopenAccountResponse {}))
+    }
+
+    async fn read_standings(
+        &self,
+        request: Request<pb::ReadStandingsRequest>,
+    ) -> Result<Response<pb::ReadStandingsResponse>, Status> {
+        let ids = request.get_ref().user_ids.iter();
+        let users = ids.map(|bytes| id("user_ids", bytes).map(UserId::from_uuid));
+        let users = users.collect::<Result<Vec<_>, _>>()?;
+        let (deleted, closed) = read_standings(&self.app, &users).await.map_err(refused)?;
+        let bytes = |users: Vec<UserId>| users.iter().map(|id| id.to_bytes().into()).collect();
+        Ok(Response::new(pb::ReadStandingsResponse {
+            deleted: bytes(deleted),
+            closed: bytes(closed),
+        }))
     }
 
     async fn delete_account(

@@ -7,7 +7,7 @@ use holdfast_harness::{Answer, Customer, Look, Rest, System, until, with_system}
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::options;
+use crate::{demo_show, options};
 
 /// Longest wait for a letter.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -129,10 +129,21 @@ async fn letters_set_passwords(system: &System) -> Result<()> {
     system.cli(&["user", "enable", email])?;
     login(&rest, email, "battery staple").await?.ok()?;
 
+    let hold_of = json!({"show_id": demo_show(system)?, "best_available": {"count": 1}});
+    let to_hold = ask(Method::POST, "/holds").header("Idempotency-Key", "hold");
+    let hold = rest.send(to_hold.json(&hold_of)).await?.ok()?;
     let password = json!({"password": "battery staple"});
     rest.send(ask(Method::DELETE, "/me").json(&password))
         .await?
         .ok()?;
+    // The token counts for some minutes more, and buys nothing.
+    let book = ask(Method::POST, "/bookings").header("Idempotency-Key", "book");
+    let book = book.json(&json!({"hold_id": hold.body["hold_id"]}));
+    let refused = rest.send(book).await?;
+    ensure!(
+        refused.status == 409 && refused.body["error_code"] == "INVALID_STATE",
+        "{refused:?}"
+    );
     ensure!(login(&rest, email, "battery staple").await?.status == 401);
     ensure!(
         system.cli(&["user", "audit", email]).is_err(),

@@ -11,10 +11,12 @@ pub struct Terms {
     pub has_begun: bool,
     /// What becomes of money that comes after its hold has ended.
     pub late_money: LateMoney,
+    /// Whose booking it is is deleting their account, or has: nobody could come with its tickets.
+    pub buyer_left: bool,
 }
 
 /// The answer to a call that isn't to be made. Money that came after its hold was over takes no seats of a show
-/// that has begun, nor of one whose rules send it back. A hold that a lost answer may have granted under the same
+/// that has begun, nor of one whose rules send it back, nor for a customer who left. A hold that a lost answer may have granted under the same
 /// attempt runs out by itself.
 pub fn unasked(call: Call, terms: Terms) -> Option<Input> {
     let Call::HoldAgain { attempt, .. } = call else {
@@ -27,6 +29,9 @@ pub fn unasked(call: Call, terms: Terms) -> Option<Input> {
         Terms {
             late_money: LateMoney::Refund,
             ..
+        }
+        | Terms {
+            buyer_left: true, ..
         } => Reason::PaidLate,
         Terms {
             late_money: LateMoney::Rebook,

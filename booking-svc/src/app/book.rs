@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::{
     App, announce,
     answer::{Answer, booking_message},
+    closing_accounts::closing,
     drive::require_current,
     hold_seats::check_key,
     inventory::{Inventory, show_has_begun},
@@ -33,7 +34,7 @@ use crate::{
     metrics,
     store::{
         bookings::{self, NewBooking},
-        lineage,
+        closing_accounts, lineage,
         requests::{self, Named, Route},
         seats::{self, Claim},
     },
@@ -207,6 +208,9 @@ impl App {
         if bookings::insert(&mut transaction, new, news).await? {
             transaction.commit().await?;
             return Ok(());
+        }
+        if closing_accounts::is_marked(&mut transaction, booking.user_id).await? {
+            return Err(closing().into());
         }
         let claim = Claim {
             show_id: booking.show_id,

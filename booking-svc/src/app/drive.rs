@@ -123,7 +123,8 @@ impl App {
                     which = Key::from(&*booking).into();
                     known = version.map(|version| ((*booking).clone(), version));
                     let inventory = self.inventories.get(booking.show_id).await?;
-                    if let Some(refusal) = unasked(call, inventory.terms()) {
+                    let terms = self.terms(&booking, call, &inventory).await?;
+                    if let Some(refusal) = unasked(call, terms) {
                         // Ours, not the store's: there is no answer whose lineage could be old.
                         input = refusal;
                         grounds = None;

@@ -79,11 +79,12 @@ impl Inventory {
         )
     }
 
-    /// What is decided without the store, now.
+    /// What is decided without the store, now, as long as nothing is known of the customer.
     pub(crate) fn terms(&self) -> Terms {
         Terms {
             has_begun: self.has_begun(),
             late_money: self.late_money,
+            buyer_left: false,
         }
     }
 

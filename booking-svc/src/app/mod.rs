@@ -8,6 +8,7 @@ pub(crate) mod book;
 pub(crate) mod cancel;
 pub(crate) mod changes;
 pub(crate) mod check_in;
+pub(crate) mod closing_accounts;
 pub(crate) mod drive;
 pub(crate) mod hold_seats;
 pub(crate) mod holds;

@@ -170,6 +170,29 @@ impl BookingService for Service {
         }))
     }
 
+    async fn stop_bookings(
+        &self,
+        request: Request<pb::StopBookingsRequest>,
+    ) -> Answer<pb::StopBookingsResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        self.app.stop_bookings(user_id).await.map_err(refuse)?;
+        Ok(Response::new(pb::StopBookingsResponse {}))
+    }
+
+    async fn resume_bookings(
+        &self,
+        request: Request<pb::ResumeBookingsRequest>,
+    ) -> Answer<pb::ResumeBookingsResponse> {
+        let user_id = self.user(request.metadata()).await?;
+        let deadline = Deadline::of(&request);
+        let ask = |users| self.identity.standings(users, deadline);
+        self.app
+            .resume_bookings(user_id, ask)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(pb::ResumeBookingsResponse {}))
+    }
+
     async fn get_booking(
         &self,
         request: Request<pb::GetBookingRequest>,

@@ -17,14 +17,21 @@ use holdfast_proto::booking::v1::{
 use holdfast_types::{BookingId, ErrorCode, ShowId, UserId};
 use tonic::{metadata::MetadataMap, service::Routes};
 
-use crate::app::{App, rights::Actor};
+use crate::{
+    app::{App, rights::Actor},
+    clients::identity::Identity,
+};
 
 /// Largest request that `OpenInventory` reads: 100,000 seats of about 100 bytes, doubled.
 const LAYOUT_BYTES_MAX: usize = 20 * 1024 * 1024;
 
 /// All three services.
-pub(crate) fn routes(app: Arc<App>, verifier: Verifier) -> Routes {
-    let service = Service { app, verifier };
+pub(crate) fn routes(app: Arc<App>, verifier: Verifier, identity: Identity) -> Routes {
+    let service = Service {
+        app,
+        verifier,
+        identity,
+    };
     Routes::new(BookingServiceServer::new(service.clone()))
         .add_service(SalesServiceServer::new(service.clone()))
         .add_service(
@@ -36,6 +43,7 @@ pub(crate) fn routes(app: Arc<App>, verifier: Verifier) -> Routes {
 struct Service {
     app: Arc<App>,
     verifier: Verifier,
+    identity: Identity,
 }
 
 impl Service {

@@ -1,6 +1,7 @@
--- Seats are judged as they are once locked.
+-- Seats are judged as they are once locked. Locks are taken in one order: the request's name (nobody waits for
+-- it), the lineage, the account, the seats.
 WITH turn AS MATERIALIZED (
-    SELECT pg_try_advisory_xact_lock($1) AND booking.is_current($20) AS is_ours
+    SELECT pg_try_advisory_xact_lock($1) AND booking.is_current($20) AND NOT booking.is_closing($3) AS is_ours
 ), locked AS MATERIALIZED (
     SELECT s.seat_no, s.fence, s.state FROM turn, booking.seats s
     WHERE turn.is_ours AND s.show_id = $8 AND s.seat_no = ANY($9)

@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod audit_seats;
 pub(crate) mod bookings;
 pub(crate) mod changes;
+pub(crate) mod closing_accounts;
 pub(crate) mod house_seats;
 pub(crate) mod lineage;
 pub(crate) mod payments;

@@ -3,6 +3,7 @@
 mod again;
 mod bookings;
 mod by_show;
+mod closing_accounts;
 mod crashes;
 mod endings;
 mod fees;

@@ -327,6 +327,8 @@ of_others! {
     extend_hold(ExtendHoldRequest) -> ExtendHoldResponse;
     release_hold(ReleaseHoldRequest) -> ReleaseHoldResponse;
     create_booking(CreateBookingRequest) -> CreateBookingResponse;
+    stop_bookings(StopBookingsRequest) -> StopBookingsResponse;
+    resume_bookings(ResumeBookingsRequest) -> ResumeBookingsResponse;
     get_booking(GetBookingRequest) -> GetBookingResponse;
     list_bookings(ListBookingsRequest) -> ListBookingsResponse;
     get_booking_timeline(GetBookingTimelineRequest) -> GetBookingTimelineResponse;

@@ -1,9 +1,9 @@
 //! What is kept about the signed-in account, and its end.
 //!
-//! Always holds: an account is looked at for bookings under way while it is closed, so while it gets no new
-//! token, and is deleted only if it is closed still; else it is opened again, also where who asked is gone, and by
-//! itself where this process ends in between. A booking that is made meanwhile by a token from before keeps its way. Leaves to others: what stays of
-//! it (identity-svc), and the bookings (booking-svc).
+//! Always holds: an account is closed first, so that it gets no new token, then no bookings are made for it any more,
+//! by tokens from before either, unless one is under way, and only then it is deleted, if it is closed still; else it
+//! is opened again and bookings are made again, also where who asked is gone, and by itself where this process ends
+//! in between. Leaves to others: what stays of it (identity-svc), and what a booking under way is (booking-svc).
 
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use holdfast_mesh::{
     trace::{Context, FutureExt as _},
 };
 use holdfast_proto::{booking::v1 as booking_pb, identity::v1 as pb};
-use holdfast_types::ErrorCode;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 use utoipa::ToSchema;
@@ -36,17 +35,15 @@ use crate::{
 /// Entries of one page that a service is asked for.
 const PAGE: u32 = 100;
 
-/// Pages that an export and a look for bookings under way read of one list: 10,000 entries.
+/// Pages that an export reads of one list: 10,000 entries.
 const PAGES_MAX: usize = 100;
 
-/// What the look for bookings under way leaves of a request's time to delete the account.
+/// What stopping bookings leaves of a request's time to delete the account.
 const DELETE_TIME: Duration = Duration::from_secs(3);
 
-/// How long it is tried to open an account that isn't deleted; who asked may be gone.
+/// How long it is tried to open an account that isn't deleted, and to make bookings for it again; who asked may be
+/// gone.
 const REOPEN_TIME: Duration = Duration::from_secs(5);
-
-/// What a booking is called that is under way.
-const PENDING: &str = "PENDING_PAYMENT";
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Activity {
@@ -183,7 +180,8 @@ pub(crate) async fn export_me(
 ///
 /// Your address, password, roles, sign-ins, keys and memberships are deleted. Bookings and tickets are kept, as
 /// the law has it, and name nobody. While a booking waits for its payment, or as the last owner of an
-/// organisation, you can't. While it is looked whether you can, nobody signs in. There is no way back.
+/// organisation, you can't. While it is looked whether you can, nobody signs in and nothing is booked. Money that
+/// comes too late for a booking that has expired goes back. There is no way back.
 #[utoipa::path(
     delete, path = "/me", tag = "accounts",
     request_body = Farewell,
@@ -223,25 +221,21 @@ async fn leave(app: Shared, caller: Caller, password: String) -> Result<(), ApiE
             // It opens by itself.
             tracing::debug!(%status, "an account that isn't deleted stays closed for two minutes");
         }
+        // After it is open, which booking-svc looks at.
+        let request = caller.request(booking_pb::ResumeBookingsRequest {});
+        if let Err(status) = app.booking.clone().resume_bookings(request).await {
+            tracing::debug!(%status, "an account that isn't deleted books nothing for some minutes");
+        }
     }
     deleted
 }
 
 async fn delete_closed(app: &Shared, caller: &Caller) -> Result<(), ApiError> {
-    check_no_booking_is_under_way(app, &caller.leaving(DELETE_TIME)).await?;
+    let stop = caller.leaving(DELETE_TIME);
+    let stop = stop.request(booking_pb::StopBookingsRequest {});
+    app.booking.clone().stop_bookings(stop).await?;
     let request = caller.with_client(pb::DeleteAccountRequest::default());
     app.identity.clone().delete_account(request).await?;
-    Ok(())
-}
-
-async fn check_no_booking_is_under_way(app: &Shared, caller: &Caller) -> Result<(), ApiError> {
-    let (bookings, _) = all_bookings(app, caller).await?;
-    if bookings.iter().any(|booking| booking.status == PENDING) {
-        return Err(ApiError::new(
-            ErrorCode::InvalidState,
-            "a booking of yours waits for its payment: pay, or call it off first",
-        ));
-    }
     Ok(())
 }
 

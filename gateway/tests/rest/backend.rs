@@ -170,6 +170,7 @@ scripted!(identity::identity_service_server::IdentityService {
     list_activity(identity::ListActivityRequest) -> identity::ListActivityResponse;
     audit_account(identity::AuditAccountRequest) -> identity::AuditAccountResponse;
     delete_account(identity::DeleteAccountRequest) -> identity::DeleteAccountResponse;
+    read_standings(identity::ReadStandingsRequest) -> identity::ReadStandingsResponse;
     list_invitations(identity::ListInvitationsRequest) -> identity::ListInvitationsResponse;
     withdraw_invitation(identity::WithdrawInvitationRequest) -> identity::WithdrawInvitationResponse;
     list_organisation_api_keys(identity::ListOrganisationApiKeysRequest) -> identity::ListOrganisationApiKeysResponse;
@@ -225,6 +226,8 @@ scripted!(booking::booking_service_server::BookingService {
     extend_hold(booking::ExtendHoldRequest) -> booking::ExtendHoldResponse;
     release_hold(booking::ReleaseHoldRequest) -> booking::ReleaseHoldResponse;
     create_booking(booking::CreateBookingRequest) -> booking::CreateBookingResponse;
+    stop_bookings(booking::StopBookingsRequest) -> booking::StopBookingsResponse;
+    resume_bookings(booking::ResumeBookingsRequest) -> booking::ResumeBookingsResponse;
     get_booking(booking::GetBookingRequest) -> booking::GetBookingResponse;
     list_bookings(booking::ListBookingsRequest) -> booking::ListBookingsResponse;
     get_booking_timeline(booking::GetBookingTimelineRequest) -> booking::GetBookingTimelineResponse;

@@ -96,47 +96,36 @@ async fn an_account_with_a_booking_under_way_is_not_deleted() {
         assert_eq!(request.password, "", "it is closed");
         Ok(pb::DeleteAccountResponse {})
     });
-    let of = |status: &str, next_cursor: &str| booking::ListBookingsResponse {
-        bookings: vec![booking::Booking {
-            status: status.to_owned(),
-            ..Default::default()
-        }],
-        next_cursor: next_cursor.to_owned(),
-    };
+    backend.on("resume_bookings", |_: booking::ResumeBookingsRequest| {
+        Ok(booking::ResumeBookingsResponse {})
+    });
     let delete = || {
         let request = gateway.as_customer(Method::DELETE, "/api/v1/me");
         request.json(&json!({"password": "correct horse"}))
     };
-    let pending = of("PENDING_PAYMENT", "");
-    let first = of("CONFIRMED", "2");
-    backend.on(
-        "list_bookings",
-        move |request: booking::ListBookingsRequest| {
-            Ok(match request.cursor.as_str() {
-                "" => first.clone(),
-                _ => pending.clone(),
-            })
-        },
-    );
+    backend.on("stop_bookings", |_: booking::StopBookingsRequest| {
+        let refused = Failure::new(ErrorCode::InvalidState, "a booking of yours waits");
+        Err::<booking::StopBookingsResponse, _>(refused.into())
+    });
     let methods = || -> Vec<_> {
         let seen = gateway.backend.take_seen().into_iter();
         seen.map(|seen| seen.method).collect()
     };
     send(delete()).await.error(409, "INVALID_STATE");
-    // It is looked while the account is closed.
-    let [close, list, open] = ["close_account", "list_bookings", "reopen_account"];
-    assert_eq!(methods(), [close, list, list, open]);
-    backend.on("list_bookings", |_: booking::ListBookingsRequest| {
-        Err::<booking::ListBookingsResponse, _>(tonic::Status::unavailable("down"))
+    // Bookings are stopped while the account is closed, and made again once it is open.
+    let [close, stop] = ["close_account", "stop_bookings"];
+    let [open, resume] = ["reopen_account", "resume_bookings"];
+    assert_eq!(methods(), [close, stop, open, resume]);
+    backend.on("stop_bookings", |_: booking::StopBookingsRequest| {
+        Err::<booking::StopBookingsResponse, _>(tonic::Status::unimplemented("of before"))
     });
-    send(delete()).await.error(503, "UNAVAILABLE");
-    assert_eq!(methods(), [close, list, open]);
-    let confirmed = of("CONFIRMED", "");
-    backend.on("list_bookings", move |_: booking::ListBookingsRequest| {
-        Ok(confirmed.clone())
+    send(delete()).await.error(500, "INTERNAL_ERROR");
+    assert_eq!(methods(), [close, stop, open, resume]);
+    backend.on("stop_bookings", |_: booking::StopBookingsRequest| {
+        Ok(booking::StopBookingsResponse {})
     });
     assert_eq!(send(delete()).await.status, 204);
-    assert_eq!(methods(), [close, list, "delete_account"]);
+    assert_eq!(methods(), [close, stop, "delete_account"]);
     // Who doesn't know the password isn't told of bookings.
     backend.on("close_account", |_: pb::CloseAccountRequest| {
         let refused = Failure::new(ErrorCode::Forbidden, "the password is wrong");
@@ -156,15 +145,19 @@ async fn an_account_that_is_not_deleted_is_opened_again_whatever_went_wrong() {
     backend.on("reopen_account", |_: pb::ReopenAccountRequest| {
         Ok(pb::ReopenAccountResponse {})
     });
+    backend.on("resume_bookings", |_: booking::ResumeBookingsRequest| {
+        Ok(booking::ResumeBookingsResponse {})
+    });
     let delete = || {
         let request = gateway.as_customer(Method::DELETE, "/api/v1/me");
         request.json(&json!({"password": "correct horse"}))
     };
     let mut seen: Vec<&str> = Vec::new();
-    let [close, list, open] = ["close_account", "list_bookings", "reopen_account"];
+    let [close, stop] = ["close_account", "stop_bookings"];
+    let [open, resume] = ["reopen_account", "resume_bookings"];
 
-    backend.on("list_bookings", |_: booking::ListBookingsRequest| {
-        Ok(booking::ListBookingsResponse::default())
+    backend.on("stop_bookings", |_: booking::StopBookingsRequest| {
+        Ok(booking::StopBookingsResponse {})
     });
     backend.on("delete_account", |_: pb::DeleteAccountRequest| {
         let refused = Failure::new(ErrorCode::InvalidState, "the last owner");
@@ -172,10 +165,10 @@ async fn an_account_that_is_not_deleted_is_opened_again_whatever_went_wrong() {
     });
     send(delete()).await.error(409, "INVALID_STATE");
     seen.extend(backend.take_seen().iter().map(|seen| seen.method));
-    assert_eq!(seen, [close, list, "delete_account", open]);
+    assert_eq!(seen, [close, stop, "delete_account", open, resume]);
 
-    // A look that takes all the time there is, and somebody who doesn't wait for it.
-    backend.stall::<booking::ListBookingsRequest, booking::ListBookingsResponse>(list);
+    // Stopping takes all the time there is, and somebody doesn't wait for it.
+    backend.stall::<booking::StopBookingsRequest, booking::StopBookingsResponse>(stop);
     let wait_for = async |method: &str| {
         let mut seen: Vec<&str> = Vec::new();
         let found = async {
@@ -190,12 +183,12 @@ async fn an_account_that_is_not_deleted_is_opened_again_whatever_went_wrong() {
         seen
     };
     send(delete()).await.error(503, "UNAVAILABLE");
-    assert!(wait_for(open).await.starts_with(&[close, list]));
+    assert!(wait_for(resume).await.starts_with(&[close, stop]));
     let hung_up = tokio::spawn(delete().send());
-    assert_eq!(wait_for(list).await, [close, list]);
+    assert_eq!(wait_for(stop).await, [close, stop]);
     hung_up.abort();
     assert!(hung_up.await.expect_err("aborted").is_cancelled());
-    assert_eq!(wait_for(open).await, [open]);
+    assert_eq!(wait_for(resume).await, [open, resume]);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //!
 //! Always holds: an account that is closed gets no new token, and is either deleted or open again within
 //! [`CLOSED_FOR`], whatever becomes of who closed it; one that was reopened isn't deleted by who closed it before.
-//! Leaves to others: whether it has bookings under way, which is looked at while it is closed (the gateway).
+//! Leaves to others: whether it has bookings under way, which is looked at while it is closed, and that none is begun
+//! (booking-svc).
 
 use std::{net::IpAddr, time::Duration};
 
@@ -27,7 +28,11 @@ use crate::{
 const PAGE: u32 = 20;
 const PAGE_MAX: u32 = 100;
 
-/// How long an account is closed: longer than a request takes that deletes one.
+/// Accounts that are asked about at once.
+const STANDINGS_MAX: usize = 100;
+
+/// How long an account is closed: longer than a request takes that deletes one. booking-svc makes no bookings for as
+/// long, and asks then.
 const CLOSED_FOR: Duration = Duration::from_secs(120);
 
 /// A page, and where the next one begins; empty on the last.
@@ -113,6 +118,19 @@ pub(crate) async fn close_account(
 pub(crate) async fn reopen_account(app: &App, caller: &Claims) -> Result<(), CallError> {
     users::reopen(&mut *app.pool.acquire().await?, caller.user_id).await?;
     Ok(())
+}
+
+/// Those of these accounts that are deleted, and those that are closed; the others are open.
+pub(crate) async fn read_standings(
+    app: &App,
+    users: &[UserId],
+) -> Result<(Vec<UserId>, Vec<UserId>), CallError> {
+    if users.len() > STANDINGS_MAX {
+        let mut checks = Checks::default();
+        checks.take::<()>("user_ids", Err("must be at most 100"));
+        return checks.refuse();
+    }
+    Ok(users::standings(&app.pool, users).await?)
 }
 
 /// Makes the account nobody's: a closed one, or one whose password is given.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use holdfast_types::UserId;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use crate::account::{Email, Role};
 
@@ -199,13 +200,14 @@ pub(crate) async fn reopen(conn: &mut PgConnection, user_id: UserId) -> Result<(
     Ok(())
 }
 
-/// How an account stands that was there a moment ago.
+/// How an account stands that was there a moment ago. By the clock, not by when the transaction began: where it has
+/// the account locked, what it is told and what [`standings`] tells others come one after the other.
 pub(crate) async fn standing(
     conn: &mut PgConnection,
     user_id: UserId,
 ) -> Result<Standing, sqlx::Error> {
     let row = sqlx::query!(
-        r#"SELECT disabled_at IS NOT NULL AS "disabled!", closed_until IS NOT NULL AND closed_until > now() AS "closed!"
+        r#"SELECT disabled_at IS NOT NULL AS "disabled!", closed_until IS NOT NULL AND closed_until > clock_timestamp() AS "closed!"
            FROM identity.users WHERE user_id = $1"#,
         user_id.as_uuid(),
     )
@@ -216,6 +218,28 @@ pub(crate) async fn standing(
         Some(row) if row.closed => Standing::Closed,
         _ => Standing::Open,
     })
+}
+
+/// Those of these accounts that are deleted, or that nobody knows, and those that are closed. Whoever is deleting
+/// one, or closing or opening it, is waited for.
+pub(crate) async fn standings(
+    pool: &PgPool,
+    users: &[UserId],
+) -> Result<(Vec<UserId>, Vec<UserId>), sqlx::Error> {
+    let ids: Vec<Uuid> = users.iter().map(|id| id.as_uuid()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT user_id, deleted_at IS NOT NULL AS "deleted!",
+                  closed_until IS NOT NULL AND closed_until > clock_timestamp() AS "closed!"
+           FROM identity.users WHERE user_id = ANY($1) ORDER BY user_id FOR SHARE"#,
+        &ids,
+    )
+    .fetch_all(pool)
+    .await?;
+    let row = |id: &UserId| rows.iter().find(|row| row.user_id == id.as_uuid());
+    let all = || users.iter().copied();
+    let deleted = all().filter(|id| row(id).is_none_or(|row| row.deleted));
+    let closed = all().filter(|id| row(id).is_some_and(|row| row.closed && !row.deleted));
+    Ok((deleted.collect(), closed.collect()))
 }
 
 /// Notes that the address is the account's own; the address.

@@ -2,8 +2,8 @@
 
 use holdfast_proto::identity::v1::{
     AuditAccountRequest, CloseAccountRequest, CreateApiKeyRequest, DeleteAccountRequest,
-    ExchangeApiKeyRequest, GetMeRequest, ListActivityRequest, RefreshRequest, ReopenAccountRequest,
-    Tokens,
+    ExchangeApiKeyRequest, GetMeRequest, ListActivityRequest, ReadStandingsRequest, RefreshRequest,
+    ReopenAccountRequest, Tokens,
 };
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
@@ -249,6 +249,96 @@ async fn close(service: &mut Service, token: &str, password: &str) -> Result<(),
     let request = as_holder(token, CloseAccountRequest { password });
     service.client.close_account(request).await?;
     Ok(())
+}
+
+/// Those that are deleted, and those that are closed.
+async fn standings(service: &mut Service, users: &[Vec<u8>]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let user_ids = users.to_vec();
+    let request = ReadStandingsRequest { user_ids };
+    let answer = service.client.read_standings(request).await;
+    let answer = answer.expect("answers").into_inner();
+    (answer.deleted, answer.closed)
+}
+
+/// Whoever is told that an account is open can rely on it.
+#[sqlx::test(migrations = false)]
+async fn how_accounts_stand_is_told_after_who_is_changing_it(pool: PgPool) {
+    let mut service = start(config(&pool)).await;
+    let ann = service.register("ann@example.org").await;
+    let bob = service.register("bob@example.org").await;
+    let [ann, bob] = [ann, bob].map(|id| id.expect("registers"));
+    let nobody = vec![9; 16];
+    let all = [ann.clone(), bob.clone(), nobody.clone()];
+    let unknown = vec![nobody.clone()];
+    assert_eq!(standings(&mut service, &all).await, (unknown, vec![]));
+    let access = service.login("ann@example.org", PASSWORD).await;
+    let access = access.expect("signs in").access_token;
+    close(&mut service, &access, PASSWORD)
+        .await
+        .expect("closes");
+    let closed = (vec![nobody.clone()], vec![ann.clone()]);
+    assert_eq!(standings(&mut service, &all).await, closed);
+
+    // Its time is over, and a deletion that began before is under way.
+    sqlx::raw_sql("UPDATE identity.users SET closed_until = now() WHERE closed_until > now()")
+        .execute(&pool)
+        .await
+        .expect("time passes");
+    let mut deleting = pool.begin().await.expect("begins");
+    sqlx::raw_sql(
+        "SELECT FROM identity.users WHERE email LIKE 'ann%' FOR UPDATE;
+         UPDATE identity.users SET deleted_at = now() WHERE email LIKE 'ann%'",
+    )
+    .execute(&mut *deleting)
+    .await
+    .expect("deletes");
+    let (told, ()) = tokio::join!(standings(&mut service, &all), async {
+        somebody_waits(&pool).await;
+        deleting.commit().await.expect("commits");
+    });
+    assert_eq!(told, (vec![ann, nobody], vec![]));
+    let user_ids = vec![bob; 101];
+    let many = service
+        .client
+        .read_standings(ReadStandingsRequest { user_ids });
+    assert_eq!(refusal(many.await).1, ["user_ids"]);
+    service.stop().await;
+}
+
+/// A deletion that waits for the account judges by when its turn has come.
+#[sqlx::test(migrations = false)]
+async fn deletion_whose_turn_comes_after_the_closing_is_refused(pool: PgPool) {
+    let mut service = start(config(&pool)).await;
+    service
+        .register("ann@example.org")
+        .await
+        .expect("registers");
+    let access = service.login("ann@example.org", PASSWORD).await;
+    let access = access.expect("signs in").access_token;
+    close(&mut service, &access, PASSWORD)
+        .await
+        .expect("closes");
+    sqlx::raw_sql(
+        "UPDATE identity.users SET closed_until = clock_timestamp() + interval '1 second'",
+    )
+    .execute(&pool)
+    .await
+    .expect("time passes");
+    let mut other = pool.begin().await.expect("begins");
+    sqlx::raw_sql("SELECT FROM identity.users FOR SHARE")
+        .execute(&mut *other)
+        .await
+        .expect("keeps it");
+    let (deleted, ()) = tokio::join!(delete(&mut service, &access, ""), async {
+        somebody_waits(&pool).await;
+        let over =
+            "SELECT pg_sleep(greatest(0, extract(epoch FROM closed_until - clock_timestamp())))
+             FROM identity.users";
+        sqlx::raw_sql(over).execute(&pool).await.expect("is over");
+        other.commit().await.expect("lets go");
+    });
+    assert_eq!(refusal(deleted).0, ErrorCode::InvalidState);
+    service.stop().await;
 }
 
 async fn refresh(service: &mut Service, refresh_token: &str) -> Result<Tokens, Status> {

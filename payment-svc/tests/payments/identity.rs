@@ -104,6 +104,7 @@ only_keys! {
     list_activity(ListActivityRequest) -> ListActivityResponse;
     audit_account(AuditAccountRequest) -> AuditAccountResponse;
     delete_account(DeleteAccountRequest) -> DeleteAccountResponse;
+    read_standings(ReadStandingsRequest) -> ReadStandingsResponse;
     list_invitations(ListInvitationsRequest) -> ListInvitationsResponse;
     withdraw_invitation(WithdrawInvitationRequest) -> WithdrawInvitationResponse;
     list_organisation_api_keys(ListOrganisationApiKeysRequest) -> ListOrganisationApiKeysResponse;

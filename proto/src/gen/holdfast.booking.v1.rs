@@ -211,6 +211,14 @@ pub struct CreateBookingResponse {
     #[prost(bool, tag = "2")]
     pub replayed: bool,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StopBookingsRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StopBookingsResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResumeBookingsRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResumeBookingsResponse {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetBookingRequest {
     #[prost(bytes = "vec", tag = "1")]
@@ -945,8 +953,8 @@ pub mod booking_service_client {
         /// Makes a booking of a hold and asks for payment. Idempotent by key (see `idempotency_key` there).
         /// Reasons: UNAUTHORIZED, INVALID_REQUEST (the key is too long), IDEMPOTENCY_KEY_REQUIRED,
         /// IDEMPOTENCY_KEY_REUSED, IN_PROGRESS (a copy of it is), HOLD_NOT_FOUND, HOLD_EXPIRED,
-        /// SHOW_NOT_ON_SALE (it has begun), INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Called by the
-        /// gateway.
+        /// SHOW_NOT_ON_SALE (it has begun), INVALID_STATE (also while the account is being deleted), RATE_LIMITED,
+        /// UNAVAILABLE. Called by the gateway.
         pub async fn create_booking(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateBookingRequest>,
@@ -972,6 +980,69 @@ pub mod booking_service_client {
                     GrpcMethod::new(
                         "holdfast.booking.v1.BookingService",
                         "CreateBooking",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes no more bookings for the caller's account, which is closed (identity-svc's CloseAccount) and about to be
+        /// deleted, unless one of its bookings waits for its payment or what that comes to. Of bookings that are begun at
+        /// the same time each is either seen here or refused. It ends by ResumeBookings, or by itself within minutes where
+        /// the account is open again by then; of one that was deleted, when no token of it counts any more. Money that
+        /// comes late meanwhile goes back. Idempotent. Reasons: UNAUTHORIZED, INVALID_STATE (a booking is under way),
+        /// UNAVAILABLE. Called by the gateway.
+        pub async fn stop_bookings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StopBookingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StopBookingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.booking.v1.BookingService/StopBookings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("holdfast.booking.v1.BookingService", "StopBookings"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes that back if the account is open, which identity-svc is asked; else it changes nothing. Idempotent.
+        /// Reasons: UNAUTHORIZED, UNAVAILABLE. Called by the gateway.
+        pub async fn resume_bookings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResumeBookingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResumeBookingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.booking.v1.BookingService/ResumeBookings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.booking.v1.BookingService",
+                        "ResumeBookings",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -1230,13 +1301,35 @@ pub mod booking_service_server {
         /// Makes a booking of a hold and asks for payment. Idempotent by key (see `idempotency_key` there).
         /// Reasons: UNAUTHORIZED, INVALID_REQUEST (the key is too long), IDEMPOTENCY_KEY_REQUIRED,
         /// IDEMPOTENCY_KEY_REUSED, IN_PROGRESS (a copy of it is), HOLD_NOT_FOUND, HOLD_EXPIRED,
-        /// SHOW_NOT_ON_SALE (it has begun), INVALID_STATE, RATE_LIMITED, UNAVAILABLE. Called by the
-        /// gateway.
+        /// SHOW_NOT_ON_SALE (it has begun), INVALID_STATE (also while the account is being deleted), RATE_LIMITED,
+        /// UNAVAILABLE. Called by the gateway.
         async fn create_booking(
             &self,
             request: tonic::Request<super::CreateBookingRequest>,
         ) -> std::result::Result<
             tonic::Response<super::CreateBookingResponse>,
+            tonic::Status,
+        >;
+        /// Makes no more bookings for the caller's account, which is closed (identity-svc's CloseAccount) and about to be
+        /// deleted, unless one of its bookings waits for its payment or what that comes to. Of bookings that are begun at
+        /// the same time each is either seen here or refused. It ends by ResumeBookings, or by itself within minutes where
+        /// the account is open again by then; of one that was deleted, when no token of it counts any more. Money that
+        /// comes late meanwhile goes back. Idempotent. Reasons: UNAUTHORIZED, INVALID_STATE (a booking is under way),
+        /// UNAVAILABLE. Called by the gateway.
+        async fn stop_bookings(
+            &self,
+            request: tonic::Request<super::StopBookingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StopBookingsResponse>,
+            tonic::Status,
+        >;
+        /// Takes that back if the account is open, which identity-svc is asked; else it changes nothing. Idempotent.
+        /// Reasons: UNAUTHORIZED, UNAVAILABLE. Called by the gateway.
+        async fn resume_bookings(
+            &self,
+            request: tonic::Request<super::ResumeBookingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResumeBookingsResponse>,
             tonic::Status,
         >;
         /// One booking of the caller's, at once or when it has changed. Reasons: UNAUTHORIZED,
@@ -1636,6 +1729,97 @@ pub mod booking_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CreateBookingSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.booking.v1.BookingService/StopBookings" => {
+                    #[allow(non_camel_case_types)]
+                    struct StopBookingsSvc<T: BookingService>(pub Arc<T>);
+                    impl<
+                        T: BookingService,
+                    > tonic::server::UnaryService<super::StopBookingsRequest>
+                    for StopBookingsSvc<T> {
+                        type Response = super::StopBookingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StopBookingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BookingService>::stop_bookings(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StopBookingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.booking.v1.BookingService/ResumeBookings" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResumeBookingsSvc<T: BookingService>(pub Arc<T>);
+                    impl<
+                        T: BookingService,
+                    > tonic::server::UnaryService<super::ResumeBookingsRequest>
+                    for ResumeBookingsSvc<T> {
+                        type Response = super::ResumeBookingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResumeBookingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BookingService>::resume_bookings(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResumeBookingsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -55,6 +55,20 @@ pub struct LogoutRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogoutResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadStandingsRequest {
+    /// At most 100.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub user_ids: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadStandingsResponse {
+    /// Those that nobody knows are among them.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub deleted: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub closed: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetMeRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1573,7 +1587,7 @@ pub mod identity_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// The first step of deleting the caller's account, who knows its password: for two minutes it gets no new
-        /// token, by whichever way, so that who asks can look for bookings under way, and then either delete it
+        /// token, by whichever way, so that who asks can have booking-svc look for bookings under way and make no more, and then either delete it
         /// (DeleteAccount) or reopen it; with neither it is open again by itself. Access tokens that there are count
         /// until they end. The same again begins the two minutes anew. Idempotent. Called by the gateway. Reasons:
         /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an
@@ -1669,6 +1683,39 @@ pub mod identity_service_client {
                     GrpcMethod::new(
                         "holdfast.identity.v1.IdentityService",
                         "DeleteAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// How accounts stand that were closed: which of them are deleted, and which are closed still; the others are open.
+        /// A deletion that is under way is waited for, and who is told that an account is open can rely on it: it isn't
+        /// deleted without being closed anew. Nobody's token is needed: it tells no more than that. Called by booking-svc.
+        /// Reasons: INVALID_REQUEST. Reads only.
+        pub async fn read_standings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReadStandingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReadStandingsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/ReadStandings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "ReadStandings",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -2212,7 +2259,7 @@ pub mod identity_service_server {
             tonic::Status,
         >;
         /// The first step of deleting the caller's account, who knows its password: for two minutes it gets no new
-        /// token, by whichever way, so that who asks can look for bookings under way, and then either delete it
+        /// token, by whichever way, so that who asks can have booking-svc look for bookings under way and make no more, and then either delete it
         /// (DeleteAccount) or reopen it; with neither it is open again by itself. Access tokens that there are count
         /// until they end. The same again begins the two minutes anew. Idempotent. Called by the gateway. Reasons:
         /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an
@@ -2244,6 +2291,17 @@ pub mod identity_service_server {
             request: tonic::Request<super::DeleteAccountRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DeleteAccountResponse>,
+            tonic::Status,
+        >;
+        /// How accounts stand that were closed: which of them are deleted, and which are closed still; the others are open.
+        /// A deletion that is under way is waited for, and who is told that an account is open can rely on it: it isn't
+        /// deleted without being closed anew. Nobody's token is needed: it tells no more than that. Called by booking-svc.
+        /// Reasons: INVALID_REQUEST. Reads only.
+        async fn read_standings(
+            &self,
+            request: tonic::Request<super::ReadStandingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReadStandingsResponse>,
             tonic::Status,
         >;
         /// The account behind the caller's access token. Called by the gateway and the CLI. Reasons:
@@ -3895,6 +3953,52 @@ pub mod identity_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DeleteAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/ReadStandings" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadStandingsSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ReadStandingsRequest>
+                    for ReadStandingsSvc<T> {
+                        type Response = super::ReadStandingsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReadStandingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::read_standings(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadStandingsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -582,10 +582,16 @@ fn late_money_of_a_show_that_sends_it_back_is_refunded_without_a_question_to_the
     let terms = |has_begun, late_money| Terms {
         has_begun,
         late_money,
+        buyer_left: false,
+    };
+    let buyer_left = Terms {
+        buyer_left: true,
+        ..terms(false, LateMoney::Rebook)
     };
     assert_eq!(unasked(call, terms(false, LateMoney::Rebook)), None);
     for (terms, reason) in [
         (terms(false, LateMoney::Refund), Reason::PaidLate),
+        (buyer_left, Reason::PaidLate),
         (terms(true, LateMoney::Refund), Reason::ShowOver),
         (terms(true, LateMoney::Rebook), Reason::ShowOver),
     ] {
@@ -609,5 +615,6 @@ fn late_money_of_a_show_that_sends_it_back_is_refunded_without_a_question_to_the
         Call::Return { fence },
     ] {
         assert_eq!(unasked(call, terms(true, LateMoney::Refund)), None);
+        assert_eq!(unasked(call, buyer_left), None);
     }
 }

@@ -61,8 +61,8 @@ pub(crate) struct AtOnce<'a> {
 
 /// Writes a new booking, with its seats, the request that asked for it, its place in the directory, the
 /// beginning of its timeline and its news, on an answer of this lineage. False, and nothing is written: the
-/// lineage isn't the current one, or its store isn't loaded, or a seat can't be marked, or another
-/// transaction is writing under the request's name. A unique violation says that the request or the hold has
+/// lineage isn't the current one, or its store isn't loaded, or the account is being deleted, or a seat can't be
+/// marked, or another transaction is writing under the request's name. A unique violation says that the request or the hold has
 /// a booking.
 pub(crate) async fn insert(
     connection: &mut PgConnection,

@@ -1,0 +1,3 @@
+//! What other services are asked.
+
+pub(crate) mod identity;
