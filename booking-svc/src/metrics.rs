@@ -29,8 +29,8 @@ pub(crate) const ALARMS: &str = "holdfast_booking_alarms_total";
 /// Unfinished steps that were taken over, each time that they were.
 pub(crate) const TAKEN_OVER: &str = "holdfast_booking_steps_taken_over_total";
 
-/// Unpaid bookings that no sweep ends because their rows can't be read, each once a process. Any is worth looking
-/// at: the log names it.
+/// Bookings whose rows can't be read, each once a process: no sweep ends an unpaid one, and its owner's list says no
+/// more than that it is there. Any is worth looking at: the log names it.
 pub(crate) const UNREADABLE: &str = "holdfast_booking_unreadable_total";
 
 /// What payment-svc was told again because nobody knew its end; label `kind`: `refund` (asked for again),

@@ -11,7 +11,7 @@ use super::{App, inventory::Cost};
 use crate::{
     error::Error,
     store::{
-        bookings::{self, Stored},
+        bookings::{self, Key, Stored, Unreadable},
         tickets::{self, Ticket},
     },
 };
@@ -61,6 +61,23 @@ impl BookingView {
         } else {
             "NONE"
         }
+    }
+}
+
+/// A page of a user's bookings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Listed {
+    pub(crate) bookings: Vec<BookingView>,
+    /// Those of the page that can't be read.
+    pub(crate) unreadable: Vec<Key>,
+    /// Empty on the last.
+    pub(crate) next_cursor: String,
+}
+
+fn key_of(read: &Result<Stored, Unreadable>) -> Key {
+    match read {
+        Ok(stored) => Key::from(&stored.booking),
+        Err(unreadable) => unreadable.key,
     }
 }
 
@@ -120,13 +137,13 @@ impl App {
         self.view(stored).await
     }
 
-    /// A page of the user's bookings, newest first, and the cursor of the next, if there is one.
+    /// A page of the user's bookings, newest first. One that can't be read has its place in it as any other.
     pub(crate) async fn list_bookings(
         &self,
         user_id: UserId,
         limit: u32,
         cursor: &str,
-    ) -> Result<(Vec<BookingView>, String), Error> {
+    ) -> Result<Listed, Error> {
         let limit = page_limit(limit)?;
         let before = if cursor.is_empty() {
             None
@@ -134,18 +151,40 @@ impl App {
             let id = cursor.parse::<BookingId>();
             Some(id.map_err(|_| Failure::invalid("cursor", "not one of ours"))?)
         };
-        let mut stored = bookings::list(&self.pool, user_id, before, limit + 1).await?;
-        let more = stored.len() > limit as usize;
-        stored.truncate(limit as usize);
-        let next = match stored.last() {
-            Some(last) if more => last.booking.id.to_string(),
-            _ => String::new(),
-        };
-        let mut views = Vec::with_capacity(stored.len());
-        for stored in stored {
-            views.push(self.view(stored).await?);
+        let mut page = bookings::list(&self.pool, user_id, before, limit + 1).await?;
+        let more = page.len() > limit as usize;
+        page.truncate(limit as usize);
+        let mut listed = Listed::default();
+        if let Some(last) = page.last().filter(|_| more) {
+            listed.next_cursor = key_of(last).booking_id.to_string();
         }
-        Ok((views, next))
+        for read in page {
+            match self.view_if_readable(read).await? {
+                Ok(view) => listed.bookings.push(view),
+                Err(unreadable) => {
+                    self.tell_of(&unreadable);
+                    listed.unreadable.push(unreadable.key);
+                }
+            }
+        }
+        Ok(listed)
+    }
+
+    /// A booking of a show that can't be read can't be shown, either.
+    async fn view_if_readable(
+        &self,
+        read: Result<Stored, Unreadable>,
+    ) -> Result<Result<BookingView, Unreadable>, Error> {
+        let stored = match read {
+            Ok(stored) => stored,
+            Err(unreadable) => return Ok(Err(unreadable)),
+        };
+        let key = Key::from(&stored.booking);
+        match self.view(stored).await {
+            Ok(view) => Ok(Ok(view)),
+            Err(Error::Corrupt(why)) => Ok(Err(Unreadable { key, why })),
+            Err(error) => Err(error),
+        }
     }
 
     /// The tickets of a confirmed booking, with labels.

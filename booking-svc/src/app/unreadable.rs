@@ -1,4 +1,5 @@
-//! Bookings whose rows can't be understood: they are left out of what is done to many, and people are told.
+//! Bookings whose rows can't be understood: they are left out of what is done to many, their owners' lists say no more
+//! than that they are there, and people are told.
 //!
 //! Always holds: each is counted and logged once by a process, however often it is met, up to a bound of
 //! how many are remembered. The sweep meets each only now and then, and so ends one whose row was put right.
@@ -40,13 +41,18 @@ impl Unreadable {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves one out from `now` on. Returns whether it wasn't told of yet.
-    fn leave_out(&self, booking_id: BookingId, now: Instant) -> bool {
+    /// Leaves one out from `now` on.
+    fn leave_out(&self, booking_id: BookingId, now: Instant) {
         let mut met = self.met();
         if met.left_out.len() < REMEMBERED_MAX {
             met.left_out.insert(booking_id);
             met.since.get_or_insert(now);
         }
+    }
+
+    /// Whether it wasn't told of yet; it is from now on.
+    fn is_news(&self, booking_id: BookingId) -> bool {
+        let mut met = self.met();
         met.told.len() < REMEMBERED_MAX && met.told.insert(booking_id)
     }
 
@@ -63,12 +69,19 @@ impl Unreadable {
 }
 
 impl App {
-    /// Leaves a booking out, and says so once.
+    /// Leaves a booking out of the sweep, and says so once.
     pub(crate) fn leave_out(&self, unreadable: &bookings::Unreadable) {
+        self.unreadable
+            .leave_out(unreadable.key.booking_id, Instant::now());
+        self.tell_of(unreadable);
+    }
+
+    /// Says once that a booking can't be read.
+    pub(crate) fn tell_of(&self, unreadable: &bookings::Unreadable) {
         let bookings::Unreadable { key, why } = unreadable;
-        if self.unreadable.leave_out(key.booking_id, Instant::now()) {
+        if self.unreadable.is_news(key.booking_id) {
             metrics::counter(metrics::UNREADABLE, &[]);
-            tracing::error!(booking.id = %key.booking_id, show.id = %key.show_id, error = %why, "a booking can't be read, and is left out of the sweep");
+            tracing::error!(booking.id = %key.booking_id, show.id = %key.show_id, error = %why, "a booking can't be read: no sweep ends it, and its owner isn't shown it");
         }
     }
 }
@@ -81,13 +94,15 @@ mod tests {
     fn booking_is_told_of_once_and_left_out_for_a_while() {
         let (unreadable, now) = (Unreadable::default(), Instant::now());
         let id = BookingId::from_bytes([1; 16]);
-        assert!(unreadable.leave_out(id, now));
+        unreadable.leave_out(id, now);
+        assert!(unreadable.is_news(id));
         let last = now + LEFT_OUT_FOR - Duration::from_millis(1);
         assert_eq!(unreadable.left_out(last), [id]);
         assert_eq!(unreadable.left_out(now + LEFT_OUT_FOR), []);
         // It is met again, and nobody is told again.
         let again = now + LEFT_OUT_FOR * 2;
-        assert!(!unreadable.leave_out(id, again));
+        unreadable.leave_out(id, again);
+        assert!(!unreadable.is_news(id));
         assert_eq!(unreadable.left_out(again), [id]);
     }
 }

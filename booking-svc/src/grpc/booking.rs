@@ -222,15 +222,19 @@ impl BookingService for Service {
     ) -> Answer<pb::ListBookingsResponse> {
         let user_id = self.user(request.metadata()).await?;
         let pb::ListBookingsRequest { limit, cursor } = request.into_inner();
-        let (views, next_cursor) = self
+        let listed = self
             .app
             .list_bookings(user_id, limit, &cursor)
             .await
             .map_err(refuse)?;
-        let bookings = views.into_iter().map(booking_message).collect();
+        let unreadable = listed.unreadable.iter().map(|key| pb::UnreadableBooking {
+            booking_id: key.booking_id.to_bytes().to_vec(),
+            show_id: key.show_id.to_bytes().to_vec(),
+        });
         Ok(Response::new(pb::ListBookingsResponse {
-            bookings,
-            next_cursor,
+            unreadable: unreadable.collect(),
+            bookings: listed.bookings.into_iter().map(booking_message).collect(),
+            next_cursor: listed.next_cursor,
         }))
     }
 

@@ -1,6 +1,6 @@
 //! From hold to ticket, and back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use holdfast_mesh::deadline::Deadline;
@@ -16,6 +16,7 @@ use super::world::{
 use crate::{
     TicketCode,
     app::{answer::booking_message, changes, read::BookingView},
+    metrics,
     store::{
         bookings::NewBooking,
         requests::{Named, Route},
@@ -307,29 +308,17 @@ async fn lists_go_newest_first_page_by_page(pool: PgPool) {
     }
     world.book(user(2), &[4]).await;
     ids.reverse();
-    let (first, next) = world
-        .app
-        .list_bookings(user(1), 2, "")
-        .await
-        .expect("lists");
+    let first = world.app.list_bookings(user(1), 2, "").await;
+    let first = first.expect("lists");
     // What is booked meanwhile is on neither page, and moves nothing from one to the other.
     let newer = world.book(user(1), &[5]).await;
-    let (rest, end) = world
-        .app
-        .list_bookings(user(1), 2, &next)
-        .await
-        .expect("lists");
-    let listed: Vec<_> = first
-        .iter()
-        .chain(&rest)
-        .map(|view| view.booking.id)
-        .collect();
-    assert_eq!((&listed, end.as_str()), (&ids, ""));
-    let (newest, _) = world
-        .app
-        .list_bookings(user(1), 1, "")
-        .await
-        .expect("lists");
+    let rest = world.app.list_bookings(user(1), 2, &first.next_cursor);
+    let rest = rest.await.expect("lists");
+    let both = first.bookings.iter().chain(&rest.bookings);
+    let listed: Vec<_> = both.map(|view| view.booking.id).collect();
+    assert_eq!((&listed, rest.next_cursor.as_str()), (&ids, ""));
+    let newest = world.app.list_bookings(user(1), 1, "").await;
+    let newest = newest.expect("lists").bookings;
     assert_eq!(newest[0].booking.id, newer);
     assert_eq!(
         code(world.app.list_bookings(user(1), 101, "").await),
@@ -340,4 +329,53 @@ async fn lists_go_newest_first_page_by_page(pool: PgPool) {
         assert_eq!(bad.code(), ErrorCode::InvalidRequest);
         assert_eq!(bad.fields()[0].field, "cursor");
     }
+}
+
+/// Wherever it stands on a page, also where the page is of nothing else.
+#[sqlx::test(migrations = false)]
+async fn booking_that_can_not_be_read_has_its_place_in_the_list(pool: PgPool) {
+    let world = World::new(pool).await;
+    let mut ids = Vec::new();
+    for seat in 0..5 {
+        ids.push(world.book(user(1), &[seat]).await);
+    }
+    ids.reverse();
+    // The last of the first page, the first of the second, and the last of all.
+    let spoilt = [ids[1], ids[2], ids[4]];
+    for (id, what) in spoilt.iter().zip(["currency", "reason", "payment_fate"]) {
+        let sql = match what {
+            "currency" => "UPDATE booking.bookings SET currency = '?' WHERE booking_id = $1",
+            "reason" => "UPDATE booking.bookings SET reason = 'NEW' WHERE booking_id = $1",
+            _ => {
+                "INSERT INTO booking.booking_payments
+                     (show_id, booking_id, payment_id, position, amount, currency, fate)
+                 SELECT show_id, booking_id, booking_id, 0, 1, '?', 'PENDING'
+                 FROM booking.bookings WHERE booking_id = $1"
+            }
+        };
+        let written = sqlx::query(sql).bind(id.as_uuid()).execute(&world.pool);
+        assert_eq!(written.await.expect("writes").rows_affected(), 1, "{what}");
+    }
+    for limit in 1..=6 {
+        let (mut listed, mut lost, mut cursor) = (Vec::new(), Vec::new(), String::new());
+        for page in 1.. {
+            let answer = world.app.list_bookings(user(1), limit, &cursor).await;
+            let answer = answer.expect("lists");
+            let of_page = answer.bookings.len() + answer.unreadable.len();
+            let is_last = answer.next_cursor.is_empty();
+            let before = (page - 1) * limit as usize;
+            assert_eq!(of_page, (limit as usize).min(5 - before), "{limit}");
+            listed.extend(answer.bookings.iter().map(|view| view.booking.id));
+            lost.extend(answer.unreadable.iter().map(|key| key.booking_id));
+            cursor = answer.next_cursor;
+            if is_last {
+                break;
+            }
+        }
+        assert_eq!(listed, [ids[0], ids[3]], "{limit}");
+        assert_eq!(lost, spoilt, "{limit}");
+    }
+    assert_eq!(world.counted(metrics::UNREADABLE, ""), 3, "each once");
+    // The sweep still tries those that nobody but their owner met.
+    assert_eq!(world.app.unreadable.left_out(Instant::now()), []);
 }

@@ -77,6 +77,26 @@ pub(crate) struct Booking {
     returned_seat_ids: Vec<String>,
 }
 
+/// A booking of yours that can't be shown right now, because what is stored of it can't be read. It is there, and
+/// staff are told.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct UnreadableBooking {
+    booking_id: Uuid,
+    show_id: Uuid,
+}
+
+/// A page of your bookings.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BookingPage {
+    items: Vec<Booking>,
+    /// Those of the page that can't be shown. They count in `limit`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableBooking>,
+    /// Send it as `cursor` for the next page; null on the last.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
+}
+
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Ticket {
     ticket_id: Uuid,
@@ -116,6 +136,13 @@ pub(super) fn booking(booking: pb::Booking) -> Result<Booking, ApiError> {
         reason: optional(booking.reason),
         refund_status: booking.refund_status,
         returned_seat_ids: booking.returned_seat_ids,
+    })
+}
+
+pub(super) fn unreadable(booking: pb::UnreadableBooking) -> Result<UnreadableBooking, ApiError> {
+    Ok(UnreadableBooking {
+        booking_id: wire::id(&booking.booking_id, "booking_id")?,
+        show_id: wire::id(&booking.show_id, "show_id")?,
     })
 }
 
@@ -184,14 +211,14 @@ pub(crate) async fn create_booking(
 
 /// Your bookings
 ///
-/// Newest first.
+/// Newest first. One that can't be shown right now is in `unreadable`, in the page that it would be in.
 #[utoipa::path(
     get, path = "/bookings", tag = "buying",
     params(
         ("limit" = Option<u32>, Query, description = "Items in a page; 20 unless said.", minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
-    responses((status = 200, description = "A page of your bookings.", body = Page<Booking>)),
+    responses((status = 200, description = "A page of your bookings.", body = BookingPage)),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN"]))),
 )]
@@ -199,7 +226,7 @@ pub(crate) async fn list_bookings(
     State(app): State<Shared>,
     caller: Caller,
     mut params: Params,
-) -> Result<Json<Page<Booking>>, ApiError> {
+) -> Result<Json<BookingPage>, ApiError> {
     let request = pb::ListBookingsRequest {
         limit: params.limit()?,
         cursor: params.text("cursor")?,
@@ -216,7 +243,13 @@ pub(crate) async fn list_bookings(
         .into_iter()
         .map(booking)
         .collect::<Result<_, _>>()?;
-    Ok(Json(Page::new(items, answer.next_cursor)))
+    let lost = answer.unreadable.into_iter().map(unreadable);
+    let Page { items, next_cursor } = Page::new(items, answer.next_cursor);
+    Ok(Json(BookingPage {
+        items,
+        unreadable: lost.collect::<Result<_, _>>()?,
+        next_cursor,
+    }))
 }
 
 /// Your bookings, by another name
@@ -228,7 +261,7 @@ pub(crate) async fn list_bookings(
         ("limit" = Option<u32>, Query, description = "Items in a page; 20 unless said.", minimum = 1, maximum = 100),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
     ),
-    responses((status = 200, description = "A page of your bookings.", body = Page<Booking>)),
+    responses((status = 200, description = "A page of your bookings.", body = BookingPage)),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN"]))),
 )]
@@ -236,7 +269,7 @@ pub(crate) async fn list_my_bookings(
     app: State<Shared>,
     caller: Caller,
     params: Params,
-) -> Result<Json<Page<Booking>>, ApiError> {
+) -> Result<Json<BookingPage>, ApiError> {
     list_bookings(app, caller, params).await
 }
 

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    bookings::{Booking, booking},
+    bookings::{Booking, UnreadableBooking, booking, unreadable},
     keys::{Key, key},
     organisations::{Organisation, organisation},
 };
@@ -75,7 +75,10 @@ pub(crate) struct Export {
     activity: Vec<Activity>,
     /// Newest first.
     bookings: Vec<Booking>,
-    /// False where there is more than an export takes: 10,000 of each.
+    /// Those that can't be shown right now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable_bookings: Vec<UnreadableBooking>,
+    /// False where there is more than an export takes, 10,000 of each, or a booking can't be shown.
     complete: bool,
 }
 
@@ -154,7 +157,9 @@ pub(crate) async fn export_me(
     let request = caller.request(pb::ListApiKeysRequest {});
     let keys = identity.list_api_keys(request).await?.into_inner();
     let (entries, all_entries) = all_activity(&app, &caller).await?;
-    let (bookings, all_bookings) = all_bookings(&app, &caller).await?;
+    let (listed, all_bookings) = all_bookings(&app, &caller).await?;
+    let lost = listed.unreadable.into_iter().map(unreadable);
+    let lost = lost.collect::<Result<Vec<_>, _>>()?;
     let organisations = organisations.organisations.into_iter().map(organisation);
     Ok(Json(Export {
         user_id: wire::id(&me.user_id, "user_id")?,
@@ -168,11 +173,13 @@ pub(crate) async fn export_me(
             .into_iter()
             .map(activity)
             .collect::<Result<_, _>>()?,
-        bookings: bookings
+        bookings: listed
+            .bookings
             .into_iter()
             .map(booking)
             .collect::<Result<_, _>>()?,
-        complete: all_entries && all_bookings,
+        complete: all_entries && all_bookings && lost.is_empty(),
+        unreadable_bookings: lost,
     }))
 }
 
@@ -239,25 +246,26 @@ async fn delete_closed(app: &Shared, caller: &Caller) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Every booking, and whether that is all.
+/// Every booking, as if on one page, and whether that is all.
 async fn all_bookings(
     app: &Shared,
     caller: &Caller,
-) -> Result<(Vec<booking_pb::Booking>, bool), ApiError> {
-    let mut bookings = Vec::new();
+) -> Result<(booking_pb::ListBookingsResponse, bool), ApiError> {
+    let mut all = booking_pb::ListBookingsResponse::default();
     let mut cursor = String::new();
     for _ in 0..PAGES_MAX {
         let limit = PAGE;
         let request = caller.request(booking_pb::ListBookingsRequest { limit, cursor });
         let page = app.booking.clone().list_bookings(request).await?;
         let page = page.into_inner();
-        bookings.extend(page.bookings);
+        all.bookings.extend(page.bookings);
+        all.unreadable.extend(page.unreadable);
         cursor = page.next_cursor;
         if cursor.is_empty() {
-            return Ok((bookings, true));
+            return Ok((all, true));
         }
     }
-    Ok((bookings, false))
+    Ok((all, false))
 }
 
 /// The same of what happened to the account.

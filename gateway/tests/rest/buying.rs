@@ -527,16 +527,24 @@ async fn own_bookings_come_in_pages_under_both_names() {
     gateway
         .backend
         .on("list_bookings", |request: pb::ListBookingsRequest| {
-            let next_cursor = if request.cursor.is_empty() {
-                "c2".to_owned()
-            } else {
-                String::new()
+            let lost = pb::UnreadableBooking {
+                booking_id: booking_id().to_bytes().to_vec(),
+                show_id: show().to_bytes().to_vec(),
             };
-            Ok(pb::ListBookingsResponse {
-                bookings: vec![pending()],
-                next_cursor,
+            Ok(match request.cursor.as_str() {
+                "" => pb::ListBookingsResponse {
+                    bookings: vec![pending()],
+                    unreadable: vec![],
+                    next_cursor: "c2".to_owned(),
+                },
+                _ => pb::ListBookingsResponse {
+                    bookings: vec![],
+                    unreadable: vec![lost],
+                    next_cursor: String::new(),
+                },
             })
         });
+    let lost = json!({"booking_id": booking_id().to_string(), "show_id": show().to_string()});
     for path in ["/api/v1/bookings", "/api/v1/me/bookings"] {
         let answer = send(gateway.as_customer(Method::GET, &format!("{path}?limit=1"))).await;
         assert_eq!(
@@ -547,7 +555,7 @@ async fn own_bookings_come_in_pages_under_both_names() {
         let answer = send(gateway.as_customer(Method::GET, &next)).await;
         assert_eq!(
             answer.json(),
-            json!({"items": [pending_json()], "next_cursor": null})
+            json!({"items": [], "unreadable": [lost], "next_cursor": null})
         );
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         let seen = gateway.backend.take_seen();

@@ -1,6 +1,12 @@
 //! In whose name a request is made, keys of systems, and the end of an account.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use holdfast_mesh::Failure;
 use holdfast_proto::{booking::v1 as booking, catalog::v1 as catalog, identity::v1 as pb};
@@ -283,9 +289,23 @@ async fn an_export_has_all_pages_of_everything() {
     backend.on("list_api_keys", |_: pb::ListApiKeysRequest| {
         Ok(pb::ListApiKeysResponse::default())
     });
-    backend.on("list_bookings", |_: booking::ListBookingsRequest| {
-        Ok(booking::ListBookingsResponse::default())
-    });
+    let lost = Arc::new(AtomicBool::new(false));
+    let is_lost = lost.clone();
+    backend.on(
+        "list_bookings",
+        move |request: booking::ListBookingsRequest| {
+            let one = booking::UnreadableBooking {
+                booking_id: user().to_bytes().to_vec(),
+                show_id: user().to_bytes().to_vec(),
+            };
+            let is_first = request.cursor.is_empty();
+            Ok(booking::ListBookingsResponse {
+                unreadable: vec![one; usize::from(is_first && is_lost.load(Ordering::Relaxed))],
+                next_cursor: if is_first { "2" } else { "" }.to_owned(),
+                bookings: vec![],
+            })
+        },
+    );
     backend.on("list_activity", |request: pb::ListActivityRequest| {
         Ok(pb::ListActivityResponse {
             activity: vec![pb::Activity {
@@ -310,5 +330,15 @@ async fn an_export_has_all_pages_of_everything() {
     assert_eq!(
         (&actions[0]["action"], &actions[1]["action"]),
         (&json!("page"), &json!("page2"))
+    );
+    assert_eq!(export.get("unreadable_bookings"), None);
+    // One that can't be shown is said to be there, and that this isn't all.
+    lost.store(true, Ordering::Relaxed);
+    let export = send(gateway.as_customer(Method::GET, "/api/v1/me/export")).await;
+    let export = export.json();
+    let one = json!([{"booking_id": user().to_string(), "show_id": user().to_string()}]);
+    assert_eq!(
+        (&export["unreadable_bookings"], &export["complete"]),
+        (&one, &json!(false))
     );
 }

@@ -250,6 +250,17 @@ pub struct ListBookingsResponse {
     pub bookings: ::prost::alloc::vec::Vec<Booking>,
     #[prost(string, tag = "2")]
     pub next_cursor: ::prost::alloc::string::String,
+    /// Bookings of this page that can't be shown, because what is stored of them can't be understood: each has its
+    /// place among the others, newest first, and none is in both lists. Staff are told.
+    #[prost(message, repeated, tag = "3")]
+    pub unreadable: ::prost::alloc::vec::Vec<UnreadableBooking>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnreadableBooking {
+    #[prost(bytes = "vec", tag = "1")]
+    pub booking_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub show_id: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetBookingTimelineRequest {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     super::Error,
     Stored, Version, Which,
-    rows::{Row, RowWithPayment, joined, with_payments},
+    rows::{Row, RowWithPayment, Unreadable, each_with_payments, joined, with_payments},
 };
 
 /// A booking, locked until the caller's transaction ends.
@@ -89,13 +89,13 @@ pub(crate) async fn of_hold(pool: &PgPool, hold: HoldToken) -> Result<Option<Sto
     Ok(with_payments(&mut connection, vec![row]).await?.pop())
 }
 
-/// A user's bookings before `before`, newest first.
+/// A user's bookings before `before`, newest first; one that can't be read spoils no other.
 pub(crate) async fn list(
     pool: &PgPool,
     user_id: UserId,
     before: Option<BookingId>,
     limit: u32,
-) -> Result<Vec<Stored>, Error> {
+) -> Result<Vec<Result<Stored, Unreadable>>, Error> {
     let mut connection = pool.acquire().await?;
     let rows = sqlx::query_as!(
         Row,
@@ -112,5 +112,5 @@ pub(crate) async fn list(
     )
     .fetch_all(&mut *connection)
     .await?;
-    with_payments(&mut connection, rows).await
+    each_with_payments(&mut connection, rows).await
 }
