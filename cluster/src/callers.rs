@@ -126,6 +126,8 @@ pub(crate) const CALLERS: &[(&str, &[&str])] = &[
             "holdfast.identity.v1.IdentityService/RevokeRole",
             "holdfast.identity.v1.IdentityService/DisableAccount",
             "holdfast.identity.v1.IdentityService/EnableAccount",
+            "holdfast.identity.v1.IdentityService/AuditOrganisation",
+            "holdfast.identity.v1.IdentityService/AppointOwner",
             "holdfast.identity.v1.IdentityService/RotateSigningKeys",
             "holdfast.identity.v1.IdentityService/AuditAccount",
             "holdfast.identity.v1.IdentityService/GetMe",

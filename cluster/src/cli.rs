@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Manage accounts
     #[command(subcommand)]
     User(User),
+    /// See who is in an organisation, and give it an owner
+    #[command(subcommand)]
+    Organisation(Organisation),
     /// Manage keys of identity-svc
     #[command(subcommand)]
     Identity(Identity),
@@ -655,6 +658,48 @@ pub(crate) struct AuditArgs {
     /// How many entries, newest first
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) limit: u32,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast organisation`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Organisation {
+    /// Who is in it, as what, and who of them is disabled
+    Members(MembersArgs),
+    /// Make an account an owner of it, whether it is in it or not
+    ///
+    /// For an organisation that nobody is left to own, as `user disable` tells. The account must be verified and not
+    /// disabled. It is told by mail, and so are the other owners; `user audit` shows it.
+    Appoint(AppointArgs),
+}
+
+/// `holdfast organisation members`
+#[derive(Debug, Args)]
+pub(crate) struct MembersArgs {
+    /// The organisation, by id, as `user disable` and `user audit` show it
+    #[arg(value_name = "ORGANISATION")]
+    pub(crate) organisation_id: uuid::Uuid,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+    /// The running system.
+    #[command(flatten)]
+    pub(crate) dir: DataDirArg,
+}
+
+/// `holdfast organisation appoint`
+#[derive(Debug, Args)]
+pub(crate) struct AppointArgs {
+    /// The organisation, by id, as `user disable` and `user audit` show it
+    #[arg(value_name = "ORGANISATION")]
+    pub(crate) organisation_id: uuid::Uuid,
+    /// The account
+    pub(crate) email: String,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
     /// The running system.
     #[command(flatten)]
     pub(crate) dir: DataDirArg,

@@ -40,8 +40,8 @@ use clap::Parser as _;
 
 use crate::{
     cli::{
-        Certs, Cli, Cluster, Command, Db, Demo, Events, Identity, Import, Lockstore, Refund,
-        Search, Show, User,
+        Certs, Cli, Cluster, Command, Db, Demo, Events, Identity, Import, Lockstore, Organisation,
+        Refund, Search, Show, User,
     },
     data_dir::DataDir,
     error::Error,
@@ -90,6 +90,12 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::User(User::Revoke(args)) => on_this_thread(commands::user_revoke(args)),
         Command::User(User::Disable(args)) => on_this_thread(commands::user_disable(args)),
         Command::User(User::Enable(args)) => on_this_thread(commands::user_enable(args)),
+        Command::Organisation(Organisation::Members(args)) => {
+            on_this_thread(commands::organisation_members(args))
+        }
+        Command::Organisation(Organisation::Appoint(args)) => {
+            on_this_thread(commands::organisation_appoint(args))
+        }
         Command::Search(Search::Status(args)) => on_this_thread(commands::search_status(args)),
         Command::Search(Search::Rebuild(args)) => on_this_thread(commands::search_rebuild(args)),
         Command::Search(Search::Check(args)) => on_this_thread(commands::search_check(args)),

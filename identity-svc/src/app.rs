@@ -1,6 +1,7 @@
 //! The use cases, one file each. No SQL and no gRPC here.
 
 pub(crate) mod api_keys;
+pub(crate) mod appoint_owner;
 pub(crate) mod disable_account;
 pub(crate) mod ensure_account;
 pub(crate) mod exchange_operator_token;

@@ -14,6 +14,7 @@ use crate::{
             create_api_key, exchange_api_key, list_api_keys, list_organisation_api_keys,
             revoke_api_key, revoke_organisation_api_key,
         },
+        appoint_owner::{appoint_owner, audit_organisation},
         disable_account::{disable_account, enable_account},
         ensure_account::ensure_account,
         exchange_operator_token::exchange_operator_token,
@@ -239,6 +240,43 @@ impl IdentityService for Identity {
         }))
     }
 
+    async fn audit_organisation(
+        &self,
+        request: Request<pb::AuditOrganisationRequest>,
+    ) -> Result<Response<pb::AuditOrganisationResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let organisation_id = id("organisation_id", &request.get_ref().organisation_id)?;
+        let (name, members) = audit_organisation(&self.app, &caller, organisation_id)
+            .await
+            .map_err(refused)?;
+        let members = members.into_iter().map(|of| pb::Member {
+            disabled: of.disabled,
+            ..member(of)
+        });
+        Ok(Response::new(pb::AuditOrganisationResponse {
+            name,
+            members: members.collect(),
+        }))
+    }
+
+    async fn appoint_owner(
+        &self,
+        request: Request<pb::AppointOwnerRequest>,
+    ) -> Result<Response<pb::AppointOwnerResponse>, Status> {
+        let caller = self.app.verifier.authenticate(request.metadata()).await?;
+        let message = request.get_ref();
+        let organisation_id = id("organisation_id", &message.organisation_id)?;
+        let appointed = appoint_owner(&self.app, &caller, organisation_id, &message.email)
+            .await
+            .map_err(refused)?;
+        let was = appointed.was.map(|role| role.as_str().to_owned());
+        Ok(Response::new(pb::AppointOwnerResponse {
+            user_id: appointed.user_id.to_bytes().into(),
+            name: appointed.name,
+            was: was.unwrap_or_default(),
+        }))
+    }
+
     async fn verify_email(
         &self,
         request: Request<pb::VerifyEmailRequest>,
@@ -386,14 +424,8 @@ impl IdentityService for Identity {
         let members = list_members(&self.app, &caller, organisation_id)
             .await
             .map_err(refused)?;
-        let members = members.into_iter().map(|member| pb::Member {
-            user_id: member.user_id.into_bytes().into(),
-            email: member.email,
-            role: member.role.as_str().to_owned(),
-            since_ms: member.since.timestamp_millis(),
-        });
         Ok(Response::new(pb::ListMembersResponse {
-            members: members.collect(),
+            members: members.into_iter().map(member).collect(),
         }))
     }
 
@@ -675,6 +707,17 @@ fn organisation(own: organisations::Organisation) -> pb::Organisation {
         organisation_id: own.organisation_id.into_bytes().into(),
         name: own.name,
         role: own.role.as_str().to_owned(),
+    }
+}
+
+/// As other members see them.
+fn member(member: organisations::Member) -> pb::Member {
+    pb::Member {
+        user_id: member.user_id.into_bytes().into(),
+        email: member.email,
+        role: member.role.as_str().to_owned(),
+        since_ms: member.since.timestamp_millis(),
+        disabled: false,
     }
 }
 

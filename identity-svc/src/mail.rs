@@ -116,6 +116,11 @@ async fn write(pool: &PgPool, links: &str, due: &Due) -> Result<Option<Written>,
         let name = organisations::note_token(pool, invitation, &hash).await?;
         return Ok(name.map(|name| due.kind.write(links, &token, &name)));
     }
+    if due.kind.is_of_organisation() {
+        let organisation = due.about_id.unwrap_or_default();
+        let name = organisations::name(&mut *pool.acquire().await?, organisation).await?;
+        return Ok(name.map(|name| due.kind.write(links, "", &name)));
+    }
     let Some(purpose) = due.kind.purpose() else {
         return Ok(Some(due.kind.write(links, "", "")));
     };

@@ -220,5 +220,24 @@ async fn members_share_and_keys_read(system: &System) -> Result<()> {
     rest.send(of_owner(Method::DELETE, &one)).await?.ok()?;
     let none = rest.send(of_owner(Method::GET, &keys)).await?.ok()?;
     ensure!(none.body["items"] == json!([]), "{none:?}");
+
+    // Whoever owns it can't be asked any more.
+    let shown = system.cli(&["organisation", "members", &id])?;
+    ensure!(
+        shown.contains(&other.email) && shown.contains("manager"),
+        "{shown}"
+    );
+    let made = system.cli(&["organisation", "appoint", &id, &other.email])?;
+    ensure!(
+        made.contains("owns Ours now, and was its manager"),
+        "{made}"
+    );
+    self::letter(system, &other.email, "You own an organisation").await?;
+    let shown = system.cli(&["organisation", "members", &id, "--output", "json"])?;
+    let shown: Value = serde_json::from_str(&shown)?;
+    ensure!(
+        shown["without_owner"] == false && shown["members"][1]["role"] == "owner",
+        "{shown}"
+    );
     Ok(())
 }

@@ -40,7 +40,10 @@ fn left(organisations: &[Organisation]) -> String {
         format!("{} ({id})", organisation.name)
     };
     let all: Vec<String> = organisations.iter().map(of).collect();
-    format!("nobody is left to own: {}", all.join(", "))
+    format!(
+        "nobody is left to own: {}; `holdfast organisation appoint` gives an owner",
+        all.join(", ")
+    )
 }
 
 /// Enables it again.
@@ -74,7 +77,8 @@ mod tests {
         assert_eq!(
             left(&[of("Ours", 1), of("Theirs", 2)]),
             "nobody is left to own: Ours (01010101-0101-0101-0101-010101010101), \
-             Theirs (02020202-0202-0202-0202-020202020202)"
+             Theirs (02020202-0202-0202-0202-020202020202); \
+             `holdfast organisation appoint` gives an owner"
         );
     }
 }

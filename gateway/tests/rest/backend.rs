@@ -180,6 +180,8 @@ scripted!(identity::identity_service_server::IdentityService {
     revoke_role(identity::RevokeRoleRequest) -> identity::RevokeRoleResponse;
     disable_account(identity::DisableAccountRequest) -> identity::DisableAccountResponse;
     enable_account(identity::EnableAccountRequest) -> identity::EnableAccountResponse;
+    audit_organisation(identity::AuditOrganisationRequest) -> identity::AuditOrganisationResponse;
+    appoint_owner(identity::AppointOwnerRequest) -> identity::AppointOwnerResponse;
 });
 
 scripted!(catalog::catalog_service_server::CatalogService {

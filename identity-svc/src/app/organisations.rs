@@ -1,7 +1,8 @@
 //! Organisations: making one, who is in it, and inviting others.
 //!
 //! Always holds: an organisation has an owner, and an owner who leaves leaves another who isn't disabled; owners
-//! alone say who is in it, and as what, but everybody may leave; what somebody isn't in, isn't there for them, nor
+//! alone say who is in it, and as what, but everybody may leave, and an administrator may appoint one
+//! ([`super::appoint_owner`]); what somebody isn't in, isn't there for them, nor
 //! is anything for who is disabled, whatever their token says. Locks are taken in one order: organisations by
 //! their ids, accounts, what they have.
 //! Leaves to others: what a member may do with what the organisation made (each service decides).
@@ -11,7 +12,7 @@ use holdfast_types::UserId;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{App, gone, token_refused};
+use super::{App, appoint_owner::check_room, gone, token_refused};
 use crate::{
     account::{Email, Role},
     error::{CallError, Checks},
@@ -20,9 +21,7 @@ use crate::{
         api_keys,
         audit::{self, OfMember},
         mail,
-        organisations::{
-            self, INVITATIONS_MAX, MEMBERS_MAX, Member, ORGANISATIONS_MAX, Organisation, Waiting,
-        },
+        organisations::{self, INVITATIONS_MAX, Member, ORGANISATIONS_MAX, Organisation, Waiting},
         users,
     },
     token::{self, INVITATION_TTL},
@@ -259,18 +258,7 @@ pub(crate) async fn accept_invitation(
     let there = organisations::role_of(&mut tx, organisation_id, caller.user_id).await?;
     let role = there.map_or(invitation.role, |there| there.max(invitation.role));
     if there.is_none() {
-        let (members, organisations) =
-            organisations::counts(&mut tx, organisation_id, caller.user_id).await?;
-        if members >= MEMBERS_MAX {
-            return Err(CallError::TooMany(
-                "an organisation has at most 200 members",
-            ));
-        }
-        if organisations >= ORGANISATIONS_MAX {
-            return Err(CallError::TooMany(
-                "an account has at most 20 organisations",
-            ));
-        }
+        check_room(&mut tx, organisation_id, caller.user_id).await?;
     }
     organisations::set_member(&mut tx, organisation_id, caller.user_id, role).await?;
     // The letter came to the address, and its token back.

@@ -17,6 +17,10 @@ pub(crate) enum Kind {
     Invitation,
     /// Tells that a key for a system was made.
     ApiKeyMade,
+    /// Tells somebody that an administrator made them an owner of an organisation.
+    OwnerAppointed,
+    /// Tells the other owners.
+    OwnerAdded,
 }
 
 /// A letter, ready to go.
@@ -27,13 +31,15 @@ pub(crate) struct Written {
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::VerifyEmail,
         Self::ResetPassword,
         Self::PasswordChanged,
         Self::RefreshReused,
         Self::Invitation,
         Self::ApiKeyMade,
+        Self::OwnerAppointed,
+        Self::OwnerAdded,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -44,6 +50,8 @@ impl Kind {
             Self::RefreshReused => "refresh_reused",
             Self::Invitation => "invitation",
             Self::ApiKeyMade => "api_key_made",
+            Self::OwnerAppointed => "owner_appointed",
+            Self::OwnerAdded => "owner_added",
         }
     }
 
@@ -57,14 +65,22 @@ impl Kind {
         match self {
             Self::VerifyEmail => Some(Purpose::VerifyEmail),
             Self::ResetPassword => Some(Purpose::ResetPassword),
-            Self::PasswordChanged | Self::RefreshReused | Self::Invitation | Self::ApiKeyMade => {
-                None
-            }
+            Self::PasswordChanged
+            | Self::RefreshReused
+            | Self::Invitation
+            | Self::ApiKeyMade
+            | Self::OwnerAppointed
+            | Self::OwnerAdded => None,
         }
     }
 
+    /// Whether it is about an organisation, whose name it says.
+    pub(super) const fn is_of_organisation(self) -> bool {
+        matches!(self, Self::OwnerAppointed | Self::OwnerAdded)
+    }
+
     /// The letter. `links` is where the pages are that it leads to, e.g. `https://tickets.example`;
-    /// `about` the name of the organisation, of an invitation.
+    /// `about` the name of the organisation, of a letter about one.
     pub(super) fn write(self, links: &str, token: &str, about: &str) -> Written {
         let (subject, body) = match self {
             Self::VerifyEmail => (
@@ -113,6 +129,27 @@ impl Kind {
                      of your organisation's may read or change what you organise.\n\n\
                      If it wasn't you, set a new password, which ends all your keys and\n\
                      sign-ins:\n\n\
+                     {links}/account/forgot\n"
+                ),
+            ),
+            Self::OwnerAppointed => (
+                "You own an organisation",
+                format!(
+                    "Whoever runs this service made you an owner just now of:\n\n\
+                     {about}\n\n\
+                     You decide from your next sign-in on what it organises and who is in it.\n\
+                     If you don't know why, ask them. If others may know your password, set a\n\
+                     new one first:\n\n\
+                     {links}/account/forgot\n"
+                ),
+            ),
+            Self::OwnerAdded => (
+                "Your organisation has another owner",
+                format!(
+                    "Whoever runs this service made somebody an owner just now of:\n\n\
+                     {about}\n\n\
+                     You see who it is among the members. If you don't know why, ask them. If\n\
+                     others may know your password, set a new one:\n\n\
                      {links}/account/forgot\n"
                 ),
             ),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::api_keys::KEYS_MAX;
+use super::{api_keys::KEYS_MAX, organisations::ORGANISATIONS_MAX};
 use crate::{account::Email, mail::Kind};
 
 /// Letters of one kind to one address within half an hour, for as long as a link to a new password is good:
@@ -14,6 +14,9 @@ const LATELY_MAX: i64 = 5;
 
 /// The same of letters that tell of a new key: as many as an account has keys.
 const KEYS_LATELY_MAX: i64 = KEYS_MAX;
+
+/// And of letters that tell of another owner: as many as an account has organisations.
+const OWNERS_LATELY_MAX: i64 = ORGANISATIONS_MAX;
 
 /// How long a letter that was taken up is left to who did: longer than the talk with a server lasts.
 const LEASE: Duration = Duration::from_secs(120);
@@ -65,6 +68,7 @@ pub(crate) async fn insert_about(
 const fn lately_max(kind: Kind) -> i64 {
     match kind {
         Kind::ApiKeyMade => KEYS_LATELY_MAX,
+        Kind::OwnerAppointed | Kind::OwnerAdded => OWNERS_LATELY_MAX,
         _ => LATELY_MAX,
     }
 }

@@ -32,6 +32,7 @@ pub(crate) struct Member {
     pub(crate) email: String,
     pub(crate) role: OrganisationRole,
     pub(crate) since: DateTime<Utc>,
+    pub(crate) disabled: bool,
 }
 
 /// An invitation that nobody took up, as owners and managers see it.
@@ -190,6 +191,19 @@ pub(crate) async fn left_by(
     Ok(rows.collect())
 }
 
+/// Its name.
+pub(crate) async fn name(
+    conn: &mut PgConnection,
+    organisation_id: Uuid,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT name FROM identity.organisations WHERE organisation_id = $1",
+        organisation_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
 /// Its name, and nobody else changes its members for the rest of the transaction.
 pub(crate) async fn lock(
     conn: &mut PgConnection,
@@ -209,8 +223,9 @@ pub(crate) async fn members(
     organisation_id: Uuid,
 ) -> Result<Vec<Member>, sqlx::Error> {
     let rows = sqlx::query!(
-        "SELECT user_id, email, role, since FROM identity.members JOIN identity.users USING (user_id)
-         WHERE organisation_id = $1 ORDER BY since, user_id LIMIT $2",
+        r#"SELECT user_id, email, role, since, disabled_at IS NOT NULL AS "disabled!"
+           FROM identity.members JOIN identity.users USING (user_id)
+           WHERE organisation_id = $1 ORDER BY since, user_id LIMIT $2"#,
         organisation_id,
         MEMBERS_MAX,
     )
@@ -221,8 +236,19 @@ pub(crate) async fn members(
         email: row.email,
         role: role(&row.role),
         since: row.since,
+        disabled: row.disabled,
     });
     Ok(rows.collect())
+}
+
+/// Its owners who may act.
+pub(crate) async fn active_owners(
+    conn: &mut PgConnection,
+    organisation_id: Uuid,
+) -> Result<Vec<Member>, sqlx::Error> {
+    let mut all = members(conn, organisation_id).await?;
+    all.retain(|member| member.role == OrganisationRole::Owner && !member.disabled);
+    Ok(all)
 }
 
 /// Owners besides that account who may act.

@@ -21,6 +21,7 @@ mod mail;
 mod operators;
 mod organisations;
 mod own_data;
+mod owners;
 mod passwords;
 mod sign_ins;
 mod starting;

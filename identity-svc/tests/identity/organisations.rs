@@ -17,7 +17,7 @@ use crate::{
     start,
 };
 
-const ID: [u8; 16] = [9; 16];
+pub(crate) const ID: [u8; 16] = [9; 16];
 
 async fn login(service: &mut Service, email: &str) -> String {
     let tokens = service.login(email, PASSWORD).await;
@@ -67,7 +67,10 @@ async fn accept(service: &mut Service, by: &str, token: &str) -> Result<Organisa
     Ok(answer.into_inner().organisation.expect("an organisation"))
 }
 
-async fn members(service: &mut Service, by: &str) -> Result<Vec<(String, String)>, Status> {
+pub(crate) async fn members(
+    service: &mut Service,
+    by: &str,
+) -> Result<Vec<(String, String)>, Status> {
     let organisation_id = ID.into();
     let request = as_holder(by, ListMembersRequest { organisation_id });
     let answer = service.client.list_members(request).await?.into_inner();
@@ -475,7 +478,7 @@ async fn disable(service: &mut Service, email: &str) -> Vec<Organisation> {
 }
 
 /// Ann owns an organisation, in which Bob is; their tokens.
-async fn ann_and_bob(
+pub(crate) async fn ann_and_bob(
     pool: &PgPool,
     service: &mut Service,
     letters: &mut Letters,

@@ -114,6 +114,8 @@ only_keys! {
     revoke_role(RevokeRoleRequest) -> RevokeRoleResponse;
     disable_account(DisableAccountRequest) -> DisableAccountResponse;
     enable_account(EnableAccountRequest) -> EnableAccountResponse;
+    audit_organisation(AuditOrganisationRequest) -> AuditOrganisationResponse;
+    appoint_owner(AppointOwnerRequest) -> AppointOwnerResponse;
 }
 
 /// Serves until the context's shutdown; returns where.

@@ -213,6 +213,9 @@ pub struct Member {
     pub role: ::prost::alloc::string::String,
     #[prost(int64, tag = "4")]
     pub since_ms: i64,
+    /// By an administrator, and so may do nothing; told to administrators only.
+    #[prost(bool, tag = "5")]
+    pub disabled: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListMembersResponse {
@@ -555,6 +558,37 @@ pub struct DisableAccountResponse {
     /// The account's organisations that nobody is left to own who may act; at most 20.
     #[prost(message, repeated, tag = "2")]
     pub without_owner: ::prost::alloc::vec::Vec<Organisation>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditOrganisationRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AuditOrganisationResponse {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The first who came first.
+    #[prost(message, repeated, tag = "2")]
+    pub members: ::prost::alloc::vec::Vec<Member>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AppointOwnerRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub organisation_id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub email: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AppointOwnerResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub user_id: ::prost::alloc::vec::Vec<u8>,
+    /// The organisation's.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// As what the account was in it before: owner, manager, viewer; empty where it wasn't in it.
+    #[prost(string, tag = "3")]
+    pub was: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnableAccountRequest {
@@ -1928,6 +1962,72 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// An organisation and who is in it, and which of them are disabled; at most 200. Needs role admin. Called by the CLI.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, INVALID_REQUEST. Reads only.
+        pub async fn audit_organisation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AuditOrganisationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AuditOrganisationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/AuditOrganisation",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "AuditOrganisation",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes an account an owner of an organisation, whether it is in it or not: for one that nobody is left to own, or
+        /// whose owner can't be asked. The account is told by mail, and so are the other owners who may act. Its tokens say
+        /// so from the next on. An owner stays one, and nobody is told again. Idempotent; needs role admin. Called by the
+        /// CLI. Reasons: UNAUTHORIZED, FORBIDDEN, NOT_FOUND (the organisation), USER_NOT_FOUND, INVALID_REQUEST,
+        /// INVALID_STATE (the account is disabled, nobody has verified its address, too many members or organisations),
+        /// UNAVAILABLE (the account is being deleted).
+        pub async fn appoint_owner(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AppointOwnerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AppointOwnerResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/holdfast.identity.v1.IdentityService/AppointOwner",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "holdfast.identity.v1.IdentityService",
+                        "AppointOwner",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Lets its owner sign in again, anew: what gives tokens for it, if there is anything, ends once more. An account
         /// that isn't disabled stays as it is. Idempotent; needs role admin. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, USER_NOT_FOUND, INVALID_REQUEST.
         pub async fn enable_account(
@@ -2365,6 +2465,28 @@ pub mod identity_service_server {
             request: tonic::Request<super::DisableAccountRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DisableAccountResponse>,
+            tonic::Status,
+        >;
+        /// An organisation and who is in it, and which of them are disabled; at most 200. Needs role admin. Called by the CLI.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, INVALID_REQUEST. Reads only.
+        async fn audit_organisation(
+            &self,
+            request: tonic::Request<super::AuditOrganisationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AuditOrganisationResponse>,
+            tonic::Status,
+        >;
+        /// Makes an account an owner of an organisation, whether it is in it or not: for one that nobody is left to own, or
+        /// whose owner can't be asked. The account is told by mail, and so are the other owners who may act. Its tokens say
+        /// so from the next on. An owner stays one, and nobody is told again. Idempotent; needs role admin. Called by the
+        /// CLI. Reasons: UNAUTHORIZED, FORBIDDEN, NOT_FOUND (the organisation), USER_NOT_FOUND, INVALID_REQUEST,
+        /// INVALID_STATE (the account is disabled, nobody has verified its address, too many members or organisations),
+        /// UNAVAILABLE (the account is being deleted).
+        async fn appoint_owner(
+            &self,
+            request: tonic::Request<super::AppointOwnerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AppointOwnerResponse>,
             tonic::Status,
         >;
         /// Lets its owner sign in again, anew: what gives tokens for it, if there is anything, ends once more. An account
@@ -4319,6 +4441,97 @@ pub mod identity_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DisableAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/AuditOrganisation" => {
+                    #[allow(non_camel_case_types)]
+                    struct AuditOrganisationSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::AuditOrganisationRequest>
+                    for AuditOrganisationSvc<T> {
+                        type Response = super::AuditOrganisationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AuditOrganisationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::audit_organisation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AuditOrganisationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/holdfast.identity.v1.IdentityService/AppointOwner" => {
+                    #[allow(non_camel_case_types)]
+                    struct AppointOwnerSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::AppointOwnerRequest>
+                    for AppointOwnerSvc<T> {
+                        type Response = super::AppointOwnerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AppointOwnerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::appoint_owner(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AppointOwnerSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
