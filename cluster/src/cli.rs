@@ -169,18 +169,39 @@ pub(crate) enum Import {
 pub(crate) struct ImportPlanArgs {
     /// The plan
     pub(crate) file: PathBuf,
-    /// The venue it belongs to; made where you have none of that name from here [default: the file's name]
-    #[arg(long, value_name = "NAME")]
+    /// A venue of yours that is there, by id; without it one is made, and must say where it is
+    #[arg(long, value_name = "ID")]
+    pub(crate) venue: Option<uuid::Uuid>,
+    /// What the new venue is called; the same command again makes no other [default: the file's name]
+    #[arg(long, value_name = "NAME", conflicts_with = "venue")]
     pub(crate) venue_name: Option<String>,
-    /// Where that venue is
-    #[arg(long, default_value = "Berlin")]
-    pub(crate) city: String,
+    /// Where it is: this and what follows stays as it is once a show there is published
+    #[arg(long, required_unless_present = "venue", conflicts_with = "venue")]
+    pub(crate) city: Option<String>,
     /// In which country (ISO 3166-1 alpha-2)
-    #[arg(long, default_value = "DE")]
-    pub(crate) country: String,
-    /// Its time zone (IANA)
-    #[arg(long, default_value = "Europe/Berlin")]
-    pub(crate) time_zone: String,
+    #[arg(long, required_unless_present = "venue", conflicts_with = "venue")]
+    pub(crate) country: Option<String>,
+    /// Degrees north of the equator, e.g. 52.5186
+    #[arg(
+        long,
+        value_name = "DEGREES",
+        allow_negative_numbers = true,
+        required_unless_present = "venue",
+        conflicts_with = "venue"
+    )]
+    pub(crate) latitude: Option<f64>,
+    /// Degrees east of Greenwich, e.g. 13.4081
+    #[arg(
+        long,
+        value_name = "DEGREES",
+        allow_negative_numbers = true,
+        required_unless_present = "venue",
+        conflicts_with = "venue"
+    )]
+    pub(crate) longitude: Option<f64>,
+    /// Its time zone (IANA), e.g. Europe/Berlin
+    #[arg(long, required_unless_present = "venue", conflicts_with = "venue")]
+    pub(crate) time_zone: Option<String>,
     /// Whose it will be: an organiser's address [default: the demo organiser]
     #[arg(long, value_name = "EMAIL")]
     pub(crate) owner: Option<String>,
@@ -766,6 +787,42 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// What is wrong with a command line, or nothing.
+    fn mistake(line: &str) -> Option<String> {
+        let parsed = Cli::try_parse_from(line.split_whitespace());
+        parsed.err().map(|error| error.to_string())
+    }
+
+    /// What can't be mended later isn't made up.
+    #[test]
+    fn plan_of_a_new_venue_says_where_that_is() {
+        let place = [
+            "--city Lima",
+            "--country PE",
+            "--latitude -12.05",
+            "--longitude -77.04",
+            "--time-zone America/Lima",
+        ];
+        let import = "holdfast import plan hall.json";
+        assert_eq!(mistake(&format!("{import} {}", place.join(" "))), None);
+        for left_out in 0..place.len() {
+            let mut given = place.to_vec();
+            let flag = given.remove(left_out);
+            let flag = flag.split(' ').next().expect("a flag");
+            let why = mistake(&format!("{import} {}", given.join(" ")));
+            assert!(why.is_some_and(|why| why.contains(flag)), "{flag}");
+        }
+        let venue = "--venue 01890a5d-ac96-774b-bcce-b302099a8057";
+        assert_eq!(mistake(&format!("{import} {venue}")), None);
+        for flag in place.iter().chain(&["--venue-name Hall"]) {
+            let why = mistake(&format!("{import} {venue} {flag}"));
+            assert!(
+                why.is_some_and(|why| why.contains("cannot be used with")),
+                "{flag}"
+            );
+        }
     }
 
     #[test]

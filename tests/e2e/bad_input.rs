@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
 
-use crate::{demo_show, options};
+use crate::{demo_show, import_plan, options};
 
 /// Above what the API reads.
 const LARGE: usize = 70 * 1024;
@@ -405,7 +405,7 @@ async fn plans(system: &System) -> Result<()> {
     std::fs::write(&path, plan.to_string())?;
     let path = path.to_string_lossy().into_owned();
     let error = system
-        .cli(&["import", "plan", &path, "--venue-name", "Broken"])
+        .cli(&import_plan(&path, "Broken"))
         .err()
         .context("a broken plan was imported")?;
     let text = format!("{error:#}");

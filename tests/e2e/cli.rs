@@ -7,7 +7,7 @@ use holdfast_harness::{Customer, System, plan_of, with_system};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{accounts::verify, assert_agreed, demo_show, metric_names, options};
+use crate::{accounts::verify, assert_agreed, demo_show, import_plan, metric_names, options};
 
 #[tokio::test]
 async fn commands_do_what_they_say_against_a_running_system() {
@@ -34,12 +34,20 @@ async fn commands_do_what_they_say_against_a_running_system() {
         let path = system.dir().join("plan.json");
         std::fs::write(&path, plan_of(2, 3))?;
         let path = path.to_string_lossy().into_owned();
-        let first = system.cli(&["import", "plan", &path, "--venue-name", "Small hall"])?;
+        let hall = import_plan(&path, "Small hall");
+        let first = system.cli(&hall)?;
         ensure!(first.contains("6 seats"), "{first}");
         ensure!(
-            system.cli(&["import", "plan", &path, "--venue-name", "Small hall"])? == first,
+            system.cli(&hall)? == first,
             "the same file again is the same plan"
         );
+        let elsewhere = hall.map(|word| if word == "13.25" { "13.26" } else { word });
+        let error = system.cli(&elsewhere).err();
+        let error = error.context("a venue was moved")?.to_string();
+        let (_, id) = error.split_once("--venue ").context("says what to do")?;
+        let id = id.split_whitespace().next().context("names the venue")?;
+        let again = system.cli(&["import", "plan", &path, "--venue", id])?;
+        ensure!(again.contains("6 seats") && again.contains(id), "{again}");
 
         let rest = system.rest()?;
         let customer = Customer::register(&rest).await?;

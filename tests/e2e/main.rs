@@ -39,6 +39,28 @@ fn options() -> Options {
     Options::new(env!("CARGO_BIN_EXE_holdfast"))
 }
 
+/// Reads a plan of a new venue.
+fn import_plan<'a>(path: &'a str, venue_name: &'a str) -> [&'a str; 15] {
+    let [city, country] = ["Berlin", "DE"];
+    [
+        "import",
+        "plan",
+        path,
+        "--venue-name",
+        venue_name,
+        "--city",
+        city,
+        "--country",
+        country,
+        "--latitude",
+        "52.5",
+        "--longitude",
+        "13.25",
+        "--time-zone",
+        "Europe/Berlin",
+    ]
+}
+
 /// The demo show.
 fn demo_show(system: &System) -> anyhow::Result<Uuid> {
     let id = system

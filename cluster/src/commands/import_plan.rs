@@ -2,17 +2,18 @@
 //!
 //! Always holds: ids come from the owner, the venue's name and the file's content, so the same
 //! command again changes nothing; the file is read before anything is made, so a broken one leaves
-//! nothing behind.
+//! nothing behind. Where a venue is stays as it is once a show there is published, so none is made without.
 
 use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use catalog_svc::plan::{self, Mistakes, PLAN_BYTES_MAX, Plan};
+use holdfast_mesh::Failure;
 use holdfast_proto::{
     catalog::v1::{CreateVenueRequest, ImportPlanRequest, Venue},
     identity::v1::GetMeRequest,
 };
-use holdfast_types::limits::SEATS_PER_SHOW_MAX;
+use holdfast_types::{ErrorCode, limits::SEATS_PER_SHOW_MAX};
 use uuid::Uuid;
 
 use crate::{
@@ -29,7 +30,7 @@ use crate::{
 /// # Errors
 /// A broken plan (each mistake on a line of its own), no such owner, nothing running.
 pub(crate) async fn import_plan(args: ImportPlanArgs) -> Result<(), Error> {
-    let dir = DataDir::choose(args.dir.data_dir)?;
+    let dir = DataDir::choose(args.dir.data_dir.clone())?;
     let (plan_json, plan) = read(&args.file)?;
     let owner = args.owner.as_deref().unwrap_or(ORGANISER_EMAIL);
     let operator = Operator::sign_in(&dir, As::Account(owner)).await?;
@@ -42,35 +43,16 @@ pub(crate) async fn import_plan(args: ImportPlanArgs) -> Result<(), Error> {
         .into_inner();
     let owner_id =
         Uuid::from_slice(&me.user_id).context("identity-svc gave an account without an id")?;
-
-    let stem = || {
-        args.file.file_stem().map_or_else(
-            || "Venue".into(),
-            |stem| stem.to_string_lossy().into_owned(),
-        )
+    let (venue_id, at) = match args.venue {
+        Some(venue_id) => (venue_id, format!("venue {venue_id}")),
+        None => {
+            let venue = new_venue(&args, owner_id)?;
+            let name = venue.name.clone();
+            let venue_id = make(&operator, venue).await?;
+            (venue_id, format!("venue {venue_id} ({name})"))
+        }
     };
-    let venue_name = args.venue_name.clone().unwrap_or_else(stem);
-    let venue_id = Uuid::new_v5(&owner_id, venue_name.as_bytes());
     let plan_id = Uuid::new_v5(&venue_id, &plan_json);
-    let venue = Venue {
-        venue_id: venue_id.as_bytes().to_vec(),
-        name: venue_name.clone(),
-        address: String::new(),
-        city: args.city,
-        country: args.country,
-        latitude: 0.0,
-        longitude: 0.0,
-        time_zone: args.time_zone,
-        ..Default::default()
-    };
-    let mut catalog = operator.catalog()?;
-    let made = catalog
-        .create_venue(operator.request(CreateVenueRequest {
-            venue: Some(venue),
-            ..Default::default()
-        }))
-        .await;
-    made.map_err(|status| Error::from_status("make the venue", &status))?;
     let request = ImportPlanRequest {
         plan_id: plan_id.as_bytes().to_vec(),
         venue_id: venue_id.as_bytes().to_vec(),
@@ -78,13 +60,14 @@ pub(crate) async fn import_plan(args: ImportPlanArgs) -> Result<(), Error> {
         plan_json,
         ..Default::default()
     };
+    let mut catalog = operator.catalog()?;
     let answer = catalog.import_plan(operator.request(request)).await;
     let plan = answer
         .map_err(|status| Error::from_status(&cant_import(&args.file), &status))?
         .into_inner();
 
     say(&format!(
-        "plan {plan_id}: {} seats at venue {venue_id} ({venue_name})",
+        "plan {plan_id}: {} seats at {at}",
         plan.seat_count
     ));
     for category in &plan.categories {
@@ -97,6 +80,47 @@ pub(crate) async fn import_plan(args: ImportPlanArgs) -> Result<(), Error> {
         say(&format!("warning: {warning}"));
     }
     Ok(())
+}
+
+/// What is to be made, as the command line has it.
+fn new_venue(args: &ImportPlanArgs, owner_id: Uuid) -> Result<Venue, Error> {
+    let needed = "the command line asks for it where no venue is named";
+    let stem = || {
+        args.file.file_stem().map_or_else(
+            || "Venue".into(),
+            |stem| stem.to_string_lossy().into_owned(),
+        )
+    };
+    let name = args.venue_name.clone().unwrap_or_else(stem);
+    Ok(Venue {
+        venue_id: Uuid::new_v5(&owner_id, name.as_bytes()).as_bytes().to_vec(),
+        name,
+        city: args.city.clone().context(needed)?,
+        country: args.country.clone().context(needed)?,
+        latitude: args.latitude.context(needed)?,
+        longitude: args.longitude.context(needed)?,
+        time_zone: args.time_zone.clone().context(needed)?,
+        ..Default::default()
+    })
+}
+
+/// Makes the venue, unless this made it before; its id.
+async fn make(operator: &Operator, venue: Venue) -> Result<Uuid, Error> {
+    let venue_id = Uuid::from_slice(&venue.venue_id).context("an id of ours")?;
+    let request = operator.request(CreateVenueRequest {
+        venue: Some(venue),
+        ..Default::default()
+    });
+    let made = operator.catalog()?.create_venue(request).await;
+    made.map_err(|status| {
+        if Failure::from_status(&status).code() == ErrorCode::AlreadyExists {
+            return Error::Refused(format!(
+                "a venue of this name was made elsewhere before; to add the plan to it: --venue {venue_id}"
+            ));
+        }
+        Error::from_status("make the venue", &status)
+    })?;
+    Ok(venue_id)
 }
 
 /// The file and the plan in it.
