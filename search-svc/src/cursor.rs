@@ -1,5 +1,5 @@
 //! Where a search goes on: how many results were had, up to where, from which time on, and of which
-//! question.
+//! question, taken how loosely.
 //!
 //! Always holds: what [`FromStr`] accepts is what `Display` wrote, and nothing else. A cursor is
 //! not secret. With a position the next page goes on behind the last show of this one, whatever came or
@@ -10,7 +10,10 @@ use std::{fmt, str::FromStr};
 
 use holdfast_types::limits::TIME_MS_MAX;
 
-use crate::query::{Position, RESULTS_MAX};
+use crate::{
+    looser::Looseness,
+    query::{Position, RESULTS_MAX},
+};
 
 /// Text that is no cursor of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +31,17 @@ pub(crate) struct Cursor {
     pub(crate) from_ms: i64,
     /// Hash of the question.
     pub(crate) question: u64,
+    /// How the first page took it.
+    pub(crate) looseness: Looseness,
 }
+
+/// Ways to take a question, by the digit that stands at the end of a cursor; as it was asked is none.
+const DIGITS: [(Looseness, &str); 4] = [
+    (Looseness::AsAsked, ""),
+    (Looseness::WithoutAsking, "1"),
+    (Looseness::WithoutArticles, "2"),
+    (Looseness::Misspelt, "3"),
+];
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,13 +50,15 @@ impl fmt::Display for Cursor {
             after,
             from_ms,
             question,
+            looseness,
         } = self;
         let version = if after.is_some() { 2 } else { 1 };
         write!(f, "q{version}{offset:04x}{from_ms:012x}{question:016x}")?;
-        match after {
-            Some((first, time, tie)) => write!(f, "{first:016x}{time:016x}{tie:016x}"),
-            None => Ok(()),
+        if let Some((first, time, tie)) = after {
+            write!(f, "{first:016x}{time:016x}{tie:016x}")?;
         }
+        let mut digits = DIGITS.iter().filter(|(it, _)| it == looseness);
+        f.write_str(digits.next().map_or("", |(_, digit)| digit))
     }
 }
 
@@ -57,16 +72,21 @@ impl FromStr for Cursor {
             let (offset, rest) = rest.split_at_checked(4)?;
             let (from_ms, rest) = rest.split_at_checked(12)?;
             let (question, rest) = rest.split_at_checked(16)?;
-            let after = match version {
-                "1" if rest.is_empty() => None,
-                "2" => Some(position(rest)?),
+            let (after, last) = match version {
+                "1" => (None, rest),
+                "2" => {
+                    let (after, last) = rest.split_at_checked(48)?;
+                    (Some(position(after)?), last)
+                }
                 _ => return None,
             };
+            let (looseness, _) = DIGITS.iter().find(|(_, digit)| *digit == last)?;
             Some(Self {
                 offset: usize::from_str_radix(offset, 16).ok()?,
                 after,
                 from_ms: i64::from_str_radix(from_ms, 16).ok()?,
                 question: u64::from_str_radix(question, 16).ok()?,
+                looseness: *looseness,
             })
         };
         let cursor = parts().ok_or(CursorError)?;
@@ -101,18 +121,28 @@ mod tests {
                 after: None,
                 from_ms: 0,
                 question: 0,
+                looseness: Looseness::AsAsked,
             },
             Cursor {
                 offset: 20,
                 after: Some((0, i64::MIN, 0)),
                 from_ms: 0,
                 question: 0,
+                looseness: Looseness::AsAsked,
+            },
+            Cursor {
+                offset: 20,
+                after: None,
+                from_ms: 1,
+                question: 2,
+                looseness: Looseness::WithoutArticles,
             },
             Cursor {
                 offset: RESULTS_MAX - 1,
                 after: Some((u64::MAX, -1, u64::MAX)),
                 from_ms: TIME_MS_MAX,
                 question: u64::MAX,
+                looseness: Looseness::Misspelt,
             },
         ] {
             assert_eq!(cursor.to_string().parse(), Ok(cursor));
@@ -130,6 +160,8 @@ mod tests {
             "q1+014019b77bd1800ffffffffffffffff",
             "q10014019b77bd1800fffffffffffffff",
             "q10014019b77bd1800ffffffffffffffff0",
+            "q10014019b77bd1800ffffffffffffffff4",
+            "q10014019b77bd1800ffffffffffffffff11",
             "q10014019B77BD1800ffffffffffffffff",
             "q10014019b77bd1800ffffffffffffffff ",
             "q20014019b77bd1800ffffffffffffffff",

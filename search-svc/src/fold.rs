@@ -100,6 +100,13 @@ pub(crate) fn is_unspaced_word(word: &str) -> bool {
     word.contains(is_unspaced)
 }
 
+/// Whether each letter of `word` is a sound, as in Latin, Greek, Cyrillic, Armenian and Georgian: one
+/// that is wrong is little of a word.
+pub(crate) fn is_of_sounds(word: &str) -> bool {
+    word.chars()
+        .all(|c| matches!(c, '\0'..='\u{58f}' | '\u{10a0}'..='\u{10ff}' | '\u{1e00}'..='\u{1fff}'))
+}
+
 enum Piece<'a> {
     Word(&'a str),
     Unspaced(Vec<char>),

@@ -26,6 +26,7 @@ use crate::{
     feed::{self, Stream},
     highlight::Wanted,
     index::{self, Index, Total},
+    looser::{self, Looseness},
     metric,
     place::Place,
     query::RESULTS_MAX,
@@ -52,23 +53,28 @@ impl<I: Index> SearchService for Searches<I> {
         let asked =
             decode::decode(request.get_ref(), Utc::now()).inspect_err(|_| count("refused"))?;
         let begun = Instant::now();
-        let found = self.index.search(&asked.query).await;
+        let answer = looser::search(&*self.index, &asked).await;
         metrics::histogram!(metric::SEARCH_SECONDS).record(begun.elapsed().as_secs_f64());
-        let found = found.map_err(failure).inspect_err(|_| count("failed"))?;
-        count("found");
-        let end = asked.query.offset + found.shows.len();
+        let answer = answer.map_err(failure).inspect_err(|_| count("failed"))?;
+        count(match answer.looseness {
+            Looseness::AsAsked => "found",
+            _ => "loosened",
+        });
+        let (query, found) = (&answer.query, answer.found);
+        let end = query.offset + found.shows.len();
         let next = Cursor {
             offset: end,
             after: found.last,
-            from_ms: asked.query.from_ms,
+            from_ms: query.from_ms,
             question: asked.question,
+            looseness: answer.looseness,
         };
         let mut shows = found.shows;
-        let wanted = Wanted::new(&asked.query.words);
+        let wanted = Wanted::new(&query.words, query.spelling);
         for show in &mut shows {
             show.highlights = wanted.in_show(show);
         }
-        if let Some(near) = asked.query.near {
+        if let Some(near) = query.near {
             for show in &mut shows {
                 let place = Place::new(show.latitude, show.longitude);
                 show.distance_m = place.map(|it| near.place.distance_m(it).round() as u32);
@@ -89,6 +95,7 @@ impl<I: Index> SearchService for Searches<I> {
             total,
             total_is_estimated,
             facets: found.facets.into_iter().map(facet).collect(),
+            loosened: loosened(answer.looseness, &asked.q),
         }))
     }
 
@@ -106,6 +113,14 @@ impl<I: Index> SearchService for Searches<I> {
         let suggestions = suggestions.map_err(failure)?;
         Ok(Response::new(SuggestNamesResponse { suggestions }))
     }
+}
+
+fn loosened(looseness: Looseness, q: &str) -> Option<wire::Loosened> {
+    let parted = looseness.part(q);
+    (looseness != Looseness::AsAsked).then(|| wire::Loosened {
+        without_words: parted.map(|parted| parted.left_out).unwrap_or_default(),
+        misspelt: looseness == Looseness::Misspelt,
+    })
 }
 
 fn facet(counts: Counts) -> wire::Facet {

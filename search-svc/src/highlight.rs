@@ -8,7 +8,11 @@ use std::ops::Range;
 
 use holdfast_proto::search::v1::{FoundShow, Highlight, Part};
 
-use crate::{fold, query::typos, synonyms};
+use crate::{
+    fold,
+    query::{Mistakes, Spelling},
+    synonyms,
+};
 
 /// How well a word fits, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +30,7 @@ struct Target<'a> {
     /// Words that may be there in its place.
     others: Vec<&'static str>,
     is_last: bool,
+    mistakes: Mistakes,
 }
 
 /// Some bytes of a text and the word that they fit, by its number.
@@ -36,7 +41,7 @@ struct Hit {
 }
 
 impl<'a> Wanted<'a> {
-    pub(crate) fn new(words: &'a [String]) -> Self {
+    pub(crate) fn new(words: &'a [String], spelling: Spelling) -> Self {
         let mut targets = Vec::new();
         for unit in synonyms::units(words) {
             let others: Vec<&str> = unit
@@ -49,6 +54,14 @@ impl<'a> Wanted<'a> {
                 word,
                 others: others.clone(),
                 is_last: unit.is_last && nth == last,
+                mistakes: match spelling {
+                    Spelling::Looser if others.is_empty() => Mistakes::looser(word, words),
+                    // As one that is misspelt and only begun, nothing is highlighted.
+                    Spelling::Usual | Spelling::Looser => Mistakes {
+                        begun: 0,
+                        ..Mistakes::usual(word)
+                    },
+                },
             });
             targets.extend(of_unit);
         }
@@ -126,8 +139,10 @@ impl Target<'_> {
         if self.is_last && word.starts_with(self.word) {
             return Some(Fit::Begun);
         }
-        let most = usize::from(typos(self.word)?);
-        (distance(self.word, word, most)? <= most).then_some(Fit::Misspelt)
+        let Mistakes { whole, begun } = self.mistakes;
+        let is_misspelt = is_within(self.word, word, whole, false)
+            || (self.is_last && is_within(self.word, word, begun, true));
+        is_misspelt.then_some(Fit::Misspelt)
     }
 
     /// Of a phrase without spaces only what was asked for, where the letters are still one for one.
@@ -183,13 +198,26 @@ fn parts(text: &str, hits: &[Hit], best: &[Option<Fit>]) -> Vec<Part> {
     parts
 }
 
-/// Mistakes between two words (letters wrong, missing, too many, or two swapped: optimal string
-/// alignment), where they are no more than `most`.
-fn distance(one: &str, other: &str, most: usize) -> Option<usize> {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    if one.len().abs_diff(other.len()) > most {
-        return None;
+/// Whether there are at most so many mistakes between what was written and a word, or its beginning.
+fn is_within(written: &str, word: &str, most: u8, is_begun: bool) -> bool {
+    let most = usize::from(most);
+    let (letters, of_word) = (written.chars().count(), word.chars().count());
+    let is_too_long = of_word > letters + most && !is_begun;
+    if most == 0 || is_too_long || letters > of_word + most {
+        return false;
     }
+    let distances = distances(written, word);
+    let least = match is_begun {
+        true => distances.iter().min(),
+        false => distances.last(),
+    };
+    least.is_some_and(|mistakes| *mistakes <= most)
+}
+
+/// Mistakes between a word and each beginning of another, the shortest first (letters wrong, missing,
+/// too many, or two swapped: optimal string alignment).
+fn distances(one: &str, other: &str) -> Vec<usize> {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=other.len()).collect();
     for (i, a) in one.iter().enumerate() {
@@ -204,7 +232,7 @@ fn distance(one: &str, other: &str, most: usize) -> Option<usize> {
         }
         before = std::mem::replace(&mut above, row);
     }
-    above.last().copied().filter(|mistakes| *mistakes <= most)
+    above
 }
 
 #[cfg(test)]
@@ -223,8 +251,12 @@ mod tests {
     }
 
     fn in_text(text: &str, q: &str) -> Option<String> {
+        spelt_in_text(text, q, Spelling::Usual)
+    }
+
+    fn spelt_in_text(text: &str, q: &str, spelling: Spelling) -> Option<String> {
         let words = fold::words(q);
-        let (parts, _) = Wanted::new(&words).all_in(text)?;
+        let (parts, _) = Wanted::new(&words, spelling).all_in(text)?;
         Some(told(&parts))
     }
 
@@ -259,7 +291,7 @@ mod tests {
             ..Default::default()
         };
         let words = fold::words("live");
-        let highlights = Wanted::new(&words).in_show(&show);
+        let highlights = Wanted::new(&words, Spelling::Usual).in_show(&show);
         let told: Vec<(&str, String)> = highlights
             .iter()
             .map(|highlight| (highlight.field.as_str(), told(&highlight.parts)))
@@ -269,7 +301,26 @@ mod tests {
             ("venue", "[Live] House".to_owned()),
         ];
         assert_eq!(told, expected);
-        assert!(Wanted::new(&[]).in_show(&show).is_empty());
+        let nothing = Wanted::new(&[], Spelling::Usual);
+        assert!(nothing.in_show(&show).is_empty());
+    }
+
+    #[test]
+    fn more_mistakes_are_told_where_more_were_looked_for() {
+        for (text, q, expected) in [
+            ("Kofi Moreau", "koofii mreau", "[Kofi] [Moreau]"),
+            ("Nora Nakajima", "ora nakjaima", "[Nora] [Nakajima]"),
+            (
+                "The Paper Arrows",
+                "the paper arrr",
+                "[The] [Paper] [Arrows]",
+            ),
+            ("Silent Owls", "silnet ows", "[Silent] [Owls]"),
+        ] {
+            let looser = spelt_in_text(text, q, Spelling::Looser);
+            assert_eq!(looser.as_deref(), Some(expected), "{q} in {text}");
+            assert_eq!(in_text(text, q), None, "{q} in {text}");
+        }
     }
 
     #[test]
@@ -282,9 +333,21 @@ mod tests {
             ("shift", "swift", Some(1)),
             ("sihft", "swift", Some(2)),
             ("abcd", "swift", None),
-            ("", "ab", Some(2)),
+            ("swi", "swift", Some(2)),
+            ("sw", "swift", None),
         ] {
-            assert_eq!(distance(one, other, 2), expected, "{one} {other}");
+            let mistakes = (1..=2).find(|most| is_within(one, other, *most, false));
+            let expected_at_least = expected.map(|mistakes: u8| mistakes.max(1));
+            assert_eq!(mistakes, expected_at_least, "{one} {other}");
+        }
+        assert!(!is_within("swift", "swift", 0, false), "is no mistake");
+        for (one, other, expected) in [
+            ("desr", "deserts", true),
+            ("dsee", "deserts", true),
+            ("xyes", "deserts", false),
+            ("deserts", "dese", false),
+        ] {
+            assert_eq!(is_within(one, other, 1, true), expected, "{one} {other}");
         }
     }
 
@@ -292,7 +355,7 @@ mod tests {
         #[test]
         fn pieces_are_the_text(text in ".{0,60}", q in ".{0,20}") {
             let words = fold::words(&q);
-            let wanted = Wanted::new(&words);
+            let wanted = Wanted::new(&words, Spelling::Looser);
             let hits = wanted.hits(&text);
             let parts = parts(&text, &hits, &wanted.best(&hits));
             let whole: String = parts.iter().map(|part| part.text.as_str()).collect();

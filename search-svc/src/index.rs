@@ -62,6 +62,9 @@ pub(crate) trait Index: Send + Sync + 'static {
     /// Its name, for operators.
     const ENGINE: &'static str;
 
+    /// Whether it goes by [`Query::spelling`]; else words are always spelt as usual.
+    const SPELLS_LOOSER: bool;
+
     /// Whether there is an index of the present schema to be searched.
     fn is_built(&self) -> impl Future<Output = Result<bool, Error>> + Send;
 

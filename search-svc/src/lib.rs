@@ -10,11 +10,13 @@
 //! - An event of the catalogue counts as handled when what it tells of is on disk and can be found
 //!   (SE-1); events carry ids, and shows are read anew, so late and repeated ones do no harm.
 //! - Nothing that a customer writes is an operator of an engine's query language.
+//! - What finds something as it is asked is answered so; only what nothing fits is taken more loosely.
 //! - Nobody waits for search but who searches: behind or down, it stops no sale.
 //!
 //! Leaves to others: what shows there are (catalog-svc), free seats (booking-svc), REST and caching
 //! (gateway).
 
+mod asking;
 mod clients;
 mod compare;
 mod config;
@@ -28,6 +30,7 @@ mod fold;
 mod grpc;
 mod highlight;
 mod index;
+mod looser;
 mod meili;
 mod metric;
 mod place;

@@ -1,6 +1,7 @@
 //! Every metric's name.
 
-/// Searches; label `outcome` (`found`, `refused`, `failed`).
+/// Searches; label `outcome` (`found`, also where nothing was; `loosened`: found only taken more loosely;
+/// `refused`, `failed`).
 pub(crate) const SEARCHES: &str = "holdfast_search_searches_total";
 /// How long the engine took for a search, in seconds.
 pub(crate) const SEARCH_SECONDS: &str = "holdfast_search_seconds";

@@ -12,6 +12,7 @@ use crate::{
     fold,
     highlight::{Fit, Wanted},
     index::{Error, Index},
+    query::Spelling,
 };
 
 /// Suggestions at most.
@@ -63,7 +64,7 @@ pub(crate) async fn suggest(
     let names = |kind| index.names(kind, begun);
     let [a, b, c, d] = Kind::ALL.map(names);
     let (a, b, c, d) = tokio::try_join!(a, b, c, d)?;
-    let wanted = Wanted::new(&begun.words);
+    let wanted = Wanted::new(&begun.words, Spelling::Usual);
     let mut found = Vec::new();
     for (turn, (kind, names)) in Kind::ALL.into_iter().zip([a, b, c, d]).enumerate() {
         let mut rank = 0;

@@ -117,8 +117,24 @@ pub(crate) struct FoundPage {
     total: Total,
     /// As they were asked for.
     facets: Vec<FacetCounts>,
+    /// Nothing fits what was asked, and this is what fits its words taken more loosely: how. Null where
+    /// something fits as it was asked, and where nothing does.
+    #[schema(required = true)]
+    loosened: Option<Loosened>,
     /// Search is down, and this was found before, at most five minutes ago (`Age`).
     stale: bool,
+}
+
+/// How words were taken that nothing fits. Filters always hold as they are.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Loosened {
+    /// Words of `q` that needn't be there, because they only ask for tickets or for when and where, as
+    /// they were written.
+    #[schema(example = json!(["tickets", "for"]))]
+    without_words: Vec<String>,
+    /// Words that no show has may be misspelt more than otherwise: what was found may be something else.
+    #[schema(example = false)]
+    misspelt: bool,
 }
 
 /// How many shows fit, on all pages.
@@ -180,6 +196,13 @@ const FACETS: [(&str, pb::FacetBy); 4] = [
     ("state", pb::FacetBy::State),
 ];
 
+fn loosened(how: &pb::Loosened) -> Loosened {
+    Loosened {
+        without_words: how.without_words.clone(),
+        misspelt: how.misspelt,
+    }
+}
+
 fn facet(counts: &pb::Facet) -> Result<FacetCounts, ApiError> {
     let mut names = FACETS.iter().filter(|(_, by)| *by == counts.by());
     let (facet, _) = names
@@ -235,9 +258,11 @@ fn found(show: &pb::FoundShow) -> Result<FoundShow, ApiError> {
 
 /// Search shows
 ///
-/// Public shows that fit all of what is asked; all of them where nothing is. What was just changed is
-/// found after a second or two. While search is down, what was found before is answered with `stale`
-/// for five minutes, then 503; `GET shows` goes on.
+/// Public shows that fit all of what is asked; all of them where nothing is. Where nothing fits, the words
+/// are taken more loosely, and the answer says how (`loosened`): without those that only ask (tickets,
+/// when), then with others misspelt more. What was just changed is found after a second or two. While
+/// search is down, what was found before is answered with `stale` for five minutes, then 503; `GET shows`
+/// goes on.
 #[utoipa::path(
     get, path = "/search", tag = "catalogue",
     params(
@@ -297,6 +322,7 @@ pub(crate) async fn search_shows(
             exact: !answer.total_is_estimated,
         },
         facets: answer.facets.iter().map(facet).collect::<Result<_, _>>()?,
+        loosened: answer.loosened.as_ref().map(loosened),
         stale: given.is_stale(),
     };
     Ok(given.marked(conditional::found(&headers, &page)?))

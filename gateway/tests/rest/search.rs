@@ -96,6 +96,7 @@ fn finds(gateway: &Gateway, shows: Vec<pb::FoundShow>, next_cursor: &'static str
                     }],
                     more: true,
                 }],
+                loosened: None,
             })
         });
 }
@@ -129,6 +130,7 @@ async fn all_that_is_asked_goes_on_and_what_is_found_comes_back() {
                 "values": [{"value": "Berlin", "shows": 3}],
                 "more": true,
             }],
+            "loosened": null,
             "stale": false,
         })
     );
@@ -162,6 +164,29 @@ async fn all_that_is_asked_goes_on_and_what_is_found_comes_back() {
     let tag = answer.header("etag").unwrap().to_owned();
     let again = send(gateway.get(path).header("if-none-match", tag)).await;
     assert_eq!(again.status, 304);
+}
+
+#[tokio::test]
+async fn how_loosely_words_were_taken_is_said() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("search_shows", |_: pb::SearchShowsRequest| {
+            Ok(pb::SearchShowsResponse {
+                shows: vec![show()],
+                total: 1,
+                loosened: Some(pb::Loosened {
+                    without_words: vec!["Tickets".to_owned(), "for".to_owned()],
+                    misspelt: true,
+                }),
+                ..Default::default()
+            })
+        });
+    let answer = send(gateway.get("/api/v1/search?q=Tickets%20for%20Quuen")).await;
+    assert_eq!(
+        answer.json()["loosened"],
+        json!({"without_words": ["Tickets", "for"], "misspelt": true})
+    );
 }
 
 #[tokio::test]

@@ -12,9 +12,9 @@ pub struct Near {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchShowsRequest {
     /// Words of title, performers, venue, city and description, at most 300 bytes, of which the first
-    /// ten count; all must be there. The last may be the beginning of one; longer ones may be misspelt,
-    /// and some stand for others (gig, concert). Accents and case don't count, and nothing in it is an
-    /// operator.
+    /// ten count; all must be there, as long as anything has them (`loosened`). The last may be the
+    /// beginning of one; longer ones may be misspelt, and some stand for others (gig, concert). Accents and
+    /// case don't count, and nothing in it is an operator.
     #[prost(string, tag = "1")]
     pub q: ::prost::alloc::string::String,
     /// With all that are below it; empty for all.
@@ -82,6 +82,21 @@ pub struct SearchShowsResponse {
     /// In the order in which they were asked for.
     #[prost(message, repeated, tag = "5")]
     pub facets: ::prost::alloc::vec::Vec<Facet>,
+    /// Nothing fits what was asked, and this is what fits its words taken more loosely; filters hold as
+    /// they do. Absent where something fits as it was asked, and where nothing does.
+    #[prost(message, optional, tag = "6")]
+    pub loosened: ::core::option::Option<Loosened>,
+}
+/// How words were taken that nothing fits.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Loosened {
+    /// Words of `q` that needn't be there, because they only ask for tickets or for when and where; as
+    /// they were written, in their order. Some may be there all the same.
+    #[prost(string, repeated, tag = "1")]
+    pub without_words: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The others may have more mistakes than otherwise, where no show has them (the embedded index only).
+    #[prost(bool, tag = "2")]
+    pub misspelt: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Facet {
@@ -434,8 +449,9 @@ pub mod search_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Public shows that fit all of what is asked. Reads only. Called by the gateway. Reasons:
-        /// INVALID_REQUEST, UNAVAILABLE (the engine is down, or its first index is being built).
+        /// Public shows that fit all of what is asked; where nothing does, those that fit its words taken
+        /// more loosely (`loosened`). Reads only. Called by the gateway. Reasons: INVALID_REQUEST, UNAVAILABLE
+        /// (the engine is down, or its first index is being built).
         pub async fn search_shows(
             &mut self,
             request: impl tonic::IntoRequest<super::SearchShowsRequest>,
@@ -506,8 +522,9 @@ pub mod search_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with SearchServiceServer.
     #[async_trait]
     pub trait SearchService: std::marker::Send + std::marker::Sync + 'static {
-        /// Public shows that fit all of what is asked. Reads only. Called by the gateway. Reasons:
-        /// INVALID_REQUEST, UNAVAILABLE (the engine is down, or its first index is being built).
+        /// Public shows that fit all of what is asked; where nothing does, those that fit its words taken
+        /// more loosely (`loosened`). Reads only. Called by the gateway. Reasons: INVALID_REQUEST, UNAVAILABLE
+        /// (the engine is down, or its first index is being built).
         async fn search_shows(
             &self,
             request: tonic::Request<super::SearchShowsRequest>,

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     metric,
-    query::{Position, Query},
+    query::{Position, Query, Spelling},
 };
 
 /// Of all answers kept: of a million shows some thousand, where many fit each, and a hundred times as
@@ -71,7 +71,8 @@ impl Kept {
         }
     }
 
-    /// What is kept of `query`; none where that is more than is kept.
+    /// What is kept of `query`; none where that is more than is kept, and where what a segment answers
+    /// depends on words of others.
     pub(super) fn of(&self, query: &Query, wanted: &Wanted) -> Option<Asked<'_>> {
         let from_ms = query.from_ms;
         let query = Query {
@@ -83,7 +84,8 @@ impl Kept {
             from_ms: from_ms / SPAN_MS * SPAN_MS,
             ..query.clone()
         };
-        (wanted.documents <= WANTED_MAX).then(|| Asked {
+        let is_kept = wanted.documents <= WANTED_MAX && query.spelling == Spelling::Usual;
+        is_kept.then(|| Asked {
             kept: self,
             from_ms,
             query: Arc::new(query),

@@ -139,6 +139,8 @@ impl Embedded {
 impl Index for Embedded {
     const ENGINE: &'static str = "tantivy";
 
+    const SPELLS_LOOSER: bool = true;
+
     async fn is_built(&self) -> Result<bool, Error> {
         Ok(read(&self.shelves).live.is_some())
     }

@@ -22,7 +22,7 @@ use super::{
     words,
 };
 use crate::{
-    query::typos,
+    query::Mistakes,
     suggest::{Begun, Kind, NAMES_MAX},
 };
 
@@ -38,7 +38,9 @@ pub(super) fn names(
 ) -> tantivy::Result<Vec<String>> {
     let mut names = frequent(searcher, fields, kind, begun, false)?;
     // What is spelt as it was typed is worth more than anything else.
-    let may_be_misspelt = begun.words.iter().any(|word| typos(word).is_some());
+    let words = begun.words.iter();
+    let mut mistakes = words.map(|word| Mistakes::usual(word));
+    let may_be_misspelt = mistakes.any(|mistakes| mistakes != Mistakes::default());
     if may_be_misspelt && names.len() < NAMES_MAX {
         names.extend(frequent(searcher, fields, kind, begun, true)?);
         names.truncate(NAMES_MAX);

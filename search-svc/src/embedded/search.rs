@@ -95,7 +95,7 @@ fn weigh(
     query: &Query,
     wanted: &Wanted,
 ) -> tantivy::Result<Box<dyn Weight>> {
-    clause(fields, query)?.weight(match wanted.sort {
+    clause(searcher, fields, query)?.weight(match wanted.sort {
         Sort::Relevance => EnableScoring::enabled_from_searcher(searcher),
         _ => EnableScoring::disabled_from_searcher(searcher),
     })
@@ -220,9 +220,9 @@ pub(super) fn shown(
     })
 }
 
-fn clause(fields: &Fields, query: &Query) -> tantivy::Result<BooleanQuery> {
+fn clause(searcher: &Searcher, fields: &Fields, query: &Query) -> tantivy::Result<BooleanQuery> {
     let mut all = filters(fields, query);
-    let of_words = words::anywhere(fields, &query.words)?;
+    let of_words = words::anywhere(searcher, fields, query)?;
     let filters = all.drain(..).map(|clause| (Occur::Must, clause));
     Ok(BooleanQuery::new(filters.chain(of_words).collect()))
 }

@@ -2,12 +2,13 @@
 //!
 //! Always holds: queries are put together from words and values, never parsed from text, so nothing
 //! that a customer writes is an operator. Every word must be there; how it may be there differs:
-//! as it is, as another that stands for it, misspelt, or, for the last, as a beginning.
+//! as it is, as another that stands for it, misspelt, or, for the last, as a beginning. A word that
+//! some show has is never looked for with more mistakes than usual.
 
 use std::sync::Arc;
 
 use tantivy::{
-    Score, Term,
+    Score, Searcher, Term,
     query::{
         AutomatonWeight, BooleanQuery, ConstScoreQuery, DfaWrapper, EnableScoring, FuzzyTermQuery,
         Occur, Query as Clause, TermQuery, Weight,
@@ -16,7 +17,12 @@ use tantivy::{
 };
 
 use super::schema::{self, Fields};
-use crate::{fold, query::typos, suggest::Kind, synonyms};
+use crate::{
+    fold,
+    query::{Mistakes, Query as Asked, Spelling},
+    suggest::Kind,
+    synonyms,
+};
 
 /// Where a word counts how much. Rare words count no more than others: a word that is rare among
 /// cities and common among titles would put the city first.
@@ -40,9 +46,6 @@ const RUN_TOGETHER_LETTERS: usize = 2;
 const NEXT_TO_EACH_OTHER: Score = 2.0;
 const WHOLE_NAME: Score = 8.0;
 
-/// Letters that a word has which may be both misspelt and begun: shorter ones would be anything.
-const MISSPELT_BEGINNING_LETTERS: usize = 5;
-
 /// Automata of one word, shared by all fields.
 struct Spellings {
     misspelt: Option<Arc<DfaWrapper>>,
@@ -51,25 +54,22 @@ struct Spellings {
 }
 
 impl Spellings {
-    fn new(word: &str, is_last: bool, may_be_misspelt: bool) -> tantivy::Result<Self> {
+    fn new(word: &str, is_last: bool, mistakes: Mistakes) -> tantivy::Result<Self> {
         // The field is no part of it.
         let term = || Term::from_field_text(Field::from_field_id(0), word);
         let built = |fuzzy: FuzzyTermQuery| fuzzy.automaton().map(Arc::new);
-        let typos = typos(word).filter(|_| may_be_misspelt);
         // Of a script without spaces a part is found anyway.
         let is_last = is_last && !fold::is_unspaced_word(word);
-        let letters = word.chars().count();
-        let may_be_both = is_last && letters >= MISSPELT_BEGINNING_LETTERS;
+        let Mistakes { whole, begun } = mistakes;
         Ok(Self {
-            misspelt: typos
-                .map(|typos| built(FuzzyTermQuery::new(term(), typos, true)))
+            misspelt: (whole > 0)
+                .then(|| built(FuzzyTermQuery::new(term(), whole, true)))
                 .transpose()?,
             begun: is_last
                 .then(|| built(FuzzyTermQuery::new_prefix(term(), 0, true)))
                 .transpose()?,
-            misspelt_and_begun: typos
-                .filter(|_| may_be_both)
-                .map(|_| built(FuzzyTermQuery::new_prefix(term(), 1, true)))
+            misspelt_and_begun: (is_last && begun > 0)
+                .then(|| built(FuzzyTermQuery::new_prefix(term(), begun, true)))
                 .transpose()?,
         })
     }
@@ -77,16 +77,25 @@ impl Spellings {
 
 /// All words of a search, wherever they are.
 pub(super) fn anywhere(
+    searcher: &Searcher,
     fields: &Fields,
-    words: &[String],
+    query: &Asked,
 ) -> tantivy::Result<Vec<(Occur, Box<dyn Clause>)>> {
+    let words = &query.words;
     let mut clauses = Vec::new();
     let units = synonyms::units(words);
     for unit in &units {
         let last = unit.words.len() - 1;
         let mut as_asked = Vec::new();
         for (nth, word) in unit.words.iter().enumerate() {
-            as_asked.push(there(fields, word, unit.is_last && nth == last)?);
+            let is_last = unit.is_last && nth == last;
+            // What stands for others is a word.
+            let may_be_none = query.spelling == Spelling::Looser && unit.others.is_empty();
+            let mistakes = match may_be_none && !is_known(searcher, fields, word, is_last)? {
+                true => Mistakes::looser(word, words),
+                false => Mistakes::usual(word),
+            };
+            as_asked.push(there(fields, word, is_last, mistakes)?);
         }
         let mut ways = vec![all_of(as_asked)];
         for other in &unit.others {
@@ -95,8 +104,8 @@ pub(super) fn anywhere(
         }
         clauses.push((Occur::Must, any_of(ways)));
     }
-    for pair in words.windows(2) {
-        let pair = schema::pair(&pair[0], &pair[1]);
+    for [one, other] in &query.pairs {
+        let pair = schema::pair(one, other);
         let clause = scored(exact(fields.pairs, &pair), NEXT_TO_EACH_OTHER);
         clauses.push((Occur::Should, clause));
     }
@@ -129,7 +138,11 @@ pub(super) fn in_names(
         let mut as_asked = Vec::new();
         for (nth, word) in unit.words.iter().enumerate() {
             let is_last = unit.is_last && nth == last;
-            let spellings = Spellings::new(word, is_last, may_be_misspelt)?;
+            let mistakes = match may_be_misspelt {
+                true => Mistakes::usual(word),
+                false => Mistakes::default(),
+            };
+            let spellings = Spellings::new(word, is_last, mistakes)?;
             as_asked.push(any_of(in_field(field, word, &spellings, 1.0)));
         }
         let mut ways = vec![all_of(as_asked)];
@@ -142,9 +155,39 @@ pub(super) fn in_names(
     Ok(clauses)
 }
 
+/// Whether some show has `word`, or, of the last, one that begins with it. What was deleted since
+/// counts until its segment is merged.
+fn is_known(
+    searcher: &Searcher,
+    fields: &Fields,
+    word: &str,
+    is_last: bool,
+) -> tantivy::Result<bool> {
+    let texts = names(fields).map(|(field, _)| field);
+    for segment in searcher.segment_readers() {
+        for field in texts.into_iter().chain([fields.description]) {
+            let words = segment.inverted_index(field)?;
+            let mut from_there = words.terms().range().ge(word).into_stream()?;
+            if from_there.advance() {
+                let first = from_there.key();
+                let is_there = first == word.as_bytes();
+                if is_there || (is_last && first.starts_with(word.as_bytes())) {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// `word` anywhere.
-fn there(fields: &Fields, word: &str, is_last: bool) -> tantivy::Result<Box<dyn Clause>> {
-    let spellings = Spellings::new(word, is_last, true)?;
+fn there(
+    fields: &Fields,
+    word: &str,
+    is_last: bool,
+    mistakes: Mistakes,
+) -> tantivy::Result<Box<dyn Clause>> {
+    let spellings = Spellings::new(word, is_last, mistakes)?;
     let mut ways = Vec::new();
     for (field, score) in names(fields) {
         ways.extend(in_field(field, word, &spellings, score));

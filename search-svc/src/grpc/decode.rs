@@ -19,8 +19,9 @@ use crate::{
     document::day_number,
     facet::Facet,
     fold,
+    looser::{Asked, Looseness},
     place::Place,
-    query::{Near, Price, Query, RESULTS_MAX, Sort, WORDS_MAX},
+    query::{Near, Price, Query, RESULTS_MAX, Sort, Spelling, WORDS_MAX, pairs},
     suggest::{Begun, SUGGESTIONS_MAX},
 };
 
@@ -29,19 +30,13 @@ const PAGE_ITEMS_DEFAULT: usize = 20;
 const TEXT_BYTES_MAX: usize = 300;
 const CITY_BYTES_MAX: usize = 200;
 const CATEGORY_BYTES_MAX: usize = 32;
+const OF_ANOTHER_SEARCH: &str = "is of another search; ask again without it";
 /// A day's travel; a wider circle is no place any more.
 const RADIUS_M_MAX: u32 = 1_000_000;
 
 /// What is on sale now is what was on sale when this began: so it is the same question for a while, and
 /// what was answered is good for it. A sale that begins or ends is seen so much later.
 const ON_SALE_STEP_MS: i64 = 1_000;
-
-/// A question, and what its cursors name it by.
-#[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) query: Query,
-    pub(super) question: u64,
-}
 
 pub(super) fn decode(request: &SearchShowsRequest, now: DateTime<Utc>) -> Result<Asked, Failure> {
     let mut wrong = Wrong::default();
@@ -51,8 +46,10 @@ pub(super) fn decode(request: &SearchShowsRequest, now: DateTime<Utc>) -> Result
     let words = wrong.words(&request.q);
     let offset = cursor.map_or(0, |cursor| cursor.offset);
     let now_ms = now.timestamp_millis();
-    let query = Query {
+    let mut query = Query {
         text: fold::plain(&request.q, WORDS_MAX),
+        pairs: pairs(&words),
+        spelling: Spelling::Usual,
         sort: wrong.sort(request, near, !words.is_empty()),
         words,
         category: wrong.category(&request.category),
@@ -78,8 +75,21 @@ pub(super) fn decode(request: &SearchShowsRequest, now: DateTime<Utc>) -> Result
         after: cursor.and_then(|cursor| cursor.after),
         limit: wrong.limit(request.limit).min(RESULTS_MAX - offset),
     };
+    let taken = cursor.map(|cursor| cursor.looseness);
+    if let Some(looseness) = taken.filter(|taken| *taken != Looseness::AsAsked) {
+        match looseness.loosened(&query, &request.q) {
+            Some(looser) => query = looser,
+            None => wrong.note("cursor", OF_ANOTHER_SEARCH),
+        }
+    }
     wrong.finish()?;
-    Ok(Asked { query, question })
+    Ok(Asked {
+        query,
+        q: request.q.clone(),
+        taken,
+        question,
+        now_ms,
+    })
 }
 
 /// What was typed so far, and how many suggestions there may be; nothing where no word was.
@@ -174,7 +184,7 @@ impl Wrong {
         match text.parse::<Cursor>() {
             Ok(cursor) if cursor.question == question => Some(cursor),
             Ok(_) => {
-                self.note("cursor", "is of another search; ask again without it");
+                self.note("cursor", OF_ANOTHER_SEARCH);
                 None
             }
             Err(error) => {
@@ -487,6 +497,7 @@ mod tests {
             after: Some((1, -2, 3)),
             from_ms: asked.query.from_ms,
             question: asked.question,
+            looseness: Looseness::AsAsked,
         };
         let next = SearchShowsRequest {
             cursor: cursor.to_string(),
@@ -509,6 +520,49 @@ mod tests {
     }
 
     #[test]
+    fn a_cursor_goes_on_with_words_taken_as_on_the_first_page() {
+        let page = |q: &str, looseness| {
+            let first = SearchShowsRequest {
+                q: q.to_owned(),
+                ..Default::default()
+            };
+            let cursor = Cursor {
+                offset: 20,
+                from_ms: 0,
+                question: question(&first),
+                looseness,
+            };
+            SearchShowsRequest {
+                cursor: cursor.to_string(),
+                ..first
+            }
+        };
+        let q = "tickets for The Koofii Mreau";
+        for (looseness, words, spelling) in [
+            (
+                Looseness::AsAsked,
+                "tickets for the koofii mreau",
+                Spelling::Usual,
+            ),
+            (
+                Looseness::WithoutAsking,
+                "the koofii mreau",
+                Spelling::Usual,
+            ),
+            (Looseness::WithoutArticles, "koofii mreau", Spelling::Usual),
+            (Looseness::Misspelt, "koofii mreau", Spelling::Looser),
+        ] {
+            let asked = decode(&page(q, looseness), now()).expect("is good");
+            assert_eq!(asked.taken, Some(looseness));
+            assert_eq!(asked.query.words.join(" "), words);
+            assert_eq!(fold::key(&asked.query.text), words);
+            assert_eq!(asked.query.spelling, spelling);
+        }
+        let never_given_out = page("koofii", Looseness::WithoutAsking);
+        assert_eq!(fields(&never_given_out), ["cursor"]);
+    }
+
+    #[test]
     fn the_last_page_ends_where_results_do() {
         let first = SearchShowsRequest::default();
         let question = decode(&first, now()).expect("is good").question;
@@ -517,6 +571,7 @@ mod tests {
             after: None,
             from_ms: 0,
             question,
+            looseness: Looseness::AsAsked,
         };
         let last = SearchShowsRequest {
             cursor: cursor.to_string(),

@@ -168,6 +168,9 @@ impl Meili {
 impl Index for Meili {
     const ENGINE: &'static str = "meilisearch";
 
+    // How many mistakes words may have is a setting of its index.
+    const SPELLS_LOOSER: bool = false;
+
     async fn is_built(&self) -> Result<bool, Error> {
         let is_built = match self.client.index(&self.live).get_settings().await {
             Ok(settings) => wire::is_ours(&settings),

@@ -432,7 +432,7 @@ mod tests {
     use super::*;
     use crate::{
         place::Place,
-        query::{Near, Price},
+        query::{Near, Price, Spelling},
     };
 
     #[test]
@@ -441,6 +441,8 @@ mod tests {
         let all = Query {
             words: Vec::new(),
             text: String::new(),
+            pairs: Vec::new(),
+            spelling: Spelling::Usual,
             category: Some("music".to_owned()),
             city: Some("l aquila".to_owned()),
             country: Some("IT".to_owned()),

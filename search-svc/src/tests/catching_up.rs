@@ -41,7 +41,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const FAR: i32 = 20_000;
 
 /// An index that keeps what was written, and lets pages into the next only one for one.
-struct Watched {
+pub(crate) struct Watched {
     index: Embedded,
     writes: Mutex<Vec<Changes>>,
     /// Pages that may pass.
@@ -52,10 +52,12 @@ struct Watched {
     shows: Option<u64>,
     /// How often it was asked for them.
     counted: AtomicUsize,
+    /// How often it was searched.
+    pub(crate) asked: AtomicUsize,
 }
 
 impl Watched {
-    fn open(dir: &Path) -> Arc<Self> {
+    pub(crate) fn open(dir: &Path) -> Arc<Self> {
         Self::of_shows(dir, None)
     }
 
@@ -67,6 +69,7 @@ impl Watched {
             came: Semaphore::new(0),
             shows,
             counted: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
         })
     }
 
@@ -78,6 +81,8 @@ impl Watched {
 
 impl Index for Watched {
     const ENGINE: &'static str = Embedded::ENGINE;
+
+    const SPELLS_LOOSER: bool = Embedded::SPELLS_LOOSER;
 
     async fn is_built(&self) -> Result<bool, Error> {
         self.index.is_built().await
@@ -92,6 +97,7 @@ impl Index for Watched {
     }
 
     async fn search(&self, query: &Query) -> Result<Found, Error> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         self.index.search(query).await
     }
 

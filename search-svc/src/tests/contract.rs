@@ -3,7 +3,10 @@
 
 use holdfast_mesh::config::Secret;
 
-use super::shows::{DAY_MS, START_MS, all, day, fill, found, near, puts, show, text};
+use super::{
+    looser,
+    shows::{DAY_MS, START_MS, all, day, fill, found, near, puts, show, text},
+};
 use crate::{
     document::{Changes, Document},
     embedded::Embedded,
@@ -64,6 +67,7 @@ async fn keeps_the_contract(index: &impl Index) {
     cities_count_together_however_they_are_written(index).await;
     names_are_suggested_while_somebody_types(index).await;
     what_the_index_has_is_told_in_order(index).await;
+    looser::what_nothing_fits_is_taken_more_loosely(index).await;
 }
 
 async fn nothing_is_found_before_there_is_an_index(index: &impl Index) {

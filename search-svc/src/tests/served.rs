@@ -9,7 +9,7 @@ use holdfast_mesh::{self as mesh, Failure, client::Channel, config::Secret};
 use holdfast_proto::{
     events::v1 as events,
     search::v1::{
-        FoundShow, SearchShowsRequest, SearchShowsResponse,
+        FacetBy, FoundShow, SearchShowsRequest, SearchShowsResponse,
         search_service_client::SearchServiceClient,
     },
 };
@@ -427,6 +427,56 @@ async fn an_event_that_can_not_be_read_is_parked_alone(pool: PgPool) {
     };
     let parked = tokio::time::timeout(LIMIT, parked).await.unwrap();
     assert_eq!(parked, ("search".to_owned(), broken.to_string()));
+    search.running.stop().await;
+    catalog.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_nothing_fits_is_taken_alike_on_every_page_and_says_how(pool: PgPool) {
+    let catalog = catalogue(&pool).await;
+    let hall = Hall::build(&pool).await;
+    hall.show("The Silent Owls", "ON_SALE", 30).await;
+    hall.more(4).await;
+    let (other, _) = hall.show("Closing", "ON_SALE", 40).await;
+    let dir = tempfile::tempdir().unwrap();
+    let search = search(url(&pool), &catalog.uri, dir.path()).await;
+    search.finds("closing", &["Closing"]).await;
+    for (q, without_words, misspelt) in [
+        ("Tickets, for silent owls", &["Tickets", "for"][..], false),
+        ("tickets: siilnt owls", &["tickets"], true),
+    ] {
+        let (mut shows, mut cursor) = (0, String::new());
+        for _ in 0..3 {
+            let request = SearchShowsRequest {
+                limit: 2,
+                cursor,
+                facets: vec![FacetBy::City.into()],
+                ..asking(q)
+            };
+            let answer = search.ask(request).await.unwrap();
+            let loosened = answer.loosened.unwrap();
+            assert_eq!(loosened.without_words, without_words);
+            assert_eq!(loosened.misspelt, misspelt);
+            assert_eq!((answer.total, answer.facets[0].values[0].shows), (5, 5));
+            shows += answer.shows.len();
+            let parts = answer.shows[0].highlights[0].parts.iter();
+            let told: Vec<(&str, bool)> = parts.map(|it| (&*it.text, it.matched)).collect();
+            let expected = [
+                ("The ", false),
+                ("Silent", true),
+                (" ", false),
+                ("Owls", true),
+            ];
+            assert_eq!(told, expected);
+            cursor = answer.next_cursor;
+        }
+        assert_eq!((shows, cursor.as_str()), (5, ""));
+    }
+    // From now on something fits as it is asked.
+    let q = "Tickets, for silent owls";
+    hall.retitle(other, "Tickets for Silent Owls").await;
+    search.finds(q, &["Tickets for Silent Owls"]).await;
+    assert_eq!(search.ask(asking(q)).await.unwrap().loosened, None);
     search.running.stop().await;
     catalog.stop().await;
 }

@@ -9,7 +9,7 @@ use crate::{
     fold,
     index::Index,
     place::Place,
-    query::{Near, Query, Sort, WORDS_MAX},
+    query::{Near, Query, Sort, Spelling, WORDS_MAX, pairs},
 };
 
 pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -125,6 +125,8 @@ pub(crate) fn all() -> Query {
     Query {
         words: Vec::new(),
         text: String::new(),
+        pairs: Vec::new(),
+        spelling: Spelling::Usual,
         category: None,
         city: None,
         country: None,
@@ -153,6 +155,7 @@ pub(crate) fn text(text: &str) -> Query {
         Sort::Relevance
     };
     Query {
+        pairs: pairs(&words),
         words,
         text: fold::plain(text, WORDS_MAX),
         sort,
