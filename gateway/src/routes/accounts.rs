@@ -250,19 +250,21 @@ pub(crate) async fn list_sign_ins(
 ) -> Result<Json<SignIns>, ApiError> {
     let request = caller.request(pb::ListSessionsRequest {});
     let answer = app.identity.clone().list_sessions(request).await?;
-    let items = answer.into_inner().sessions.into_iter().map(|session| {
-        let address = session.client_address;
-        Ok(SignIn {
-            session_id: wire::id(&session.session_id, "session_id")?,
-            created_at: wire::utc(session.created_at_ms)?,
-            last_used_at: wire::utc(session.last_used_at_ms)?,
-            expires_at: wire::utc(session.expires_at_ms)?,
-            client_address: Some(address).filter(|address| !address.is_empty()),
-            current: session.current,
-        })
-    });
+    let items = answer.into_inner().sessions.into_iter().map(sign_in);
     let items = items.collect::<Result<_, ApiError>>()?;
     Ok(Json(SignIns { items }))
+}
+
+pub(super) fn sign_in(session: pb::Session) -> Result<SignIn, ApiError> {
+    let address = session.client_address;
+    Ok(SignIn {
+        session_id: wire::id(&session.session_id, "session_id")?,
+        created_at: wire::utc(session.created_at_ms)?,
+        last_used_at: wire::utc(session.last_used_at_ms)?,
+        expires_at: wire::utc(session.expires_at_ms)?,
+        client_address: Some(address).filter(|address| !address.is_empty()),
+        current: session.current,
+    })
 }
 
 /// Sign out everywhere

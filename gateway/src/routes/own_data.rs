@@ -7,25 +7,27 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use holdfast_mesh::{
     request_id,
     trace::{Context, FutureExt as _},
 };
-use holdfast_proto::{booking::v1 as booking_pb, identity::v1 as pb};
+use holdfast_proto::{booking::v1 as booking_pb, catalog::v1 as catalog_pb, identity::v1 as pb};
+use holdfast_types::ErrorCode;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
+    accounts::{SignIn, sign_in},
     bookings::{Booking, UnreadableBooking, booking, unreadable},
     keys::{Key, key},
     organisations::{Organisation, organisation},
 };
 use crate::{
-    call::Caller,
+    call::{Caller, Roles},
     extract::{Body, Params},
     failure::ApiError,
     server::Shared,
@@ -40,6 +42,9 @@ const PAGES_MAX: usize = 100;
 
 /// What stopping bookings leaves of a request's time to delete the account.
 const DELETE_TIME: Duration = Duration::from_secs(3);
+
+/// States of shows that people may have tickets for.
+const SOLD: [&str; 3] = ["ON_SALE", "PAUSED", "CLOSED"];
 
 /// How long it is tried to open an account that isn't deleted, and to make bookings for it again; who asked may be
 /// gone.
@@ -61,7 +66,7 @@ pub(crate) struct Activity {
     organisation_id: Option<Uuid>,
 }
 
-/// All that is kept about you.
+/// What is kept about you.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Export {
     user_id: Uuid,
@@ -71,6 +76,8 @@ pub(crate) struct Export {
     roles: Vec<String>,
     organisations: Vec<Organisation>,
     api_keys: Vec<Key>,
+    /// Sign-ins that can be renewed, newest first, at most 100.
+    sessions: Vec<SignIn>,
     /// Sign-ins and changes, newest first.
     activity: Vec<Activity>,
     /// Newest first.
@@ -138,10 +145,11 @@ pub(crate) async fn list_activity(
 
 /// What is kept about you
 ///
-/// One document, to take along.
+/// Your account, organisations, keys, sign-ins and bookings in one document, to take along. What you organise is
+/// where you see it as an organiser.
 #[utoipa::path(
     get, path = "/me/export", tag = "accounts",
-    responses((status = 200, description = "All of it.", body = Export)),
+    responses((status = 200, description = "It.", body = Export)),
     security(("bearer" = [])),
     extensions(("x-error-codes" = json!(["INVALID_REQUEST", "FORBIDDEN"]))),
 )]
@@ -156,6 +164,9 @@ pub(crate) async fn export_me(
     let organisations = identity.list_organisations(request).await?.into_inner();
     let request = caller.request(pb::ListApiKeysRequest {});
     let keys = identity.list_api_keys(request).await?.into_inner();
+    let request = caller.request(pb::ListSessionsRequest {});
+    let sessions = identity.list_sessions(request).await?.into_inner();
+    let sessions = sessions.sessions.into_iter().map(sign_in);
     let (entries, all_entries) = all_activity(&app, &caller).await?;
     let (listed, all_bookings) = all_bookings(&app, &caller).await?;
     let lost = listed.unreadable.into_iter().map(unreadable);
@@ -168,6 +179,7 @@ pub(crate) async fn export_me(
         created_at: wire::utc(me.created_at_ms)?,
         roles: me.roles,
         organisations: organisations.collect::<Result<_, _>>()?,
+        sessions: sessions.collect::<Result<_, _>>()?,
         api_keys: keys.keys.into_iter().map(key).collect::<Result<_, _>>()?,
         activity: entries
             .into_iter()
@@ -186,8 +198,8 @@ pub(crate) async fn export_me(
 /// Delete your account
 ///
 /// Your address, password, roles, sign-ins, keys and memberships are deleted. Bookings and tickets are kept, as
-/// the law has it, and name nobody. While a booking waits for its payment, or as the last owner of an
-/// organisation, you can't. While it is looked whether you can, nobody signs in and nothing is booked. Money that
+/// the law has it, and name nobody. While a booking waits for its payment, while a show
+/// of your own is still to come, or as the last owner of an organisation, you can't. While it is looked whether you can, nobody signs in and nothing is booked. Money that
 /// comes too late for a booking that has expired goes back. There is no way back.
 #[utoipa::path(
     delete, path = "/me", tag = "accounts",
@@ -199,8 +211,12 @@ pub(crate) async fn export_me(
 pub(crate) async fn delete_me(
     State(app): State<Shared>,
     caller: Caller,
+    Extension(roles): Extension<Roles>,
     Body(body): Body<Farewell>,
 ) -> Result<StatusCode, ApiError> {
+    if roles.may_have_plans() {
+        check_no_show_is_to_come(&app, &caller).await?;
+    }
     let span = tracing::Span::current();
     let work = leave(app, caller, body.password).with_context(Context::current());
     let work = work.instrument(span);
@@ -212,6 +228,35 @@ pub(crate) async fn delete_me(
     let left = left.await;
     left.map_err(|_| ApiError::defect("the task that deletes an account ended early"))??;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Nobody but an operator could call a show off, or give money back for it, when the account is gone.
+async fn check_no_show_is_to_come(app: &Shared, caller: &Caller) -> Result<(), ApiError> {
+    let now_ms = Utc::now().timestamp_millis();
+    let mut cursor = String::new();
+    for _ in 0..PAGES_MAX {
+        let request = caller.request(catalog_pb::ListOwnShowsRequest {
+            event_id: Vec::new(),
+            limit: PAGE,
+            cursor,
+        });
+        let page = app.catalog.clone().list_own_shows(request).await?;
+        let page = page.into_inner();
+        let is_to_come = |show: &catalog_pb::Show| {
+            SOLD.contains(&show.state.as_str()) && show.starts_at_ms > now_ms
+        };
+        if page.shows.iter().any(is_to_come) {
+            return Err(ApiError::new(
+                ErrorCode::InvalidState,
+                "a show of yours is still to come: cancel it, or delete the account when it is over",
+            ));
+        }
+        cursor = page.next_cursor;
+        if cursor.is_empty() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Closes the account, and deletes it or opens it again.

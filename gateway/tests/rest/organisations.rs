@@ -142,6 +142,50 @@ async fn an_account_with_a_booking_under_way_is_not_deleted() {
 }
 
 #[tokio::test]
+async fn an_account_with_shows_to_come_is_not_deleted() {
+    let gateway = gateway(vec![]).await;
+    let backend = &gateway.backend;
+    let delete = || {
+        let request = gateway.as_organiser(Method::DELETE, "/api/v1/me");
+        request.json(&json!({"password": "correct horse"}))
+    };
+    let later_ms = chrono::Utc::now().timestamp_millis() + 3_600_000;
+    for (state, starts_at_ms, refused) in [
+        ("ON_SALE", later_ms, true),
+        ("CLOSED", later_ms, true),
+        ("CLOSED", 0, false),
+        ("DRAFT", later_ms, false),
+        ("CANCELLED", later_ms, false),
+    ] {
+        // On the second page.
+        backend.on(
+            "list_own_shows",
+            move |request: catalog::ListOwnShowsRequest| {
+                let show = catalog::Show {
+                    state: state.to_owned(),
+                    starts_at_ms,
+                    ..Default::default()
+                };
+                let is_first = request.cursor.is_empty();
+                Ok(catalog::ListOwnShowsResponse {
+                    shows: vec![show; usize::from(!is_first)],
+                    next_cursor: if is_first { "2" } else { "" }.to_owned(),
+                })
+            },
+        );
+        backend.on("close_account", |_: pb::CloseAccountRequest| {
+            let refused = Failure::new(ErrorCode::Forbidden, "the password is wrong");
+            Err::<pb::CloseAccountResponse, _>(refused.into())
+        });
+        let answer = send(delete()).await;
+        match refused {
+            true => answer.error(409, "INVALID_STATE"),
+            false => answer.error(403, "FORBIDDEN"),
+        };
+    }
+}
+
+#[tokio::test]
 async fn an_account_that_is_not_deleted_is_opened_again_whatever_went_wrong() {
     let gateway = Gateway::start_with(|config| config.request_timeout_ms = 2_000).await;
     let backend = &gateway.backend;
@@ -320,8 +364,19 @@ async fn an_export_has_all_pages_of_everything() {
             },
         })
     });
+    backend.on("list_sessions", |_: pb::ListSessionsRequest| {
+        let session = pb::Session {
+            session_id: user().to_bytes().to_vec(),
+            client_address: "192.0.2.1".to_owned(),
+            ..Default::default()
+        };
+        Ok(pb::ListSessionsResponse {
+            sessions: vec![session],
+        })
+    });
     let export = send(gateway.as_customer(Method::GET, "/api/v1/me/export")).await;
     let export = export.json();
+    assert_eq!(export["sessions"][0]["client_address"], "192.0.2.1");
     assert_eq!(
         (&export["email"], &export["complete"]),
         (&json!("ada@example.org"), &json!(true))

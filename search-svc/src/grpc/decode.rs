@@ -528,6 +528,7 @@ mod tests {
             };
             let cursor = Cursor {
                 offset: 20,
+                after: None,
                 from_ms: 0,
                 question: question(&first),
                 looseness,

@@ -128,6 +128,7 @@ struct Fragile {
 
 impl Index for Fragile {
     const ENGINE: &'static str = "fragile";
+    const SPELLS_LOOSER: bool = true;
 
     async fn is_built(&self) -> Result<bool, index::Error> {
         self.index.is_built().await
