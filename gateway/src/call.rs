@@ -111,6 +111,14 @@ impl Caller {
         self.with_time(left.saturating_sub(spare).max(left / 2))
     }
 
+    /// The same caller in their own name.
+    pub(crate) fn in_own_name(&self) -> Self {
+        Self {
+            organisation: None,
+            ..self.clone()
+        }
+    }
+
     /// Wraps `message` with request id, deadline and the caller's token.
     pub(crate) fn request<M>(&self, message: M) -> tonic::Request<M> {
         let mut request = self.call.request(message);

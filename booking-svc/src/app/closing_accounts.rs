@@ -51,7 +51,7 @@ impl<F: Future<Output = Result<Standings, Error>>> Answer for F {}
 impl App {
     /// Makes no more bookings for the account, unless one of its bookings is under way.
     pub(crate) async fn stop_bookings(&self, user_id: UserId) -> Result<(), Error> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = holdfast_eventlog::begin(&self.pool).await?;
         closing_accounts::mark(&mut transaction, user_id, CLOSING_FOR).await?;
         if closing_accounts::is_booking_under_way(&mut transaction, user_id).await? {
             return Err(Failure::new(

@@ -183,6 +183,18 @@ async fn an_account_with_shows_to_come_is_not_deleted() {
             false => answer.error(403, "FORBIDDEN"),
         };
     }
+    // They are asked for in one's own name; who may not organise has none.
+    backend.take_seen();
+    backend.on("list_own_shows", |_: catalog::ListOwnShowsRequest| {
+        let refused = Failure::new(ErrorCode::Forbidden, "this needs the role organiser");
+        Err::<catalog::ListOwnShowsResponse, _>(refused.into())
+    });
+    let id = user().to_string();
+    send(delete().header("holdfast-organisation", id)).await;
+    let seen = backend.take_seen();
+    let methods: Vec<_> = seen.iter().map(|seen| seen.method).collect();
+    assert_eq!(methods, ["list_own_shows", "close_account"]);
+    assert_eq!(seen[0].header("holdfast-organisation"), None);
 }
 
 #[tokio::test]

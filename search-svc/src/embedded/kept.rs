@@ -39,8 +39,10 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// few ask.
 const WANTED_MAX: usize = 1_000;
 
-/// About what an entry takes beside the answer: the question, and what the cache knows of it.
+/// About what an entry takes beside the answer: the question, each of its words, and what the cache knows
+/// of it.
 const ENTRY_BYTES: usize = 640;
+const WORD_BYTES: usize = 64;
 
 /// Questions from two times of one such span on are kept as one.
 const SPAN_MS: i64 = 24 * 60 * 60 * 1000;
@@ -56,8 +58,9 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) fn new() -> Self {
         let weight = |(_, query): &(_, Arc<Query>), answer: &Arc<Answer>| {
-            let text = query.words.iter().map(String::len).sum::<usize>();
-            u32::try_from(ENTRY_BYTES + text + answer.bytes()).unwrap_or(u32::MAX)
+            let words = query.words.len() + 2 * query.pairs.len();
+            let question = ENTRY_BYTES + words * WORD_BYTES;
+            u32::try_from(question + answer.bytes()).unwrap_or(u32::MAX)
         };
         Self {
             answers: Cache::builder()
