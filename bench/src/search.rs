@@ -64,8 +64,10 @@ const CITIES: [(&str, &str, f64, f64); 8] = [
     ("Lagos", "NG", 6.45, 3.39),
     ("Istanbul", "TR", 41.01, 28.95),
 ];
-/// 2026-12-01; each distinct question begins a second later than the one before.
+/// 2026-12-01 and three years later; each distinct question begins, and ends, a second later than the one
+/// before: what begins later alone could be told from an earlier answer.
 const FIRST_S: i64 = 1_796_083_200;
+const LAST_S: i64 = FIRST_S + 3 * 365 * 24 * 3600;
 const DISTINCT_RATES: [u32; 2] = [50, 200];
 const POPULAR_RATE: u32 = 1_000;
 /// Questions that are asked there, the nth one nth as often as the first.
@@ -323,6 +325,7 @@ fn question(nth: u64) -> SearchShowsRequest {
     let word = WORDS[nth as usize % WORDS.len()];
     let (city, country, latitude, longitude) = CITIES[nth as usize / 7 % CITIES.len()];
     let from_ms = Some((FIRST_S + nth as i64) * 1_000);
+    let to_ms = Some((LAST_S + nth as i64) * 1_000);
     let facets = vec![FacetBy::Category.into(), FacetBy::City.into()];
     let near = Near {
         latitude,
@@ -331,6 +334,7 @@ fn question(nth: u64) -> SearchShowsRequest {
     };
     let all = SearchShowsRequest {
         from_ms,
+        to_ms,
         limit: 20,
         ..SearchShowsRequest::default()
     };
