@@ -53,6 +53,14 @@ pub(crate) fn plain(text: &str, words_max: usize) -> String {
     words.join(" ")
 }
 
+/// `text` with katakana as hiragana, where it has any of the two: for an engine to which they are
+/// different letters.
+pub(crate) fn in_hiragana(text: &str) -> Option<String> {
+    let composed: String = text.nfkc().collect();
+    let has_any = composed.contains(|c| matches!(c, '\u{3041}'..='\u{30ff}'));
+    has_any.then(|| composed.chars().map(as_hiragana).collect())
+}
+
 /// What `text` is found by: its words, and of scripts without spaces each letter and each pair.
 pub(crate) fn indexed(text: &str) -> Vec<String> {
     let folded = fold(text);

@@ -184,6 +184,10 @@ impl Index for Meili {
     }
 
     async fn shows(&self) -> Result<u64, Error> {
+        // There may be one that isn't ours, or an empty one that was to be swapped.
+        if !self.is_built.load(Ordering::Relaxed) {
+            return Err(Error::NotBuilt);
+        }
         let stats = self.client.index(&self.live).get_stats().await;
         Ok(stats.map_err(error)?.number_of_documents as u64)
     }
@@ -193,12 +197,12 @@ impl Index for Meili {
             return Err(Error::NotBuilt);
         }
         let index = self.searcher.index(&self.live);
-        let filter = wire::filter(query);
+        let (words, filter) = (wire::words(query), wire::filter(query));
         let sort = wire::sort(query);
         let sort: Vec<&str> = sort.iter().map(String::as_str).collect();
         let mut search = SearchQuery::new(&index);
         search
-            .with_query(&query.text)
+            .with_query(&words)
             .with_filter(&filter)
             .with_offset(query.offset)
             // One more tells whether there are more.

@@ -28,7 +28,10 @@ use crate::{
 pub(super) const PRIMARY_KEY: &str = "show_id";
 
 /// What is searched for words, the most telling first.
-const SEARCHABLE: [&str; 5] = ["title", "performers", "venue", "city", "description"];
+const SEARCHABLE: [&str; 6] = ["title", "performers", KANA, "venue", "city", "description"];
+
+/// Texts that have kana, with all of them in hiragana, as they are searched for.
+const KANA: &str = "kana";
 
 const SORTABLE: [&str; 4] = ["starts_at_ms", "price_from", ID_START, "_geo"];
 
@@ -93,6 +96,8 @@ pub(super) struct Stored {
     title: String,
     #[serde(default)]
     performers: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    kana: Vec<String>,
     #[serde(default)]
     description: String,
     category: String,
@@ -216,11 +221,20 @@ impl From<Document> for Stored {
     fn from(document: Document) -> Self {
         let content = format!("{:016x}", document.content());
         let shown = document.shown;
+        let texts = [
+            &shown.title,
+            &shown.venue_name,
+            &shown.city,
+            &document.description,
+        ];
+        let texts = texts.into_iter().chain(&shown.performers);
+        let kana = texts.filter_map(|text| fold::in_hiragana(text)).collect();
         Self {
             show_id: document.show_id,
             event_id: id(&shown.event_id, EventId::from_bytes),
             title: shown.title,
             performers: shown.performers,
+            kana,
             description: document.description,
             category: shown.category,
             category_path: shown.category_path,
@@ -307,8 +321,9 @@ pub(super) fn settings() -> Settings {
             "words",
             "typo",
             "proximity",
-            "attribute",
+            // Of the band before of more than it (Queen, Queens of Comedy), wherever either is.
             "exactness",
+            "attribute",
             "starts_at_ms:asc",
         ])
         .with_typo_tolerance(TypoToleranceSettings {
@@ -406,6 +421,11 @@ pub(super) fn named(ids: &[ShowId]) -> String {
     format!("{PRIMARY_KEY} IN [{}]", ids.join(", "))
 }
 
+/// What is asked for by words.
+pub(super) fn words(query: &Query) -> String {
+    fold::in_hiragana(&query.text).unwrap_or_else(|| query.text.clone())
+}
+
 /// What comes first; nothing for relevance.
 pub(super) fn sort(query: &Query) -> Vec<String> {
     let date = "starts_at_ms:asc".to_owned();
@@ -421,9 +441,10 @@ pub(super) fn sort(query: &Query) -> Vec<String> {
 }
 
 /// In double quotes. The filter language knows one escape, of the quote; a backslash is itself,
-/// but the one that would escape the closing quote. Neither is in any value of ours.
+/// but the one that would escape the closing quote. Neither is in any value of ours, so that in the
+/// backslash's place may be what is in none, either; a space the server would take away at the end.
 fn quoted(value: &str) -> String {
-    let plain = value.replace('\\', " ").replace('"', "\\\"");
+    let plain = value.replace('\\', "\u{fffd}").replace('"', "\\\"");
     format!("\"{plain}\"")
 }
 
@@ -503,8 +524,8 @@ mod tests {
         for (value, expected) in [
             ("plain", r#""plain""#),
             (r#"a" OR b = "c"#, r#""a\" OR b = \"c""#),
-            (r"ends with \", r#""ends with  ""#),
-            (r#"\" OR x"#, r#"" \" OR x""#),
+            (r"ends with \", "\"ends with \u{fffd}\""),
+            (r#"\" OR x"#, "\"\u{fffd}\\\" OR x\""),
         ] {
             assert_eq!(quoted(value), expected);
         }

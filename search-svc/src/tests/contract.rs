@@ -433,6 +433,7 @@ async fn what_a_person_meant_comes_first(index: &impl Index) {
         show(17, "Metal Night").described("Not Metallica."),
     ];
     fill(index, shows).await;
+    let mut missed = Vec::new();
     for (meant, words, first) in [
         ("the band", "queen", 1),
         ("the band, misspelt", "metalica", 16),
@@ -462,12 +463,11 @@ async fn what_a_person_meant_comes_first(index: &impl Index) {
         ("football, as elsewhere", "football", 11),
     ] {
         let numbers = found(index, &text(words)).await;
-        assert_eq!(
-            numbers.first(),
-            Some(&first),
-            "{meant}: {words}: {numbers:?}"
-        );
+        if numbers.first() != Some(&first) {
+            missed.push(format!("{meant}: {words}: {numbers:?}, not {first}"));
+        }
     }
+    assert_eq!(missed, [""; 0]);
     let numbers = found(index, &text("queen")).await;
     let described = numbers.iter().position(|number| *number == 2);
     assert!(described > Some(0), "after the band: {numbers:?}");

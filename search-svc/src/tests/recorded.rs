@@ -534,7 +534,14 @@ async fn a_second_index_is_built_and_swapped() {
     let settings = &bodies[4];
     assert_eq!(
         settings["searchableAttributes"],
-        json!(["title", "performers", "venue", "city", "description"])
+        json!([
+            "title",
+            "performers",
+            "kana",
+            "venue",
+            "city",
+            "description"
+        ])
     );
     assert_eq!(
         settings["faceting"]["sortFacetValuesBy"],
