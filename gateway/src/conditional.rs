@@ -1,6 +1,6 @@
 //! Answers that caches may keep: an entity tag over the body, and 304 where the client has it.
 
-use std::{io::Write as _, time::Duration};
+use std::{io::Write as _, sync::OnceLock, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -45,14 +45,6 @@ pub(crate) fn json<T: Serialize>(
     Ok(Encoded::new(body)?.answer(request_headers, CACHE_CONTROL))
 }
 
-/// The same for the results of a search.
-pub(crate) fn found<T: Serialize>(
-    request_headers: &HeaderMap,
-    body: &T,
-) -> Result<Response, ApiError> {
-    Ok(Encoded::new(body)?.answer(request_headers, CACHE_CONTROL_FOUND))
-}
-
 /// The same for the keys of tokens.
 pub(crate) fn keys<T: Serialize>(
     request_headers: &HeaderMap,
@@ -84,7 +76,62 @@ impl EncodedPage {
     }
 }
 
+/// How a page of search ends as long as it is fresh, and once it isn't.
+const FRESH_END: &[u8] = b"\"stale\":false}";
+const STALE_END: &[u8] = b"\"stale\":true}";
+
+/// Results of a search that were encoded once; compressed once, too, if anyone accepts that.
 #[derive(Debug)]
+pub(crate) struct FoundPage {
+    page: Encoded,
+    gzip: OnceLock<Bytes>,
+}
+
+impl FoundPage {
+    /// Of a page whose last field is `stale`, and false.
+    pub(crate) fn new<T: Serialize>(page: &T) -> Result<Self, ApiError> {
+        let page = Encoded::new(page)?;
+        if !page.bytes.ends_with(FRESH_END) {
+            return Err(ApiError::defect("a page of search doesn't say `stale`"));
+        }
+        Ok(Self::of(page))
+    }
+
+    fn of(page: Encoded) -> Self {
+        let gzip = OnceLock::new();
+        Self { page, gzip }
+    }
+
+    /// The same that says that it is stale.
+    pub(crate) fn stale(&self) -> Self {
+        let bytes = &self.page.bytes;
+        let before = bytes.strip_suffix(FRESH_END).unwrap_or(bytes);
+        Self::of(Encoded::of([before, STALE_END].concat()))
+    }
+
+    /// Bytes that it takes, or will take where it is compressed: what gzip adds to what it can't
+    /// compress is less than it takes away from JSON.
+    pub(crate) fn bytes_max(&self) -> usize {
+        2 * self.page.bytes.len()
+    }
+
+    /// As [`json`], for as long as what was found may be kept.
+    pub(crate) fn answer(&self, request_headers: &HeaderMap) -> Result<Response, ApiError> {
+        let mut page = self.page.clone();
+        if accepts_gzip(request_headers) && !known(request_headers, &page.tag) {
+            page.gzip = Some(match self.gzip.get() {
+                Some(gzip) => gzip.clone(),
+                None => {
+                    let made = packed_fast(&page.bytes)?;
+                    self.gzip.get_or_init(|| made).clone()
+                }
+            });
+        }
+        Ok(page.answer(request_headers, CACHE_CONTROL_FOUND))
+    }
+}
+
+#[derive(Debug, Clone)]
 struct Encoded {
     bytes: Bytes,
     /// Where it is made beforehand; else it is made on the way out.
@@ -94,14 +141,18 @@ struct Encoded {
 
 impl Encoded {
     fn new<T: Serialize>(body: &T) -> Result<Self, ApiError> {
-        let bytes =
-            serde_json::to_vec(body).map_err(|error| ApiError::defect(&error.to_string()))?;
+        let bytes = serde_json::to_vec(body);
+        let bytes = bytes.map_err(|error| ApiError::defect(&error.to_string()))?;
+        Ok(Self::of(bytes))
+    }
+
+    fn of(bytes: Vec<u8>) -> Self {
         let tag = HeaderValue::from_str(&tag(&bytes)).expect("a quoted hash is a header");
-        Ok(Self {
+        Self {
             bytes: bytes.into(),
             gzip: None,
             tag,
-        })
+        }
     }
 
     fn answer(&self, request_headers: &HeaderMap, cache_control: HeaderValue) -> Response {

@@ -1,8 +1,9 @@
 //! Answers of search that many ask for at once, and that stand in while search is down.
 //!
-//! Always holds: an answer is given out for [`KEPT`] at most, whoever asks; of many who ask the
-//! same at once, one asks search-svc; what failed isn't kept. While search is down the last answer to
-//! the same question stands in for [`STANDS_IN`] at most since it was asked for, and says so. Memory is
+//! Always holds: an answer is given out for [`KEPT`] at most without a look whether it still is one,
+//! whoever asks; of many who ask the same at once, one asks search-svc, and that answers what is here
+//! already only by saying so; what failed isn't kept. While search is down the last answer to the same
+//! question stands in for [`STANDS_IN`] at most since it was last seen to be one, and says so. Memory is
 //! bounded.
 
 use std::{
@@ -11,14 +12,14 @@ use std::{
 };
 
 use axum::{
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
 use holdfast_types::ErrorCode;
 use moka::future::Cache;
 use prost::Message;
 
-use crate::{failure::ApiError, metrics};
+use crate::{conditional::FoundPage, failure::ApiError, metrics};
 
 /// How long an answer is given out. With it, and the second that a cache in front of us may keep it, a
 /// change is still found within two seconds (SE-1).
@@ -28,68 +29,51 @@ const KEPT: Duration = Duration::from_millis(500);
 /// there again, and what is on hardly changes meanwhile.
 const STANDS_IN: Duration = Duration::from_secs(300);
 
-/// Encoded bytes of all answers kept, of each kind in each of the two caches that they are in; one
-/// page has some 10 kB. What is in both is there once.
-const BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Bytes of all answers kept, of each kind in each of the two caches that they are in; one has some
+/// 20 kB. What is in both is there once.
+const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// RFC 7234 §5.5.1, for those who still look there; `stale` in the body says the same.
 const STALE: HeaderValue = HeaderValue::from_static("110 - \"Response is Stale\"");
 
-/// An answer to be given.
-pub(crate) struct Given<A> {
-    pub(crate) answer: Arc<A>,
-    /// How old it is, where it stands in for one that search would give.
-    stale_for: Option<Duration>,
+/// What search-svc answered.
+pub(crate) enum Answer {
+    /// A page, and what search-svc knows it by; nothing where it doesn't.
+    Page { page: FoundPage, tag: Vec<u8> },
+    /// The one that it was told of is the answer still.
+    Unchanged,
 }
 
-impl<A> Given<A> {
-    pub(crate) fn is_stale(&self) -> bool {
-        self.stale_for.is_some()
-    }
-
-    /// `response` with how old it is.
-    pub(crate) fn marked(&self, mut response: Response) -> Response {
-        if let Some(age) = self.stale_for {
-            let age = HeaderValue::from(age.as_secs());
-            let headers = response.headers_mut();
-            headers.insert(header::AGE, age);
-            headers.insert(header::WARNING, STALE);
-        }
-        response
-    }
-}
-
-struct Dated<A> {
-    answer: Arc<A>,
+#[derive(Clone)]
+struct Dated {
+    kept: Arc<Kept>,
+    /// When search-svc was last asked for it.
     asked: Instant,
 }
 
-impl<A> Clone for Dated<A> {
-    fn clone(&self) -> Self {
-        Self {
-            answer: Arc::clone(&self.answer),
-            asked: self.asked,
-        }
-    }
+struct Kept {
+    page: FoundPage,
+    tag: Vec<u8>,
 }
 
-impl<A> Dated<A> {
+impl Dated {
     fn may_stand_in(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.asked) < STANDS_IN
     }
 }
 
 /// Answers of one kind.
-pub(crate) struct Answers<A> {
-    fresh: Cache<Vec<u8>, Dated<A>>,
-    last: Cache<Vec<u8>, Dated<A>>,
+pub(crate) struct Answers {
+    fresh: Cache<Vec<u8>, Dated>,
+    last: Cache<Vec<u8>, Dated>,
 }
 
-impl<A: Message + Send + Sync + 'static> Answers<A> {
+impl Answers {
     pub(crate) fn new() -> Self {
         let cache = |kept| {
-            let weight = |key: &Vec<u8>, found: &Dated<A>| {
-                u32::try_from(key.len() + found.answer.encoded_len()).unwrap_or(u32::MAX)
+            let weight = |key: &Vec<u8>, found: &Dated| {
+                let bytes = key.len() + found.kept.tag.len() + found.kept.page.bytes_max();
+                u32::try_from(bytes).unwrap_or(u32::MAX)
             };
             Cache::builder()
                 .weigher(weight)
@@ -103,30 +87,36 @@ impl<A: Message + Send + Sync + 'static> Answers<A> {
         }
     }
 
-    /// What is kept of `request`, else what `ask` answers.
-    pub(crate) async fn get(
+    /// The answer to `request` that is kept, else what `ask` answers, who is told the tag of the last
+    /// one; none is empty.
+    pub(crate) async fn get<F>(
         &self,
+        request_headers: &HeaderMap,
         request: &impl Message,
-        ask: impl Future<Output = Result<A, ApiError>>,
-    ) -> Result<Given<A>, ApiError> {
+        ask: impl FnOnce(Vec<u8>) -> F,
+    ) -> Result<Response, ApiError>
+    where
+        F: Future<Output = Result<Answer, ApiError>>,
+    {
         let key = request.encode_to_vec();
         let asking = async {
+            let last = self.last.get(&key).await.map(|last| last.kept);
             let asked = Instant::now();
-            let answer = Dated {
-                answer: Arc::new(ask.await?),
-                asked,
+            let tag = last.as_ref().map(|last| last.tag.clone());
+            let kept = match (ask(tag.unwrap_or_default()).await?, last) {
+                (Answer::Page { page, tag }, _) => Arc::new(Kept { page, tag }),
+                (Answer::Unchanged, Some(last)) => last,
+                (Answer::Unchanged, None) => {
+                    return Err(ApiError::defect("an answer is unchanged that nobody has"));
+                }
             };
+            let answer = Dated { kept, asked };
             self.last.insert(key.clone(), answer.clone()).await;
             Ok(answer)
         };
         let found = self.fresh.try_get_with_by_ref(&key, asking).await;
         let error = match found.map_err(|error: Arc<ApiError>| (*error).clone()) {
-            Ok(found) => {
-                return Ok(Given {
-                    answer: found.answer,
-                    stale_for: None,
-                });
-            }
+            Ok(found) => return found.kept.page.answer(request_headers),
             Err(error) => error,
         };
         if error.code() != ErrorCode::Unavailable {
@@ -136,10 +126,12 @@ impl<A: Message + Send + Sync + 'static> Answers<A> {
         let last = self.last.get(&key).await;
         let last = last.filter(|last| last.may_stand_in(now)).ok_or(error)?;
         metrics::search_was_stale();
-        Ok(Given {
-            answer: last.answer,
-            stale_for: Some(now.saturating_duration_since(last.asked)),
-        })
+        let mut response = last.kept.page.stale().answer(request_headers)?;
+        let age = now.saturating_duration_since(last.asked).as_secs();
+        let headers = response.headers_mut();
+        headers.insert(header::AGE, HeaderValue::from(age));
+        headers.insert(header::WARNING, STALE);
+        Ok(response)
     }
 }
 
@@ -150,8 +142,13 @@ mod tests {
     #[test]
     fn an_answer_stands_in_from_when_it_was_asked_for() {
         let asked = Instant::now();
+        let page = FoundPage::new(&serde_json::json!({"stale": false}));
+        let page = page.expect("it says whether it is stale");
         let last = Dated {
-            answer: Arc::new(()),
+            kept: Arc::new(Kept {
+                page,
+                tag: Vec::new(),
+            }),
             asked,
         };
         assert!(last.may_stand_in(asked + STANDS_IN - Duration::from_millis(1)));

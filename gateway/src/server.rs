@@ -18,9 +18,7 @@ use holdfast_proto::{
     identity::v1::{GetJwksRequest, identity_service_client::IdentityServiceClient},
     part,
     payment::v1::payment_service_client::PaymentServiceClient,
-    search::v1::{
-        SearchShowsResponse, SuggestNamesResponse, search_service_client::SearchServiceClient,
-    },
+    search::v1::search_service_client::SearchServiceClient,
 };
 use holdfast_types::{ErrorCode, limits};
 use mesh::{
@@ -79,8 +77,8 @@ pub(crate) struct App {
     pub(crate) inventory: InventoryServiceClient<Channel>,
     pub(crate) payment: PaymentServiceClient<Channel>,
     pub(crate) search: SearchServiceClient<Channel>,
-    pub(crate) searches: Answers<SearchShowsResponse>,
-    pub(crate) suggestions: Answers<SuggestNamesResponse>,
+    pub(crate) searches: Answers,
+    pub(crate) suggestions: Answers,
     pub(crate) verifier: Verifier,
     pub(crate) api_keys: ApiKeys,
     pub(crate) origins: Origins,

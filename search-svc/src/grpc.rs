@@ -61,6 +61,13 @@ impl<I: Index> SearchService for Searches<I> {
             _ => "loosened",
         });
         let (query, found) = (&answer.query, answer.found);
+        if found.unchanged {
+            return Ok(Response::new(SearchShowsResponse {
+                tag: found.tag,
+                unchanged: true,
+                ..SearchShowsResponse::default()
+            }));
+        }
         let end = query.offset + found.shows.len();
         let next = Cursor {
             offset: end,
@@ -96,6 +103,8 @@ impl<I: Index> SearchService for Searches<I> {
             total_is_estimated,
             facets: found.facets.into_iter().map(facet).collect(),
             loosened: loosened(answer.looseness, &asked.q),
+            tag: found.tag,
+            unchanged: false,
         }))
     }
 

@@ -28,6 +28,18 @@ pub(crate) struct Found {
     pub(crate) total: Total,
     /// As they were asked for.
     pub(crate) facets: Vec<Counts>,
+    /// What tells this from whatever else was or will be found by any question to this process; empty
+    /// of nothing, and of an engine that can't tell.
+    pub(crate) tag: Vec<u8>,
+    /// What is found is what [`Query::known`] stands for: nothing else is said here.
+    pub(crate) unchanged: bool,
+}
+
+impl Found {
+    /// Whether there are shows, whether they are said or known.
+    pub(crate) fn is_any(&self) -> bool {
+        self.unchanged || !self.shows.is_empty()
+    }
 }
 
 /// How many shows fit.

@@ -97,7 +97,7 @@ pub(crate) async fn search<I: Index>(index: &I, asked: &Asked) -> Result<Answer,
         looseness: asked.taken.unwrap_or_default(),
         found,
     };
-    if asked.taken.is_some() || !as_asked.found.shows.is_empty() {
+    if asked.taken.is_some() || as_asked.found.is_any() {
         return Ok(as_asked);
     }
     let mut before = asked.query.clone();
@@ -116,7 +116,7 @@ pub(crate) async fn search<I: Index>(index: &I, asked: &Asked) -> Result<Answer,
             break;
         }
         let found = index.search(&query).await?;
-        if !found.shows.is_empty() {
+        if found.is_any() {
             return Ok(Answer {
                 query,
                 looseness,
@@ -134,6 +134,7 @@ async fn fits_elsewhere(index: &impl Index, query: &Query, now_ms: i64) -> Resul
         sort: Sort::Date,
         facets: Vec::new(),
         limit: 1,
+        known: Vec::new(),
         ..query.clone()
     };
     let everywhere = Query {
@@ -156,5 +157,5 @@ async fn fits_elsewhere(index: &impl Index, query: &Query, now_ms: i64) -> Resul
     if everywhere == one {
         return Ok(false);
     }
-    Ok(!index.search(&everywhere).await?.shows.is_empty())
+    Ok(index.search(&everywhere).await?.is_any())
 }

@@ -46,6 +46,8 @@ pub(crate) struct Query {
     pub(crate) after: Option<Position>,
     /// Results wanted, at least 1; with `offset` at most [`RESULTS_MAX`].
     pub(crate) limit: usize,
+    /// [`crate::index::Found::tag`] of what the asker knows already; empty of nothing.
+    pub(crate) known: Vec<u8>,
 }
 
 /// Where a show is in an order, the first the least: what was asked for, then the time, then a number of

@@ -13,6 +13,7 @@ use crate::{
     conditional, cursors,
     extract::{Params, TimeOrDay},
     failure::ApiError,
+    searches::Answer,
     server::Shared,
     wire::{self, Money},
 };
@@ -122,6 +123,7 @@ pub(crate) struct FoundPage {
     #[schema(required = true)]
     loosened: Option<Loosened>,
     /// Search is down, and this was found before, at most five minutes ago (`Age`).
+    // The last field: what is kept is answered with another end.
     stale: bool,
 }
 
@@ -186,6 +188,7 @@ pub(crate) struct Suggestion {
 pub(crate) struct Suggestions {
     items: Vec<Suggestion>,
     /// Search is down, and these were suggested before, at most five minutes ago (`Age`).
+    // The last field, as above.
     stale: bool,
 }
 
@@ -298,9 +301,13 @@ pub(crate) async fn search_shows(
 ) -> Result<Response, ApiError> {
     let request = question(&mut params)?;
     params.finish()?;
-    let ask = async {
+    let ask = async |known_tag| {
         let mut search = app.search.clone();
-        let answer = search.search_shows(call.request(request.clone())).await;
+        let asked = pb::SearchShowsRequest {
+            known_tag,
+            ..request.clone()
+        };
+        let answer = search.search_shows(call.request(asked)).await;
         // Days of the calendar are `from` and `to` here.
         let answer = answer.map_err(|status| {
             ApiError::from(status).in_words(|field| match field {
@@ -309,12 +316,21 @@ pub(crate) async fn search_shows(
                 field => field.to_owned(),
             })
         })?;
-        Ok(answer.into_inner())
+        let answer = answer.into_inner();
+        if answer.unchanged {
+            return Ok(Answer::Unchanged);
+        }
+        Ok(Answer::Page {
+            page: conditional::FoundPage::new(&page(&answer)?)?,
+            tag: answer.tag,
+        })
     };
-    let given = app.searches.get(&request, ask).await?;
-    let answer = &given.answer;
+    app.searches.get(&headers, &request, ask).await
+}
+
+fn page(answer: &pb::SearchShowsResponse) -> Result<FoundPage, ApiError> {
     let cursor = &answer.next_cursor;
-    let page = FoundPage {
+    Ok(FoundPage {
         items: answer.shows.iter().map(found).collect::<Result<_, _>>()?,
         next_cursor: (!cursor.is_empty()).then(|| cursors::sign(cursor)),
         total: Total {
@@ -323,9 +339,8 @@ pub(crate) async fn search_shows(
         },
         facets: answer.facets.iter().map(facet).collect::<Result<_, _>>()?,
         loosened: answer.loosened.as_ref().map(loosened),
-        stale: given.is_stale(),
-    };
-    Ok(given.marked(conditional::found(&headers, &page)?))
+        stale: false,
+    })
 }
 
 /// Suggest names
@@ -358,25 +373,29 @@ pub(crate) async fn suggest_names(
             .unwrap_or_default(),
     };
     params.finish()?;
-    let ask = async {
+    let ask = async |_| {
         let mut search = app.search.clone();
         let answer = search.suggest_names(call.request(request.clone())).await?;
-        Ok(answer.into_inner())
+        let items = answer.get_ref().suggestions.iter().map(suggested);
+        let suggestions = Suggestions {
+            items: items.collect(),
+            stale: false,
+        };
+        Ok(Answer::Page {
+            page: conditional::FoundPage::new(&suggestions)?,
+            tag: Vec::new(),
+        })
     };
-    let given = app.suggestions.get(&request, ask).await?;
-    let items = given.answer.suggestions.iter().map(|suggestion| {
-        let pieces = suggestion.parts.iter().map(|part| part.text.as_str());
-        Suggestion {
-            kind: suggestion.kind.clone(),
-            text: pieces.collect(),
-            parts: parts(&suggestion.parts),
-        }
-    });
-    let suggestions = Suggestions {
-        items: items.collect(),
-        stale: given.is_stale(),
-    };
-    Ok(given.marked(conditional::found(&headers, &suggestions)?))
+    app.suggestions.get(&headers, &request, ask).await
+}
+
+fn suggested(suggestion: &pb::Suggestion) -> Suggestion {
+    let pieces = suggestion.parts.iter().map(|part| part.text.as_str());
+    Suggestion {
+        kind: suggestion.kind.clone(),
+        text: pieces.collect(),
+        parts: parts(&suggestion.parts),
+    }
 }
 
 fn text(params: &mut Params) -> Result<String, ApiError> {
@@ -428,6 +447,7 @@ fn question(params: &mut Params) -> Result<pb::SearchShowsRequest, ApiError> {
         facets: facets(&params.text("facets")?)?,
         limit: params.limit()?,
         cursor: params.text("cursor")?,
+        known_tag: Vec::new(),
     })
 }
 

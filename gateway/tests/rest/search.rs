@@ -96,7 +96,7 @@ fn finds(gateway: &Gateway, shows: Vec<pb::FoundShow>, next_cursor: &'static str
                     }],
                     more: true,
                 }],
-                loosened: None,
+                ..pb::SearchShowsResponse::default()
             })
         });
 }
@@ -158,6 +158,7 @@ async fn all_that_is_asked_goes_on_and_what_is_found_comes_back() {
         price_max: Some(5_000),
         on_sale: true,
         facets: vec![pb::FacetBy::City.into(), pb::FacetBy::State.into()],
+        known_tag: Vec::new(),
     };
     assert_eq!(asked(&gateway), [expected]);
 
@@ -452,4 +453,83 @@ async fn a_failure_is_not_kept() {
     answer.error(503, "UNAVAILABLE");
     finds(&gateway, vec![show()], "");
     assert_eq!(send(gateway.get("/api/v1/search?q=x")).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_search_says_is_unchanged_is_answered_again() {
+    let gateway = Gateway::start().await;
+    gateway
+        .backend
+        .on("search_shows", |request: pb::SearchShowsRequest| {
+            let tag = b"of the first".to_vec();
+            let unchanged = request.known_tag == tag;
+            Ok(match unchanged {
+                true => pb::SearchShowsResponse {
+                    tag,
+                    unchanged,
+                    ..Default::default()
+                },
+                false => pb::SearchShowsResponse {
+                    shows: vec![show()],
+                    total: 1,
+                    tag,
+                    ..Default::default()
+                },
+            })
+        });
+    let path = "/api/v1/search?q=hot";
+    let first = send(gateway.get(path)).await;
+    assert_eq!(first.json()["items"], json!([show_json()]));
+    assert!(asked(&gateway)[0].known_tag.is_empty());
+    let mut looks = Vec::new();
+    let looked_again = async {
+        while looks.len() < 2 {
+            let again = send(gateway.get(path)).await;
+            assert_eq!(again.text(), first.text());
+            assert_eq!(again.header("etag"), first.header("etag"));
+            looks.extend(asked(&gateway).into_iter().map(|look| look.known_tag));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), looked_again)
+        .await
+        .unwrap();
+    assert!(looks.iter().all(|tag| tag == b"of the first"), "{looks:?}");
+
+    // Nobody asked that before.
+    gateway
+        .backend
+        .on("search_shows", |_: pb::SearchShowsRequest| {
+            Ok(pb::SearchShowsResponse {
+                unchanged: true,
+                ..Default::default()
+            })
+        });
+    let answer = send(gateway.get("/api/v1/search?q=other")).await;
+    answer.error(500, "INTERNAL_ERROR");
+}
+
+#[tokio::test]
+async fn results_are_compressed_for_those_who_accept_it() {
+    use std::io::Read as _;
+
+    let gateway = Gateway::start().await;
+    finds(&gateway, vec![show()], "next");
+    let path = "/api/v1/search?q=hot";
+    let plain = send(gateway.get(path)).await;
+    assert_eq!(plain.header("content-encoding"), None);
+    for _ in 0..2 {
+        let packed = send(gateway.get(path).header("accept-encoding", "gzip")).await;
+        assert_eq!(packed.header("content-encoding"), Some("gzip"));
+        assert_eq!(packed.header("etag"), plain.header("etag"));
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(packed.bytes.as_slice())
+            .read_to_string(&mut text)
+            .unwrap();
+        assert_eq!(text, plain.text());
+    }
+    let tag = plain.header("etag").unwrap().to_owned();
+    let kept = gateway.get(path).header("accept-encoding", "gzip");
+    let kept = send(kept.header("if-none-match", tag)).await;
+    assert_eq!((kept.status, kept.text().as_str()), (304, ""));
 }

@@ -65,6 +65,9 @@ pub struct SearchShowsRequest {
     /// By what all that is found is to be counted, each at most once.
     #[prost(enumeration = "FacetBy", repeated, tag = "17")]
     pub facets: ::prost::alloc::vec::Vec<i32>,
+    /// `tag` of an answer to the same question that the caller has; empty for none.
+    #[prost(bytes = "vec", tag = "18")]
+    pub known_tag: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchShowsResponse {
@@ -86,6 +89,14 @@ pub struct SearchShowsResponse {
     /// they do. Absent where something fits as it was asked, and where nothing does.
     #[prost(message, optional, tag = "6")]
     pub loosened: ::core::option::Option<Loosened>,
+    /// What this answer is known by, for `known_tag`; empty where it isn't known, and never a sign of
+    /// anything else.
+    #[prost(bytes = "vec", tag = "7")]
+    pub tag: ::prost::alloc::vec::Vec<u8>,
+    /// The answer that the caller has is the answer still, and all else is empty here but `tag`. A
+    /// `next_cursor` of it goes on from the time when that was answered.
+    #[prost(bool, tag = "8")]
+    pub unchanged: bool,
 }
 /// How words were taken that nothing fits.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

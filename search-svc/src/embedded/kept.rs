@@ -7,11 +7,12 @@
 //! anew. Memory is bounded.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     mem,
     ops::RangeInclusive,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -53,6 +54,9 @@ pub(super) struct Kept {
     answers: Cache<(SegmentId, Arc<Query>), Arc<Answer>>,
     /// Which answers have the numbers of.
     pub(super) values: Values,
+    /// Tells these answers from those of another process, or of an index before this one.
+    by: u64,
+    numbers: AtomicU64,
 }
 
 impl Kept {
@@ -71,6 +75,9 @@ impl Kept {
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
             values: Values::default(),
+            // Seeded by the operating system.
+            by: RandomState::new().hash_one(std::process::id()),
+            numbers: AtomicU64::new(0),
         }
     }
 
@@ -81,6 +88,7 @@ impl Kept {
         let query = Query {
             // What doesn't decide what a segment answers.
             text: String::new(),
+            known: Vec::new(),
             offset: 0,
             limit: wanted.documents,
             sort: wanted.sort,
@@ -117,15 +125,33 @@ impl Asked<'_> {
         kept
     }
 
-    pub(super) fn keep(&self, segment: &SegmentReader, answer: Arc<Answer>) {
-        let key = (segment.segment_id(), Arc::clone(&self.query));
-        self.kept.answers.insert(key, answer);
+    pub(super) fn keep(&self, segment: &SegmentReader, mut answer: Answer) -> Arc<Answer> {
+        answer.number = self.kept.numbers.fetch_add(1, Ordering::Relaxed);
+        let (key, answer) = (
+            (segment.segment_id(), Arc::clone(&self.query)),
+            Arc::new(answer),
+        );
+        self.kept.answers.insert(key, Arc::clone(&answer));
+        answer
+    }
+
+    /// What tells a page made of `answers`, of which each was kept, from any other of the same question;
+    /// nothing where none found anything. Segments that have nothing change nothing.
+    pub(super) fn tag(&self, answers: &[Arc<Answer>]) -> Vec<u8> {
+        let found = answers.iter().filter(|answer| answer.total > 0);
+        let mut tag: Vec<u8> = found.flat_map(|it| it.number.to_be_bytes()).collect();
+        if !tag.is_empty() {
+            tag.extend(self.kept.by.to_be_bytes());
+        }
+        tag
     }
 }
 
 /// What a segment has of what fits a question.
 #[derive(Debug)]
 pub(super) struct Answer {
+    /// No other that is kept has it.
+    number: u64,
     pub(super) total: u64,
     pub(super) counted: Counted,
     /// The first, in their order, as many as are wanted of all segments.
@@ -150,6 +176,7 @@ impl Answer {
     ) -> Self {
         let deleted = segment.num_deleted_docs();
         Self {
+            number: 0,
             total: found.count(),
             counted,
             first: taken.first,
@@ -259,6 +286,8 @@ fn set(bits: &mut [u64], documents: &[DocId]) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use tantivy::Searcher;
 
     use super::*;
@@ -266,6 +295,7 @@ mod tests {
         document::{Changes, Document},
         embedded::{schema, search::search, shelf::Shelf},
         facet::Facet,
+        index::{Found, Total},
         query::Price,
         tests::shows::{DAY_MS, START_MS, all, near, puts, show, text},
     };
@@ -333,9 +363,15 @@ mod tests {
         ]
     }
 
-    fn answer(searcher: &Searcher, kept: &Kept, query: &Query) -> crate::index::Found {
+    fn answer(searcher: &Searcher, kept: &Kept, query: &Query) -> Found {
         let (_, fields) = schema::schema();
         search(searcher, &fields, kept, query).expect("the index is whole")
+    }
+
+    /// The tag, and all else.
+    fn tagged(searcher: &Searcher, kept: &Kept, query: &Query) -> (Vec<u8>, Found) {
+        let mut found = answer(searcher, kept, query);
+        (mem::take(&mut found.tag), found)
     }
 
     #[test]
@@ -347,6 +383,7 @@ mod tests {
         shelf.fill(&first).expect("the folder can be written");
         shelf.commit().expect("the folder can be written");
         let (mut older, mut hits) = (shelf.searcher(), 0);
+        let (mut by_tag, mut met): (HashMap<_, Found>, _) = (HashMap::new(), 0);
         for _ in 0..60 {
             let changes = Changes {
                 puts: (0..dice(state, 3)).map(|_| any_show(state)).collect(),
@@ -360,14 +397,22 @@ mod tests {
             // Whoever began before the change still sees all as it was, also after others asked.
             for searcher in [&newer, &older, &newer] {
                 for query in questions(state) {
-                    let anew = answer(searcher, &Kept::new(), &query);
+                    let (_, anew) = tagged(searcher, &Kept::new(), &query);
                     hits += used(searcher, &kept, &query);
-                    assert!(answer(searcher, &kept, &query) == anew, "{query:?}");
+                    let (tag, found) = tagged(searcher, &kept, &query);
+                    assert!(found == anew, "{query:?}");
+                    if tag.is_empty() {
+                        assert!(found.total == Total::Exact(0), "{query:?}");
+                    } else if let Some(before) = by_tag.insert(tag, found) {
+                        met += 1;
+                        assert!(before == anew, "{query:?}");
+                    }
                 }
             }
             older = newer;
         }
         assert!(hits > 300, "{hits} answers were kept");
+        assert!(met > 100, "{met} answers were known by their tags");
     }
 
     /// Segments that needn't be asked.
@@ -403,6 +448,44 @@ mod tests {
     }
 
     #[test]
+    fn who_knows_what_is_found_is_told_so_until_a_change_is_in_it() {
+        let dir = tempfile::tempdir().expect("there is a folder for files that go");
+        let shelf = Shelf::create(&dir.path().join("a")).expect("the folder can be written");
+        let first = [show(1, "Silent Owls"), show(2, "Golden Night")];
+        shelf.fill(&first).expect("the folder can be written");
+        shelf.commit().expect("the folder can be written");
+        let kept = Kept::new();
+        let tag = |kept: &Kept, words: &str| tagged(&shelf.searcher(), kept, &text(words)).0;
+        let again = |known: Vec<u8>, words: &str| {
+            let known = Query {
+                known,
+                ..text(words)
+            };
+            answer(&shelf.searcher(), &kept, &known)
+        };
+        let (owls, night) = (tag(&kept, "owls"), tag(&kept, "night"));
+        assert!(again(owls.clone(), "owls").unchanged);
+        assert!(
+            !again(night.clone(), "owls").unchanged,
+            "is of another question"
+        );
+        assert!(
+            !again(tag(&Kept::new(), "owls"), "owls").unchanged,
+            "is another's"
+        );
+        assert!(tag(&kept, "opera").is_empty(), "there is nothing to know");
+        shelf
+            .add(&puts([show(2, "Golden Days"), show(3, "Golden Night")]))
+            .expect("the folder can be written");
+        shelf.commit().expect("the folder can be written");
+        assert!(again(owls, "owls").unchanged, "other shows changed");
+        let found = again(night, "night");
+        assert!(!found.unchanged);
+        let titles: Vec<&str> = found.shows.iter().map(|it| it.title.as_str()).collect();
+        assert_eq!(titles, ["Golden Night"]);
+    }
+
+    #[test]
     fn time_goes_on_until_the_soonest_show_that_was_found_has_begun() {
         let dir = tempfile::tempdir().expect("there is a folder for files that go");
         let shelf = Shelf::create(&dir.path().join("a")).expect("the folder can be written");
@@ -434,8 +517,8 @@ mod tests {
         ];
         for (query, times) in asked.into_iter().chain(later) {
             assert_eq!(used(&searcher, &kept, &query), times, "{query:?}");
-            let anew = answer(&searcher, &Kept::new(), &query);
-            assert!(answer(&searcher, &kept, &query) == anew, "{query:?}");
+            let (_, anew) = tagged(&searcher, &Kept::new(), &query);
+            assert!(tagged(&searcher, &kept, &query).1 == anew, "{query:?}");
         }
     }
 }

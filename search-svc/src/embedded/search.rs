@@ -46,11 +46,11 @@ pub(super) fn search(
     let (wanted, skipped) = (Wanted::of(query), skipped(query));
     let asked = kept.of(query, &wanted);
     let mut tally = Tally::new(&query.facets, &kept.values);
-    let (mut total, mut first) = (0, Vec::new());
+    let mut answers = Vec::new();
     let mut weight = None;
-    for (ordinal, segment) in (0..).zip(searcher.segment_readers()) {
+    for segment in searcher.segment_readers() {
         let before = asked.as_ref().and_then(|asked| asked.answer(segment));
-        let answer = match before {
+        answers.push(match before {
             Some(answer) => answer,
             None => {
                 let weight = match &weight {
@@ -58,13 +58,23 @@ pub(super) fn search(
                     None => weight.insert(weigh(searcher, fields, query, &wanted)?),
                 };
                 let found = in_segment(&**weight, segment, query, &wanted, &tally)?;
-                let answer = Arc::new(found);
-                if let Some(asked) = &asked {
-                    asked.keep(segment, Arc::clone(&answer));
+                match &asked {
+                    Some(asked) => asked.keep(segment, found),
+                    None => Arc::new(found),
                 }
-                answer
             }
-        };
+        });
+    }
+    let tag = asked.map(|asked| asked.tag(&answers)).unwrap_or_default();
+    if !tag.is_empty() && tag == query.known {
+        return Ok(Found {
+            tag,
+            unchanged: true,
+            ..Found::default()
+        });
+    }
+    let (mut total, mut first) = (0, Vec::new());
+    for (ordinal, answer) in (0..).zip(&answers) {
         total += answer.total;
         tally.add(&answer.counted);
         let address = |(position, document): &(Position, DocId)| {
@@ -86,6 +96,8 @@ pub(super) fn search(
         last: page.last().map(|(position, _)| *position),
         total: Total::Exact(total),
         facets: tally.counts(),
+        tag,
+        unchanged: false,
     })
 }
 

@@ -74,6 +74,7 @@ pub(super) fn decode(request: &SearchShowsRequest, now: DateTime<Utc>) -> Result
         offset,
         after: cursor.and_then(|cursor| cursor.after),
         limit: wrong.limit(request.limit).min(RESULTS_MAX - offset),
+        known: request.known_tag.clone(),
     };
     let taken = cursor.map(|cursor| cursor.looseness);
     if let Some(looseness) = taken.filter(|taken| *taken != Looseness::AsAsked) {
@@ -143,6 +144,7 @@ fn question(request: &SearchShowsRequest) -> u64 {
     let asked = SearchShowsRequest {
         limit: 0,
         cursor: String::new(),
+        known_tag: Vec::new(),
         ..request.clone()
     };
     let hash = Sha256::digest(asked.encode_to_vec());

@@ -239,6 +239,8 @@ impl Index for Meili {
             last: None,
             total: Total::Estimated(total),
             facets: facets.collect(),
+            tag: Vec::new(),
+            unchanged: false,
         })
     }
 

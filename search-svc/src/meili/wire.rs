@@ -486,6 +486,7 @@ mod tests {
             after: None,
             offset: 0,
             limit: 1,
+            known: Vec::new(),
         };
         assert_eq!(
             filter(&all),

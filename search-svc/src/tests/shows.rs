@@ -142,6 +142,7 @@ pub(crate) fn all() -> Query {
         offset: 0,
         after: None,
         limit: 100,
+        known: Vec::new(),
     }
 }
 
