@@ -36,7 +36,7 @@ use crate::{
     password::Hasher,
     store::{
         audit::{self, Action},
-        failures::Attempt,
+        failures::{self, Attempt},
         organisations as store_organisations, sign_ins,
         users::{self, Standing},
     },
@@ -107,6 +107,25 @@ fn attempt(email: &str, client: Option<IpAddr>) -> Attempt {
         account_hash: token::hash_of(email),
         client: client::counted(client),
     }
+}
+
+/// Wrong passwords in a row that are noted among what happened to an account. The others are counted: whoever
+/// tries thousands hides nothing else among them.
+const WRONG_NOTED_MAX: i32 = 20;
+
+/// Counts a wrong password, and notes it among what happened to the account.
+async fn note_wrong(
+    app: &App,
+    attempt: &Attempt,
+    user_id: Option<UserId>,
+    client: Option<IpAddr>,
+) -> Result<(), CallError> {
+    let mut tx = app.pool.begin().await?;
+    let in_a_row = failures::count(&mut tx, attempt, user_id).await?;
+    let noted = user_id.filter(|_| in_a_row <= WRONG_NOTED_MAX);
+    audit::insert_wrong_password(&mut tx, noted, client).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Starts a sign-in of the account.

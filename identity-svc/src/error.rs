@@ -50,6 +50,9 @@ pub(crate) enum CallError {
     /// The account is being deleted.
     #[error("the account is closed")]
     Closed,
+    /// Another deletion of the account is under way.
+    #[error("the account is being deleted already")]
+    Closing,
     /// The account isn't being deleted, or not any more.
     #[error("the account isn't closed")]
     NotClosed,
@@ -131,6 +134,10 @@ impl From<CallError> for Failure {
                 "the account is being deleted; if it stays, it can be used again in two minutes at most",
             )
             .with_retry_after(RETRY_AFTER),
+            CallError::Closing => Self::new(
+                ErrorCode::InvalidState,
+                "the account is being deleted already; if it stays, begin anew in two minutes",
+            ),
             CallError::NotClosed => Self::new(
                 ErrorCode::InvalidState,
                 "the account isn't being deleted, or not any more; begin anew",

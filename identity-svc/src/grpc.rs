@@ -40,7 +40,7 @@ use crate::{
     client,
     error::CallError,
     mail::Kind,
-    store::{api_keys, audit, organisations, sign_ins},
+    store::{api_keys, audit, organisations, sign_ins, users::Closing},
     token::{ACCESS_TTL, API_KEY_TTL},
 };
 
@@ -653,8 +653,9 @@ impl IdentityService for Identity {
     ) -> Result<Response<pb::CloseAccountResponse>, Status> {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
         let client = client::address(request.metadata());
-        let password = request.into_inner().password;
-        close_account(&self.app, &caller, password, client)
+        let request = request.into_inner();
+        let closing = closing(&request.closing_id)?;
+        close_account(&self.app, &caller, request.password, closing, client)
             .await
             .map_err(refused)?;
         Ok(Response::new(pb::CloseAccountResponse {}))
@@ -665,7 +666,10 @@ impl IdentityService for Identity {
         request: Request<pb::ReopenAccountRequest>,
     ) -> Result<Response<pb::ReopenAccountResponse>, Status> {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
-        reopen_account(&self.app, &caller).await.map_err(refused)?;
+        let closing = closing(&request.get_ref().closing_id)?;
+        reopen_account(&self.app, &caller, closing)
+            .await
+            .map_err(refused)?;
         Ok(Response::new(pb::ReopenAccountResponse {}))
     }
 
@@ -690,8 +694,9 @@ impl IdentityService for Identity {
     ) -> Result<Response<pb::DeleteAccountResponse>, Status> {
         let caller = self.app.verifier.authenticate(request.metadata()).await?;
         let client = client::address(request.metadata());
-        let password = request.into_inner().password;
-        delete_account(&self.app, &caller, password, client)
+        let request = request.into_inner();
+        let closing = closing(&request.closing_id)?;
+        delete_account(&self.app, &caller, request.password, closing, client)
             .await
             .map_err(refused)?;
         Ok(Response::new(pb::DeleteAccountResponse {}))
@@ -700,6 +705,11 @@ impl IdentityService for Identity {
 
 fn id(field: &str, bytes: &[u8]) -> Result<Uuid, Status> {
     Uuid::from_slice(bytes).map_err(|_| Failure::invalid(field, "must be 16 bytes").into())
+}
+
+fn closing(bytes: &[u8]) -> Result<Closing, Status> {
+    let id = (!bytes.is_empty()).then(|| id("closing_id", bytes));
+    Ok(Closing(id.transpose()?))
 }
 
 fn organisation(own: organisations::Organisation) -> pb::Organisation {

@@ -50,12 +50,15 @@ const SOLD: [&str; 3] = ["ON_SALE", "PAUSED", "CLOSED"];
 /// gone.
 const REOPEN_TIME: Duration = Duration::from_secs(5);
 
+/// After them nobody knows whether something was done.
+const NOT_KNOWN: [ErrorCode; 2] = [ErrorCode::Unavailable, ErrorCode::InternalError];
+
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Activity {
     at: DateTime<Utc>,
     #[schema(example = "signed_in")]
     action: String,
-    /// Who did it: you, another, or nil for an operator.
+    /// Who did it: you (or who said to be, of `password_wrong`), another, or nil for an operator.
     actor_id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "192.0.2.1")]
@@ -113,8 +116,8 @@ fn activity(entry: pb::Activity) -> Result<Activity, ApiError> {
 
 /// What happened to your account
 ///
-/// Sign-ins and where from, and changes of passwords, roles, keys and organisations; newest first. Sign-ins are
-/// kept for 180 days.
+/// Sign-ins and where from, wrong passwords (the first twenty in a row), and changes of passwords, roles, keys and
+/// organisations; newest first. Sign-ins and wrong passwords are kept for 180 days.
 #[utoipa::path(
     get, path = "/me/activity", tag = "accounts",
     params(
@@ -268,13 +271,25 @@ async fn check_no_show_is_to_come(app: &Shared, caller: &Caller) -> Result<(), A
 /// Closes the account, and deletes it or opens it again.
 async fn leave(app: Shared, caller: Caller, password: String) -> Result<(), ApiError> {
     let mut identity = app.identity.clone();
-    let request = caller.with_client(pb::CloseAccountRequest { password });
-    identity.close_account(request).await?;
-    let deleted = delete_closed(&app, &caller).await;
+    let closing_id = Uuid::new_v4().into_bytes().to_vec();
+    let request = caller.with_client(pb::CloseAccountRequest {
+        password,
+        closing_id: closing_id.clone(),
+    });
+    let deleted = match identity
+        .close_account(request)
+        .await
+        .map_err(ApiError::from)
+    {
+        Ok(_) => delete_closed(&app, &caller, closing_id.clone()).await,
+        // Perhaps it is closed.
+        Err(error) if NOT_KNOWN.contains(&error.code()) => Err(error),
+        Err(refused) => return Err(refused),
+    };
     if deleted.is_err() {
         // Not deleted, or nobody knows: one that is gone stays gone. The request's own time may be over.
         let caller = caller.with_time(REOPEN_TIME);
-        let request = caller.request(pb::ReopenAccountRequest {});
+        let request = caller.request(pb::ReopenAccountRequest { closing_id });
         if let Err(status) = identity.reopen_account(request).await {
             // It opens by itself.
             tracing::debug!(%status, "an account that isn't deleted stays closed for two minutes");
@@ -288,11 +303,14 @@ async fn leave(app: Shared, caller: Caller, password: String) -> Result<(), ApiE
     deleted
 }
 
-async fn delete_closed(app: &Shared, caller: &Caller) -> Result<(), ApiError> {
+async fn delete_closed(app: &Shared, caller: &Caller, closing_id: Vec<u8>) -> Result<(), ApiError> {
     let stop = caller.leaving(DELETE_TIME);
     let stop = stop.request(booking_pb::StopBookingsRequest {});
     app.booking.clone().stop_bookings(stop).await?;
-    let request = caller.with_client(pb::DeleteAccountRequest::default());
+    let request = caller.with_client(pb::DeleteAccountRequest {
+        password: String::new(),
+        closing_id,
+    });
     app.identity.clone().delete_account(request).await?;
     Ok(())
 }

@@ -121,7 +121,12 @@ async fn an_account_with_a_booking_under_way_is_not_deleted() {
     // Bookings are stopped while the account is closed, and made again once it is open.
     let [close, stop] = ["close_account", "stop_bookings"];
     let [open, resume] = ["reopen_account", "resume_bookings"];
-    assert_eq!(methods(), [close, stop, open, resume]);
+    let seen = backend.take_seen();
+    let seen_methods: Vec<_> = seen.iter().map(|seen| seen.method).collect();
+    assert_eq!(seen_methods, [close, stop, open, resume]);
+    let closing_id = &seen[0].message::<pb::CloseAccountRequest>().closing_id;
+    let opened = &seen[2].message::<pb::ReopenAccountRequest>().closing_id;
+    assert_eq!(closing_id, opened);
     backend.on("stop_bookings", |_: booking::StopBookingsRequest| {
         Err::<booking::StopBookingsResponse, _>(tonic::Status::unimplemented("of before"))
     });
@@ -131,7 +136,19 @@ async fn an_account_with_a_booking_under_way_is_not_deleted() {
         Ok(booking::StopBookingsResponse {})
     });
     assert_eq!(send(delete()).await.status, 204);
-    assert_eq!(methods(), [close, stop, "delete_account"]);
+    let seen = backend.take_seen();
+    let seen_methods: Vec<_> = seen.iter().map(|seen| seen.method).collect();
+    assert_eq!(seen_methods, [close, stop, "delete_account"]);
+    let another = &seen[0].message::<pb::CloseAccountRequest>().closing_id;
+    let deleted = &seen[2].message::<pb::DeleteAccountRequest>().closing_id;
+    assert_eq!(another, deleted);
+    assert_ne!(another, closing_id);
+    // It may be closed, though nobody said so.
+    backend.on("close_account", |_: pb::CloseAccountRequest| {
+        Err::<pb::CloseAccountResponse, _>(tonic::Status::unavailable("lost"))
+    });
+    send(delete()).await.error(503, "UNAVAILABLE");
+    assert_eq!(methods(), [close, open, resume]);
     // Who doesn't know the password isn't told of bookings.
     backend.on("close_account", |_: pb::CloseAccountRequest| {
         let refused = Failure::new(ErrorCode::Forbidden, "the password is wrong");

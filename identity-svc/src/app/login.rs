@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use super::{App, Tokens, attempt, check_open, sign_in};
+use super::{App, Tokens, attempt, check_open, note_wrong, sign_in};
 use crate::{
     account::{Email, Password},
     error::CallError,
@@ -80,12 +80,11 @@ async fn try_login(
         }
         _ => None,
     };
-    let mut tx = app.pool.begin().await?;
     let Some(user_id) = user_id.filter(|_| right) else {
-        failures::count(&mut tx, &attempt, user_id).await?;
-        tx.commit().await?;
+        note_wrong(app, &attempt, user_id, client).await?;
         return Err(refused);
     };
+    let mut tx = app.pool.begin().await?;
     // Others that were tried meanwhile count for this one, too: guesses at once are no way around.
     if let Some(wait) = failures::wait(&mut tx, &attempt, Some(user_id)).await? {
         return Err(CallError::TooManyWrong(wait));

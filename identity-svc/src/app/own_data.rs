@@ -20,7 +20,7 @@ use crate::{
         mail,
         mailed_tokens::{self, Purpose},
         organisations,
-        users::{self, Standing},
+        users::{self, Closing, Standing},
     },
 };
 
@@ -101,6 +101,7 @@ pub(crate) async fn close_account(
     app: &App,
     caller: &Claims,
     password: String,
+    closing: Closing,
     client: Option<IpAddr>,
 ) -> Result<(), CallError> {
     check_password(app, caller.user_id, password, client).await?;
@@ -109,14 +110,20 @@ pub(crate) async fn close_account(
     if !users::lock(&mut tx, caller.user_id).await? {
         return Err(gone());
     }
-    users::close(&mut tx, caller.user_id, CLOSED_FOR).await?;
+    if !users::close(&mut tx, caller.user_id, closing, CLOSED_FOR).await? {
+        return Err(CallError::Closing);
+    }
     tx.commit().await?;
     Ok(())
 }
 
 /// Takes that back.
-pub(crate) async fn reopen_account(app: &App, caller: &Claims) -> Result<(), CallError> {
-    users::reopen(&mut *app.pool.acquire().await?, caller.user_id).await?;
+pub(crate) async fn reopen_account(
+    app: &App,
+    caller: &Claims,
+    closing: Closing,
+) -> Result<(), CallError> {
+    users::reopen(&mut *app.pool.acquire().await?, caller.user_id, closing).await?;
     Ok(())
 }
 
@@ -138,6 +145,7 @@ pub(crate) async fn delete_account(
     app: &App,
     caller: &Claims,
     password: String,
+    closing: Closing,
     client: Option<IpAddr>,
 ) -> Result<(), CallError> {
     let is_closed = password.is_empty();
@@ -154,7 +162,10 @@ pub(crate) async fn delete_account(
     if !users::lock(&mut tx, caller.user_id).await? {
         return Err(gone());
     }
-    if is_closed && users::standing(&mut tx, caller.user_id).await? != Standing::Closed {
+    if is_closed
+        && (users::standing(&mut tx, caller.user_id).await? != Standing::Closed
+            || !users::is_closing(&mut tx, caller.user_id, closing).await?)
+    {
         return Err(CallError::NotClosed);
     }
     if let Some(account) = users::account(&mut tx, caller.user_id).await? {

@@ -6,7 +6,7 @@ use holdfast_mesh::auth::Claims;
 use holdfast_types::UserId;
 use sqlx::PgConnection;
 
-use super::{App, attempt, gone, token_refused};
+use super::{App, attempt, gone, note_wrong, token_refused};
 use crate::{
     account::{Email, Password},
     error::{CallError, Checks},
@@ -110,11 +110,11 @@ pub(crate) async fn check_password(
         Ok(password) => app.hasher.is_right(password, Some(stored.clone())).await?,
         Err(_) => false,
     };
-    let mut conn = app.pool.acquire().await?;
     if !right {
-        failures::count(&mut conn, &attempt, Some(user_id)).await?;
+        note_wrong(app, &attempt, Some(user_id), client).await?;
         return Err(CallError::WrongPassword);
     }
+    let mut conn = app.pool.acquire().await?;
     // Others that were tried meanwhile count for this one, too.
     match failures::wait(&mut conn, &attempt, Some(user_id)).await? {
         Some(wait) => Err(CallError::TooManyWrong(wait)),

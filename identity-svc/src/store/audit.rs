@@ -140,6 +140,25 @@ pub(crate) async fn insert_own(
     Ok(())
 }
 
+/// Notes that a wrong password of the account was tried, by whoever. Without an account the same is
+/// asked, and nothing noted: it takes about as long.
+pub(crate) async fn insert_wrong_password(
+    conn: &mut PgConnection,
+    user_id: Option<UserId>,
+    client: Option<IpAddr>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO identity.audit (actor_id, action, subject_id, client_address)
+         SELECT user_id, 'password_wrong', user_id, $2 FROM identity.users
+         WHERE user_id = $1 AND deleted_at IS NULL",
+        user_id.map(|id| id.as_uuid()),
+        client.map(|address| address.to_string()),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Notes that `actor` did it about `subject` in an organisation.
 pub(crate) async fn insert_of_member(
     conn: &mut PgConnection,
@@ -198,8 +217,8 @@ pub(crate) async fn forget_clients(
     Ok(())
 }
 
-/// Deletes at most `limit` sign-ins and sign-outs of more than 180 days ago; what changed what an account
-/// may do stays.
+/// Deletes at most `limit` sign-ins and sign-outs of more than 180 days ago, and as many wrong passwords; of
+/// which there were more, how many. What changed what an account may do stays.
 pub(crate) async fn delete_old_sign_ins(pool: &PgPool, limit: u32) -> Result<u64, sqlx::Error> {
     let deleted = sqlx::query!(
         "DELETE FROM identity.audit WHERE audit_id IN (
@@ -210,5 +229,14 @@ pub(crate) async fn delete_old_sign_ins(pool: &PgPool, limit: u32) -> Result<u64
     )
     .execute(pool)
     .await?;
-    Ok(deleted.rows_affected())
+    let wrong = sqlx::query!(
+        "DELETE FROM identity.audit WHERE audit_id IN (
+             SELECT audit_id FROM identity.audit
+             WHERE at < now() - interval '180 days' AND action = 'password_wrong'
+             ORDER BY at LIMIT $1 FOR UPDATE SKIP LOCKED)",
+        i64::from(limit),
+    )
+    .execute(pool)
+    .await?;
+    Ok(deleted.rows_affected().max(wrong.rows_affected()))
 }

@@ -173,27 +173,56 @@ pub(crate) async fn enable(conn: &mut PgConnection, user_id: UserId) -> Result<b
     Ok(enabled.rows_affected() == 1)
 }
 
-/// Closes the account for so long from now on.
+/// What tells a deletion from another of the same account; nothing of callers that don't tell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Closing(pub(crate) Option<Uuid>);
+
+/// Closes the account for so long from now on, if it isn't closed by another than `closing`; whether it is.
 pub(crate) async fn close(
     conn: &mut PgConnection,
     user_id: UserId,
+    closing: Closing,
     for_so_long: Duration,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "UPDATE identity.users SET closed_until = now() + make_interval(secs => $2) WHERE user_id = $1",
+) -> Result<bool, sqlx::Error> {
+    let closed = sqlx::query!(
+        "UPDATE identity.users SET closed_until = now() + make_interval(secs => $2), closing_id = $3
+         WHERE user_id = $1 AND (closed_until IS NULL OR closed_until <= clock_timestamp()
+                                 OR closing_id IS NOT DISTINCT FROM $3)",
         user_id.as_uuid(),
         for_so_long.as_secs_f64(),
+        closing.0,
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(closed.rows_affected() == 1)
+}
+
+/// Whether it is `closing` that closed the account, or did last.
+pub(crate) async fn is_closing(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    closing: Closing,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT closing_id IS NOT DISTINCT FROM $2 AS "is_it!" FROM identity.users WHERE user_id = $1"#,
+        user_id.as_uuid(),
+        closing.0,
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// Takes that back.
-pub(crate) async fn reopen(conn: &mut PgConnection, user_id: UserId) -> Result<(), sqlx::Error> {
+pub(crate) async fn reopen(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    closing: Closing,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE identity.users SET closed_until = NULL WHERE user_id = $1 AND closed_until IS NOT NULL",
+        "UPDATE identity.users SET closed_until = NULL
+         WHERE user_id = $1 AND closed_until IS NOT NULL AND closing_id IS NOT DISTINCT FROM $2",
         user_id.as_uuid(),
+        closing.0,
     )
     .execute(conn)
     .await?;

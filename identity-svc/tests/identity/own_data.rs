@@ -16,7 +16,14 @@ use crate::{
 
 async fn delete(service: &mut Service, token: &str, password: &str) -> Result<(), Status> {
     let password = password.to_owned();
-    let request = as_holder(token, DeleteAccountRequest { password });
+    let closing_id = Vec::new();
+    let request = as_holder(
+        token,
+        DeleteAccountRequest {
+            password,
+            closing_id,
+        },
+    );
     service.client.delete_account(request).await?;
     Ok(())
 }
@@ -32,6 +39,18 @@ async fn sign_ins_and_changes_of_roles_are_listed_for_who_they_are_about(pool: P
         email: "ann@example.org".to_owned(),
         password: PASSWORD.to_owned(),
     };
+    let wrong = holdfast_proto::identity::v1::LoginRequest {
+        password: "tr0ubador and three".to_owned(),
+        ..login.clone()
+    };
+    let nobody = holdfast_proto::identity::v1::LoginRequest {
+        email: "nobody@example.org".to_owned(),
+        ..wrong.clone()
+    };
+    for login in [wrong, nobody] {
+        let refused = service.client.login(from_client("192.0.2.66", login)).await;
+        assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+    }
     let answer = service.client.login(from_client("192.0.2.7", login)).await;
     let ann = answer
         .expect("signs in")
@@ -53,7 +72,7 @@ async fn sign_ins_and_changes_of_roles_are_listed_for_who_they_are_about(pool: P
 
     let mut seen = Vec::new();
     let mut cursor = String::new();
-    for _ in 0..3 {
+    for _ in 0..4 {
         let request = as_holder(&ann, ListActivityRequest { limit: 1, cursor });
         let page = service
             .client
@@ -77,6 +96,7 @@ async fn sign_ins_and_changes_of_roles_are_listed_for_who_they_are_about(pool: P
     let expected = [
         entry("role_granted", "", "organiser"),
         entry("signed_in", "192.0.2.7", ""),
+        entry("password_wrong", "192.0.2.66", ""),
         entry("registered", "", ""),
     ];
     assert_eq!(seen, expected);
@@ -246,7 +266,14 @@ async fn who_goes_waits_for_an_organisation_and_keeps_no_other_waiting(pool: PgP
 
 async fn close(service: &mut Service, token: &str, password: &str) -> Result<(), Status> {
     let password = password.to_owned();
-    let request = as_holder(token, CloseAccountRequest { password });
+    let closing_id = Vec::new();
+    let request = as_holder(
+        token,
+        CloseAccountRequest {
+            password,
+            closing_id,
+        },
+    );
     service.client.close_account(request).await?;
     Ok(())
 }
@@ -386,7 +413,7 @@ async fn a_closed_account_gets_no_token_until_it_is_gone_or_open_again(pool: PgP
     assert_eq!(refusal(guessed).0, ErrorCode::Unauthorized);
 
     // It stays: nobody was signed out, and who closed it before doesn't delete it.
-    let reopen = as_holder(&access, ReopenAccountRequest {});
+    let reopen = as_holder(&access, ReopenAccountRequest::default());
     service.client.reopen_account(reopen).await.expect("opens");
     let late = delete(&mut service, &access, "").await;
     assert_eq!(refusal(late).0, ErrorCode::InvalidState);
@@ -422,5 +449,108 @@ async fn a_closed_account_gets_no_token_until_it_is_gone_or_open_again(pool: PgP
     delete(&mut service, &access, "").await.expect("deletes");
     let gone = delete(&mut service, &access, "").await;
     assert_eq!(refusal(gone).0, ErrorCode::Unauthorized);
+    service.stop().await;
+}
+
+/// One neither opens what the other closed, nor deletes by its closing.
+#[sqlx::test(migrations = false)]
+async fn of_two_deletions_at_once_one_is_refused(pool: PgPool) {
+    let mut service = start(config(&pool)).await;
+    let email = "ann@example.org";
+    service.register(email).await.expect("registers");
+    let ann = service.login(email, PASSWORD).await.expect("signs in");
+    let access = ann.access_token;
+    let [one, other] = [vec![1; 16], vec![2; 16]];
+    let close = |closing_id: &Vec<u8>| CloseAccountRequest {
+        password: PASSWORD.to_owned(),
+        closing_id: closing_id.clone(),
+    };
+    let delete = |closing_id: &Vec<u8>| DeleteAccountRequest {
+        password: String::new(),
+        closing_id: closing_id.clone(),
+    };
+    let mut client = service.client.clone();
+    for _ in 0..2 {
+        let closed = client.close_account(as_holder(&access, close(&one))).await;
+        closed.expect("is the same again");
+    }
+    let refused = client
+        .close_account(as_holder(&access, close(&other)))
+        .await;
+    assert_eq!(refusal(refused).0, ErrorCode::InvalidState);
+    let request = ReopenAccountRequest {
+        closing_id: other.clone(),
+    };
+    let opened = client.reopen_account(as_holder(&access, request)).await;
+    opened.expect("there is nothing of it to open");
+    let by_password = service.login(email, PASSWORD).await;
+    assert_eq!(refusal(by_password).0, ErrorCode::Unavailable);
+    for id in [&other, &Vec::new()] {
+        let refused = client.delete_account(as_holder(&access, delete(id))).await;
+        assert_eq!(refusal(refused).0, ErrorCode::InvalidState);
+    }
+    let short = client
+        .delete_account(as_holder(&access, delete(&vec![1; 15])))
+        .await;
+    assert_eq!(refusal(short).1, ["closing_id"]);
+
+    // The first one's time is over.
+    sqlx::raw_sql("UPDATE identity.users SET closed_until = now() WHERE closed_until > now()")
+        .execute(&pool)
+        .await
+        .expect("time passes");
+    let closed = client
+        .close_account(as_holder(&access, close(&other)))
+        .await;
+    closed.expect("closes");
+    let late = client
+        .delete_account(as_holder(&access, delete(&one)))
+        .await;
+    assert_eq!(refusal(late).0, ErrorCode::InvalidState);
+    let deleted = client
+        .delete_account(as_holder(&access, delete(&other)))
+        .await;
+    deleted.expect("deletes");
+    service.stop().await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn wrong_passwords_are_noted_up_to_a_number_in_a_row_and_go_when_they_are_old(pool: PgPool) {
+    let wrong = "SELECT count(*) FROM identity.audit WHERE action = 'password_wrong'";
+    let mut service = start(config(&pool)).await;
+    let email = "ann@example.org";
+    service.register(email).await.expect("registers");
+    let ann = service.login(email, PASSWORD).await.expect("signs in");
+    // Also of who is signed in, and wants to do more.
+    let refused = close(&mut service, &ann.access_token, "wrong password").await;
+    assert_eq!(refusal(refused).0, ErrorCode::Forbidden);
+    assert_eq!(count(&pool, wrong).await, 1);
+    for (before, noted) in [(18, 2), (20, 2)] {
+        sqlx::query("UPDATE identity.sign_in_failures SET failures = $1 WHERE client = '*'")
+            .bind(before)
+            .execute(&pool)
+            .await
+            .expect("others tried");
+        let refused = service.login(email, "wrong password").await;
+        assert_eq!(refusal(refused).0, ErrorCode::Unauthorized);
+        assert_eq!(count(&pool, wrong).await, noted, "after {before}");
+    }
+    service.stop().await;
+
+    sqlx::raw_sql("UPDATE identity.audit SET at = now() - interval '181 days'")
+        .execute(&pool)
+        .await
+        .expect("time passes");
+    let service = start(config(&pool)).await;
+    let all = "SELECT count(*) FROM identity.audit";
+    let gone = async {
+        while count(&pool, wrong).await > 0 || count(&pool, all).await > 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), gone)
+        .await
+        .expect("what is old goes");
+    assert_eq!(count(&pool, all).await, 1, "but that it registered");
     service.stop().await;
 }

@@ -395,10 +395,10 @@ pub struct ExchangeApiKeyResponse {
 pub struct Activity {
     #[prost(int64, tag = "1")]
     pub at_ms: i64,
-    /// E.g. signed_in, role_granted, password_changed.
+    /// E.g. signed_in, role_granted, password_changed; password_wrong: somebody tried one.
     #[prost(string, tag = "2")]
     pub action: ::prost::alloc::string::String,
-    /// Who did it: the account itself, another, or nil for an operator.
+    /// Who did it: the account itself (or who said so, with a wrong password), another, or nil for an operator.
     #[prost(bytes = "vec", tag = "3")]
     pub actor_id: ::prost::alloc::vec::Vec<u8>,
     /// Where from, where that is known.
@@ -448,11 +448,19 @@ pub struct AuditAccountResponse {
 pub struct CloseAccountRequest {
     #[prost(string, tag = "1")]
     pub password: ::prost::alloc::string::String,
+    /// 16 bytes that tell this deletion from another of the same account, which is refused meanwhile; empty of
+    /// one that doesn't tell itself from others like it.
+    #[prost(bytes = "vec", tag = "2")]
+    pub closing_id: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CloseAccountResponse {}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ReopenAccountRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReopenAccountRequest {
+    /// As it was closed.
+    #[prost(bytes = "vec", tag = "1")]
+    pub closing_id: ::prost::alloc::vec::Vec<u8>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReopenAccountResponse {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -460,6 +468,9 @@ pub struct DeleteAccountRequest {
     /// Empty for one that is closed.
     #[prost(string, tag = "1")]
     pub password: ::prost::alloc::string::String,
+    /// As it was closed.
+    #[prost(bytes = "vec", tag = "2")]
+    pub closing_id: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteAccountResponse {}
@@ -1623,9 +1634,9 @@ pub mod identity_service_client {
         /// The first step of deleting the caller's account, who knows its password: for two minutes it gets no new
         /// token, by whichever way, so that who asks can have booking-svc look for bookings under way and make no more, and then either delete it
         /// (DeleteAccount) or reopen it; with neither it is open again by itself. Access tokens that there are count
-        /// until they end. The same again begins the two minutes anew. Idempotent. Called by the gateway. Reasons:
-        /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an
-        /// organisation).
+        /// until they end. The same again (`closing_id`) begins the two minutes anew. Idempotent. Called by the gateway. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_REQUEST, INVALID_STATE (the last owner
+        /// of an organisation; another deletion is under way).
         pub async fn close_account(
             &mut self,
             request: impl tonic::IntoRequest<super::CloseAccountRequest>,
@@ -1655,8 +1666,8 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Takes CloseAccount of the caller's account back; one that isn't closed is open. Idempotent. Called by the
-        /// gateway. Reasons: UNAUTHORIZED.
+        /// Takes CloseAccount of the caller's account back; one that isn't closed is open, and one that another deletion
+        /// closed stays so. Idempotent. Called by the gateway. Reasons: UNAUTHORIZED, INVALID_REQUEST.
         pub async fn reopen_account(
             &mut self,
             request: impl tonic::IntoRequest<super::ReopenAccountRequest>,
@@ -1690,8 +1701,8 @@ pub mod identity_service_client {
         /// password, roles, sign-ins, keys and memberships are gone, and what refers to it by id (bookings, which the
         /// law has us keep) refers to nobody. The last owner of an organisation can't. Whether the account has bookings
         /// that are under way is for the caller to look at. Not idempotent. Called by the gateway. Reasons:
-        /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an
-        /// organisation; not closed, or open again by now).
+        /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_REQUEST, INVALID_STATE (the last owner
+        /// of an organisation; not closed by this deletion, or open again by now).
         pub async fn delete_account(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteAccountRequest>,
@@ -2361,9 +2372,9 @@ pub mod identity_service_server {
         /// The first step of deleting the caller's account, who knows its password: for two minutes it gets no new
         /// token, by whichever way, so that who asks can have booking-svc look for bookings under way and make no more, and then either delete it
         /// (DeleteAccount) or reopen it; with neither it is open again by itself. Access tokens that there are count
-        /// until they end. The same again begins the two minutes anew. Idempotent. Called by the gateway. Reasons:
-        /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an
-        /// organisation).
+        /// until they end. The same again (`closing_id`) begins the two minutes anew. Idempotent. Called by the gateway. Reasons:
+        /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_REQUEST, INVALID_STATE (the last owner
+        /// of an organisation; another deletion is under way).
         async fn close_account(
             &self,
             request: tonic::Request<super::CloseAccountRequest>,
@@ -2371,8 +2382,8 @@ pub mod identity_service_server {
             tonic::Response<super::CloseAccountResponse>,
             tonic::Status,
         >;
-        /// Takes CloseAccount of the caller's account back; one that isn't closed is open. Idempotent. Called by the
-        /// gateway. Reasons: UNAUTHORIZED.
+        /// Takes CloseAccount of the caller's account back; one that isn't closed is open, and one that another deletion
+        /// closed stays so. Idempotent. Called by the gateway. Reasons: UNAUTHORIZED, INVALID_REQUEST.
         async fn reopen_account(
             &self,
             request: tonic::Request<super::ReopenAccountRequest>,
@@ -2384,8 +2395,8 @@ pub mod identity_service_server {
         /// password, roles, sign-ins, keys and memberships are gone, and what refers to it by id (bookings, which the
         /// law has us keep) refers to nobody. The last owner of an organisation can't. Whether the account has bookings
         /// that are under way is for the caller to look at. Not idempotent. Called by the gateway. Reasons:
-        /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_STATE (the last owner of an
-        /// organisation; not closed, or open again by now).
+        /// UNAUTHORIZED, FORBIDDEN (the password is wrong), RATE_LIMITED, INVALID_REQUEST, INVALID_STATE (the last owner
+        /// of an organisation; not closed by this deletion, or open again by now).
         async fn delete_account(
             &self,
             request: tonic::Request<super::DeleteAccountRequest>,
