@@ -109,8 +109,7 @@ impl FoundPage {
         Self::of(Encoded::of([before, STALE_END].concat()))
     }
 
-    /// Bytes that it takes, or will take where it is compressed: what gzip adds to what it can't
-    /// compress is less than it takes away from JSON.
+    /// Bytes that it takes, or will take where it is compressed, too.
     pub(crate) fn bytes_max(&self) -> usize {
         2 * self.page.bytes.len()
     }
@@ -149,7 +148,7 @@ impl Encoded {
     fn of(bytes: Vec<u8>) -> Self {
         let tag = HeaderValue::from_str(&tag(&bytes)).expect("a quoted hash is a header");
         Self {
-            bytes: bytes.into(),
+            bytes: bytes.into_boxed_slice().into(),
             gzip: None,
             tag,
         }

@@ -33,6 +33,9 @@ const STANDS_IN: Duration = Duration::from_secs(300);
 /// 20 kB. What is in both is there once.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// About what an answer takes beside its bytes.
+const ENTRY_BYTES: usize = 700;
+
 /// RFC 7234 §5.5.1, for those who still look there; `stale` in the body says the same.
 const STALE: HeaderValue = HeaderValue::from_static("110 - \"Response is Stale\"");
 
@@ -73,7 +76,7 @@ impl Answers {
         let cache = |kept| {
             let weight = |key: &Vec<u8>, found: &Dated| {
                 let bytes = key.len() + found.kept.tag.len() + found.kept.page.bytes_max();
-                u32::try_from(bytes).unwrap_or(u32::MAX)
+                u32::try_from(ENTRY_BYTES + bytes).unwrap_or(u32::MAX)
             };
             Cache::builder()
                 .weigher(weight)

@@ -87,6 +87,8 @@ pub(crate) struct Parted {
     pub(crate) kept: Vec<String>,
     /// The same unfolded.
     pub(crate) text: String,
+    /// Something that is left out comes behind all of it.
+    pub(crate) goes_on: bool,
     /// What isn't, as it was written, at least one.
     pub(crate) left_out: Vec<String>,
     /// Words that are next to each other and not both left out.
@@ -104,6 +106,7 @@ pub(crate) fn part(q: &str, which: LeftOut) -> Option<Parted> {
         // What was written as one stays one.
         let of_place: Vec<bool> = needed.by_ref().take(words.len()).collect();
         let is_kept = of_place.contains(&true);
+        parted.goes_on = !is_kept;
         if is_kept {
             parted.kept.extend_from_slice(&words);
             parted.text.push_str(&q[at]);
@@ -195,8 +198,10 @@ mod tests {
         assert_eq!(parted.kept, ["silent", "owls"]);
         assert_eq!(parted.left_out, ["tickets", "for", "the"]);
         assert_eq!(parted.pairs, [["the", "silent"], ["silent", "owls"]]);
+        assert!(!parted.goes_on);
         let parted = part("the hague tickets", LeftOut::AskingAndArticles).expect("is in two");
         assert_eq!(parted.kept, ["the", "hague"], "is one name");
+        assert!(parted.goes_on);
         assert_eq!(
             part("tickets l a", LeftOut::Asking),
             part("tickets l a", LeftOut::AskingAndArticles)

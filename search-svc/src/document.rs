@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::place::Place;
 
 /// Raised whenever a document is indexed in another way: an index of another version is built anew.
-pub(crate) const SCHEMA_VERSION: u32 = 4;
+pub(crate) const SCHEMA_VERSION: u32 = 3;
 
 /// A show.
 #[derive(Debug, Clone, PartialEq)]

@@ -77,7 +77,7 @@ impl<I: Index> SearchService for Searches<I> {
             looseness: answer.looseness,
         };
         let mut shows = found.shows;
-        let wanted = Wanted::new(&query.words, query.spelling);
+        let wanted = Wanted::of(query);
         for show in &mut shows {
             show.highlights = wanted.in_show(show);
         }

@@ -10,7 +10,7 @@ use holdfast_proto::search::v1::{FoundShow, Highlight, Part};
 
 use crate::{
     fold,
-    query::{Mistakes, Spelling},
+    query::{Mistakes, Query, Spelling},
     synonyms,
 };
 
@@ -41,6 +41,16 @@ struct Hit {
 }
 
 impl<'a> Wanted<'a> {
+    /// Those of `query`.
+    pub(crate) fn of(query: &'a Query) -> Self {
+        let mut wanted = Self::new(&query.words, query.spelling);
+        for target in &mut wanted.0 {
+            target.is_last &= query.last_is_begun;
+        }
+        wanted
+    }
+
+    /// Those of a text that somebody may still type.
     pub(crate) fn new(words: &'a [String], spelling: Spelling) -> Self {
         let mut targets = Vec::new();
         for unit in synonyms::units(words) {

@@ -28,8 +28,8 @@ pub(crate) struct Found {
     pub(crate) total: Total,
     /// As they were asked for.
     pub(crate) facets: Vec<Counts>,
-    /// What tells this from whatever else was or will be found by any question to this process; empty
-    /// of nothing, and of an engine that can't tell.
+    /// What tells this from whatever else was or will be found of the same request; empty of nothing, and of
+    /// an engine that can't tell.
     pub(crate) tag: Vec<u8>,
     /// What is found is what [`Query::known`] stands for: nothing else is said here.
     pub(crate) unchanged: bool,

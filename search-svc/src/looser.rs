@@ -18,6 +18,14 @@ use crate::{
 /// Each word that is looked for has one at each side.
 const PAIRS_MAX: usize = 2 * WORDS_MAX;
 
+/// Letters up to which a word that isn't being typed any more is a whole one: it begins too much else. Longer ones
+/// people shorten, and other scripts than those of sounds put endings behind a word.
+const WHOLE_LETTERS_MAX: usize = 4;
+
+fn is_whole(word: &str) -> bool {
+    fold::is_of_sounds(word) && word.chars().count() <= WHOLE_LETTERS_MAX
+}
+
 /// How a question is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Looseness {
@@ -51,6 +59,8 @@ impl Looseness {
         if let Some(parted) = self.part(q) {
             looser.words = parted.kept;
             looser.words.truncate(WORDS_MAX);
+            let last = looser.words.last();
+            looser.last_is_begun &= !(parted.goes_on && last.is_some_and(|word| is_whole(word)));
             looser.text = fold::plain(&parted.text, WORDS_MAX);
             looser.pairs = parted.pairs;
             looser.pairs.truncate(PAIRS_MAX);

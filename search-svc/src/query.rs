@@ -11,8 +11,10 @@ pub(crate) const RESULTS_MAX: usize = 10_000;
 /// A question, checked: all of it must fit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Query {
-    /// As [`crate::fold::words`] makes them, at most [`WORDS_MAX`]; the last may be a beginning.
+    /// As [`crate::fold::words`] makes them, at most [`WORDS_MAX`].
     pub(crate) words: Vec<String>,
+    /// The last of them may be the beginning of one.
+    pub(crate) last_is_begun: bool,
     /// The same unfolded, as [`crate::fold::plain`] makes it.
     pub(crate) text: String,
     /// Words that were asked for next to each other, of which one at least is of `words`: names that

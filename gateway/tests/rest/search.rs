@@ -371,6 +371,12 @@ async fn while_search_is_down_the_last_answer_stands_in_and_says_so() {
     let mut json = stale.json();
     json["stale"] = Value::Bool(false);
     assert_eq!(json, first, "all else is as it was");
+    let tag = stale.header("etag").unwrap().to_owned();
+    let kept = send(gateway.get(path).header("if-none-match", tag)).await;
+    assert_eq!(
+        kept.status, 304,
+        "what is stale is told apart, and kept, too"
+    );
     let other = send(gateway.get("/api/v1/search?q=never%20asked")).await;
     other.error(503, "UNAVAILABLE");
 

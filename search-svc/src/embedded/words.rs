@@ -152,7 +152,7 @@ pub(super) fn in_names(
         }
         clauses.push(any_of(ways));
     }
-    Ok(clauses)
+    clauses
 }
 
 /// Whether some show has `word`, or, of the last, one that begins with it. What was deleted since

@@ -49,6 +49,7 @@ pub(super) fn decode(request: &SearchShowsRequest, now: DateTime<Utc>) -> Result
     let mut query = Query {
         text: fold::plain(&request.q, WORDS_MAX),
         pairs: pairs(&words),
+        last_is_begun: true,
         spelling: Spelling::Usual,
         sort: wrong.sort(request, near, !words.is_empty()),
         words,

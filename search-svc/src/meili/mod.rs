@@ -30,6 +30,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+#[cfg(test)]
+pub(crate) use self::wire::schema_mark;
 use self::{
     http::Http,
     wire::{Compared, Named, Stored},

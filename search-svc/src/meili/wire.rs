@@ -27,11 +27,19 @@ use crate::{
 /// The field that names a document.
 pub(super) const PRIMARY_KEY: &str = "show_id";
 
-/// What is searched for words, the most telling first.
-const SEARCHABLE: [&str; 6] = ["title", "performers", KANA, "venue", "city", "description"];
+/// Of documents, settings and questions to the server; a change of them raises it.
+const VERSION: u32 = 2;
 
-/// Texts that have kana, with all of them in hiragana, as they are searched for.
-const KANA: &str = "kana";
+/// What is searched for words, the most telling first.
+const SEARCHABLE: [&str; 7] = [
+    "title",
+    "performers",
+    "names_in_kana",
+    "venue",
+    "city",
+    "description",
+    "other_in_kana",
+];
 
 const SORTABLE: [&str; 4] = ["starts_at_ms", "price_from", ID_START, "_geo"];
 
@@ -96,8 +104,12 @@ pub(super) struct Stored {
     title: String,
     #[serde(default)]
     performers: Vec<String>,
+    /// Performers and titles that have kana, with all of them in hiragana, as they are searched for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    kana: Vec<String>,
+    names_in_kana: Vec<String>,
+    /// The same of all else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    other_in_kana: Vec<String>,
     #[serde(default)]
     description: String,
     category: String,
@@ -221,20 +233,18 @@ impl From<Document> for Stored {
     fn from(document: Document) -> Self {
         let content = format!("{:016x}", document.content());
         let shown = document.shown;
-        let texts = [
-            &shown.title,
-            &shown.venue_name,
-            &shown.city,
-            &document.description,
-        ];
-        let texts = texts.into_iter().chain(&shown.performers);
-        let kana = texts.filter_map(|text| fold::in_hiragana(text)).collect();
+        let names = shown.performers.iter().chain([&shown.title]);
+        let other = [&shown.venue_name, &shown.city, &document.description];
+        let in_kana = |text: &String| fold::in_hiragana(text);
+        let names_in_kana = names.filter_map(in_kana).collect();
+        let other_in_kana = other.into_iter().filter_map(in_kana).collect();
         Self {
             show_id: document.show_id,
             event_id: id(&shown.event_id, EventId::from_bytes),
             title: shown.title,
             performers: shown.performers,
-            kana,
+            names_in_kana,
+            other_in_kana,
             description: document.description,
             category: shown.category,
             category_path: shown.category_path,
@@ -304,8 +314,8 @@ impl From<Stored> for FoundShow {
 
 /// The name of an attribute that no document has: an index that may be filtered by it is of this
 /// schema. It is swapped with the index, as a name or a note beside it wouldn't be.
-fn schema_mark() -> String {
-    format!("schema_{SCHEMA_VERSION}")
+pub(crate) fn schema_mark() -> String {
+    format!("schema_{SCHEMA_VERSION}_{VERSION}")
 }
 
 /// Settings of an index of ours.
@@ -421,9 +431,13 @@ pub(super) fn named(ids: &[ShowId]) -> String {
     format!("{PRIMARY_KEY} IN [{}]", ids.join(", "))
 }
 
-/// What is asked for by words.
+/// What is asked for by words. To the server the last one is whole where something is behind it.
 pub(super) fn words(query: &Query) -> String {
-    fold::in_hiragana(&query.text).unwrap_or_else(|| query.text.clone())
+    let words = fold::in_hiragana(&query.text).unwrap_or_else(|| query.text.clone());
+    match query.last_is_begun {
+        true => words,
+        false => words + " ",
+    }
 }
 
 /// What comes first; nothing for relevance.
@@ -487,6 +501,7 @@ mod tests {
             offset: 0,
             limit: 1,
             known: Vec::new(),
+            last_is_begun: true,
         };
         assert_eq!(
             filter(&all),
@@ -518,6 +533,22 @@ mod tests {
         let counts = counts(Facet::City, &values);
         let expected = [("São Paulo".to_owned(), 5), ("Berlin".to_owned(), 4)];
         assert_eq!((counts.values, counts.more), (expected.to_vec(), false));
+    }
+
+    #[test]
+    fn words_are_asked_for_in_one_kana_and_whole_where_they_are() {
+        for (text, last_is_begun, expected) in [
+            ("taylor swi", true, "taylor swi"),
+            ("air", false, "air "),
+            ("ゴジラ live", true, "ごじら live"),
+        ] {
+            let query = Query {
+                text: text.to_owned(),
+                last_is_begun,
+                ..crate::tests::shows::all()
+            };
+            assert_eq!(words(&query), expected);
+        }
     }
 
     #[test]

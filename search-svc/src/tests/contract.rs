@@ -431,6 +431,8 @@ async fn what_a_person_meant_comes_first(index: &impl Index) {
         show(15, "คอนเสิร์ตกรุงเทพ").at("Bangkok", 13.75, 100.5),
         show(16, "Metallica: M72 World Tour").with(&["Metallica"]),
         show(17, "Metal Night").described("Not Metallica."),
+        show(18, "Cosplay").described("As in ゴジラ, and others."),
+        show(19, "Film Night").with(&["ゴジラ"]),
     ];
     fill(index, shows).await;
     let mut missed = Vec::new();
@@ -448,6 +450,7 @@ async fn what_a_person_meant_comes_first(index: &impl Index) {
         ("its name in Chinese characters", "東京事変", 4),
         ("a part of it", "事変", 4),
         ("the other kana", "がんだむ", 5),
+        ("who is on, in the other kana", "ごじら", 19),
         ("in capitals", "КИНО", 6),
         ("a singer's first name", "виктор", 6),
         ("without its accents", "μικησ θεοδωρακησ", 7),

@@ -57,6 +57,7 @@ async fn found(index: &impl Index, asked: &Asked) -> (Vec<u8>, Looseness) {
 /// Of any engine.
 pub(super) async fn what_nothing_fits_is_taken_more_loosely(index: &impl Index) {
     words_that_only_ask_need_not_be_there(index).await;
+    words_are_found_by_their_beginnings(index).await;
     filters_make_nothing_looser(index).await;
     a_looser_question_is_counted_and_paged_as_any(index).await;
     if !is_spelt_looser(index) {
@@ -145,6 +146,25 @@ async fn words_that_only_ask_need_not_be_there(index: &impl Index) {
     ] {
         let nothing = (Vec::new(), AsAsked);
         assert_eq!(found(index, &first_page(all(), q)).await, nothing, "{q}");
+    }
+}
+
+/// But of one of a few letters that isn't being typed any more.
+async fn words_are_found_by_their_beginnings(index: &impl Index) {
+    let shows = [
+        show(1, "Airport Blues"),
+        show(2, "Weihnachtsoratorium"),
+        show(3, "방탄소년단"),
+    ];
+    fill(index, shows).await;
+    for (q, first) in [
+        ("air", Some(1)),
+        ("air tickets", None),
+        ("Weihnacht Karten", Some(2)),
+        ("방탄 티켓", Some(3)),
+    ] {
+        let (found, _) = found(index, &first_page(all(), q)).await;
+        assert_eq!(found.first().copied(), first, "{q}");
     }
 }
 
@@ -384,7 +404,8 @@ async fn a_meilisearch_is_asked_without_the_words_that_only_ask() {
     let expected = [
         ("Tickets für Zzzz when", in_bonn),
         ("Tickets für Zzzz when", everywhere),
-        ("Zzzz", in_bonn),
+        // Its last word is whole.
+        ("Zzzz ", in_bonn),
         // It doesn't go by how words may be spelt.
         ("koofii mreau", everywhere),
     ];

@@ -143,6 +143,7 @@ pub(crate) fn all() -> Query {
         after: None,
         limit: 100,
         known: Vec::new(),
+        last_is_begun: true,
     }
 }
 
