@@ -320,9 +320,21 @@ fn service(system: &System) -> Result<SearchServiceClient<Channel>> {
     Ok(SearchServiceClient::new(channel))
 }
 
+/// The nth question's word: of every third one letter is another, which one never was before, or seldom.
+fn typed(nth: u64) -> String {
+    let word = WORDS[nth as usize % WORDS.len()];
+    let dice = rolled(nth) as usize;
+    let wrong = (nth.is_multiple_of(3)).then(|| dice % word.len());
+    let letter = char::from(b'a' + (dice >> 32) as u8 % 26);
+    let letters = word.chars().enumerate();
+    letters
+        .map(|(at, c)| if Some(at) == wrong { letter } else { c })
+        .collect()
+}
+
 /// The nth question: words, places, filters and facets in turns.
 fn question(nth: u64) -> SearchShowsRequest {
-    let word = WORDS[nth as usize % WORDS.len()];
+    let word = typed(nth);
     let (city, country, latitude, longitude) = CITIES[nth as usize / 7 % CITIES.len()];
     let from_ms = Some((FIRST_S + nth as i64) * 1_000);
     let to_ms = Some((LAST_S + nth as i64) * 1_000);
@@ -339,7 +351,7 @@ fn question(nth: u64) -> SearchShowsRequest {
         ..SearchShowsRequest::default()
     };
     let worded = SearchShowsRequest {
-        q: word.to_owned(),
+        q: word.clone(),
         ..all.clone()
     };
     match nth % 8 {

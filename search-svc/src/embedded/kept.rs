@@ -21,6 +21,7 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 use tantivy::{DocId, SegmentReader, index::SegmentId};
 
 use super::{
+    spelt::Words,
     tally::{Counted, Values},
     top::{Taken, Wanted},
 };
@@ -54,6 +55,8 @@ pub(super) struct Kept {
     answers: Cache<(SegmentId, Arc<Query>), Arc<Answer>>,
     /// Which answers have the numbers of.
     pub(super) values: Values,
+    /// Which words are meant.
+    pub(super) words: Arc<Words>,
     /// Tells these answers from those of another process, or of an index before this one.
     by: u64,
     numbers: AtomicU64,
@@ -75,6 +78,7 @@ impl Kept {
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
             values: Values::default(),
+            words: Arc::new(Words::new()),
             // Seeded by the operating system.
             by: RandomState::new().hash_one(std::process::id()),
             numbers: AtomicU64::new(0),

@@ -5,12 +5,14 @@
 //! one step, after all it names is on disk; a folder that it doesn't name is rubbish. An index that
 //! can't be opened, or is of another schema, counts as none, and is built anew.
 
+mod block;
 mod contents;
 mod kept;
 mod names;
 mod schema;
 mod search;
 mod shelf;
+mod spelt;
 mod tally;
 mod top;
 mod words;

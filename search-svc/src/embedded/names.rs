@@ -8,6 +8,7 @@ use std::{
     cmp::Reverse,
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
 };
 
 use tantivy::{
@@ -19,6 +20,7 @@ use tantivy::{
 use super::{
     schema::{self, Fields},
     search::{self, shown},
+    spelt::Words,
     words,
 };
 use crate::{
@@ -33,16 +35,17 @@ const COUNTED_MAX: usize = 20_000;
 pub(super) fn names(
     searcher: &Searcher,
     fields: &Fields,
+    known: &Arc<Words>,
     kind: Kind,
     begun: &Begun,
 ) -> tantivy::Result<Vec<String>> {
-    let mut names = frequent(searcher, fields, kind, begun, false)?;
+    let mut names = frequent(searcher, fields, known, kind, begun, false)?;
     // What is spelt as it was typed is worth more than anything else.
     let words = begun.words.iter();
     let mut mistakes = words.map(|word| Mistakes::usual(word));
     let may_be_misspelt = mistakes.any(|mistakes| mistakes != Mistakes::default());
     if may_be_misspelt && names.len() < NAMES_MAX {
-        names.extend(frequent(searcher, fields, kind, begun, true)?);
+        names.extend(frequent(searcher, fields, known, kind, begun, true)?);
         names.truncate(NAMES_MAX);
     }
     Ok(names)
@@ -51,11 +54,12 @@ pub(super) fn names(
 fn frequent(
     searcher: &Searcher,
     fields: &Fields,
+    known: &Arc<Words>,
     kind: Kind,
     begun: &Begun,
     may_be_misspelt: bool,
 ) -> tantivy::Result<Vec<String>> {
-    let mut clauses = words::in_names(fields, kind, &begun.words, may_be_misspelt)?;
+    let mut clauses = words::in_names(fields, known, kind, &begun.words, may_be_misspelt);
     clauses.push(search::from(fields, begun.from_ms));
     let found = searcher.search(&words::all_of(clauses), &Numbers { kind })?;
     let mut names = Vec::new();

@@ -25,6 +25,11 @@ const RAW: &str = "raw";
 
 /// Fast fields, by the names that collectors want.
 pub(super) const STARTS_AT: &str = "starts_at_ms";
+pub(super) const DAY: &str = "day";
+pub(super) const SALE_FROM: &str = "sale_from_ms";
+pub(super) const SALE_UNTIL: &str = "sale_until_ms";
+pub(super) const PRICE_FROM: &str = "price_from";
+pub(super) const PRICE_MAX: &str = "price_max";
 pub(super) const PLACE: &str = "place";
 pub(super) const TIE: &str = "tie";
 pub(super) const PRICE_ORDER: &str = "price_order";
@@ -111,11 +116,11 @@ pub(super) fn schema() -> (Schema, Fields) {
         state: schema.add_text_field("state", exact().set_fast(RAW)),
         currency: schema.add_text_field("currency", exact()),
         starts_at_ms: schema.add_i64_field(STARTS_AT, NumericOptions::from(FAST)),
-        day: schema.add_i64_field("day", NumericOptions::from(FAST)),
-        sale_from_ms: schema.add_i64_field("sale_from_ms", NumericOptions::from(FAST)),
-        sale_until_ms: schema.add_i64_field("sale_until_ms", NumericOptions::from(FAST)),
-        price_from: schema.add_i64_field("price_from", NumericOptions::from(FAST)),
-        price_max: schema.add_i64_field("price_max", NumericOptions::from(FAST)),
+        day: schema.add_i64_field(DAY, NumericOptions::from(FAST)),
+        sale_from_ms: schema.add_i64_field(SALE_FROM, NumericOptions::from(FAST)),
+        sale_until_ms: schema.add_i64_field(SALE_UNTIL, NumericOptions::from(FAST)),
+        price_from: schema.add_i64_field(PRICE_FROM, NumericOptions::from(FAST)),
+        price_max: schema.add_i64_field(PRICE_MAX, NumericOptions::from(FAST)),
         price_order: schema.add_i64_field(PRICE_ORDER, NumericOptions::from(FAST)),
         cells: schema.add_u64_field("cells", NumericOptions::from(INDEXED)),
         place: schema.add_u64_field(PLACE, NumericOptions::from(FAST)),

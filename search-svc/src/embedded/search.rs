@@ -3,33 +3,31 @@
 //! Always holds: one pass over what fits in a segment orders it, counts it and counts its facets; what
 //! segments answer is put together, whether they answer now or did before.
 
-use std::{mem, ops::Bound, sync::Arc};
+use std::{ops::Bound, sync::Arc};
 
 use holdfast_proto::search::v1::FoundShow;
 use prost::Message;
 use tantivy::{
-    COLLECT_BLOCK_BUFFER_LEN, DocAddress, DocId, Score, Searcher, SegmentReader, TantivyDocument,
-    Term,
-    columnar::Column,
-    fastfield::AliveBitSet,
+    COLLECT_BLOCK_BUFFER_LEN, DocAddress, DocId, Searcher, SegmentReader, TantivyDocument, Term,
     query::{
-        BooleanQuery, ConstScoreQuery, EnableScoring, Occur, Query as Clause, RangeQuery,
+        AllQuery, BooleanQuery, ConstScoreQuery, EnableScoring, Occur, Query as Clause, RangeQuery,
         TermSetQuery, Weight,
     },
-    schema::{Field, Value},
+    schema::Value,
 };
 
 use super::{
+    block::Block,
     kept::{Answer, Documents, Kept},
-    schema::{Fields, PLACE},
+    schema::Fields,
     tally::Tally,
-    top::{Top, Wanted, first_of_each, skipped},
+    top::{Top, Wanted, skipped},
     words::{self, exact},
 };
 use crate::{
     index::{Found, Total},
-    place::{self, Place},
-    query::{Near, Position, Query, Sort},
+    place,
+    query::{Position, Query, Sort},
 };
 
 /// The state of what is on sale.
@@ -55,7 +53,7 @@ pub(super) fn search(
             None => {
                 let weight = match &weight {
                     Some(weight) => weight,
-                    None => weight.insert(weigh(searcher, fields, query, &wanted)?),
+                    None => weight.insert(weigh(searcher, fields, kept, query, &wanted)?),
                 };
                 let found = in_segment(&**weight, segment, query, &wanted, &tally)?;
                 match &asked {
@@ -104,10 +102,11 @@ pub(super) fn search(
 fn weigh(
     searcher: &Searcher,
     fields: &Fields,
+    kept: &Kept,
     query: &Query,
     wanted: &Wanted,
 ) -> tantivy::Result<Box<dyn Weight>> {
-    clause(searcher, fields, query)?.weight(match wanted.sort {
+    clause(searcher, fields, kept, query)?.weight(match wanted.sort {
         Sort::Relevance => EnableScoring::enabled_from_searcher(searcher),
         _ => EnableScoring::disabled_from_searcher(searcher),
     })
@@ -124,7 +123,7 @@ fn in_segment(
     let mut counted = tally.in_segment(segment)?;
     let mut top = Top::new(wanted, segment)?;
     let mut found = Documents::none_of(segment);
-    let mut block = Block::new(segment, query.near)?;
+    let mut block = Block::new(segment, query)?;
     let mut take = |block: &mut Block| {
         block.leave_out();
         found.add(&block.documents);
@@ -158,63 +157,6 @@ fn in_segment(
     ))
 }
 
-/// Documents of one segment, looked at together.
-struct Block<'a> {
-    documents: Vec<DocId>,
-    /// One for each document, or none.
-    scores: Vec<Score>,
-    alive: Option<&'a AliveBitSet>,
-    /// A circle, and where the documents are.
-    near: Option<(Near, Column<u64>)>,
-    places: Vec<u64>,
-}
-
-impl<'a> Block<'a> {
-    fn new(segment: &'a SegmentReader, near: Option<Near>) -> tantivy::Result<Self> {
-        let place =
-            |near| Ok::<_, tantivy::TantivyError>((near, segment.fast_fields().u64(PLACE)?));
-        Ok(Self {
-            documents: Vec::new(),
-            scores: Vec::new(),
-            alive: segment.alive_bitset(),
-            near: near.map(place).transpose()?,
-            places: Vec::new(),
-        })
-    }
-
-    /// Leaves out what was deleted and what is outside the circle.
-    fn leave_out(&mut self) {
-        if let Some(alive) = self.alive {
-            self.keep(|_, document| alive.is_alive(document));
-        }
-        if let Some((near, column)) = self.near.take() {
-            let mut places = mem::take(&mut self.places);
-            first_of_each(&column, &self.documents, u64::MAX, &mut places);
-            let radius_m = f64::from(near.radius_m);
-            let is_inside =
-                |nth: usize, _| Place::unpack(places[nth]).distance_m(near.place) <= radius_m;
-            self.keep(is_inside);
-            self.places = places;
-            self.near = Some((near, column));
-        }
-    }
-
-    fn keep(&mut self, stays: impl Fn(usize, DocId) -> bool) {
-        let mut end = 0;
-        for nth in 0..self.documents.len() {
-            if stays(nth, self.documents[nth]) {
-                self.documents[end] = self.documents[nth];
-                if let Some(score) = self.scores.get(nth) {
-                    self.scores[end] = *score;
-                }
-                end += 1;
-            }
-        }
-        self.documents.truncate(end);
-        self.scores.truncate(end);
-    }
-}
-
 /// What is answered of a document.
 pub(super) fn shown(
     searcher: &Searcher,
@@ -232,23 +174,24 @@ pub(super) fn shown(
     })
 }
 
-fn clause(searcher: &Searcher, fields: &Fields, query: &Query) -> tantivy::Result<BooleanQuery> {
+fn clause(
+    searcher: &Searcher,
+    fields: &Fields,
+    kept: &Kept,
+    query: &Query,
+) -> tantivy::Result<BooleanQuery> {
     let mut all = filters(fields, query);
-    let of_words = words::anywhere(searcher, fields, query)?;
-    let filters = all.drain(..).map(|clause| (Occur::Must, clause));
+    let of_words = words::anywhere(searcher, fields, &kept.words, query)?;
+    if all.is_empty() && query.words.is_empty() {
+        all.push(Box::new(AllQuery));
+    }
+    let filters = all.into_iter().map(|clause| (Occur::Must, clause));
     Ok(BooleanQuery::new(filters.chain(of_words).collect()))
 }
 
-/// All that must hold of a show but its words.
+/// What must hold of a show but its words and what [`Block`] looks at.
 fn filters(fields: &Fields, query: &Query) -> Vec<Box<dyn Clause>> {
-    let time = |ms| Term::from_field_i64(fields.starts_at_ms, ms);
-    let until = query
-        .to_ms
-        .map_or(Bound::Unbounded, |ms| Bound::Excluded(time(ms)));
-    let mut all = vec![filter(RangeQuery::new(
-        Bound::Included(time(query.from_ms)),
-        until,
-    ))];
+    let mut all = Vec::new();
     let exactly = [
         (fields.category, query.category.as_deref()),
         (fields.city_key, query.city.as_deref()),
@@ -263,17 +206,6 @@ fn filters(fields: &Fields, query: &Query) -> Vec<Box<dyn Clause>> {
         if let Some(value) = value {
             all.push(filter(exact(field, value)));
         }
-    }
-    let (from_day, to_day) = (query.from_day.map(i64::from), query.to_day.map(i64::from));
-    all.extend(between(fields.day, from_day, to_day));
-    if let Some(now) = query.on_sale_at_ms {
-        all.extend(between(fields.sale_from_ms, None, Some(now)));
-        all.extend(between(fields.sale_until_ms, Some(now + 1), None));
-    }
-    if let Some(price) = &query.price {
-        // Its cheapest seat isn't too dear, and its dearest not too cheap.
-        all.extend(between(fields.price_from, None, price.max));
-        all.extend(between(fields.price_max, price.min, None));
     }
     if let Some(near) = query.near
         && let Some(cells) = place::cover(near.place, near.radius_m)
@@ -290,16 +222,6 @@ fn filters(fields: &Fields, query: &Query) -> Vec<Box<dyn Clause>> {
 pub(super) fn from(fields: &Fields, from_ms: i64) -> Box<dyn Clause> {
     let from = Term::from_field_i64(fields.starts_at_ms, from_ms);
     filter(RangeQuery::new(Bound::Included(from), Bound::Unbounded))
-}
-
-/// Both included; no clause without bounds.
-fn between(field: Field, min: Option<i64>, max: Option<i64>) -> Option<Box<dyn Clause>> {
-    let bound = |of: Option<i64>| {
-        of.map_or(Bound::Unbounded, |of| {
-            Bound::Included(Term::from_field_i64(field, of))
-        })
-    };
-    (min.is_some() || max.is_some()).then(|| filter(RangeQuery::new(bound(min), bound(max))))
 }
 
 /// Decides who is found, not who comes first.

@@ -96,7 +96,8 @@ impl Shelf {
     }
 
     pub(super) fn names(&self, kind: Kind, begun: &Begun) -> tantivy::Result<Vec<String>> {
-        super::names::names(&self.searcher(), &self.fields, kind, begun)
+        let known = &self.kept.words;
+        super::names::names(&self.searcher(), &self.fields, known, kind, begun)
     }
 
     pub(super) fn contents(

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use tantivy::{
     Score, Searcher, Term,
-    query::{
-        AutomatonWeight, BooleanQuery, ConstScoreQuery, DfaWrapper, EnableScoring, FuzzyTermQuery,
-        Occur, Query as Clause, TermQuery, Weight,
-    },
+    query::{BooleanQuery, ConstScoreQuery, Occur, Query as Clause, TermQuery},
     schema::{Field, IndexRecordOption},
 };
 
-use super::schema::{self, Fields};
+use super::{
+    schema::{self, Fields},
+    spelt::{Pattern, Spelt, Way, Words},
+};
 use crate::{
     fold,
     query::{Mistakes, Query as Asked, Spelling},
@@ -46,32 +46,24 @@ const RUN_TOGETHER_LETTERS: usize = 2;
 const NEXT_TO_EACH_OTHER: Score = 2.0;
 const WHOLE_NAME: Score = 8.0;
 
-/// Automata of one word, shared by all fields.
+/// How one word may be written otherwise, shared by all fields.
 struct Spellings {
-    misspelt: Option<Arc<DfaWrapper>>,
-    begun: Option<Arc<DfaWrapper>>,
-    misspelt_and_begun: Option<Arc<DfaWrapper>>,
+    misspelt: Option<Arc<Pattern>>,
+    begun: Option<Arc<Pattern>>,
+    misspelt_and_begun: Option<Arc<Pattern>>,
 }
 
 impl Spellings {
-    fn new(word: &str, is_last: bool, mistakes: Mistakes) -> tantivy::Result<Self> {
-        // The field is no part of it.
-        let term = || Term::from_field_text(Field::from_field_id(0), word);
-        let built = |fuzzy: FuzzyTermQuery| fuzzy.automaton().map(Arc::new);
+    fn new(word: &str, is_last: bool, mistakes: Mistakes) -> Self {
+        let pattern = |way| Arc::new(Pattern::new(word, way));
         // Of a script without spaces a part is found anyway.
         let is_last = is_last && !fold::is_unspaced_word(word);
         let Mistakes { whole, begun } = mistakes;
-        Ok(Self {
-            misspelt: (whole > 0)
-                .then(|| built(FuzzyTermQuery::new(term(), whole, true)))
-                .transpose()?,
-            begun: is_last
-                .then(|| built(FuzzyTermQuery::new_prefix(term(), 0, true)))
-                .transpose()?,
-            misspelt_and_begun: (is_last && begun > 0)
-                .then(|| built(FuzzyTermQuery::new_prefix(term(), begun, true)))
-                .transpose()?,
-        })
+        Self {
+            misspelt: (whole > 0).then(|| pattern(Way::Whole(whole))),
+            begun: is_last.then(|| pattern(Way::Begun(0))),
+            misspelt_and_begun: (is_last && begun > 0).then(|| pattern(Way::Begun(begun))),
+        }
     }
 }
 
@@ -79,6 +71,7 @@ impl Spellings {
 pub(super) fn anywhere(
     searcher: &Searcher,
     fields: &Fields,
+    known: &Arc<Words>,
     query: &Asked,
 ) -> tantivy::Result<Vec<(Occur, Box<dyn Clause>)>> {
     let words = &query.words;
@@ -88,14 +81,14 @@ pub(super) fn anywhere(
         let last = unit.words.len() - 1;
         let mut as_asked = Vec::new();
         for (nth, word) in unit.words.iter().enumerate() {
-            let is_last = unit.is_last && nth == last;
+            let is_last = query.last_is_begun && unit.is_last && nth == last;
             // What stands for others is a word.
             let may_be_none = query.spelling == Spelling::Looser && unit.others.is_empty();
             let mistakes = match may_be_none && !is_known(searcher, fields, word, is_last)? {
                 true => Mistakes::looser(word, words),
                 false => Mistakes::usual(word),
             };
-            as_asked.push(there(fields, word, is_last, mistakes)?);
+            as_asked.push(there(fields, known, word, is_last, mistakes));
         }
         let mut ways = vec![all_of(as_asked)];
         for other in &unit.others {
@@ -127,10 +120,11 @@ pub(super) fn anywhere(
 /// All words in names of a kind.
 pub(super) fn in_names(
     fields: &Fields,
+    known: &Arc<Words>,
     kind: Kind,
     words: &[String],
     may_be_misspelt: bool,
-) -> tantivy::Result<Vec<Box<dyn Clause>>> {
+) -> Vec<Box<dyn Clause>> {
     let field = fields.words_of(kind);
     let mut clauses = Vec::new();
     for unit in synonyms::units(words) {
@@ -142,8 +136,8 @@ pub(super) fn in_names(
                 true => Mistakes::usual(word),
                 false => Mistakes::default(),
             };
-            let spellings = Spellings::new(word, is_last, mistakes)?;
-            as_asked.push(any_of(in_field(field, word, &spellings, 1.0)));
+            let spellings = Spellings::new(word, is_last, mistakes);
+            as_asked.push(any_of(in_field(field, known, word, &spellings, 1.0)));
         }
         let mut ways = vec![all_of(as_asked)];
         for other in &unit.others {
@@ -183,19 +177,20 @@ fn is_known(
 /// `word` anywhere.
 fn there(
     fields: &Fields,
+    known: &Arc<Words>,
     word: &str,
     is_last: bool,
     mistakes: Mistakes,
-) -> tantivy::Result<Box<dyn Clause>> {
-    let spellings = Spellings::new(word, is_last, mistakes)?;
+) -> Box<dyn Clause> {
+    let spellings = Spellings::new(word, is_last, mistakes);
     let mut ways = Vec::new();
     for (field, score) in names(fields) {
-        ways.extend(in_field(field, word, &spellings, score));
+        ways.extend(in_field(field, known, word, &spellings, score));
     }
     // Long texts have something like everything: as it is only.
     ways.push(terms(fields.description, word, DESCRIPTION_SCORE));
     ways.extend(run_together(fields, word));
-    Ok(any_of(ways))
+    any_of(ways)
 }
 
 /// A whole name, or two words of one, written as one word.
@@ -238,15 +233,25 @@ fn names(fields: &Fields) -> [(Field, Score); 4] {
     ]
 }
 
-fn in_field(field: Field, word: &str, spellings: &Spellings, score: Score) -> Vec<Box<dyn Clause>> {
+fn in_field(
+    field: Field,
+    known: &Arc<Words>,
+    word: &str,
+    spellings: &Spellings,
+    score: Score,
+) -> Vec<Box<dyn Clause>> {
     let spelt = [
         (&spellings.misspelt, MISSPELT),
         (&spellings.begun, BEGUN),
         (&spellings.misspelt_and_begun, MISSPELT_AND_BEGUN),
     ];
-    let spelt = spelt.into_iter().filter_map(|(automaton, part)| {
-        let automaton = automaton.clone()?;
-        Some(scored(Spelt { field, automaton }, score * part))
+    let spelt = spelt.into_iter().filter_map(|(pattern, part)| {
+        let spelt = Spelt {
+            field,
+            pattern: pattern.clone()?,
+            words: Arc::clone(known),
+        };
+        Some(scored(spelt, score * part))
     });
     let mut ways = vec![terms(field, word, score)];
     ways.extend(spelt);
@@ -287,28 +292,4 @@ fn any_of(mut clauses: Vec<Box<dyn Clause>>) -> Box<dyn Clause> {
 
 fn scored(clause: impl Clause, score: Score) -> Box<dyn Clause> {
     Box::new(ConstScoreQuery::new(Box::new(clause), score))
-}
-
-/// Words that an automaton takes: as `FuzzyTermQuery`, which builds one for each field.
-#[derive(Clone)]
-struct Spelt {
-    field: Field,
-    automaton: Arc<DfaWrapper>,
-}
-
-impl std::fmt::Debug for Spelt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Spelt")
-            .field("field", &self.field)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Clause for Spelt {
-    fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
-        let automaton = Arc::clone(&self.automaton);
-        Ok(Box::new(AutomatonWeight::<DfaWrapper>::new(
-            self.field, automaton,
-        )))
-    }
 }
