@@ -320,7 +320,7 @@ fn service(system: &System) -> Result<SearchServiceClient<Channel>> {
     Ok(SearchServiceClient::new(channel))
 }
 
-/// The nth question's word: of every third one letter is another, which one never was before, or seldom.
+/// The nth question's word: of every third one letter is another, in some 2,800 ways.
 fn typed(nth: u64) -> String {
     let word = WORDS[nth as usize % WORDS.len()];
     let dice = rolled(nth) as usize;

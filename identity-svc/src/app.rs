@@ -109,10 +109,6 @@ fn attempt(email: &str, client: Option<IpAddr>) -> Attempt {
     }
 }
 
-/// Wrong passwords in a row that are noted among what happened to an account. The others are counted: whoever
-/// tries thousands hides nothing else among them.
-const WRONG_NOTED_MAX: i32 = 20;
-
 /// Counts a wrong password, and notes it among what happened to the account.
 async fn note_wrong(
     app: &App,
@@ -121,9 +117,9 @@ async fn note_wrong(
     client: Option<IpAddr>,
 ) -> Result<(), CallError> {
     let mut tx = app.pool.begin().await?;
-    let in_a_row = failures::count(&mut tx, attempt, user_id).await?;
-    let noted = user_id.filter(|_| in_a_row <= WRONG_NOTED_MAX);
-    audit::insert_wrong_password(&mut tx, noted, client).await?;
+    // The account first, as who signs in has it.
+    audit::insert_wrong_password(&mut tx, user_id, client).await?;
+    failures::count(&mut tx, attempt, user_id).await?;
     tx.commit().await?;
     Ok(())
 }

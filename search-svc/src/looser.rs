@@ -57,10 +57,10 @@ impl Looseness {
     pub(crate) fn loosened(self, query: &Query, q: &str) -> Option<Query> {
         let mut looser = query.clone();
         if let Some(parted) = self.part(q) {
+            let last = parted.kept.last();
+            looser.last_is_begun &= !(parted.goes_on && last.is_some_and(|word| is_whole(word)));
             looser.words = parted.kept;
             looser.words.truncate(WORDS_MAX);
-            let last = looser.words.last();
-            looser.last_is_begun &= !(parted.goes_on && last.is_some_and(|word| is_whole(word)));
             looser.text = fold::plain(&parted.text, WORDS_MAX);
             looser.pairs = parted.pairs;
             looser.pairs.truncate(PAIRS_MAX);

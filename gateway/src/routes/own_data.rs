@@ -50,8 +50,13 @@ const SOLD: [&str; 3] = ["ON_SALE", "PAUSED", "CLOSED"];
 /// gone.
 const REOPEN_TIME: Duration = Duration::from_secs(5);
 
-/// After them nobody knows whether something was done.
-const NOT_KNOWN: [ErrorCode; 2] = [ErrorCode::Unavailable, ErrorCode::InternalError];
+/// After them nobody knows whether something was done: a call that was lost is made again, and what is too much
+/// then wasn't before.
+const NOT_KNOWN: [ErrorCode; 3] = [
+    ErrorCode::Unavailable,
+    ErrorCode::InternalError,
+    ErrorCode::RateLimited,
+];
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Activity {
@@ -116,7 +121,7 @@ fn activity(entry: pb::Activity) -> Result<Activity, ApiError> {
 
 /// What happened to your account
 ///
-/// Sign-ins and where from, wrong passwords (the first twenty in a row), and changes of passwords, roles, keys and
+/// Sign-ins and where from, wrong passwords (twenty a day at most), and changes of passwords, roles, keys and
 /// organisations; newest first. Sign-ins and wrong passwords are kept for 180 days.
 #[utoipa::path(
     get, path = "/me/activity", tag = "accounts",

@@ -140,8 +140,11 @@ pub(crate) async fn insert_own(
     Ok(())
 }
 
+/// Wrong passwords of an account that are noted in a day: whoever tries thousands hides nothing else among them.
+const WRONG_A_DAY_MAX: i64 = 20;
+
 /// Notes that a wrong password of the account was tried, by whoever. Without an account the same is
-/// asked, and nothing noted: it takes about as long.
+/// asked, and nothing noted: it takes about as long. The account is there until the transaction ends.
 pub(crate) async fn insert_wrong_password(
     conn: &mut PgConnection,
     user_id: Option<UserId>,
@@ -150,9 +153,13 @@ pub(crate) async fn insert_wrong_password(
     sqlx::query!(
         "INSERT INTO identity.audit (actor_id, action, subject_id, client_address)
          SELECT user_id, 'password_wrong', user_id, $2 FROM identity.users
-         WHERE user_id = $1 AND deleted_at IS NULL",
+         WHERE user_id = $1 AND deleted_at IS NULL
+           AND (SELECT count(*) FROM identity.audit
+                WHERE subject_id = $1 AND action = 'password_wrong' AND at > now() - interval '1 day') < $3
+         FOR SHARE OF users",
         user_id.map(|id| id.as_uuid()),
         client.map(|address| address.to_string()),
+        WRONG_A_DAY_MAX,
     )
     .execute(conn)
     .await?;
@@ -233,7 +240,7 @@ pub(crate) async fn delete_old_sign_ins(pool: &PgPool, limit: u32) -> Result<u64
         "DELETE FROM identity.audit WHERE audit_id IN (
              SELECT audit_id FROM identity.audit
              WHERE at < now() - interval '180 days' AND action = 'password_wrong'
-             ORDER BY at LIMIT $1 FOR UPDATE SKIP LOCKED)",
+             LIMIT $1 FOR UPDATE SKIP LOCKED)",
         i64::from(limit),
     )
     .execute(pool)

@@ -63,27 +63,26 @@ pub(crate) async fn wait(
     Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))))
 }
 
-/// Counts a wrong password; how many there were of the account from all clients, without an hour between two.
+/// Counts a wrong password.
 pub(crate) async fn count(
     conn: &mut PgConnection,
     attempt: &Attempt,
     user_id: Option<UserId>,
-) -> Result<i32, sqlx::Error> {
+) -> Result<(), sqlx::Error> {
     // In the order of the key, as every other does it: two at once wait for each other, and don't deadlock.
-    let counted = sqlx::query!(
+    sqlx::query!(
         "INSERT INTO identity.sign_in_failures AS f (account_hash, client, failures)
          VALUES ($1, $2, 1), ($1, $3, 1)
          ON CONFLICT (account_hash, client) DO UPDATE SET
              failures = CASE WHEN f.last_at < now() - make_interval(secs => $4) THEN 1
                              ELSE least(f.failures, 1000000) + 1 END,
-             last_at = now()
-         RETURNING client, failures",
+             last_at = now()",
         attempt.account_hash.as_slice(),
         ALL,
         attempt.client,
         REMEMBERED.as_secs_f64(),
     )
-    .fetch_all(&mut *conn)
+    .execute(&mut *conn)
     .await?;
     sqlx::query!(
         "UPDATE identity.sign_in_failures AS f SET waits_until = now() + make_interval(secs => CASE
@@ -108,8 +107,7 @@ pub(crate) async fn count(
     )
     .execute(conn)
     .await?;
-    let of_all = counted.iter().find(|row| row.client == ALL);
-    Ok(of_all.map_or(0, |row| row.failures))
+    Ok(())
 }
 
 /// Forgets the client's wrong passwords, and knows it from now on: somebody signed in, or showed that the

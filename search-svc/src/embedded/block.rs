@@ -1,8 +1,8 @@
 //! Documents of one segment, looked at together, and what must hold of them beside what is looked up.
 //!
 //! Always holds: numbers that must be within bounds are read of what fits otherwise, in blocks, and not
-//! looked for in the whole segment: words leave little of it. Where all of a segment is within them
-//! nothing is read.
+//! looked for in the whole segment: words leave little of it. Where all of a segment is within them, or
+//! none, nothing is read.
 
 use std::{mem, ops::RangeInclusive};
 
@@ -56,17 +56,20 @@ pub(super) struct Block<'a> {
     /// A circle, and where the documents are.
     near: Option<(Near, Column<u64>)>,
     places: Vec<u64>,
+    /// Nothing of the segment is within the bounds.
+    pub(super) is_void: bool,
 }
 
 impl<'a> Block<'a> {
     /// None yet, and what must hold of those that come.
     pub(super) fn new(segment: &'a SegmentReader, query: &Query) -> tantivy::Result<Self> {
         let columns = segment.fast_fields();
-        let mut within = Vec::new();
+        let (mut within, mut is_void) = (Vec::new(), false);
         for (field, bounds) in bounds(query) {
             let column = columns.i64(field)?;
             let (least, most) = (column.min_value(), column.max_value());
             let holds_of_all = bounds.contains(&least) && bounds.contains(&most);
+            is_void |= is_full(&column) && (most < *bounds.start() || least > *bounds.end());
             if !is_full(&column) || !holds_of_all {
                 within.push((bounds, column));
             }
@@ -80,6 +83,7 @@ impl<'a> Block<'a> {
             numbers: Vec::new(),
             near: query.near.map(place).transpose()?,
             places: Vec::new(),
+            is_void,
         })
     }
 

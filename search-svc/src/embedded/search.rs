@@ -132,7 +132,9 @@ fn in_segment(
         block.documents.clear();
         block.scores.clear();
     };
-    if matches!(wanted.sort, Sort::Relevance) {
+    if block.is_void {
+        // Nothing to look through.
+    } else if matches!(wanted.sort, Sort::Relevance) {
         weight.for_each(segment, &mut |document, score| {
             block.documents.push(document);
             block.scores.push(score);
