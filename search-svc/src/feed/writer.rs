@@ -120,11 +120,12 @@ impl<I: Index> Writer<I> {
     /// Puts the next index in the place of the one that is searched.
     pub(crate) async fn finish(&self) -> Result<(), Error> {
         let mut touched = self.touched.lock().await;
-        if touched.is_none() {
+        // Before the swap, which may be left halfway, when everything stops: nothing is written to the next any
+        // more.
+        if touched.take().is_none() {
             return Err(Error::Overtaken);
         }
         self.index.swap().await?;
-        *touched = None;
         Ok(())
     }
 
