@@ -82,12 +82,12 @@ const STALE_END: &[u8] = b"\"stale\":true}";
 
 /// Results of a search that were encoded once; compressed once, too, if anyone accepts that.
 #[derive(Debug)]
-pub(crate) struct FoundPage {
+pub(crate) struct EncodedResults {
     page: Encoded,
     gzip: OnceLock<Bytes>,
 }
 
-impl FoundPage {
+impl EncodedResults {
     /// Of a page whose last field is `stale`, and false.
     pub(crate) fn new<T: Serialize>(page: &T) -> Result<Self, ApiError> {
         let page = Encoded::new(page)?;

@@ -19,7 +19,7 @@ use holdfast_types::ErrorCode;
 use moka::future::Cache;
 use prost::Message;
 
-use crate::{conditional::FoundPage, failure::ApiError, metrics};
+use crate::{conditional::EncodedResults, failure::ApiError, metrics};
 
 /// How long an answer is given out. With it, and the second that a cache in front of us may keep it, a
 /// change is still found within two seconds (SE-1).
@@ -42,7 +42,7 @@ const STALE: HeaderValue = HeaderValue::from_static("110 - \"Response is Stale\"
 /// What search-svc answered.
 pub(crate) enum Answer {
     /// A page, and what search-svc knows it by; nothing where it doesn't.
-    Page { page: FoundPage, tag: Vec<u8> },
+    Page { page: EncodedResults, tag: Vec<u8> },
     /// The one that it was told of is the answer still.
     Unchanged,
 }
@@ -55,7 +55,7 @@ struct Dated {
 }
 
 struct Kept {
-    page: FoundPage,
+    page: EncodedResults,
     tag: Vec<u8>,
 }
 
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn an_answer_stands_in_from_when_it_was_asked_for() {
         let asked = Instant::now();
-        let page = FoundPage::new(&serde_json::json!({"stale": false}));
+        let page = EncodedResults::new(&serde_json::json!({"stale": false}));
         let page = page.expect("it says whether it is stale");
         let last = Dated {
             kept: Arc::new(Kept {

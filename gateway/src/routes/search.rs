@@ -321,7 +321,7 @@ pub(crate) async fn search_shows(
             return Ok(Answer::Unchanged);
         }
         Ok(Answer::Page {
-            page: conditional::FoundPage::new(&page(&answer)?)?,
+            page: conditional::EncodedResults::new(&page(&answer)?)?,
             tag: answer.tag,
         })
     };
@@ -382,7 +382,7 @@ pub(crate) async fn suggest_names(
             stale: false,
         };
         Ok(Answer::Page {
-            page: conditional::FoundPage::new(&suggestions)?,
+            page: conditional::EncodedResults::new(&suggestions)?,
             tag: Vec::new(),
         })
     };

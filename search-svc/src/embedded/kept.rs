@@ -35,7 +35,7 @@ use crate::{
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// What nobody asks again in this time goes, and with it what is kept of segments that are merged.
-const IDLE_MAX: Duration = Duration::from_secs(60);
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// Documents wanted of one question, up to which its answers are kept: whoever pages on asks what
 /// few ask.

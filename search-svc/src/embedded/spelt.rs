@@ -6,7 +6,6 @@
 use std::{
     mem,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use moka::{policy::EvictionPolicy, sync::Cache};
@@ -21,14 +20,13 @@ use tantivy::{
     schema::{Field, IndexRecordOption},
 };
 
+use super::kept::IDLE_MAX;
+
 /// Of what is kept: some ten thousand words, ways of writing, fields and segments.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// About what an entry takes beside the words that were found.
 const ENTRY_BYTES: usize = 320;
-
-/// What nobody asks again in this time goes, and with it what is kept of segments that are merged.
-const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// How a word may be written, with how many mistakes at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
