@@ -19,7 +19,7 @@ const ASKING: &[&str] = &[
     "live", "date", "dates", "upcoming", "online", "when", "where", "how", "much", "can", "will", "is", "are",
     "do", "does", "i", "me", "my", "s", "play", "plays", "playing", "perform", "performs", "performing", "see",
     "watch", "want", "to", "for", "of", "at", "in", "on", "from", "by", "with", "and", "or", "near", "nearby",
-    "around", "here",
+    "around", "here", "this", "coming",
     // German
     "karte", "karten", "eintrittskarten", "konzert", "konzerte", "veranstaltung", "veranstaltungen", "auftritt",
     "auftritte", "termine", "kaufen", "bestellen", "buchen", "preis", "preise", "wann", "wo", "spielt", "spielen",
@@ -177,6 +177,7 @@ mod tests {
                 "concert tickets near me",
             ),
             ("silent owls in las vegas", "silent owls las vegas", "in"),
+            ("silent owls this weekend", "silent owls weekend", "this"),
             ("Karten für Die Ärzte", "die arzte", "Karten für"),
             ("billets pour L'Été", "l ete", "billets pour"),
             ("билеты на Кино", "кино", "билеты на"),

@@ -18,6 +18,7 @@ use super::{
     spelt::{Pattern, Spelt, Way, Words},
 };
 use crate::{
+    document::DATE_WORDS,
     fold,
     query::{Mistakes, Query as Asked, Spelling},
     suggest::Kind,
@@ -40,6 +41,8 @@ const SYNONYM: Score = 0.9;
 const RUN_TOGETHER: Score = TITLE_SCORE;
 /// Letters that each of two words has that were written as one.
 const RUN_TOGETHER_LETTERS: usize = 2;
+/// Letters from which on a word may be the beginning of a day's or a month's name: as they are shortened.
+const DATE_LETTERS_MIN: usize = 3;
 /// What it counts more that two words are next to each other in a name as they were asked for, and
 /// that all that was asked for is a whole name: more than that one of them is in a title, which may be
 /// by chance.
@@ -77,6 +80,7 @@ pub(super) fn anywhere(
     let words = &query.words;
     let mut clauses = Vec::new();
     let units = synonyms::units(words);
+    let mut places = 0..words.len();
     for unit in &units {
         let last = unit.words.len() - 1;
         let mut as_asked = Vec::new();
@@ -88,7 +92,13 @@ pub(super) fn anywhere(
                 true => Mistakes::looser(word, words),
                 false => Mistakes::usual(word),
             };
-            as_asked.push(there(fields, known, word, is_last, mistakes));
+            let mut ways = there(fields, known, word, is_last, mistakes);
+            if words.len() > 1 {
+                ways.extend(dates(fields, word, is_last, mistakes));
+            }
+            let place = places.next().expect("units are the words in their order");
+            ways.extend(with_neighbours(fields, words, place));
+            as_asked.push(any_of(ways));
         }
         let mut ways = vec![all_of(as_asked)];
         for other in &unit.others {
@@ -181,7 +191,7 @@ fn there(
     word: &str,
     is_last: bool,
     mistakes: Mistakes,
-) -> Box<dyn Clause> {
+) -> Vec<Box<dyn Clause>> {
     let spellings = Spellings::new(word, is_last, mistakes);
     let mut ways = Vec::new();
     for (field, score) in names(fields) {
@@ -190,7 +200,50 @@ fn there(
     // Long texts have something like everything: as it is only.
     ways.push(terms(fields.description, word, DESCRIPTION_SCORE));
     ways.extend(run_together(fields, word));
-    any_of(ways)
+    ways
+}
+
+/// The days and months whose names `word` begins, or is with a mistake; one that is such a name is that one.
+fn dates(fields: &Fields, word: &str, is_last: bool, mistakes: Mistakes) -> Vec<Box<dyn Clause>> {
+    if DATE_WORDS.contains(&word) {
+        return Vec::new();
+    }
+    let is_begun = is_last && word.chars().count() >= DATE_LETTERS_MIN;
+    let named = DATE_WORDS.iter().filter_map(|date| {
+        let part = if is_begun && date.starts_with(word) {
+            BEGUN
+        } else if strsim::osa_distance(word, date) <= usize::from(mistakes.whole) {
+            MISSPELT
+        } else {
+            return None;
+        };
+        let clause = exact(fields.description, date);
+        Some(scored(clause, DESCRIPTION_SCORE * part))
+    });
+    named.collect()
+}
+
+/// A word of a title or a performer's that is two of those asked for, the one at `place` and the one before or
+/// behind it.
+fn with_neighbours(fields: &Fields, words: &[String], place: usize) -> Vec<Box<dyn Clause>> {
+    let from = place.saturating_sub(1);
+    let pairs = words
+        .get(from..words.len().min(place + 2))
+        .unwrap_or_default();
+    let mut ways = Vec::new();
+    for pair in pairs.windows(2) {
+        if pair.iter().any(|word| fold::is_unspaced_word(word)) {
+            continue;
+        }
+        let word = pair.concat();
+        for (field, score) in [
+            (fields.title, TITLE_SCORE),
+            (fields.performers, PERFORMERS_SCORE),
+        ] {
+            ways.push(scored(exact(field, &word), score * SYNONYM));
+        }
+    }
+    ways
 }
 
 /// A whole name, or two words of one, written as one word.

@@ -1,4 +1,5 @@
-//! What both engines are held to (`contract`), Meilisearch by its recorded answers (`recorded`),
+//! What both engines are held to (`contract`, Meilisearch as it was recorded: `recording`), what else of
+//! Meilisearch's recorded answers becomes (`recorded`),
 //! news and building (`building`, `catching_up`), and the service over real ports with a real catalogue
 //! behind it (`served`). What is found where nothing fits as it was asked is in `looser`, of any engine.
 
@@ -13,6 +14,7 @@ mod looser;
 mod on_disk;
 mod operators;
 mod recorded;
+mod recording;
 mod replay;
 mod served;
 pub(crate) mod shows;
