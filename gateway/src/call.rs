@@ -40,6 +40,11 @@ impl Call {
         Self { deadline, client }
     }
 
+    /// The same request with so much time from now on at most.
+    pub(crate) fn within(&self, time: Duration) -> Self {
+        Self::new(self.deadline.min(Deadline::after(time)), self.client)
+    }
+
     /// As [`Call::request`], and says which address the request is from: for identity-svc alone.
     pub(crate) fn with_client<M>(&self, message: M) -> tonic::Request<M> {
         let mut request = self.request(message);

@@ -33,8 +33,9 @@ use crate::{
     suggest::suggest,
 };
 
-/// When a caller may ask again while the engine is down or an index is being built.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// When a caller may ask again while the engine is down or an index is being built: not within the time that the
+/// gateway waits for an answer, so that it gives out at once what it has kept.
+const RETRY_AFTER: Duration = Duration::from_secs(3);
 
 /// Changes counted for operators: a look takes less than a second.
 const BEHIND_COUNTED_MAX: u64 = 1_000_000;
@@ -212,22 +213,28 @@ impl<I: Index> SearchAdminService for Admin<I> {
         request: Request<GetIndexStatusRequest>,
     ) -> Result<Response<GetIndexStatusResponse>, Status> {
         self.check(request.metadata()).await?;
-        let searchable = self.index.is_built().await.map_err(failure)?;
-        let shows = match self.index.shows().await {
-            Err(index::Error::NotBuilt) => 0,
-            shows => shows.map_err(failure)?,
+        let (mut engine_failure, mut behind_failure) = (String::new(), String::new());
+        let index = async {
+            let searchable = self.index.is_built().await?;
+            match self.index.shows().await {
+                Err(index::Error::NotBuilt) => Ok((searchable, 0)),
+                shows => shows.map(|shows| (searchable, shows)),
+            }
         };
+        let (searchable, shows) = index.await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the engine can't be asked how it is");
+            engine_failure = error.to_string();
+            (false, 0)
+        });
         let behind = async {
             let (lag, changes) = (self.stream.lag(), self.stream.behind(BEHIND_COUNTED_MAX));
             tokio::try_join!(lag, changes)
         };
-        let (lag, changes_behind) = behind.await.map_err(|error| {
+        let (lag, changes_behind) = behind.await.unwrap_or_else(|error| {
             tracing::warn!(%error, "how far search is behind can't be told");
-            Failure::new(
-                ErrorCode::Unavailable,
-                "the event stream is down; try again",
-            )
-        })?;
+            behind_failure = "the event stream is down".to_owned();
+            (Duration::ZERO, 0)
+        });
         Ok(Response::new(GetIndexStatusResponse {
             engine: I::ENGINE.to_owned(),
             searchable,
@@ -239,6 +246,8 @@ impl<I: Index> SearchAdminService for Admin<I> {
             lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
             changes_behind,
             shows,
+            engine_failure,
+            behind_failure,
         }))
     }
 

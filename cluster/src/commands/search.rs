@@ -58,6 +58,8 @@ struct Status {
     shows: u64,
     buildings_failed: u64,
     last_failure: String,
+    engine_failure: String,
+    behind_failure: String,
 }
 
 impl From<GetIndexStatusResponse> for Status {
@@ -73,6 +75,8 @@ impl From<GetIndexStatusResponse> for Status {
             shows: status.shows,
             buildings_failed: status.buildings_failed,
             last_failure: status.last_failure,
+            engine_failure: status.engine_failure,
+            behind_failure: status.behind_failure,
         }
     }
 }
@@ -300,12 +304,18 @@ async fn status(operator: &Operator) -> Result<Status, Error> {
 
 fn text(status: &Status) -> String {
     let index = match (status.searchable, status.building) {
+        _ if !status.engine_failure.is_empty() => {
+            format!("not known: {}", status.engine_failure)
+        }
         (true, false) => "there".to_owned(),
         (true, true) => format!("there, another is being built: {} shows", status.shows_read),
         (false, true) => format!("being built: {} shows", status.shows_read),
         (false, false) => "not there".to_owned(),
     };
     let behind = match (status.lag_ms, status.changes_behind) {
+        _ if !status.behind_failure.is_empty() => {
+            format!("not known: {}", status.behind_failure)
+        }
         (0, _) => "nothing".to_owned(),
         (ms, 0) => format!("{ms} ms"),
         (ms, 1) => format!("{ms} ms, 1 change"),
@@ -351,6 +361,10 @@ mod tests {
         status.buildings_failed = 2;
         status.last_failure = "the disk is full".to_owned();
         assert!(text(&status).ends_with("\nfailed  2 times, the last: the disk is full"));
+        status.engine_failure = "search engine: no answer".to_owned();
+        status.behind_failure = "the event stream is down".to_owned();
+        let told = "index   not known: search engine: no answer\nbehind  not known: the event stream is down";
+        assert!(text(&status).contains(told), "{}", text(&status));
     }
 
     #[test]
@@ -424,6 +438,8 @@ mod tests {
             shows: 1_000,
             buildings_failed: 1,
             last_failure: "the disk is full".to_owned(),
+            engine_failure: String::new(),
+            behind_failure: String::new(),
         });
         insta::assert_json_snapshot!(status);
     }

@@ -1,6 +1,8 @@
 //! `search`: shows by words, kind, city, time, place and price; `search/suggest`: names while somebody
 //! types. Public, cacheable for a second; while search is down, what was answered before.
 
+use std::time::Duration;
+
 use axum::{extract::State, http::HeaderMap, response::Response};
 use chrono::{DateTime, FixedOffset};
 use holdfast_proto::search::v1 as pb;
@@ -27,6 +29,10 @@ const SUGGESTIONS_MAX: u32 = 10;
 
 /// Longest text, in bytes: a line of a search box.
 const TEXT_BYTES_MAX: usize = 300;
+
+/// How long an answer is waited for. Who searches waits no longer, and what was answered before is better than an
+/// answer that is late; search-svc, when it is down, says to come again after that.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FoundVenue {
@@ -301,6 +307,7 @@ pub(crate) async fn search_shows(
 ) -> Result<Response, ApiError> {
     let request = question(&mut params)?;
     params.finish()?;
+    let call = call.within(PATIENCE);
     let ask = async |known_tag| {
         let mut search = app.search.clone();
         let asked = pb::SearchShowsRequest {
@@ -373,6 +380,7 @@ pub(crate) async fn suggest_names(
             .unwrap_or_default(),
     };
     params.finish()?;
+    let call = call.within(PATIENCE);
     let ask = async |_| {
         let mut search = app.search.clone();
         let answer = search.suggest_names(call.request(request.clone())).await?;

@@ -1,7 +1,13 @@
 //! `search`: the question that goes on, the answer's shape, what is refused by name, and the
 //! second for which a result is kept.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use holdfast_mesh::Failure;
 use holdfast_proto::search::v1 as pb;
@@ -346,8 +352,13 @@ async fn while_search_is_down_the_last_answer_stands_in_and_says_so() {
     let path = "/api/v1/search?q=hot";
     let first = send(gateway.get(path)).await.json();
     assert_eq!(first["stale"], false);
-    let down = |_: pb::SearchShowsRequest| {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let down = move |_: pb::SearchShowsRequest| {
+        count.fetch_add(1, Ordering::Relaxed);
+        // As long as it says.
         let away = Failure::new(ErrorCode::Unavailable, "search is down; try again");
+        let away = away.with_retry_after(Duration::from_secs(3));
         Err::<pb::SearchShowsResponse, _>(away.into())
     };
     gateway.backend.on("search_shows", down);
@@ -365,6 +376,11 @@ async fn while_search_is_down_the_last_answer_stands_in_and_says_so() {
     let stale = tokio::time::timeout(Duration::from_secs(20), stale)
         .await
         .unwrap();
+    assert_eq!(
+        asked.load(Ordering::Relaxed),
+        1,
+        "nobody waits until it is there again"
+    );
     assert_eq!(stale.header("warning"), Some("110 - \"Response is Stale\""));
     let age: u64 = stale.header("age").unwrap().parse().unwrap();
     assert!((0..60).contains(&age), "{age}");

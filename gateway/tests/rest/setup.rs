@@ -12,9 +12,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use holdfast_mesh::{
     Context,
     auth::{AUDIENCE, ISSUER, TokenClaims},
+    client::Contract,
     ops::Readiness,
 };
-use holdfast_proto::identity::v1::{GetJwksRequest, GetJwksResponse};
+use holdfast_proto::{
+    FILE_DESCRIPTOR_SET,
+    identity::v1::{GetJwksRequest, GetJwksResponse},
+};
 use holdfast_types::UserId;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
@@ -86,7 +90,10 @@ impl Gateway {
             ..Config::default()
         };
         change(&mut config);
-        let context = Context::new();
+        let context = Context {
+            contract: Contract::read(FILE_DESCRIPTOR_SET).unwrap(),
+            ..Context::new()
+        };
         tokio::spawn({
             let context = context.clone();
             async move { gateway::serve(config, context).await.unwrap() }

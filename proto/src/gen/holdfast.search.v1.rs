@@ -261,6 +261,12 @@ pub struct GetIndexStatusResponse {
     /// Why the last one failed; empty after one that didn't.
     #[prost(string, tag = "10")]
     pub last_failure: ::prost::alloc::string::String,
+    /// Why the engine can't be asked; then `searchable` is false and `shows` 0. Empty where it can.
+    #[prost(string, tag = "11")]
+    pub engine_failure: ::prost::alloc::string::String,
+    /// Why nobody knows how far behind it is; then both of that are 0. Empty where that is known.
+    #[prost(string, tag = "12")]
+    pub behind_failure: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CompareShowsRequest {
@@ -885,7 +891,8 @@ pub mod search_admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// How the index is. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, UNAVAILABLE. Reads only.
+        /// How the index is, also while its engine or its database is down. Called by the CLI. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, UNAVAILABLE. Reads only.
         pub async fn get_index_status(
             &mut self,
             request: impl tonic::IntoRequest<super::GetIndexStatusRequest>,
@@ -974,7 +981,8 @@ pub mod search_admin_service_server {
             tonic::Response<super::RebuildIndexResponse>,
             tonic::Status,
         >;
-        /// How the index is. Called by the CLI. Reasons: UNAUTHORIZED, FORBIDDEN, UNAVAILABLE. Reads only.
+        /// How the index is, also while its engine or its database is down. Called by the CLI. Reasons: UNAUTHORIZED,
+        /// FORBIDDEN, UNAVAILABLE. Reads only.
         async fn get_index_status(
             &self,
             request: tonic::Request<super::GetIndexStatusRequest>,

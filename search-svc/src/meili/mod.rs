@@ -378,7 +378,8 @@ fn refusal(refused: MeilisearchError) -> Error {
     let text = refused.to_string();
     match (&refused.error_code, refused.error_type) {
         (ErrorCode::IndexNotFound, _) => Error::NotBuilt,
-        // Its disk or itself; and a key that an operator will put right.
+        // Its disk or itself, which it says with types that the library doesn't know, too (`system`, for more
+        // questions at once than it takes); and a key that an operator will put right.
         (
             ErrorCode::NoSpaceLeftOnDevice
             | ErrorCode::TooManyOpenFiles
@@ -386,7 +387,7 @@ fn refusal(refused: MeilisearchError) -> Error {
             | ErrorCode::DatabaseSizeLimitReached,
             _,
         )
-        | (_, ErrorType::Internal | ErrorType::Auth) => Error::Away(text),
+        | (_, ErrorType::Internal | ErrorType::Auth | ErrorType::Unknown) => Error::Away(text),
         _ => Error::Refused(text),
     }
 }

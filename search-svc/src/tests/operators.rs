@@ -18,7 +18,10 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use sqlx::PgPool;
 use tonic::Request;
 
-use super::shows::{fill, show};
+use super::{
+    recorded::nobody,
+    shows::{fill, show},
+};
 use crate::{
     clients::catalog::Catalog,
     embedded::Embedded,
@@ -116,4 +119,26 @@ async fn only_admins_look_at_the_index_or_have_it_built(pool: PgPool) {
     tokio::time::timeout(Duration::from_secs(1), status.asked())
         .await
         .unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn the_status_is_told_while_everything_behind_it_is_down(pool: PgPool) {
+    let status = Arc::new(Status::default());
+    // Without its tables there is no event stream.
+    let admin = Admin {
+        index: Arc::new(nobody()),
+        status,
+        verifier: Verifier::new(|| async { Ok(jwks()) }),
+        stream: Arc::new(Stream::new(pool, "search")),
+        catalog: Catalog::new(holdfast_mesh::client::channel("http://127.0.0.1:1").unwrap()),
+        feeds: true,
+    };
+    let request = asked(GetIndexStatusRequest {}, "admin");
+    let told = admin.get_index_status(request).await.unwrap().into_inner();
+    assert_eq!(
+        (told.engine.as_str(), told.searchable),
+        ("meilisearch", false)
+    );
+    assert!(told.engine_failure.contains("search engine"), "{told:?}");
+    assert_eq!(told.behind_failure, "the event stream is down");
 }

@@ -39,7 +39,7 @@ pub(crate) async fn built(replay: &Replay) -> Meili {
 }
 
 /// The adapter of a server that isn't there.
-fn nobody() -> Meili {
+pub(super) fn nobody() -> Meili {
     let none = Secret::default();
     let keys = Keys {
         all: &none,
@@ -164,7 +164,6 @@ async fn every_kind_of_search_that_was_recorded_is_understood() {
             },
             vec![],
         ),
-        ("search, quote in a filter value", limited(all(), 1), vec![]),
     ] {
         replay.expect([recorded(label).with_our_hits()]);
         let found = meili.search(&query).await.unwrap();
@@ -256,6 +255,7 @@ async fn a_search_that_fails_is_told_apart() {
         // Not Meilisearch's own: a proxy's, another server's.
         recorded("search").answering(502, "<html>Bad Gateway</html>"),
         recorded("search").answering(500, ""),
+        recorded("search, bad parameter").answering(503, TOO_MANY),
         recorded("search").answering(200, "{\"hits\": ["),
         recorded("search").answering(200, "{}"),
         recorded("search").answering(204, ""),
@@ -275,6 +275,11 @@ async fn a_search_that_fails_is_told_apart() {
     let nowhere = nobody();
     assert!(matches!(nowhere.is_built().await, Err(Error::Away(_))));
 }
+
+/// What its documentation has for more questions at once than it takes.
+const TOO_MANY: &str = r#"{"message": "Too many search requests running at the same time: 1000. Retry after 10s.",
+    "code": "too_many_search_requests", "type": "system",
+    "link": "https://docs.meilisearch.com/errors#too_many_search_requests"}"#;
 
 #[tokio::test]
 async fn documents_are_written_and_removed_when_their_tasks_succeeded() {
