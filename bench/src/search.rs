@@ -389,17 +389,29 @@ fn question(nth: u64) -> SearchShowsRequest {
     }
 }
 
+/// Fails where so much failed that the others say nothing.
+fn answered(measured: Measured) -> Result<Measured> {
+    ensure!(
+        measured.failed * 100 <= measured.done,
+        "{} failed, {} were done: {}",
+        measured.failed,
+        measured.done,
+        measured.first_failure.as_deref().unwrap_or_default()
+    );
+    Ok(measured)
+}
+
 async fn ask_distinct(system: &System, asked: &Arc<AtomicU64>, load: Load) -> Result<Measured> {
     let (service, asked) = (service(system)?, Arc::clone(asked));
-    load::run(load, move |_| {
+    let measured = load::run(load, move |_| {
         let mut service = service.clone();
         let request = question(asked.fetch_add(1, Ordering::Relaxed));
         async move {
             service.search_shows(request).await?;
             Ok(Ended::Done)
         }
-    })
-    .await
+    });
+    answered(measured.await?)
 }
 
 /// A number from 0 below [`POPULAR`], the nth one nth as often as the first: the inverse of the
@@ -419,7 +431,7 @@ fn rolled(nth: u64) -> u64 {
 
 async fn ask_popular(system: &System, asked: &Arc<AtomicU64>, load: Load) -> Result<Measured> {
     let (rest, asked) = (system.rest()?, Arc::clone(asked));
-    load::run(load, move |_| {
+    let measured = load::run(load, move |_| {
         let rest: Rest = rest.clone();
         let number = popular(rolled(asked.fetch_add(1, Ordering::Relaxed)));
         let word = WORDS[number % WORDS.len()].replace(' ', "%20");
@@ -438,8 +450,8 @@ async fn ask_popular(system: &System, asked: &Arc<AtomicU64>, load: Load) -> Res
             ensure!(status == 200, "GET {path} is answered {status}");
             Ok(Ended::Done)
         }
-    })
-    .await
+    });
+    answered(measured.await?)
 }
 
 /// Changes titles, and looks for some of them.
@@ -502,6 +514,7 @@ async fn change(system: &System, titles: &Arc<AtomicU64>, load: Load) -> Result<
         Ok::<_, anyhow::Error>(times)
     };
     let (changes, times) = tokio::try_join!(changing, looking)?;
+    let changes = answered(changes)?;
     let ms = |us: u64| us as f64 / 1_000.0;
     let fresh = Fresh {
         looked_for: times.len(),

@@ -677,7 +677,7 @@ pub(crate) struct AuditArgs {
     /// The account
     pub(crate) email: String,
     /// How many entries, newest first
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) limit: u32,
     /// The running system.
     #[command(flatten)]

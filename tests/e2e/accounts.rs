@@ -18,6 +18,7 @@ const ORGANISATION: &str = "Holdfast-Organisation";
 async fn accounts_live_and_end_and_organisations_share() {
     with_system(options(), async |system| {
         letters_set_passwords(system).await?;
+        what_was_bought_stays(system).await?;
         members_share_and_keys_read(system).await
     })
     .await;
@@ -149,6 +150,33 @@ async fn letters_set_passwords(system: &System) -> Result<()> {
         system.cli(&["user", "audit", email]).is_err(),
         "nobody has the address"
     );
+    Ok(())
+}
+
+/// Who leaves takes along what they bought, and it counts on.
+async fn what_was_bought_stays(system: &System) -> Result<()> {
+    let rest = system.rest()?;
+    let customer = Customer::register(&rest).await?;
+    let show = demo_show(system)?;
+    let free = rest.free_seats(show).await?;
+    let booking = customer.buy(show, &[&free[0]]).await?;
+    let export = customer.get("/me/export").await?.ok()?.body;
+    ensure!(
+        export["complete"] == true
+            && export["bookings"][0]["booking_id"] == booking.as_str()
+            && export["bookings"][0]["status"] == "CONFIRMED",
+        "{export}"
+    );
+    let tickets = customer.valid_tickets(&booking).await?;
+    ensure!(tickets.len() == 1, "{tickets:?}");
+    let password = json!({"password": customer.password});
+    rest.send(customer.request(Method::DELETE, "/me").json(&password))
+        .await?
+        .ok()?;
+    ensure!(customer.ask_to_sign_in().await?.status == 401);
+    // By a token of before, while it counts.
+    ensure!(customer.valid_tickets(&booking).await? == tickets);
+    ensure!(!rest.free_seats(show).await?.contains(&free[0]));
     Ok(())
 }
 

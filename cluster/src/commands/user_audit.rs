@@ -13,6 +13,9 @@ use crate::{
     supervisor::say,
 };
 
+/// Entries asked for at once.
+const PAGE: u32 = 100;
+
 /// Prints what happened to an account, newest first, one entry a line.
 ///
 /// # Errors
@@ -20,18 +23,26 @@ use crate::{
 pub(crate) async fn user_audit(args: AuditArgs) -> Result<(), Error> {
     let dir = DataDir::choose(args.dir.data_dir)?;
     let operator = Operator::sign_in(&dir, As::Operator).await?;
-    let request = AuditAccountRequest {
-        email: args.email,
-        limit: args.limit,
-        cursor: String::new(),
-    };
-    let request = operator.request(request);
-    let answer = operator.identity()?.audit_account(request).await;
-    let answer = answer
-        .map_err(|status| Error::from_status("read what happened to the account", &status))?
-        .into_inner();
-    for entry in &answer.activity {
-        say(&line(entry, &answer.user_id)?);
+    let mut identity = operator.identity()?;
+    let (mut left, mut cursor) = (args.limit, String::new());
+    while left > 0 {
+        let request = operator.request(AuditAccountRequest {
+            email: args.email.clone(),
+            limit: left.min(PAGE),
+            cursor,
+        });
+        let answer = identity.audit_account(request).await;
+        let answer = answer
+            .map_err(|status| Error::from_status("read what happened to the account", &status))?
+            .into_inner();
+        for entry in &answer.activity {
+            say(&line(entry, &answer.user_id)?);
+        }
+        if answer.next_cursor.is_empty() {
+            break;
+        }
+        left -= left.min(PAGE);
+        cursor = answer.next_cursor;
     }
     Ok(())
 }

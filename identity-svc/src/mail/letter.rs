@@ -127,8 +127,8 @@ impl Kind {
                 format!(
                     "With your account a key was made just now, by which a system of yours or\n\
                      of your organisation's may read or change what you organise.\n\n\
-                     If it wasn't you, set a new password, which ends all your keys and\n\
-                     sign-ins:\n\n\
+                     If it wasn't you, set a new password on this page, which ends all your\n\
+                     keys and sign-ins:\n\n\
                      {links}/account/forgot\n"
                 ),
             ),

@@ -193,7 +193,8 @@ pub struct Customer {
     pub token: String,
     /// The address it was registered with.
     pub email: String,
-    password: String,
+    /// The account's.
+    pub password: String,
 }
 
 impl Customer {
