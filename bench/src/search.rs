@@ -270,6 +270,7 @@ async fn catch_up(system: &System, begun: Instant) -> Result<f64> {
         let waiting = status["changes_behind"].as_u64();
         let waiting = waiting.with_context(|| format!("no changes_behind in {status}"))?;
         quiet_since = match (waiting, quiet_since) {
+            _ if status["behind_failure"] != "" => None,
             (0, None) => Some(begun.elapsed()),
             (0, Some(since)) => return Ok(Duration::as_secs_f64(&since)),
             _ => None,

@@ -100,6 +100,11 @@ impl ApiError {
         StatusCode::from_u16(self.0.code().http()).expect("the error table has valid statuses")
     }
 
+    /// Whether it says itself when to come again.
+    pub(crate) fn says_when(&self) -> bool {
+        self.0.retry_after().is_some()
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         self.0
             .retry_after()

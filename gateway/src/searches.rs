@@ -3,11 +3,11 @@
 //! Always holds: an answer is given out for [`KEPT`] at most without a look whether it still is one,
 //! whoever asks; of many who ask the same at once, one asks search-svc, and that answers what is here
 //! already only by saying so; what failed isn't kept. While search is down the last answer to the same
-//! question stands in for [`STANDS_IN`] at most since it was last seen to be one, and says so. Memory is
-//! bounded.
+//! question stands in for [`STANDS_IN`] at most since it was last seen to be one, and says so; once call after
+//! call has failed, without being asked for but now and then. Memory is bounded.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
+use holdfast_mesh::Failure;
 use holdfast_types::ErrorCode;
 use moka::future::Cache;
 use prost::Message;
@@ -28,6 +29,14 @@ const KEPT: Duration = Duration::from_millis(500);
 /// How long the last answer is better than none: search that is begun anew with a million shows is
 /// there again, and what is on hardly changes meanwhile.
 const STANDS_IN: Duration = Duration::from_secs(300);
+
+/// Calls that failed one after the other from which on search is taken to be down, and how often it is tried then:
+/// whoever tries may wait for seconds, and all others needn't.
+const FAILURES_MIN: u32 = 3;
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// When to come again, where search doesn't say.
+const RETRY_AFTER: Duration = Duration::from_secs(3);
 
 /// Bytes of all answers kept, of each kind in each of the two caches that they are in; one has some
 /// 20 kB. What is in both is there once.
@@ -65,10 +74,43 @@ impl Dated {
     }
 }
 
+/// How calls went lately.
+#[derive(Default)]
+struct Outage {
+    failures: u32,
+    /// When the next one is made.
+    next: Option<Instant>,
+}
+
+impl Outage {
+    /// Whether to ask now; during an outage for one in [`TRY_EVERY`].
+    fn may_ask(&mut self, now: Instant) -> bool {
+        if self.failures < FAILURES_MIN {
+            return true;
+        }
+        let may = self.next.is_none_or(|next| now >= next);
+        if may {
+            self.next = Some(now + TRY_EVERY);
+        }
+        may
+    }
+
+    fn asked<T>(&mut self, answer: &Result<T, ApiError>, now: Instant) {
+        match answer {
+            Err(error) if error.code() == ErrorCode::Unavailable => {
+                self.failures = self.failures.saturating_add(1);
+                self.next = Some(now + TRY_EVERY);
+            }
+            _ => *self = Self::default(),
+        }
+    }
+}
+
 /// Answers of one kind.
 pub(crate) struct Answers {
     fresh: Cache<Vec<u8>, Dated>,
     last: Cache<Vec<u8>, Dated>,
+    outage: Mutex<Outage>,
 }
 
 impl Answers {
@@ -87,7 +129,12 @@ impl Answers {
         Self {
             fresh: cache(KEPT),
             last: cache(STANDS_IN),
+            outage: Mutex::default(),
         }
+    }
+
+    fn outage<T>(&self, with: impl FnOnce(&mut Outage) -> T) -> T {
+        with(&mut self.outage.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The answer to `request` that is kept, else what `ask` answers, who is told the tag of the last
@@ -102,11 +149,18 @@ impl Answers {
         F: Future<Output = Result<Answer, ApiError>>,
     {
         let key = request.encode_to_vec();
+        if !self.outage(|outage| outage.may_ask(Instant::now()))
+            && let Some(last) = self.stand_in(&key).await
+        {
+            return stale(&last, request_headers);
+        }
         let asking = async {
             let last = self.last.get(&key).await.map(|last| last.kept);
             let asked = Instant::now();
             let tag = last.as_ref().map(|last| last.tag.clone());
-            let kept = match (ask(tag.unwrap_or_default()).await?, last) {
+            let answer = ask(tag.unwrap_or_default()).await;
+            self.outage(|outage| outage.asked(&answer, Instant::now()));
+            let kept = match (answer?, last) {
                 (Answer::Page { page, tag }, _) => Arc::new(Kept { page, tag }),
                 (Answer::Unchanged, Some(last)) => last,
                 (Answer::Unchanged, None) => {
@@ -125,22 +179,59 @@ impl Answers {
         if error.code() != ErrorCode::Unavailable {
             return Err(error);
         }
-        let now = Instant::now();
-        let last = self.last.get(&key).await;
-        let last = last.filter(|last| last.may_stand_in(now)).ok_or(error)?;
-        metrics::search_was_stale();
-        let mut response = last.kept.page.stale().answer(request_headers)?;
-        let age = now.saturating_duration_since(last.asked).as_secs();
-        let headers = response.headers_mut();
-        headers.insert(header::AGE, HeaderValue::from(age));
-        headers.insert(header::WARNING, STALE);
-        Ok(response)
+        match self.stand_in(&key).await {
+            Some(last) => stale(&last, request_headers),
+            None if error.says_when() => Err(error),
+            None => {
+                let down = Failure::new(ErrorCode::Unavailable, "search is down; try again");
+                Err(down.with_retry_after(RETRY_AFTER).into())
+            }
+        }
     }
+
+    async fn stand_in(&self, key: &[u8]) -> Option<Dated> {
+        let last = self.last.get(key).await;
+        last.filter(|last| last.may_stand_in(Instant::now()))
+    }
+}
+
+fn stale(last: &Dated, request_headers: &HeaderMap) -> Result<Response, ApiError> {
+    metrics::search_was_stale();
+    let mut response = last.kept.page.stale().answer(request_headers)?;
+    let age = Instant::now()
+        .saturating_duration_since(last.asked)
+        .as_secs();
+    let headers = response.headers_mut();
+    headers.insert(header::AGE, HeaderValue::from(age));
+    headers.insert(header::WARNING, STALE);
+    Ok(response)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn call_after_call_that_fails_is_an_outage_which_is_tried_now_and_then() {
+        let now = Instant::now();
+        let failed = || Err::<(), _>(ApiError::new(ErrorCode::Unavailable, "down"));
+        let mut outage = Outage::default();
+        for _ in 0..2 {
+            outage.asked(&failed(), now);
+            assert!(outage.may_ask(now));
+        }
+        outage.asked(&Ok(()), now);
+        for _ in 0..3 {
+            assert!(outage.may_ask(now), "those before don't count any more");
+            outage.asked(&failed(), now);
+        }
+        assert!(!outage.may_ask(now));
+        let later = now + TRY_EVERY;
+        assert!(outage.may_ask(later) && !outage.may_ask(later), "one does");
+        let refused = Err::<(), _>(ApiError::new(ErrorCode::InvalidRequest, "no"));
+        outage.asked(&refused, later);
+        assert!(outage.may_ask(later), "it answers");
+    }
 
     #[test]
     fn an_answer_stands_in_from_when_it_was_asked_for() {

@@ -3,7 +3,8 @@
 //!
 //! Always holds: each of them counts where something has it, for it may be part of a name (The Who,
 //! When in Rome); only of a question that nothing fits they are left out ([`crate::looser`]), and only
-//! where something else is left. What narrows (tonight, a city, a kind) is none of them.
+//! where something else is left. What narrows (tonight, a city, a kind) is none of them, but for `this`: what is found
+//! without it comes soonest first.
 
 use std::{collections::HashSet, sync::LazyLock};
 

@@ -102,6 +102,8 @@ async fn letters_set_passwords(system: &System) -> Result<()> {
     let new = json!({"token": token_in(&asked)?, "password": "battery staple"});
     post(&rest, "", "/auth/password/reset", new).await?.ok()?;
     letter(system, email, "Your password was changed").await?;
+    let page = format!("{}/mail", system.run()?.api_url);
+    ensure!(rest.get_status(&page).await? == 200, "letters have a page");
     let again = login(&rest, email, "battery staple").await?.ok()?;
     let token = text(&again.body, "access_token")?;
 

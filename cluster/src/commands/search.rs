@@ -102,6 +102,7 @@ pub(crate) async fn search_status(args: SearchStatusArgs) -> Result<(), Error> {
 pub(crate) async fn search_rebuild(args: DataDirArg) -> Result<(), Error> {
     let operator = Operator::sign_in(&DataDir::choose(args.data_dir)?, As::Operator).await?;
     let first = status(&operator).await?;
+    check_engine(&first)?;
     let (before, about) = (first.indexes_built, first.shows);
     let request = operator.request(RebuildIndexRequest {});
     let asked = operator.search()?.rebuild_index(request).await;
@@ -110,6 +111,7 @@ pub(crate) async fn search_rebuild(args: DataDirArg) -> Result<(), Error> {
     let (mut told, mut failed) = (begun, first.buildings_failed);
     loop {
         let now = status(&operator).await?;
+        check_engine(&now)?;
         if now.buildings_failed > failed {
             failed = now.buildings_failed;
             say(&format!("failed, begun again: {}", now.last_failure));
@@ -133,6 +135,17 @@ pub(crate) async fn search_rebuild(args: DataDirArg) -> Result<(), Error> {
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+fn check_engine(status: &Status) -> Result<(), Error> {
+    if status.engine_failure.is_empty() {
+        return Ok(());
+    }
+    let why = format!(
+        "{}; an index is built anew when it is back, if there is none then (`holdfast search status`)",
+        status.engine_failure
+    );
+    Err(Error::Failed(anyhow::anyhow!(why)))
 }
 
 /// There may be more or fewer than when the last index was built.

@@ -6,7 +6,7 @@ use holdfast_types::UserId;
 use sqlx::{PgConnection, PgPool};
 
 /// Wrong passwords that a client may try of an account before it waits: a person mistypes a few times; one
-/// who signed in from there lately has more.
+/// who signed in from there lately, or stays signed in there, has more.
 const STRANGER_MAX: i32 = 5;
 const KNOWN_MAX: i32 = 20;
 
@@ -24,7 +24,7 @@ const ALL_WAIT: Duration = Duration::from_secs(60);
 /// After so long without a wrong password they are forgotten: longer than any wait.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
-/// How long a client is known from which somebody signed in.
+/// How long a client is known from which somebody signed in or renewed a sign-in.
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// What stands for all clients.
@@ -131,6 +131,20 @@ pub(crate) async fn know(
         attempt.client,
     )
     .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Knows the client from now on: somebody stays signed in there. To a day.
+pub(crate) async fn meet(pool: &PgPool, user_id: UserId, client: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO identity.known_clients AS k (user_id, client) VALUES ($1, $2)
+         ON CONFLICT (user_id, client) DO UPDATE SET last_at = now()
+         WHERE k.last_at < now() - interval '1 day'",
+        user_id.as_uuid(),
+        client,
+    )
+    .execute(pool)
     .await?;
     Ok(())
 }

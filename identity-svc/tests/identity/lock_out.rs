@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use holdfast_mesh::Failure;
 use holdfast_proto::identity::v1::{
-    LoginRequest, RequestPasswordResetRequest, ResetPasswordRequest,
+    LoginRequest, RefreshRequest, RequestPasswordResetRequest, ResetPasswordRequest, Tokens,
 };
 use holdfast_types::ErrorCode;
 use sqlx::PgPool;
@@ -22,13 +22,13 @@ async fn login(
     from: &str,
     email: &str,
     password: &str,
-) -> Result<(), Status> {
+) -> Result<Tokens, Status> {
     let request = LoginRequest {
         email: email.to_owned(),
         password: password.to_owned(),
     };
-    service.client.login(from_client(from, request)).await?;
-    Ok(())
+    let answer = service.client.login(from_client(from, request)).await?;
+    Ok(answer.into_inner().tokens.expect("tokens"))
 }
 
 /// Wrong passwords until the client is told to wait; how many were looked at, and how long it waits.
@@ -172,7 +172,7 @@ async fn many_clients_at_once_lock_out_neither_known_ones_nor_who_reads_the_mail
         .await
         .expect("registers");
     letters.next().await;
-    login(&mut service, OWN, "ann@example.org", PASSWORD)
+    let own = login(&mut service, OWN, "ann@example.org", PASSWORD)
         .await
         .expect("is known from now on");
     // As if of 99 guesses from anywhere: the hundredth is the last that is looked at.
@@ -191,6 +191,13 @@ async fn many_clients_at_once_lock_out_neither_known_ones_nor_who_reads_the_mail
     login(&mut service, OWN, "ann@example.org", PASSWORD)
         .await
         .expect("is known");
+    let elsewhere = "198.51.100.21";
+    let refresh_token = own.refresh_token;
+    let request = from_client(elsewhere, RefreshRequest { refresh_token });
+    service.client.refresh(request).await.expect("is renewed");
+    login(&mut service, elsewhere, "ann@example.org", PASSWORD)
+        .await
+        .expect("is known, who moved with a sign-in");
 
     let email = "ann@example.org".to_owned();
     let request = RequestPasswordResetRequest { email };

@@ -734,8 +734,9 @@ pub mod identity_service_client {
         /// Trades e-mail and password for tokens. Called by the gateway, which names the client's address in the
         /// metadata `holdfast-client-address`. Reasons: UNAUTHORIZED (the same for an unknown address and a wrong
         /// password), RATE_LIMITED: too many at once, or, with how long to wait, too many wrong passwords for this
-        /// account from that client (of IPv6 its /64), or from many clients of which that one never signed in
-        /// lately; the same for addresses that have no account. Not idempotent: each is a sign-in of its own.
+        /// account from that client (of IPv6 its /64), or from many clients of which that one neither signed
+        /// in nor renewed a sign-in lately; the same for addresses that have no account. Not idempotent: each is a
+        /// sign-in of its own.
         pub async fn login(
             &mut self,
             request: impl tonic::IntoRequest<super::LoginRequest>,
@@ -2098,8 +2099,9 @@ pub mod identity_service_server {
         /// Trades e-mail and password for tokens. Called by the gateway, which names the client's address in the
         /// metadata `holdfast-client-address`. Reasons: UNAUTHORIZED (the same for an unknown address and a wrong
         /// password), RATE_LIMITED: too many at once, or, with how long to wait, too many wrong passwords for this
-        /// account from that client (of IPv6 its /64), or from many clients of which that one never signed in
-        /// lately; the same for addresses that have no account. Not idempotent: each is a sign-in of its own.
+        /// account from that client (of IPv6 its /64), or from many clients of which that one neither signed
+        /// in nor renewed a sign-in lately; the same for addresses that have no account. Not idempotent: each is a
+        /// sign-in of its own.
         async fn login(
             &self,
             request: tonic::Request<super::LoginRequest>,

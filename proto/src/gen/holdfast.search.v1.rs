@@ -891,7 +891,7 @@ pub mod search_admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// How the index is, also while its engine or its database is down. Called by the CLI. Reasons: UNAUTHORIZED,
+        /// How the index is, also while its engine or its place in the stream can't be asked. Called by the CLI. Reasons: UNAUTHORIZED,
         /// FORBIDDEN, UNAVAILABLE. Reads only.
         pub async fn get_index_status(
             &mut self,
@@ -981,7 +981,7 @@ pub mod search_admin_service_server {
             tonic::Response<super::RebuildIndexResponse>,
             tonic::Status,
         >;
-        /// How the index is, also while its engine or its database is down. Called by the CLI. Reasons: UNAUTHORIZED,
+        /// How the index is, also while its engine or its place in the stream can't be asked. Called by the CLI. Reasons: UNAUTHORIZED,
         /// FORBIDDEN, UNAVAILABLE. Reads only.
         async fn get_index_status(
             &self,

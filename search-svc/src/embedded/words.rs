@@ -43,6 +43,8 @@ const RUN_TOGETHER: Score = TITLE_SCORE;
 const RUN_TOGETHER_LETTERS: usize = 2;
 /// Letters from which on a word may be the beginning of a day's or a month's name: as they are shortened.
 const DATE_LETTERS_MIN: usize = 3;
+/// And may be one with a mistake: shorter ones are names (Pune, Jude, Mary).
+const DATE_LETTERS_MISSPELT_MIN: usize = 6;
 /// What it counts more that two words are next to each other in a name as they were asked for, and
 /// that all that was asked for is a whole name: more than that one of them is in a title, which may be
 /// by chance.
@@ -80,7 +82,6 @@ pub(super) fn anywhere(
     let words = &query.words;
     let mut clauses = Vec::new();
     let units = synonyms::units(words);
-    let mut places = 0..words.len();
     for unit in &units {
         let last = unit.words.len() - 1;
         let mut as_asked = Vec::new();
@@ -88,16 +89,16 @@ pub(super) fn anywhere(
             let is_last = query.last_is_begun && unit.is_last && nth == last;
             // What stands for others is a word.
             let may_be_none = query.spelling == Spelling::Looser && unit.others.is_empty();
-            let mistakes = match may_be_none && !is_known(searcher, fields, word, is_last)? {
+            let is_none = may_be_none && !is_known(searcher, fields, word, is_last)?;
+            let mistakes = match is_none {
                 true => Mistakes::looser(word, words),
                 false => Mistakes::usual(word),
             };
             let mut ways = there(fields, known, word, is_last, mistakes);
-            if words.len() > 1 {
-                ways.extend(dates(fields, word, is_last, mistakes));
+            if may_be_none && words.len() > 1 {
+                ways.extend(dates(fields, word, is_last, is_none));
             }
-            let place = places.next().expect("units are the words in their order");
-            ways.extend(with_neighbours(fields, words, place));
+            ways.extend(with_neighbours(fields, query, word));
             as_asked.push(any_of(ways));
         }
         let mut ways = vec![all_of(as_asked)];
@@ -203,16 +204,19 @@ fn there(
     ways
 }
 
-/// The days and months whose names `word` begins, or is with a mistake; one that is such a name is that one.
-fn dates(fields: &Fields, word: &str, is_last: bool, mistakes: Mistakes) -> Vec<Box<dyn Clause>> {
-    if DATE_WORDS.contains(&word) {
-        return Vec::new();
-    }
-    let is_begun = is_last && word.chars().count() >= DATE_LETTERS_MIN;
+/// The days and months whose names `word` begins, or, where no show has it, is with a mistake. Only where nothing fits
+/// otherwise, and beside other words: much is like one of them.
+fn dates(fields: &Fields, word: &str, is_last: bool, is_none: bool) -> Vec<Box<dyn Clause>> {
+    let letters = word.chars().count();
+    let is_begun = is_last && letters >= DATE_LETTERS_MIN;
+    let mistakes = match is_none && letters >= DATE_LETTERS_MISSPELT_MIN {
+        true => Mistakes::usual(word).whole,
+        false => 0,
+    };
     let named = DATE_WORDS.iter().filter_map(|date| {
         let part = if is_begun && date.starts_with(word) {
             BEGUN
-        } else if strsim::osa_distance(word, date) <= usize::from(mistakes.whole) {
+        } else if mistakes > 0 && strsim::osa_distance(word, date) <= usize::from(mistakes) {
             MISSPELT
         } else {
             return None;
@@ -223,24 +227,22 @@ fn dates(fields: &Fields, word: &str, is_last: bool, mistakes: Mistakes) -> Vec<
     named.collect()
 }
 
-/// A word of a title or a performer's that is two of those asked for, the one at `place` and the one before or
-/// behind it.
-fn with_neighbours(fields: &Fields, words: &[String], place: usize) -> Vec<Box<dyn Clause>> {
-    let from = place.saturating_sub(1);
-    let pairs = words
-        .get(from..words.len().min(place + 2))
-        .unwrap_or_default();
+/// A word of a title or a performer's that is `word` and the one that was asked for next to it.
+fn with_neighbours(fields: &Fields, query: &Asked, word: &String) -> Vec<Box<dyn Clause>> {
     let mut ways = Vec::new();
-    for pair in pairs.windows(2) {
-        if pair.iter().any(|word| fold::is_unspaced_word(word)) {
+    for pair in query.pairs.iter().filter(|pair| pair.contains(word)) {
+        let joined = pair.concat();
+        let long = |word: &String| word.chars().count() >= RUN_TOGETHER_LETTERS;
+        let may_be_one = pair.iter().all(long) || joined.contains(char::is_numeric);
+        let are_asked = pair.iter().all(|word| query.words.contains(word));
+        if !may_be_one || !are_asked || fold::is_unspaced_word(&joined) {
             continue;
         }
-        let word = pair.concat();
         for (field, score) in [
             (fields.title, TITLE_SCORE),
             (fields.performers, PERFORMERS_SCORE),
         ] {
-            ways.push(scored(exact(field, &word), score * SYNONYM));
+            ways.push(scored(exact(field, &joined), score * SYNONYM));
         }
     }
     ways

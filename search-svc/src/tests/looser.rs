@@ -295,6 +295,8 @@ async fn words_that_no_show_has_may_be_misspelt_more(index: &impl Index) {
         show(2, "Nora Nakajima"),
         show(3, "The Paper Arrows"),
         show(4, "Виктория Оркестр"),
+        show(5, "Night Larks").described("Friday June 2027"),
+        show(6, "Night Larks").described("Saturday weekend January 2027"),
     ];
     fill(index, shows).await;
     for (meant, q, first) in [
@@ -308,6 +310,8 @@ async fn words_that_no_show_has_may_be_misspelt_more(index: &impl Index) {
         ),
         ("him, asking when", "when does koofii mreau play", 1),
         ("them, in Cyrillic", "викттря аркестр", 4),
+        ("on a Saturday, not yet typed out", "night larks satu", 6),
+        ("in January, misspelt", "night larks janaury", 6),
     ] {
         let (numbers, looseness) = found(index, &first_page(all(), q)).await;
         assert_eq!(
@@ -325,6 +329,7 @@ async fn what_is_spelt_as_something_is_not_taken_for_something_else(index: &impl
         show(3, "Quartz Trio").described("With a slayer."),
         show(4, "Prayer").at("Seoul", 37.56, 126.97),
         show(5, "아이돌"),
+        show(6, "The Who").described("In the evening, Friday June 2027 weekend"),
     ];
     fill(index, shows).await;
     for q in [
@@ -341,6 +346,10 @@ async fn what_is_spelt_as_something_is_not_taken_for_something_else(index: &impl
         "silver 2027",
         "아이유",
         "qwertz uiop",
+        // Names that are like days and months.
+        "the who pune",
+        "the weeknd",
+        "the mary",
     ] {
         let nothing = (Vec::new(), AsAsked);
         assert_eq!(found(index, &first_page(all(), q)).await, nothing, "{q}");
