@@ -35,6 +35,9 @@ const STANDS_IN: Duration = Duration::from_secs(300);
 const FAILURES_MIN: u32 = 3;
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
+/// Whoever leaves after so long without an answer had none.
+const GIVEN_UP: Duration = Duration::from_secs(1);
+
 /// When to come again, where search doesn't say.
 const RETRY_AFTER: Duration = Duration::from_secs(3);
 
@@ -95,13 +98,40 @@ impl Outage {
         may
     }
 
-    fn asked<T>(&mut self, answer: &Result<T, ApiError>, now: Instant) {
+    fn failed(&mut self, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        // Later ones, of who asks what isn't kept, put no try off.
+        if self.failures == FAILURES_MIN {
+            self.next = Some(now + TRY_EVERY);
+        }
+    }
+}
+
+/// One call: however it ends, it counts.
+struct Asking<'a> {
+    answers: &'a Answers,
+    begun: Instant,
+    is_over: bool,
+}
+
+impl Asking<'_> {
+    fn ended(mut self, answer: &Result<Answer, ApiError>) {
+        self.is_over = true;
         match answer {
+            Ok(_) => self.answers.outage(|outage| *outage = Outage::default()),
             Err(error) if error.code() == ErrorCode::Unavailable => {
-                self.failures = self.failures.saturating_add(1);
-                self.next = Some(now + TRY_EVERY);
+                self.answers.outage(|outage| outage.failed(Instant::now()));
             }
-            _ => *self = Self::default(),
+            // What is refused needs no engine.
+            Err(_) => {}
+        }
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.begun.elapsed() >= GIVEN_UP {
+            self.answers.outage(|outage| outage.failed(Instant::now()));
         }
     }
 }
@@ -158,8 +188,13 @@ impl Answers {
             let last = self.last.get(&key).await.map(|last| last.kept);
             let asked = Instant::now();
             let tag = last.as_ref().map(|last| last.tag.clone());
+            let asking = Asking {
+                answers: self,
+                begun: asked,
+                is_over: false,
+            };
             let answer = ask(tag.unwrap_or_default()).await;
-            self.outage(|outage| outage.asked(&answer, Instant::now()));
+            asking.ended(&answer);
             let kept = match (answer?, last) {
                 (Answer::Page { page, tag }, _) => Arc::new(Kept { page, tag }),
                 (Answer::Unchanged, Some(last)) => last,
@@ -214,23 +249,37 @@ mod tests {
     #[test]
     fn call_after_call_that_fails_is_an_outage_which_is_tried_now_and_then() {
         let now = Instant::now();
-        let failed = || Err::<(), _>(ApiError::new(ErrorCode::Unavailable, "down"));
         let mut outage = Outage::default();
-        for _ in 0..2 {
-            outage.asked(&failed(), now);
-            assert!(outage.may_ask(now));
-        }
-        outage.asked(&Ok(()), now);
         for _ in 0..3 {
-            assert!(outage.may_ask(now), "those before don't count any more");
-            outage.asked(&failed(), now);
+            assert!(outage.may_ask(now));
+            outage.failed(now);
         }
         assert!(!outage.may_ask(now));
         let later = now + TRY_EVERY;
-        assert!(outage.may_ask(later) && !outage.may_ask(later), "one does");
-        let refused = Err::<(), _>(ApiError::new(ErrorCode::InvalidRequest, "no"));
-        outage.asked(&refused, later);
-        assert!(outage.may_ask(later), "it answers");
+        outage.failed(later);
+        assert!(outage.may_ask(later), "that put nothing off");
+        assert!(!outage.may_ask(later), "one does");
+    }
+
+    #[tokio::test]
+    async fn calls_count_however_they_end() {
+        let answers = Answers::new();
+        let asking = |ago| Asking {
+            answers: &answers,
+            begun: Instant::now().checked_sub(ago).expect("the clock has run"),
+            is_over: false,
+        };
+        let failures = || answers.outage(|outage| outage.failures);
+        let down = ApiError::new(ErrorCode::Unavailable, "down");
+        asking(Duration::ZERO).ended(&Err(down));
+        drop(asking(GIVEN_UP));
+        assert_eq!(failures(), 2);
+        drop(asking(Duration::ZERO));
+        let refused = ApiError::new(ErrorCode::InvalidRequest, "no");
+        asking(Duration::ZERO).ended(&Err(refused));
+        assert_eq!(failures(), 2, "neither says anything");
+        asking(Duration::ZERO).ended(&Ok(Answer::Unchanged));
+        assert_eq!(failures(), 0);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! E-mail and password for tokens.
 //!
 //! Always holds: who tries passwords waits by account and client; others of the account don't, unless
-//! strangers' clients try a hundred, and then those from which somebody signed in lately, or set a new
-//! password by mail, still don't (`store/failures.rs`). Addresses without an account are counted alike,
+//! strangers' clients try a hundred, and then those from which somebody signed in lately, stays signed in, or
+//! set a new password by mail, still don't (`store/failures.rs`). Addresses without an account are counted alike,
 //! and so are those whose account is disabled.
 
 use std::net::IpAddr;

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use super::{App, attempt, gone, note_wrong, token_refused};
 use crate::{
     account::{Email, Password},
+    client::counted,
     error::{CallError, Checks},
     mail::Kind,
     store::{
@@ -52,7 +53,9 @@ pub(crate) async fn reset_password(
     sign_ins::revoke_all(&mut tx, user_id, None).await?;
     // Whoever had the account may have made some.
     api_keys::delete_all(&mut tx, user_id).await?;
-    failures::know(&mut tx, &attempt(&email, client), user_id).await?;
+    let attempt = attempt(&email, client);
+    failures::know_only(&mut tx, user_id, &attempt.client).await?;
+    failures::know(&mut tx, &attempt, user_id).await?;
     tell(&mut tx, user_id, &email, Action::PasswordReset, client).await?;
     tx.commit().await?;
     Ok(())
@@ -78,6 +81,7 @@ pub(crate) async fn change_password(
     // Somebody else was quicker: what was checked is no password of this account any more.
     let email = email.ok_or(CallError::WrongPassword)?;
     sign_ins::revoke_all(&mut tx, caller.user_id, caller.grants.sid).await?;
+    failures::know_only(&mut tx, caller.user_id, &counted(client)).await?;
     tell(
         &mut tx,
         caller.user_id,

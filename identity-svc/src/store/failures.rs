@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool};
 const STRANGER_MAX: i32 = 5;
 const KNOWN_MAX: i32 = 20;
 
-/// And all clients together, before those wait from which nobody signed in lately: the many addresses of
+/// And all clients together, before those wait from which nobody signed in lately or stays signed in: the many addresses of
 /// one attacker.
 const ALL_MAX: i32 = 100;
 
@@ -26,6 +26,10 @@ const REMEMBERED: Duration = Duration::from_secs(3_600);
 
 /// How long a client is known from which somebody signed in or renewed a sign-in.
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// Clients that an account is known to have through renewals, the latest: who has a token of somebody's can renew it
+/// from anywhere.
+const KNOWN_CLIENTS_MAX: i64 = 20;
 
 /// What stands for all clients.
 const ALL: &str = "*";
@@ -137,7 +141,7 @@ pub(crate) async fn know(
 
 /// Knows the client from now on: somebody stays signed in there. To a day.
 pub(crate) async fn meet(pool: &PgPool, user_id: UserId, client: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+    let met = sqlx::query!(
         "INSERT INTO identity.known_clients AS k (user_id, client) VALUES ($1, $2)
          ON CONFLICT (user_id, client) DO UPDATE SET last_at = now()
          WHERE k.last_at < now() - interval '1 day'",
@@ -145,6 +149,33 @@ pub(crate) async fn meet(pool: &PgPool, user_id: UserId, client: &str) -> Result
         client,
     )
     .execute(pool)
+    .await?;
+    if met.rows_affected() > 0 {
+        sqlx::query!(
+            "DELETE FROM identity.known_clients WHERE user_id = $1 AND client IN (
+                 SELECT client FROM identity.known_clients WHERE user_id = $1
+                 ORDER BY last_at DESC, client OFFSET $2)",
+            user_id.as_uuid(),
+            KNOWN_CLIENTS_MAX,
+        )
+        .execute(pool)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Knows none but that one any more: who had the account may have been anywhere.
+pub(crate) async fn know_only(
+    conn: &mut PgConnection,
+    user_id: UserId,
+    client: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM identity.known_clients WHERE user_id = $1 AND client <> $2",
+        user_id.as_uuid(),
+        client,
+    )
+    .execute(conn)
     .await?;
     Ok(())
 }

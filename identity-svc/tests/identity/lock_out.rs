@@ -218,6 +218,12 @@ async fn many_clients_at_once_lock_out_neither_known_ones_nor_who_reads_the_mail
     login(&mut service, new, "ann@example.org", "battery staple")
         .await
         .expect("is known, too");
+    let before = login(&mut service, elsewhere, "ann@example.org", "battery staple").await;
+    assert_eq!(
+        refusal(before).0,
+        ErrorCode::RateLimited,
+        "no other is any more"
+    );
     let stranger = login(&mut service, ATTACKER, "ann@example.org", "battery staple").await;
     assert_eq!(refusal(stranger).0, ErrorCode::RateLimited);
     service.stop().await;

@@ -18,7 +18,6 @@ use super::{
     spelt::{Pattern, Spelt, Way, Words},
 };
 use crate::{
-    document::DATE_WORDS,
     fold,
     query::{Mistakes, Query as Asked, Spelling},
     suggest::Kind,
@@ -41,10 +40,6 @@ const SYNONYM: Score = 0.9;
 const RUN_TOGETHER: Score = TITLE_SCORE;
 /// Letters that each of two words has that were written as one.
 const RUN_TOGETHER_LETTERS: usize = 2;
-/// Letters from which on a word may be the beginning of a day's or a month's name: as they are shortened.
-const DATE_LETTERS_MIN: usize = 3;
-/// And may be one with a mistake: shorter ones are names (Pune, Jude, Mary).
-const DATE_LETTERS_MISSPELT_MIN: usize = 6;
 /// What it counts more that two words are next to each other in a name as they were asked for, and
 /// that all that was asked for is a whole name: more than that one of them is in a title, which may be
 /// by chance.
@@ -89,15 +84,11 @@ pub(super) fn anywhere(
             let is_last = query.last_is_begun && unit.is_last && nth == last;
             // What stands for others is a word.
             let may_be_none = query.spelling == Spelling::Looser && unit.others.is_empty();
-            let is_none = may_be_none && !is_known(searcher, fields, word, is_last)?;
-            let mistakes = match is_none {
+            let mistakes = match may_be_none && !is_known(searcher, fields, word, is_last)? {
                 true => Mistakes::looser(word, words),
                 false => Mistakes::usual(word),
             };
             let mut ways = there(fields, known, word, is_last, mistakes);
-            if may_be_none && words.len() > 1 {
-                ways.extend(dates(fields, word, is_last, is_none));
-            }
             ways.extend(with_neighbours(fields, query, word));
             as_asked.push(any_of(ways));
         }
@@ -202,29 +193,6 @@ fn there(
     ways.push(terms(fields.description, word, DESCRIPTION_SCORE));
     ways.extend(run_together(fields, word));
     ways
-}
-
-/// The days and months whose names `word` begins, or, where no show has it, is with a mistake. Only where nothing fits
-/// otherwise, and beside other words: much is like one of them.
-fn dates(fields: &Fields, word: &str, is_last: bool, is_none: bool) -> Vec<Box<dyn Clause>> {
-    let letters = word.chars().count();
-    let is_begun = is_last && letters >= DATE_LETTERS_MIN;
-    let mistakes = match is_none && letters >= DATE_LETTERS_MISSPELT_MIN {
-        true => Mistakes::usual(word).whole,
-        false => 0,
-    };
-    let named = DATE_WORDS.iter().filter_map(|date| {
-        let part = if is_begun && date.starts_with(word) {
-            BEGUN
-        } else if mistakes > 0 && strsim::osa_distance(word, date) <= usize::from(mistakes) {
-            MISSPELT
-        } else {
-            return None;
-        };
-        let clause = exact(fields.description, date);
-        Some(scored(clause, DESCRIPTION_SCORE * part))
-    });
-    named.collect()
 }
 
 /// A word of a title or a performer's that is `word` and the one that was asked for next to it.

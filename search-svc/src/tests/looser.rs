@@ -295,8 +295,6 @@ async fn words_that_no_show_has_may_be_misspelt_more(index: &impl Index) {
         show(2, "Nora Nakajima"),
         show(3, "The Paper Arrows"),
         show(4, "Виктория Оркестр"),
-        show(5, "Night Larks").described("Friday June 2027"),
-        show(6, "Night Larks").described("Saturday weekend January 2027"),
     ];
     fill(index, shows).await;
     for (meant, q, first) in [
@@ -310,8 +308,6 @@ async fn words_that_no_show_has_may_be_misspelt_more(index: &impl Index) {
         ),
         ("him, asking when", "when does koofii mreau play", 1),
         ("them, in Cyrillic", "викттря аркестр", 4),
-        ("on a Saturday, not yet typed out", "night larks satu", 6),
-        ("in January, misspelt", "night larks janaury", 6),
     ] {
         let (numbers, looseness) = found(index, &first_page(all(), q)).await;
         assert_eq!(
@@ -349,7 +345,6 @@ async fn what_is_spelt_as_something_is_not_taken_for_something_else(index: &impl
         // Names that are like days and months.
         "the who pune",
         "the weeknd",
-        "the mary",
     ] {
         let nothing = (Vec::new(), AsAsked);
         assert_eq!(found(index, &first_page(all(), q)).await, nothing, "{q}");
