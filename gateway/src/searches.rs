@@ -38,8 +38,10 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 /// Whoever leaves after so long without an answer had none.
 const GIVEN_UP: Duration = Duration::from_secs(1);
 
-/// When to come again, where search doesn't say.
-const RETRY_AFTER: Duration = Duration::from_secs(3);
+/// How long an answer is waited for, and when to come again, where search doesn't say. Who searches waits no longer,
+/// and what was answered before is better than an answer that is late; search-svc, when it is down, says to come
+/// again after that.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Bytes of all answers kept, of each kind in each of the two caches that they are in; one has some
 /// 20 kB. What is in both is there once.
@@ -219,7 +221,7 @@ impl Answers {
             None if error.says_when() => Err(error),
             None => {
                 let down = Failure::new(ErrorCode::Unavailable, "search is down; try again");
-                Err(down.with_retry_after(RETRY_AFTER).into())
+                Err(down.with_retry_after(PATIENCE).into())
             }
         }
     }

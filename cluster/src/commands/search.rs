@@ -105,7 +105,10 @@ pub(crate) async fn search_status(args: SearchStatusArgs) -> Result<(), Error> {
 pub(crate) async fn search_rebuild(args: DataDirArg) -> Result<(), Error> {
     let operator = Operator::sign_in(&DataDir::choose(args.data_dir)?, As::Operator).await?;
     let first = status(&operator).await?;
-    check_engine(&first)?;
+    if !first.engine_failure.is_empty() {
+        let why = format!("{}; nothing was asked for", first.engine_failure);
+        return Err(Error::Failed(anyhow::anyhow!(why)));
+    }
     let (before, about) = (first.indexes_built, first.shows);
     let request = operator.request(RebuildIndexRequest {});
     let asked = operator.search()?.rebuild_index(request).await;
@@ -148,14 +151,6 @@ pub(crate) async fn search_rebuild(args: DataDirArg) -> Result<(), Error> {
         }
         tokio::time::sleep(POLL).await;
     }
-}
-
-fn check_engine(status: &Status) -> Result<(), Error> {
-    if status.engine_failure.is_empty() {
-        return Ok(());
-    }
-    let why = format!("{}; nothing was asked for", status.engine_failure);
-    Err(Error::Failed(anyhow::anyhow!(why)))
 }
 
 /// There may be more or fewer than when the last index was built.

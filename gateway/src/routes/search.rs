@@ -1,8 +1,6 @@
 //! `search`: shows by words, kind, city, time, place and price; `search/suggest`: names while somebody
 //! types. Public, cacheable for a second; while search is down, what was answered before.
 
-use std::time::Duration;
-
 use axum::{extract::State, http::HeaderMap, response::Response};
 use chrono::{DateTime, FixedOffset};
 use holdfast_proto::search::v1 as pb;
@@ -15,7 +13,7 @@ use crate::{
     conditional, cursors,
     extract::{Params, TimeOrDay},
     failure::ApiError,
-    searches::Answer,
+    searches::{Answer, PATIENCE},
     server::Shared,
     wire::{self, Money},
 };
@@ -29,10 +27,6 @@ const SUGGESTIONS_MAX: u32 = 10;
 
 /// Longest text, in bytes: a line of a search box.
 const TEXT_BYTES_MAX: usize = 300;
-
-/// How long an answer is waited for. Who searches waits no longer, and what was answered before is better than an
-/// answer that is late; search-svc, when it is down, says to come again after that.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FoundVenue {

@@ -10,8 +10,8 @@ use sqlx::{PgConnection, PgPool};
 const STRANGER_MAX: i32 = 5;
 const KNOWN_MAX: i32 = 20;
 
-/// And all clients together, before those wait from which nobody signed in lately or stays signed in: the many addresses of
-/// one attacker.
+/// And all clients together, before those wait from which nobody signed in lately or stays signed in: the
+/// many addresses of one attacker.
 const ALL_MAX: i32 = 100;
 
 /// The first wait; each wrong password after it doubles it, up to the longest.

@@ -891,8 +891,8 @@ pub mod search_admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// How the index is, also while its engine or its place in the stream can't be asked. Called by the CLI. Reasons: UNAUTHORIZED,
-        /// FORBIDDEN, UNAVAILABLE. Reads only.
+        /// How the index is, also while its engine or its place in the stream can't be asked. Called by the CLI.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, UNAVAILABLE. Reads only.
         pub async fn get_index_status(
             &mut self,
             request: impl tonic::IntoRequest<super::GetIndexStatusRequest>,
@@ -981,8 +981,8 @@ pub mod search_admin_service_server {
             tonic::Response<super::RebuildIndexResponse>,
             tonic::Status,
         >;
-        /// How the index is, also while its engine or its place in the stream can't be asked. Called by the CLI. Reasons: UNAUTHORIZED,
-        /// FORBIDDEN, UNAVAILABLE. Reads only.
+        /// How the index is, also while its engine or its place in the stream can't be asked. Called by the CLI.
+        /// Reasons: UNAUTHORIZED, FORBIDDEN, UNAVAILABLE. Reads only.
         async fn get_index_status(
             &self,
             request: tonic::Request<super::GetIndexStatusRequest>,

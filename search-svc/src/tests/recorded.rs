@@ -276,7 +276,7 @@ async fn a_search_that_fails_is_told_apart() {
     assert!(matches!(nowhere.is_built().await, Err(Error::Away(_))));
 }
 
-/// What its documentation has for more questions at once than it takes.
+/// For more questions at once than it takes, in the form of its other errors; not recorded.
 const TOO_MANY: &str = r#"{"message": "Too many search requests running at the same time: 1000. Retry after 10s.",
     "code": "too_many_search_requests", "type": "system",
     "link": "https://docs.meilisearch.com/errors#too_many_search_requests"}"#;
